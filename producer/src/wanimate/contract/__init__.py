@@ -1,0 +1,52 @@
+"""What producers and workers agree on: jobs, results, states, and the names of tasks, queues and keys."""
+
+from __future__ import annotations
+
+from .job import AnimateJob, Job, OnUnknown, Provider, ReplaceJob, Resolution, parse_job
+from .names import (
+    CANCEL_TASK,
+    CONTRACT_HEADER,
+    CONTRACT_VERSION,
+    CONTROL_QUEUE,
+    ENQUEUE_TASK,
+    ENTRY_QUEUE,
+    GENERATE_TASK,
+    HOUSEKEEPING_TASK,
+    POLL_TASK,
+    RESUME_QUEUE,
+    Keys,
+)
+from .record import JobStatus, Outcome, OutcomeKind
+from .result import Result
+from .states import CancelOutcome, JobState, Stage
+
+__all__ = [
+    # Names on the wire and in Redis.
+    "CANCEL_TASK",
+    "CONTRACT_HEADER",
+    "CONTRACT_VERSION",
+    "CONTROL_QUEUE",
+    "ENQUEUE_TASK",
+    "ENTRY_QUEUE",
+    "GENERATE_TASK",
+    "HOUSEKEEPING_TASK",
+    "POLL_TASK",
+    "RESUME_QUEUE",
+    # Jobs and what they give back.
+    "AnimateJob",
+    # Where a job stands.
+    "CancelOutcome",
+    "Job",
+    "JobState",
+    "JobStatus",
+    "Keys",
+    "OnUnknown",
+    "Outcome",
+    "OutcomeKind",
+    "Provider",
+    "ReplaceJob",
+    "Resolution",
+    "Result",
+    "Stage",
+    "parse_job",
+]

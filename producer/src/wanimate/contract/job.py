@@ -1,0 +1,228 @@
+"""The two kinds of job, checked against the vendor's rules before anything is sent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError, field_validator
+
+from ..errors import InvalidRequest
+from .names import CONTRACT_HEADER, CONTRACT_VERSION, ENTRY_QUEUE, GENERATE_TASK
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from celery import Signature
+
+Provider = Literal["auto", "value", "official"]
+Resolution = Literal["480p", "720p"]
+OnUnknown = Literal["fail", "resubmit"]
+
+#: Labels are for people and dashboards; what is larger belongs in the caller's own database.
+MAX_LABELS: Final = 8
+MAX_LABEL_CHARACTERS: Final = 64
+MAX_URL_CHARACTERS: Final = 4096
+MAX_PROMPT_CHARACTERS: Final = 10_000
+
+_JOB_ID_NAMESPACE: Final = uuid.UUID("5e3c5f0e-6f63-5a58-9d0d-7f0b1f5f6c11")
+
+
+class _Job(BaseModel):
+    """One request to the vendor, with the queue's own options.
+
+    Args:
+        image_url: The character image, one http(s) URL.
+        video_url: The motion reference video, one http(s) URL.
+        prompt: Optional guidance; not empty when given.
+        resolution: `480p` or `720p`.
+        seed: -1 (any) or a number >= 0, for reproducible runs.
+        provider: The vendor's routing: `auto`, `value` or `official`.
+        priority: 0 (most urgent) to 9; kept in four bands 0-2, 3-5, 6-8, 9, first come first served within a band.
+        labels: A few short strings, shown in status and Flower.
+        idempotency_key: The same key gives the same job: enqueued once, paid once.
+        on_unknown: What to do when the vendor's answer was lost: `fail` (never pay twice) or `resubmit` (may pay
+            twice). Without it the worker's setting decides.
+
+    Raises:
+        InvalidRequest: A field breaks the vendor's rules (vendor document, "Parameters"); `field` names it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    image_url: StrictStr
+    video_url: StrictStr
+    prompt: StrictStr | None = Field(default=None, max_length=MAX_PROMPT_CHARACTERS)
+    resolution: Resolution = "480p"
+    seed: StrictInt = Field(default=-1, ge=-1)
+    provider: Provider = "auto"
+    priority: StrictInt = Field(default=5, ge=0, le=9)
+    labels: dict[StrictStr, StrictStr] = Field(default_factory=dict)
+    idempotency_key: StrictStr | None = Field(default=None, min_length=1, max_length=255)
+    on_unknown: OnUnknown | None = None
+
+    if not TYPE_CHECKING:  # type checkers read the fields; callers get our error instead of pydantic's
+
+        def __init__(self, **fields: Any) -> None:
+            try:
+                super().__init__(**fields)
+            except ValidationError as error:
+                raise _invalid(error) from None
+
+    @field_validator("image_url", "video_url", mode="before")
+    @classmethod
+    def _exactly_one(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            raise ValueError(f"exactly one URL is allowed, as a string; got a list of {len(value)}")  # noqa: TRY004
+        return value
+
+    @field_validator("image_url", "video_url")
+    @classmethod
+    def _is_http_url(cls, value: str) -> str:
+        if len(value) > MAX_URL_CHARACTERS:
+            raise ValueError(f"a URL of at most {MAX_URL_CHARACTERS} characters is expected")
+        try:
+            parts = urlsplit(value)
+            host = parts.hostname
+        except ValueError:
+            raise ValueError("this is not a URL") from None
+        if parts.scheme not in {"http", "https"} or not host or any(c.isspace() for c in value):
+            raise ValueError("an http:// or https:// URL is expected")
+        return value
+
+    @field_validator("prompt")
+    @classmethod
+    def _not_blank(cls, value: str | None) -> str | None:
+        if value is not None and not value.strip():
+            raise ValueError("a prompt must not be empty; leave it out instead")
+        return value
+
+    @field_validator("labels")
+    @classmethod
+    def _small(cls, value: dict[str, str]) -> dict[str, str]:
+        if len(value) > MAX_LABELS:
+            raise ValueError(f"at most {MAX_LABELS} labels are allowed")
+        if any(len(text) > MAX_LABEL_CHARACTERS for pair in value.items() for text in pair):
+            raise ValueError(f"names and values of labels have at most {MAX_LABEL_CHARACTERS} characters")
+        return value
+
+    @property
+    def type(self) -> str:
+        """The vendor's behaviour type."""
+        raise NotImplementedError
+
+    def to_kwargs(self) -> dict[str, Any]:
+        """Return the keyword arguments of the `wanimate.generate` task, defaults left out."""
+        return {"type": self.type, **self.model_dump(exclude_defaults=True)}
+
+    def fingerprint(self) -> str:
+        """Return a digest that is the same for the same request, whatever its queue options."""
+        request = self.model_dump(include={"image_url", "video_url", "prompt", "resolution", "seed", "provider"})
+        canonical = json.dumps({"type": self.type, **request}, sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def job_id(self, account: str) -> str:
+        """Return the id this job is enqueued under: derived from the idempotency key, or a new one.
+
+        Args:
+            account: The vendor account, so that the same key on two accounts is two jobs.
+        """
+        if self.idempotency_key is None:
+            return str(uuid.uuid4())
+        return str(uuid.uuid5(_JOB_ID_NAMESPACE, f"{account}:{self.idempotency_key}"))
+
+    def summary(self) -> str:
+        """Return what logs, events and Flower may show: no URL (it may be signed) and no prompt."""
+        shown: dict[str, object] = {"type": self.type, "resolution": self.resolution}
+        if self.labels:
+            shown["labels"] = self.labels
+        return str(shown)
+
+    def message_options(self) -> dict[str, Any]:
+        """Return the Celery options every message of this job is sent with."""
+        return {
+            "queue": ENTRY_QUEUE,
+            "priority": self.priority,
+            "argsrepr": "()",
+            "kwargsrepr": self.summary(),
+            "headers": {CONTRACT_HEADER: CONTRACT_VERSION},
+        }
+
+    def signature(self, *, account: str = "default") -> Signature[Any]:
+        """Return an ordinary, immutable Celery signature for the whole remote job.
+
+        It works in `chain`, `group`, `chord`, `link` and `link_error` on the caller's own Celery app, which must use
+        the same Redis as broker and result backend (Celery documentation, "Canvas").
+
+        Args:
+            account: The vendor account; it matters only together with an idempotency key.
+        """
+        from celery import Signature
+
+        options = self.message_options()
+        if self.idempotency_key is not None:
+            options["task_id"] = self.job_id(account)
+        return Signature(GENERATE_TASK, kwargs=self.to_kwargs(), options=options, immutable=True)
+
+
+class AnimateJob(_Job):
+    """Bring the character of an image to life with the motion of a video.
+
+    Takes the fields of every job; see the vendor's document, type `animate`.
+    """
+
+    __doc__ = f"{__doc__}\n{_Job.__doc__}"
+
+    @property
+    def type(self) -> Literal["animate"]:
+        """The vendor's behaviour type."""
+        return "animate"
+
+
+class ReplaceJob(_Job):
+    """Replace the person in a video with the character of an image.
+
+    Takes the fields of every job; see the vendor's document, type `replace`.
+    """
+
+    __doc__ = f"{__doc__}\n{_Job.__doc__}"
+
+    @property
+    def type(self) -> Literal["replace"]:
+        """The vendor's behaviour type."""
+        return "replace"
+
+
+Job = AnimateJob | ReplaceJob
+
+
+def parse_job(kwargs: Mapping[str, Any]) -> Job:
+    """Read the keyword arguments of a `wanimate.generate` task, whoever sent them.
+
+    Args:
+        kwargs: `type` and the fields of the job.
+
+    Raises:
+        InvalidRequest: A field is missing, unknown or wrong; `field` names it.
+    """
+    fields = dict(kwargs)
+    kind = fields.pop("type", None)
+    if kind == "animate":
+        return AnimateJob(**fields)
+    if kind == "replace":
+        return ReplaceJob(**fields)
+    raise InvalidRequest(f"type: 'animate' or 'replace' is expected, got {kind!r}", field="type")
+
+
+def _invalid(error: ValidationError) -> InvalidRequest:
+    problems = [
+        (
+            ".".join(str(part) for part in problem["loc"]) or "job",
+            problem["msg"].removeprefix("Value error, "),
+        )
+        for problem in error.errors(include_url=False, include_input=False)
+    ]
+    return InvalidRequest("; ".join(f"{field}: {why}" for field, why in problems), field=problems[0][0])

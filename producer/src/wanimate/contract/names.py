@@ -1,0 +1,60 @@
+"""The names that producers, workers and any other Celery code agree on."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: Raised when a message changes its meaning; workers refuse what they do not know instead of guessing.
+CONTRACT_VERSION: Final = 1
+
+#: One task is one whole remote job: its result is the video, its failure is the vendor's.
+GENERATE_TASK: Final = "wanimate.generate"
+#: Carries a few hundred jobs in one message; the worker records each of them as its own `wanimate.generate`.
+ENQUEUE_TASK: Final = "wanimate.enqueue"
+CANCEL_TASK: Final = "wanimate.cancel"
+POLL_TASK: Final = "wanimate.poll"
+HOUSEKEEPING_TASK: Final = "wanimate.housekeeping"
+
+#: Where new jobs arrive.
+ENTRY_QUEUE: Final = "wanimate"
+#: Where jobs that have a slot or an outcome are resumed; read before the entry queue, so that a backlog of new jobs
+#: never delays a running one.
+RESUME_QUEUE: Final = "wanimate.resume"
+#: Polls, housekeeping and cancellations.
+CONTROL_QUEUE: Final = "wanimate.control"
+
+#: The contract version of a message made by this library, whose representation is trimmed for logs and Flower.
+#: Messages of other Celery code carry none; they are read as the current version and trimmed by the worker.
+CONTRACT_HEADER: Final = "wanimate_contract"
+
+
+class Keys:
+    """The names of the ledger's keys for one account.
+
+    The braces make the account a Redis Cluster hash tag, so that all keys of an account live in one slot
+    (Redis documentation, "Redis Cluster specification: hash tags").
+
+    Args:
+        account: The name of the vendor account whose slots and budget are shared.
+    """
+
+    def __init__(self, account: str) -> None:
+        self.prefix: Final = f"wanimate:{{{account}}}:"
+        #: zset: jobs without a slot; score = priority band, then arrival.
+        self.waiting: Final = f"{self.prefix}waiting"
+        #: zset: jobs that hold an upstream slot; score = when it was taken, Unix ms.
+        self.slots: Final = f"{self.prefix}slots"
+        #: zset: the only clock; score = when somebody must next look at the job, Unix ms.
+        self.due: Final = f"{self.prefix}due"
+        #: string: the request budget (GCRA), Unix µs.
+        self.budget: Final = f"{self.prefix}budget"
+        #: hash: the shared back-off and the effective cap.
+        self.gate: Final = f"{self.prefix}gate"
+
+    def job(self, job_id: str) -> str:
+        """Return the hash that holds everything known about one job."""
+        return f"{self.prefix}job:{job_id}"
+
+    def idempotency(self, job_id: str) -> str:
+        """Return the string that remembers the request an idempotency key was first used for."""
+        return f"{self.prefix}request:{job_id}"

@@ -1,0 +1,164 @@
+"""What the ledger's job hash says, read the same way on both sides."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .. import errors
+from .states import JobState, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .result import Result
+
+
+class OutcomeKind(StrEnum):
+    """How a job ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Outcome(BaseModel):
+    """How a job ended: a result, or an error by the name of its class.
+
+    Args:
+        kind: How it ended.
+        result: The vendor's answer, when it succeeded.
+        error: The name of a `JobFailed` class, when it did not.
+        message: What happened and what to do next.
+        code: The vendor's code.
+        task_id: The vendor's task id.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: OutcomeKind
+    result: Result | None = None
+    error: str | None = None
+    message: str = ""
+    code: str | None = None
+    task_id: str | None = None
+
+    @classmethod
+    def success(cls, result: Result) -> Self:
+        """Return the outcome of a finished job."""
+        return cls(kind=OutcomeKind.SUCCEEDED, result=result, task_id=result.task_id)
+
+    @classmethod
+    def failure(cls, error: errors.JobFailed) -> Self:
+        """Return the outcome of a job that ended with this error."""
+        cancelled = isinstance(error, errors.JobCancelled)
+        return cls(
+            kind=OutcomeKind.CANCELLED if cancelled else OutcomeKind.FAILED,
+            error=type(error).__name__,
+            message=error.message,
+            code=error.code,
+            task_id=error.task_id,
+        )
+
+    def unwrap(self) -> Result:
+        """Return the result, or raise the error that the job ended with.
+
+        Raises:
+            JobFailed: The job ended without a result; the class says how.
+        """
+        if self.result is not None:
+            return self.result
+        raise self.exception()
+
+    def exception(self) -> errors.JobFailed:
+        """Return the error that the job ended with."""
+        known = getattr(errors, self.error or "", errors.JobFailed)
+        return known(self.message, self.code, self.task_id)
+
+
+class JobStatus(BaseModel):
+    """A job as its caller sees it.
+
+    Args:
+        id: The job's id, also its Celery task id.
+        state: Where it stands.
+        position: Its place among the waiting jobs, 1 is next; only while it waits.
+        attempts: How many times it was sent to the vendor.
+        task_id: The vendor's task id, once known.
+        type: `animate` or `replace`.
+        resolution: `480p` or `720p`.
+        labels: The caller's labels.
+        waiting_at: When a worker recorded it.
+        submitted_at: When the vendor accepted it.
+        settled_at: When its outcome was learnt.
+        delivered_at: When its result was stored.
+        error: What it failed with.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    state: JobState
+    position: int | None = None
+    attempts: int = 0
+    task_id: str | None = None
+    type: str | None = None
+    resolution: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    waiting_at: datetime | None = None
+    submitted_at: datetime | None = None
+    settled_at: datetime | None = None
+    delivered_at: datetime | None = None
+    error: str | None = None
+
+    @classmethod
+    def from_hash(cls, job_id: str, fields: Mapping[str, str], rank: int | None, *, has_slot: bool) -> Self:
+        """Read a job's hash.
+
+        Args:
+            job_id: The job's id.
+            fields: The hash, empty while no worker has recorded the job.
+            rank: Its zero-based place in the waiting set, if it is there.
+            has_slot: Whether the slots set holds it.
+        """
+        if not fields:
+            return cls(id=job_id, state=JobState.QUEUED)
+        request: dict[str, Any] = json.loads(fields.get("request") or "{}")
+        outcome = read_outcome(fields)
+        return cls(
+            id=job_id,
+            state=_state(Stage(fields["stage"]), outcome, has_slot=has_slot),
+            position=None if rank is None else rank + 1,
+            attempts=int(fields.get("attempts", 0)),
+            task_id=fields.get("task_id"),
+            type=request.get("type"),
+            resolution=request.get("resolution", "480p") if request else None,
+            labels=request.get("labels", {}),
+            waiting_at=_moment(fields.get("waiting_at_ms")),
+            submitted_at=_moment(fields.get("submitted_at_ms")),
+            settled_at=_moment(fields.get("settled_at_ms")),
+            delivered_at=_moment(fields.get("delivered_at_ms")),
+            error=str(outcome.exception()) if outcome and outcome.result is None else None,
+        )
+
+
+def read_outcome(fields: Mapping[str, str]) -> Outcome | None:
+    """Return the outcome in a job's hash, if it has one."""
+    stored = fields.get("outcome")
+    return Outcome.model_validate_json(stored) if stored else None
+
+
+def _state(stage: Stage, outcome: Outcome | None, *, has_slot: bool) -> JobState:
+    if outcome is not None:
+        return JobState(outcome.kind.value)
+    if stage is Stage.WAITING and has_slot:
+        return JobState.SUBMITTING
+    return JobState(stage.value)
+
+
+def _moment(stamp_ms: str | None) -> datetime | None:
+    return datetime.fromtimestamp(int(stamp_ms) / 1000, tz=UTC) if stamp_ms else None

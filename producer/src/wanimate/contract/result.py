@@ -1,0 +1,34 @@
+"""What a finished job gives back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class Result(BaseModel):
+    """The vendor's answer for a finished job.
+
+    Args:
+        urls: Where the videos are.
+        task_id: The vendor's task id.
+        created_at: When the vendor created the task.
+        completed_at: When the vendor completed it.
+        cost_time_ms: How long the vendor says it worked, in milliseconds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    urls: tuple[str, ...]
+    task_id: str
+    created_at: datetime | None = None
+    completed_at: datetime | None = None
+    cost_time_ms: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plain value that the Celery task returns."""
+        return self.model_dump(mode="json")

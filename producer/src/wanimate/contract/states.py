@@ -1,0 +1,76 @@
+"""The states of a job: who moves it on from each, and what a crash there means."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Stage(StrEnum):
+    """Where a job stands in the ledger; every change is one Lua script.
+
+    A job in `ADMITTED`, `SUBMITTING`, `UNKNOWN` or `RUNNING` holds one upstream slot; all others hold none.
+    """
+
+    #: Recorded, in the waiting set, no message in flight. The script that frees a slot moves it on; nothing to lose.
+    WAITING = "waiting"
+    #: Has a slot; a resume message is on its way to submit it. Lost message: its due time passes, it is resumed again.
+    #: Derived, not stored: the hash says `waiting` and the slots set holds the job.
+    ADMITTED = "admitted"
+    #: The intent is written, the POST may have been sent. The submitting worker moves it on. Worker dies: its due
+    #: time passes and it becomes `UNKNOWN`, for the vendor may have accepted the task.
+    SUBMITTING = "submitting"
+    #: The answer was lost. Keeps its slot; the vendor's callback or an operator reveals the task, or its bound passes.
+    UNKNOWN = "unknown"
+    #: The vendor has the task and we have its id. The poller moves it on; a dead poller's lease lapses.
+    RUNNING = "running"
+    #: The outcome is known, the slot is handed on, a resume message is on its way to deliver it. Lost message: its due
+    #: time passes, it is resumed again.
+    SETTLED = "settled"
+    #: The result is in the Celery backend. Nobody moves it; the record expires with the result.
+    DELIVERED = "delivered"
+
+
+class JobState(StrEnum):
+    """What a caller sees of a job."""
+
+    #: Enqueued here, not yet recorded by a worker.
+    QUEUED = "queued"
+    #: Waits for an upstream slot. Cancelling is free.
+    WAITING = "waiting"
+    #: Has a slot and is being sent to the vendor.
+    SUBMITTING = "submitting"
+    #: The answer to the submission was lost; it may have been billed.
+    UNKNOWN = "unknown"
+    #: The vendor renders it. Billed.
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the job has ended."""
+        return self in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
+
+
+class CancelOutcome(StrEnum):
+    """What became of a request to cancel."""
+
+    #: Never sent to the vendor: free.
+    CANCELLED = "cancelled"
+    #: Sent already. The vendor has no cancel: it runs on, is billed, and its result will be delivered.
+    BILLED = "billed"
+    #: It had ended before.
+    FINISHED = "finished"
+
+    @property
+    def explanation(self) -> str:
+        """One sentence for a person."""
+        return {
+            CancelOutcome.CANCELLED: "cancelled before it was sent to the vendor; nothing is billed",
+            CancelOutcome.BILLED: (
+                "already sent to the vendor, which has no cancel: it runs on, is billed, and its result will be "
+                "delivered"
+            ),
+            CancelOutcome.FINISHED: "had already ended; nothing was changed",
+        }[self]

@@ -1,0 +1,119 @@
+"""Everything that Wanimate raises on purpose, as one tree.
+
+WanimateError
+├── SettingsError            a WANIMATE_* value is missing or wrong
+├── QueueUnavailable         Redis could not be reached
+├── WorkerUnavailable        no worker answered in time
+├── JobNotFound              no such job, or its record has expired
+├── IdempotencyConflict      one key, two different requests
+├── WaitTimeout              the job goes on; the wait did not (also a TimeoutError)
+└── JobFailed                how a job can end without a result
+    ├── InvalidRequest       refused here or by the vendor (also a ValueError)
+    ├── ContentViolation     the vendor's safety rules refused the content
+    ├── GenerationFailed     the vendor could not make the video
+    ├── SubmissionUnknown    the answer was lost; the vendor may have accepted and billed the task
+    ├── DeadlineExceeded     the vendor never finished the task
+    └── JobCancelled         cancelled before it was submitted, so never billed
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ContentViolation",
+    "DeadlineExceeded",
+    "GenerationFailed",
+    "IdempotencyConflict",
+    "InvalidRequest",
+    "JobCancelled",
+    "JobFailed",
+    "JobNotFound",
+    "QueueUnavailable",
+    "SettingsError",
+    "SubmissionUnknown",
+    "WaitTimeout",
+    "WanimateError",
+    "WorkerUnavailable",
+]
+
+
+class WanimateError(Exception):
+    """The root of every error that Wanimate raises on purpose."""
+
+
+class SettingsError(WanimateError):
+    """A `WANIMATE_*` setting is missing or wrong; the message names it and says what would be right."""
+
+
+class QueueUnavailable(WanimateError):
+    """Redis could not be reached, so nothing was enqueued or read."""
+
+
+class WorkerUnavailable(WanimateError):
+    """No worker answered in time; the request stays queued and is carried out when one starts."""
+
+
+class JobNotFound(WanimateError):
+    """No job with this id is known: it was never enqueued, or its record has expired."""
+
+
+class IdempotencyConflict(WanimateError):
+    """The same idempotency key was used before for a different request."""
+
+
+class WaitTimeout(WanimateError, TimeoutError):
+    """The wait ended before the job did; the job goes on and can be waited for again."""
+
+
+class JobFailed(WanimateError):
+    """A job ended without a result.
+
+    Its arguments are plain strings, in this order, so that Celery's JSON result carries the very same exception
+    to whoever calls `AsyncResult.get()` (Celery rebuilds an exception from its module, its name and its args).
+
+    Args:
+        message: What happened and what to do next.
+        code: The vendor's code (`CONTENT_VIOLATION`, `400`, …), where it gave one.
+        task_id: The vendor's task id, where one is known.
+        field: The field of the request that is wrong, where one is known.
+    """
+
+    def __init__(
+        self, message: str = "", code: str | None = None, task_id: str | None = None, field: str | None = None
+    ) -> None:
+        super().__init__(message, code, task_id, field)
+        self.message = message
+        self.code = code
+        self.task_id = task_id
+        self.field = field
+
+    def __str__(self) -> str:
+        facts = [
+            f"{name}={value}"
+            for name, value in (("code", self.code), ("upstream task", self.task_id))
+            if value is not None
+        ]
+        return f"{self.message} ({', '.join(facts)})" if facts else self.message
+
+
+class InvalidRequest(JobFailed, ValueError):
+    """The request breaks the vendor's rules: refused by the producer before Redis, or by the vendor with a 4xx."""
+
+
+class ContentViolation(JobFailed):
+    """The vendor's safety rules refused the content."""
+
+
+class GenerationFailed(JobFailed):
+    """The vendor accepted the task and could not make the video."""
+
+
+class SubmissionUnknown(JobFailed):
+    """The answer to the submission was lost: the vendor may have accepted and billed the task, or not."""
+
+
+class DeadlineExceeded(JobFailed):
+    """The vendor still had not finished the task when its deadline passed and a last status check was made."""
+
+
+class JobCancelled(JobFailed):
+    """The job was cancelled before it was submitted: nothing was sent to the vendor, nothing is billed."""

@@ -1,0 +1,69 @@
+"""The settings that producers and workers share, read from `WANIMATE_*` variables or a `.env` file."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from .errors import SettingsError
+
+
+class Settings(BaseSettings):
+    """Where the queue lives and how long results are kept.
+
+    Raises:
+        SettingsError: A value is missing or wrong; one line names the variable and what would be right.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="WANIMATE_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    redis_url: SecretStr = Field(
+        default=SecretStr("redis://127.0.0.1:6379/0"),
+        description="Redis or Valkey >= 6.2: broker, ledger and results. `redis://`, `rediss://` (TLS) or `unix://`.",
+    )
+    account: str = Field(
+        default="default",
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="The vendor account whose slots and request budget are shared; part of every ledger key.",
+    )
+    result_ttl_seconds: int = Field(
+        default=3 * 86_400,
+        ge=60,
+        description="How long results, records of ended jobs and idempotency keys are kept, in seconds.",
+    )
+    redis_timeout_seconds: float = Field(
+        default=15.0, gt=0, le=300, description="Bound on one exchange with Redis, in seconds."
+    )
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingsError(_explain(error)) from None
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis_url(cls, value: SecretStr) -> SecretStr:
+        parts = urlsplit(value.get_secret_value())
+        if parts.scheme not in {"redis", "rediss", "unix"} or not (parts.netloc or parts.path):
+            raise ValueError("a redis://, rediss:// or unix:// URL is expected")
+        return value
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the settings from the environment and `.env`."""
+        return cls()
+
+
+def _explain(error: ValidationError) -> str:
+    problems = [
+        f"WANIMATE_{'_'.join(str(part) for part in problem['loc']).upper()}: "
+        + problem["msg"].removeprefix("Value error, ")
+        for problem in error.errors(include_url=False, include_input=False)
+    ]
+    return "; ".join(problems)
