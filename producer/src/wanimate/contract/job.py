@@ -66,7 +66,7 @@ class _Job(BaseModel):
 
     if not TYPE_CHECKING:  # type checkers read the fields; callers get our error instead of pydantic's
 
-        def __init__(self, **fields: Any) -> None:
+        def __init__(self, /, **fields: Any) -> None:
             try:
                 super().__init__(**fields)
             except ValidationError as error:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from .. import errors
+from .result import Result
 from .states import JobState, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from .result import Result
 
 
 class OutcomeKind(StrEnum):

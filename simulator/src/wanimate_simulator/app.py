@@ -1,0 +1,78 @@
+"""The web application: the vendor's two endpoints and the simulator's own."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import parse_qs
+
+from starlette.routing import Route, Router
+from starlette.types import Receive, Scope, Send
+
+from .answers import Answer, encoded, envelope
+from .control import Control
+from .sending import header, read_body, send_answer
+from .simulator import Simulator
+
+#: Source: the vendor's page, "Endpoints".
+SUBMIT_PATH = "/api/v1/generateTask/wan-2-2-animate"
+STATUS_PATH = "/api/v1/statusTask/wan-2-2-animate"
+
+
+class SubmitEndpoint:
+    """Create generation task."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        body = await read_body(receive)
+        answer = self._simulator.vendor.submit(header(scope, b"authorization"), body)
+        if answer.delay_seconds:
+            await self._simulator.hold_back(answer.delay_seconds)
+        await send_answer(answer, scope, receive, send)
+
+
+class StatusEndpoint:
+    """Query task status."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        task_id = _task_id(scope["query_string"])
+        answer = self._simulator.vendor.status(header(scope, b"authorization"), task_id)
+        if answer.delay_seconds:
+            await self._simulator.hold_back(answer.delay_seconds)
+        await send_answer(answer, scope, receive, send)
+
+
+def build_app(simulator: Simulator) -> Router:
+    """Return the ASGI application of a simulator."""
+
+    @asynccontextmanager
+    async def lifespan(_app: object) -> AsyncIterator[None]:
+        yield
+        await simulator.close()
+
+    # A bare Router: no answer needs the application's middleware, and polling is the busiest path.
+    return Router(
+        [
+            Route(STATUS_PATH, StatusEndpoint(simulator), methods=["GET"]),
+            Route(SUBMIT_PATH, SubmitEndpoint(simulator), methods=["POST"]),
+            *Control(simulator).routes(),
+        ],
+        default=_not_found,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    body = encoded(envelope(None, code=404, message="not found"))
+    await send_answer(Answer(404, body), scope, receive, send)
+
+
+def _task_id(query: bytes) -> str | None:
+    values = parse_qs(query.decode("latin-1")).get("taskId")
+    return values[0] if values else None

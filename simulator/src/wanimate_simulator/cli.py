@@ -1,0 +1,83 @@
+"""The command `wanimate-simulator`."""
+
+import click
+import orjson
+
+from .faults import Faults, InvalidFaultsError
+from .options import InvalidOptionsError, Options
+from .server import NonLoopbackHostError, serve
+
+_SHARE = click.FloatRange(0, 1)
+
+
+def _parse_faults(_context: click.Context, _parameter: click.Parameter, value: str) -> Faults:
+    try:
+        return Faults.parse(orjson.loads(value))
+    except (orjson.JSONDecodeError, InvalidFaultsError) as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--host", default="127.0.0.1", help="Address to listen on.")
+@click.option("--port", default=8900, type=click.IntRange(0, 65535), help="Port to listen on; 0 for a free one.")
+@click.option("--cap", default=1000, type=click.IntRange(1), help="Tasks that may be in flight at once.")
+@click.option("--rate", default=10_000, type=click.IntRange(1), help="Requests a minute of simulated time.")
+@click.option("--speed", default=1.0, type=click.FloatRange(0, min_open=True), help="Simulated seconds a second.")
+@click.option("--seed", default=0, help="Seed of every draw.")
+@click.option("--api-key", default=["simulator-key"], multiple=True, help="An accepted key; repeatable.")
+@click.option(
+    "--mean-seconds",
+    default=41.0,
+    type=click.FloatRange(0, min_open=True),
+    help="Mean simulated duration of animate at 480p.",
+)
+@click.option("--sigma", default=0.3, type=click.FloatRange(0), help="Deviation of the duration's logarithm.")
+@click.option("--failure-rate", default=0.0, type=_SHARE, help="Share of markers that fail.")
+@click.option("--content-violation-rate", default=0.0, type=_SHARE, help="Share of markers that violate.")
+@click.option("--faults", default="{}", callback=_parse_faults, metavar="JSON", help="Fault switches to begin with.")
+@click.option("--allow-non-loopback", is_flag=True, help="Listen, and send callbacks, beyond this machine.")
+@click.option("--quiet", is_flag=True, help="Log errors only; the ready line is printed all the same.")
+def main(
+    *,
+    host: str,
+    port: int,
+    cap: int,
+    rate: int,
+    speed: float,
+    seed: int,
+    api_key: tuple[str, ...],
+    mean_seconds: float,
+    sigma: float,
+    failure_rate: float,
+    content_violation_rate: float,
+    faults: Faults,
+    allow_non_loopback: bool,
+    quiet: bool,
+) -> None:
+    """Run the Wan 2.2 Animate API on loopback, with fault switches and ground truth."""
+    limits = f"cap {cap}, {rate} requests a minute, speed {speed:g}x"
+    try:
+        options = Options(
+            cap=cap,
+            rate=rate,
+            speed=speed,
+            seed=seed,
+            api_keys=api_key,
+            mean_seconds=mean_seconds,
+            sigma=sigma,
+            failure_rate=failure_rate,
+            content_violation_rate=content_violation_rate,
+            allow_non_loopback=allow_non_loopback,
+        )
+        serve(
+            options,
+            faults,
+            host=host,
+            port=port,
+            on_ready=lambda url: click.echo(f"wanimate-simulator ready on {url} ({limits})"),
+            log_level="error" if quiet else "warning",
+        )
+    except NonLoopbackHostError as error:
+        raise click.UsageError(f"{error} (--allow-non-loopback)") from error
+    except (InvalidOptionsError, OSError) as error:
+        raise click.ClickException(str(error)) from error

@@ -1,0 +1,86 @@
+"""The simulator's own endpoints: ground truth, fault switches, reset and health."""
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from .faults import Faults, InvalidFaultsError
+from .options import InvalidOptionsError
+from .simulator import Simulator
+
+#: Tasks in a page unless asked otherwise, and at most.
+_PAGE = 1000
+_LARGEST_PAGE = 10_000
+
+
+class Control:
+    """Answers under /simulator/, without a key, outside the rate and untouched by faults.
+
+    Args:
+        simulator: what to read and change.
+    """
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes of these endpoints."""
+        return [
+            Route("/simulator/health", self.health, methods=["GET"]),
+            Route("/simulator/summary", self.summary, methods=["GET"]),
+            Route("/simulator/tasks", self.tasks, methods=["GET"]),
+            Route("/simulator/faults", self.read_faults, methods=["GET"]),
+            Route("/simulator/faults", self.write_faults, methods=["PUT"]),
+            Route("/simulator/reset", self.reset, methods=["POST"]),
+        ]
+
+    async def health(self, _request: Request) -> Response:
+        """Tell that the simulator runs, and for how many real seconds since the start or the last reset."""
+        return _json({"status": "ok", "elapsed_seconds": self._simulator.clock.now_seconds()})
+
+    async def summary(self, _request: Request) -> Response:
+        """Tell the ground truth's totals."""
+        return _json(self._simulator.summary())
+
+    async def tasks(self, request: Request) -> Response:
+        """Tell a page of tasks, in the order they were accepted."""
+        try:
+            offset = int(request.query_params.get("offset", 0))
+            limit = int(request.query_params.get("limit", _PAGE))
+        except ValueError:
+            return _error("offset and limit must be integers")
+        if offset < 0 or not 0 <= limit <= _LARGEST_PAGE:
+            return _error(f"offset must be at least 0 and limit between 0 and {_LARGEST_PAGE}")
+        return _json(self._simulator.vendor.tasks(offset, limit))
+
+    async def read_faults(self, _request: Request) -> Response:
+        """Tell the position of every fault switch."""
+        return _json(self._simulator.board.current.as_json())
+
+    async def write_faults(self, request: Request) -> Response:
+        """Set every fault switch: as the JSON says, or off."""
+        try:
+            self._simulator.board.current = Faults.parse(orjson.loads(await request.body()))
+        except (orjson.JSONDecodeError, InvalidFaultsError) as error:
+            return _error(str(error))
+        return await self.read_faults(request)
+
+    async def reset(self, request: Request) -> Response:
+        """Forget everything and begin again, with the options the JSON changes."""
+        try:
+            changes = orjson.loads(await request.body() or b"{}")
+            if not isinstance(changes, dict):
+                return _error("changes must be a JSON object")
+            await self._simulator.reset(changes)
+        except (orjson.JSONDecodeError, InvalidOptionsError) as error:
+            return _error(str(error))
+        return await self.summary(request)
+
+
+def _json(content: object, status_code: int = 200) -> Response:
+    return Response(orjson.dumps(content), status_code, media_type="application/json")
+
+
+def _error(message: str) -> Response:
+    return _json({"error": message}, 400)

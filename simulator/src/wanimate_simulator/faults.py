@@ -1,0 +1,145 @@
+"""The fault switches and the dice that decide when they strike."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from . import checks
+from .draws import uniform
+
+#: The switches that strike a share of the requests, tasks or callbacks.
+RateSwitch = Literal[
+    "drop_answer_rate",
+    "drop_before_rate",
+    "error_5xx_rate",
+    "error_5xx_after_accept_rate",
+    "slow_rate",
+    "throttle_rate",
+    "bad_json_rate",
+    "unknown_state_rate",
+    "callback_missing_rate",
+    "callback_duplicate_rate",
+]
+
+
+class InvalidFaultsError(ValueError):
+    """A fault switch is unknown or has a value it cannot take."""
+
+
+def _switch(default: object, check: Callable[[object], object]) -> Any:  # Any, as `dataclasses.field` returns
+    return field(default=default, metadata={"check": check})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """The position of every fault switch; all off by default.
+
+    Args:
+        drop_answer_rate: share of accepted submits whose connection closes without an answer.
+        drop_before_rate: share of requests whose connection closes before anything happened.
+        error_5xx_rate: share of requests answered 503, nothing accepted.
+        error_5xx_after_accept_rate: share of accepted submits answered 503 all the same.
+        latency_ms: real milliseconds added to every answer.
+        slow_rate: share of answers delayed by `slow_ms`.
+        slow_ms: real milliseconds of that delay.
+        throttle_rate: share of requests answered 429 without a reason.
+        retry_after: form of the Retry-After header of every 429, or None for no header.
+        retry_after_seconds: real seconds that header asks to wait.
+        concurrency_used_elsewhere: tasks somebody else has in flight on the same key.
+        outage: whether every request is answered 503.
+        outage_windows: the same, in spans of real seconds since the start or the last reset.
+        bad_json_rate: share of 200 answers whose body is cut short.
+        unknown_fields: whether answers carry fields nobody documented.
+        unknown_state_rate: share of status answers with the undocumented state `queued_v2`.
+        forget_rate: share of tasks whose status is answered 400 for ever.
+        revoked_keys: keys answered 401.
+        callback_missing_rate: share of callbacks never sent.
+        callback_duplicate_rate: share of callbacks sent twice.
+        callback_delay_seconds: real seconds between a task's end and its callback.
+    """
+
+    drop_answer_rate: float = _switch(0.0, checks.rate)
+    drop_before_rate: float = _switch(0.0, checks.rate)
+    error_5xx_rate: float = _switch(0.0, checks.rate)
+    error_5xx_after_accept_rate: float = _switch(0.0, checks.rate)
+    latency_ms: float = _switch(0.0, checks.amount)
+    slow_rate: float = _switch(0.0, checks.rate)
+    slow_ms: float = _switch(0.0, checks.amount)
+    throttle_rate: float = _switch(0.0, checks.rate)
+    retry_after: checks.RetryAfter | None = _switch(None, checks.retry_after)  # noqa: RUF009  # the default is immutable
+    retry_after_seconds: float = _switch(1.0, checks.amount)
+    concurrency_used_elsewhere: int = _switch(0, checks.count)
+    outage: bool = _switch(False, checks.switch)  # noqa: FBT003  # the default reads as the switch's position
+    outage_windows: tuple[tuple[float, float], ...] = _switch((), checks.windows)
+    bad_json_rate: float = _switch(0.0, checks.rate)
+    unknown_fields: bool = _switch(False, checks.switch)  # noqa: FBT003  # as above
+    unknown_state_rate: float = _switch(0.0, checks.rate)
+    forget_rate: float = _switch(0.0, checks.rate)
+    revoked_keys: tuple[str, ...] = _switch((), checks.keys)
+    callback_missing_rate: float = _switch(0.0, checks.rate)
+    callback_duplicate_rate: float = _switch(0.0, checks.rate)
+    callback_delay_seconds: float = _switch(0.0, checks.amount)
+
+    @classmethod
+    def parse(cls, switches: object) -> "Faults":
+        """Return the faults a decoded JSON object asks for; switches it does not name are off.
+
+        Raises:
+            InvalidFaultsError: a switch is unknown or has a value it cannot take.
+        """
+        if not isinstance(switches, Mapping):
+            raise InvalidFaultsError("faults must be a JSON object")
+        known = {each.name: each.metadata["check"] for each in fields(cls)}
+        positions: dict[str, Any] = {}
+        for name, value in switches.items():
+            if name not in known:
+                raise InvalidFaultsError(f"unknown fault: {name}")
+            try:
+                positions[name] = known[name](value)
+            except ValueError as error:
+                raise InvalidFaultsError(f"{name} {error}") from None
+        return cls(**positions)
+
+    def as_json(self) -> dict[str, object]:
+        """Return every switch by name, ready for JSON."""
+        return asdict(self)
+
+    def is_out(self, now_seconds: float) -> bool:
+        """Tell whether the vendor is down at a moment, in real seconds since the start."""
+        return self.outage or any(start <= now_seconds < end for start, end in self.outage_windows)
+
+
+class FaultBoard:
+    """Holds the switches as they stand and rolls the dice, a separate seeded sequence for each switch.
+
+    Args:
+        seed: the simulator's seed.
+        current: the switches to begin with.
+    """
+
+    def __init__(self, *, seed: int, current: Faults) -> None:
+        self.current = current
+        self.struck: Counter[str] = Counter()
+        self._seed = seed
+        self._rolled: Counter[str] = Counter()
+
+    def strikes(self, switch: RateSwitch) -> bool:
+        """Roll for one switch and count it if it strikes."""
+        rate: float = getattr(self.current, switch)
+        if rate <= 0.0:
+            return False
+        self._rolled[switch] += 1
+        if uniform(self._seed, switch, str(self._rolled[switch])) >= rate:
+            return False
+        self.struck[switch] += 1
+        return True
+
+    def note(self, switch: str) -> None:
+        """Count a fault that strikes without dice."""
+        self.struck[switch] += 1
+
+    def delay_seconds(self) -> float:
+        """Return the real seconds to hold the next answer back."""
+        slow_ms = self.current.slow_ms if self.strikes("slow_rate") else 0.0
+        return (self.current.latency_ms + slow_ms) / 1000

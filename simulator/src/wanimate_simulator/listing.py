@@ -1,0 +1,34 @@
+"""A task as the ground truth lists it."""
+
+import orjson
+
+from .clock import Clock
+from .task import Task
+
+
+def listed(task: Task, now_seconds: float, clock: Clock) -> dict[str, object]:
+    """Return everything known about a task, ready for JSON; `_at_ms` are Unix milliseconds.
+
+    Args:
+        task: the task.
+        now_seconds: the moment to describe it at, in real seconds of the clock.
+        clock: the simulator's clock.
+    """
+    ended = now_seconds >= task.completes_at_seconds
+    told_at_seconds = task.first_told_at_seconds
+    return {
+        "task_id": task.task_id,
+        "marker": task.marker,
+        "state": task.state(now_seconds).value,
+        "outcome": task.outcome.value if ended else None,
+        "duration_seconds": task.duration_seconds,
+        "accepted_at_ms": clock.unix_ms(task.accepted_at_seconds),
+        "completed_at_ms": clock.unix_ms(task.completes_at_seconds) if ended else None,
+        "first_told_at_ms": clock.unix_ms(told_at_seconds) if told_at_seconds is not None else None,
+        "polls": task.polls,
+        "forgotten": task.forgotten,
+        "input": orjson.Fragment(task.input_json),
+        "callback_url": task.callback_url,
+        "callback_state": task.callback_state.value,
+        "callback_attempts": task.callback_attempts,
+    }

@@ -1,0 +1,76 @@
+"""What a simulator is started with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from math import isfinite
+
+#: The options that a reset may change.
+_CHANGEABLE = frozenset(
+    {"cap", "rate", "speed", "seed", "mean_seconds", "sigma", "failure_rate", "content_violation_rate"},
+)
+
+
+class InvalidOptionsError(ValueError):
+    """An option is unknown, of the wrong type or out of range."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The vendor's limits and the simulated rendering; the limits' source is the vendor's page, "Rate Limits".
+
+    Args:
+        cap: tasks that may be in flight at once.
+        rate: requests allowed in 60 simulated seconds.
+        speed: simulated seconds in one real second.
+        seed: seed of every draw.
+        api_keys: the keys that are accepted.
+        mean_seconds: mean duration of animate at 480p, in simulated seconds.
+        sigma: standard deviation of the duration's natural logarithm.
+        failure_rate: share of markers that end in GENERATION_FAILED.
+        content_violation_rate: share of markers that end in CONTENT_VIOLATION.
+        allow_non_loopback: whether callbacks may leave this machine.
+    """
+
+    cap: int = 1000
+    rate: int = 10_000
+    speed: float = 1.0
+    seed: int = 0
+    api_keys: tuple[str, ...] = ("simulator-key",)
+    mean_seconds: float = 41.0
+    sigma: float = 0.3
+    failure_rate: float = 0.0
+    content_violation_rate: float = 0.0
+    allow_non_loopback: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that no run could mean."""
+        self._require(self.cap >= 1, "cap must be at least 1")
+        self._require(self.rate >= 1, "rate must be at least 1")
+        self._require(isfinite(self.speed) and self.speed > 0, "speed must be above 0")
+        self._require(bool(self.api_keys) and all(self.api_keys), "api_keys must hold at least one non-empty key")
+        self._require(isfinite(self.mean_seconds) and self.mean_seconds > 0, "mean_seconds must be above 0")
+        self._require(isfinite(self.sigma) and self.sigma >= 0, "sigma must be at least 0")
+        self._require(0 <= self.failure_rate <= 1, "failure_rate must be between 0 and 1")
+        self._require(0 <= self.content_violation_rate <= 1, "content_violation_rate must be between 0 and 1")
+        total = self.failure_rate + self.content_violation_rate
+        self._require(total <= 1, "failure_rate and content_violation_rate must not add up to more than 1")
+
+    def changed(self, changes: Mapping[str, object]) -> "Options":
+        """Return these options with some values replaced.
+
+        Raises:
+            InvalidOptionsError: a name may not be changed, or a value is of the wrong type or range.
+        """
+        unknown = sorted(set(changes) - _CHANGEABLE)
+        self._require(not unknown, f"unknown option: {', '.join(unknown)}")
+        whole = {field.name for field in fields(self) if field.type is int}
+        for name, value in changes.items():
+            kinds = (int,) if name in whole else (int, float)
+            right = isinstance(value, kinds) and not isinstance(value, bool)
+            self._require(right, f"{name} must be {'an integer' if name in whole else 'a number'}")
+        return replace(self, **changes)  # type: ignore[arg-type]  # each value was checked just above
+
+    @staticmethod
+    def _require(held: bool, message: str) -> None:  # noqa: FBT001  # the one argument is the condition itself
+        if not held:
+            raise InvalidOptionsError(message)

@@ -1,0 +1,44 @@
+"""Sending an answer, or hanging up, through ASGI."""
+
+from starlette.types import Receive, Scope, Send
+
+from .answers import Answer
+from .protocol import DROP_EXTENSION
+
+_JSON = (b"content-type", b"application/json")
+
+
+async def read_body(receive: Receive) -> bytes:
+    """Return the whole body of a request."""
+    chunks: list[bytes] = []
+    while True:
+        message = await receive()
+        chunks.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def header(scope: Scope, name: bytes) -> bytes:
+    """Return the first header of a lower-case name, or nothing."""
+    return next((value for each, value in scope["headers"] if each == name), b"")
+
+
+async def send_answer(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send an answer, or close the connection if it has no body to send."""
+    if answer.body is None:
+        await _hang_up(scope, receive)
+        return
+    length = (b"content-length", str(len(answer.body)).encode())
+    await send(
+        {"type": "http.response.start", "status": answer.code, "headers": [_JSON, length, *answer.headers]},
+    )
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def _hang_up(scope: Scope, receive: Receive) -> None:
+    extension = scope.get("extensions", {}).get(DROP_EXTENSION)
+    if extension is None:
+        raise ConnectionResetError("the connection was dropped, as the fault switches asked for")
+    extension["drop"]()
+    while (await receive())["type"] != "http.disconnect":
+        pass

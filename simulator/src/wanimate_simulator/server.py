@@ -1,0 +1,127 @@
+"""Running a simulator on a socket until it is told to stop."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+import uvicorn
+
+from .app import build_app
+from .faults import Faults
+from .loopback import is_loopback
+from .options import Options
+from .protocol import DroppableProtocol
+from .simulator import Simulator
+
+#: Connections the kernel holds until they are accepted.
+_BACKLOG = 4096
+#: Real seconds that requests under way get at the end.
+_GRACEFUL_SECONDS = 2
+
+
+class NonLoopbackHostError(ValueError):
+    """The host to listen on is not this machine's own, and that was not allowed."""
+
+
+class _Server(uvicorn.Server):
+    """Tells when it is ready, and takes SIGTERM and SIGINT for a normal end."""
+
+    def __init__(self, config: uvicorn.Config, simulator: Simulator, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._simulator = simulator
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._simulator.begin_closing()
+        await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        # The inherited method raises the signal again at the end, which is no clean exit.
+        before = {each: signal.signal(each, self.handle_exit) for each in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+
+def serve(
+    options: Options,
+    faults: Faults,
+    *,
+    host: str,
+    port: int,
+    on_ready: Callable[[str], None],
+    log_level: str = "warning",
+) -> None:
+    """Serve one simulator until SIGTERM or SIGINT.
+
+    Args:
+        options: the vendor's limits and the rendering.
+        faults: the fault switches to begin with.
+        host: address to listen on.
+        port: port to listen on, 0 for a free one.
+        on_ready: called with the base URL once requests are answered.
+        log_level: the least severe messages to log.
+
+    Raises:
+        NonLoopbackHostError: the host is not loopback and the options do not allow that.
+        OSError: the address cannot be listened on.
+    """
+    if not options.allow_non_loopback and not is_loopback(host):
+        raise NonLoopbackHostError(f"{host} is not a loopback address; allow that explicitly if it is meant")
+    _allow_many_connections()
+    simulator = Simulator(options, faults)
+    listener = _listen(host, port)
+    config = uvicorn.Config(
+        build_app(simulator),
+        http=DroppableProtocol,
+        loop="auto" if sys.platform == "win32" else "uvloop",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_level=log_level,
+        backlog=_BACKLOG,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACEFUL_SECONDS,
+    )
+    server = _Server(config, simulator, lambda: on_ready(_base_url(listener)))
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(server.serve([listener]))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _base_url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _allow_many_connections() -> None:
+    """Raise this process's limit of open files as far as it may; a cap of 1000 tasks means that many clients."""
+    if sys.platform == "win32":
+        return
+    import resource  # not on every platform
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

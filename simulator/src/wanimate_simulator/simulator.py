@@ -1,0 +1,80 @@
+"""A whole simulator: one run of the vendor after the other, each with its own truth."""
+
+import asyncio
+from collections.abc import Mapping
+
+from .callbacks import Courier
+from .clock import Clock
+from .faults import FaultBoard, Faults
+from .options import Options
+from .truth import Truth
+from .vendor import Vendor
+
+#: Simulated seconds of the vendor's rate window. Source: the vendor's page, "Rate Limits".
+_WINDOW_SECONDS = 60.0
+
+
+class Simulator:
+    """Holds the current run and starts a new one on reset.
+
+    Args:
+        options: what every run starts with, until a reset changes it.
+        faults: the fault switches every run starts with.
+    """
+
+    def __init__(self, options: Options, faults: Faults | None = None) -> None:
+        self.options = options
+        self._initial_faults = faults if faults is not None else Faults()
+        self._closing = asyncio.Event()
+        self._begin()
+
+    def _begin(self) -> None:
+        options = self.options
+        self.clock = Clock(options.speed)
+        self.board = FaultBoard(seed=options.seed, current=self._initial_faults)
+        truth = Truth(self.clock.real_seconds(_WINDOW_SECONDS))
+        self._courier = Courier(
+            self.clock,
+            self.board,
+            truth.callbacks,
+            allow_non_loopback=options.allow_non_loopback,
+        )
+        self.vendor = Vendor(options, self.clock, self.board, truth, self._courier.schedule)
+
+    async def reset(self, changes: Mapping[str, object]) -> None:
+        """Forget everything, put the faults back to the initial ones, and begin with changed options.
+
+        Raises:
+            InvalidOptionsError: an option may not be changed or has a value it cannot take; nothing is forgotten.
+        """
+        self.options = self.options.changed(changes)
+        courier = self._courier
+        self._begin()
+        await courier.close()
+
+    def summary(self) -> dict[str, object]:
+        """Return the ground truth's totals, with the options they came about under."""
+        return {
+            **self.vendor.summary(),
+            "elapsed_seconds": self.clock.now_seconds(),
+            "rate": self.options.rate,
+            "speed": self.options.speed,
+            "seed": self.options.seed,
+            "faults_struck": dict(self.board.struck),
+        }
+
+    async def hold_back(self, delay_seconds: float) -> None:
+        """Wait before an answer, in real seconds, but no longer than the simulator lives."""
+        try:
+            await asyncio.wait_for(self._closing.wait(), delay_seconds)
+        except TimeoutError:
+            return
+
+    def begin_closing(self) -> None:
+        """Let every answer that is held back go out now."""
+        self._closing.set()
+
+    async def close(self) -> None:
+        """Give up everything under way."""
+        self.begin_closing()
+        await self._courier.close()

@@ -1,0 +1,69 @@
+"""One accepted task."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .outcomes import Outcome
+
+
+class State(StrEnum):
+    """The states a task passes by itself as time goes by. Source: the vendor's page, "Status Response Fields".
+
+    pending -> processing after the first 5% of the duration; processing -> success or failed at its end.
+    """
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    SUCCESS = "success"
+    FAILED = "failed"
+
+
+class CallbackState(StrEnum):
+    """What became of a task's callback."""
+
+    NONE = "none"
+    WAITING = "waiting"
+    OK = "ok"
+    FAILED = "failed"
+    MISSING = "missing"
+    REFUSED = "refused"
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Task:
+    """An accepted request and all that happened to it; moments are real seconds of the simulator's clock.
+
+    Args:
+        task_id: the vendor's name for it.
+        marker: the request's name for itself.
+        outcome: how it ends, known from the start.
+        duration_seconds: simulated seconds it takes to render.
+        accepted_at_seconds: when it was accepted.
+        processing_at_seconds: when it leaves pending.
+        completes_at_seconds: when it ends.
+        input_json: the request's input.
+        callback_url: where to tell its end, in callback mode.
+        forget_draw: the task is forgotten once `forget_rate` is above this.
+    """
+
+    task_id: str
+    marker: str
+    outcome: Outcome
+    duration_seconds: float
+    accepted_at_seconds: float
+    processing_at_seconds: float
+    completes_at_seconds: float
+    input_json: bytes
+    callback_url: str | None
+    forget_draw: float
+    forgotten: bool = False
+    polls: int = 0
+    first_told_at_seconds: float | None = None
+    callback_state: CallbackState = CallbackState.NONE
+    callback_attempts: int = 0
+
+    def state(self, now_seconds: float) -> State:
+        """Return the state at a moment."""
+        if now_seconds >= self.completes_at_seconds:
+            return State.SUCCESS if self.outcome is Outcome.SUCCESS else State.FAILED
+        return State.PENDING if now_seconds < self.processing_at_seconds else State.PROCESSING

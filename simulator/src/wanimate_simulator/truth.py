@@ -1,0 +1,159 @@
+"""The ground truth: what really happened, whatever the answers said."""
+
+from array import array
+from collections import Counter
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from statistics import fmean, median
+
+from .answers import Cause
+from .outcomes import Outcome
+from .slots import Slots
+from .task import Task
+from .window import SlidingWindow
+
+
+class Kind(StrEnum):
+    """The two requests of the vendor's API. Source: the vendor's page, "Endpoints"."""
+
+    SUBMIT = "submit"
+    STATUS = "status"
+
+
+@dataclass(slots=True)
+class CallbackCounts:
+    """What became of the callbacks.
+
+    Args:
+        waiting: tasks whose callback is not settled yet.
+        sent: POSTs made, repeats included.
+        ok: deliveries answered 2xx.
+        failed: deliveries given up after the last try.
+        missing: callbacks left out by the fault switch.
+        duplicated: callbacks sent twice by the fault switch.
+        refused: callbacks not sent because they would leave this machine.
+    """
+
+    waiting: int = 0
+    sent: int = 0
+    ok: int = 0
+    failed: int = 0
+    missing: int = 0
+    duplicated: int = 0
+    refused: int = 0
+
+
+class Truth:
+    """Counts everything as it happens; nothing here looks through all tasks.
+
+    Args:
+        window_seconds: real seconds of the vendor's rate window.
+    """
+
+    def __init__(self, window_seconds: float) -> None:
+        self.received = SlidingWindow(window_seconds)
+        self.callbacks = CallbackCounts()
+        self._requests: Counter[Kind] = Counter()
+        self._refusals: dict[Kind, Counter[int]] = {kind: Counter() for kind in Kind}
+        self._throttled: Counter[Cause] = Counter()
+        self._accepted = 0
+        self._first_accepted_at_seconds = 0.0
+        self._last_accepted_at_seconds = 0.0
+        self._violations_of_cap = 0
+        self._accepted_by_marker: dict[str, int] = {}
+        self._duplicates: dict[str, int] = {}
+        self._ended: Counter[Outcome] = Counter()
+        self._last_completed_at_seconds = 0.0
+        self._polls = 0
+        self._polls_max = 0
+        self._lags_ms = array("d")
+
+    def requested(self, kind: Kind) -> None:
+        """Count a request, whoever sent it."""
+        self._requests[kind] += 1
+
+    def refused(self, kind: Kind, code: int, cause: Cause | None) -> None:
+        """Count an error answer."""
+        self._refusals[kind][code] += 1
+        if cause is not None:
+            self._throttled[cause] += 1
+
+    def overran_cap(self) -> None:
+        """Count a submit that would have exceeded the cap."""
+        self._violations_of_cap += 1
+
+    def accepted(self, task: Task, *, marked: bool) -> None:
+        """Count an accepted task, and its marker if the request named one itself."""
+        if not self._accepted:
+            self._first_accepted_at_seconds = task.accepted_at_seconds
+        self._accepted += 1
+        self._last_accepted_at_seconds = task.accepted_at_seconds
+        if not marked:
+            return
+        times = self._accepted_by_marker.get(task.marker, 0) + 1
+        self._accepted_by_marker[task.marker] = times
+        if times > 1:
+            self._duplicates[task.marker] = times
+
+    def completed(self, task: Task) -> None:
+        """Count the end of a task."""
+        self._ended[task.outcome] += 1
+        self._last_completed_at_seconds = task.completes_at_seconds
+
+    def polled(self, task: Task) -> None:
+        """Count a status request that reached a task."""
+        task.polls += 1
+        self._polls += 1
+        self._polls_max = max(self._polls_max, task.polls)
+
+    def told(self, task: Task, at_seconds: float) -> None:
+        """Remember the first status answer that told a task's end."""
+        if task.first_told_at_seconds is None:
+            task.first_told_at_seconds = at_seconds
+            self._lags_ms.append((at_seconds - task.completes_at_seconds) * 1000)
+
+    def summary(self, slots: Slots, cap: int) -> dict[str, object]:
+        """Return the totals; the slots must have been released up to now."""
+        refusals = self._refusals
+        ended = sum(self._ended.values())
+        return {
+            "accepted": self._accepted,
+            "rejected_by_code": _by_code(refusals[Kind.SUBMIT]),
+            "status_errors_by_code": _by_code(refusals[Kind.STATUS]),
+            "in_flight_now": slots.in_use,
+            "in_flight_max": slots.in_use_max,
+            "cap": cap,
+            "violations_of_cap": self._violations_of_cap,
+            "requests_total": self._requests.total(),
+            "submits_total": self._requests[Kind.SUBMIT],
+            "statuses_total": self._requests[Kind.STATUS],
+            "requests_window_max": self.received.maximum,
+            "window_seconds": self.received.length_seconds,
+            "count_429": {cause.value: self._throttled[cause] for cause in Cause},
+            "duplicates": [{"marker": marker, "accepted": times} for marker, times in self._duplicates.items()],
+            "completed": ended,
+            "succeeded": self._ended[Outcome.SUCCESS],
+            "failed": ended - self._ended[Outcome.SUCCESS],
+            "polls_per_task": {
+                "mean": self._polls / self._accepted if self._accepted else None,
+                "max": self._polls_max,
+            },
+            "first_told_lag_ms": self._lags(),
+            "callbacks": asdict(self.callbacks),
+            "makespan_seconds": self._last_completed_at_seconds - self._first_accepted_at_seconds if ended else None,
+            "slot_use": self._slot_use(slots, cap),
+        }
+
+    def _lags(self) -> dict[str, object]:
+        lags = self._lags_ms
+        if not lags:
+            return {"count": 0, "mean": None, "median": None, "max": None}
+        return {"count": len(lags), "mean": fmean(lags), "median": median(lags), "max": max(lags)}
+
+    def _slot_use(self, slots: Slots, cap: int) -> float | None:
+        span_seconds = self._last_accepted_at_seconds - self._first_accepted_at_seconds
+        return slots.area_at_last_take / (span_seconds * cap) if span_seconds > 0 else None
+
+
+def _by_code(counts: Counter[int]) -> dict[str, int]:
+    return {str(code): counts[code] for code in sorted(counts)}

@@ -1,0 +1,143 @@
+"""From the bytes of a request to a typed submission, or the field that is wrong."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from urllib.parse import parse_qs, urlsplit
+
+import orjson
+
+#: Query parameter of the image URL that names a request across repeats.
+_MARKER_PARAMETER = "marker"
+#: The smallest seed; it asks for a random one.
+_SMALLEST_SEED = -1
+
+
+class InvalidRequestError(ValueError):
+    """A parameter of a request is missing or wrong; the message names it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A valid generation request. Source: the vendor's page, "Request Body" and "Parameters".
+
+    Args:
+        marker: name of the request, from the image URL or else a hash of its input.
+        marked: whether the marker came from the image URL.
+        type_: animate or replace.
+        resolution: 480p or 720p.
+        prompt: guidance, if any.
+        callback_url: where to POST the end of the task, in callback mode.
+        input_json: the input as received, with its keys sorted.
+    """
+
+    marker: str
+    marked: bool
+    type_: str
+    resolution: str
+    prompt: str | None
+    callback_url: str | None
+    input_json: bytes
+
+
+def parse_submission(body: bytes) -> Submission:
+    """Return the submission a request body asks for.
+
+    Raises:
+        InvalidRequestError: the body is no JSON object or a parameter is wrong.
+    """
+    request = _object(_decoded(body), "body")
+    request_type = _choice(request, "request_type", ("async", "callback"))
+    callback_url = _url(request.get("callback_url"), "callback_url") if request_type == "callback" else None
+    _choice(request, "provider", ("auto", "value", "official"), default="auto")
+    input_ = _object(request.get("input"), "input")
+    _choice(input_, "mode", ("standard",), prefix="input.")
+    type_ = _choice(input_, "type", ("animate", "replace"), prefix="input.")
+    image_url = _only_url(input_, "image_urls")
+    _only_url(input_, "video_urls")
+    prompt = _prompt(input_)
+    resolution = _choice(input_, "resolution", ("480p", "720p"), default="480p", prefix="input.")
+    _check_seed(input_)
+    # The copy is as long as its text; the encoder's own result keeps a buffer of 4 KiB alive with every task.
+    input_json = memoryview(orjson.dumps(input_, option=orjson.OPT_SORT_KEYS)).tobytes()
+    marker = _marker(image_url)
+    return Submission(
+        marker=marker or sha256(input_json).hexdigest(),
+        marked=bool(marker),
+        type_=type_,
+        resolution=resolution,
+        prompt=prompt,
+        callback_url=callback_url,
+        input_json=input_json,
+    )
+
+
+def _decoded(body: bytes) -> object:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise _invalid("body", "is not valid JSON") from None
+
+
+def _object(value: object, field: str) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise _invalid(field, "must be a JSON object")
+    return value
+
+
+def _choice(
+    holder: Mapping[str, object],
+    name: str,
+    choices: tuple[str, ...],
+    *,
+    default: str | None = None,
+    prefix: str = "",
+) -> str:
+    value = holder.get(name, default)
+    if not isinstance(value, str) or value not in choices:
+        raise _invalid(prefix + name, f"must be {' or '.join(choices)}")
+    return value
+
+
+def _only_url(input_: Mapping[str, object], name: str) -> str:
+    urls = input_.get(name)
+    if not isinstance(urls, list) or len(urls) != 1:
+        raise _invalid(f"input.{name}", "must contain exactly 1 URL")
+    return _url(urls[0], f"input.{name}")
+
+
+def _url(value: object, field: str) -> str:
+    if not isinstance(value, str) or not _is_http(value):
+        raise _invalid(field, "must be an http or https URL")
+    return value
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a broken IPv6 address or port
+        return False
+
+
+def _prompt(input_: Mapping[str, object]) -> str | None:
+    if "prompt" not in input_:
+        return None
+    prompt = input_["prompt"]
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise _invalid("input.prompt", "must be non-empty text if provided")
+    return prompt
+
+
+def _check_seed(input_: Mapping[str, object]) -> None:
+    seed = input_.get("seed", _SMALLEST_SEED)
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < _SMALLEST_SEED:
+        raise _invalid("input.seed", f"must be an integer of at least {_SMALLEST_SEED}")
+
+
+def _marker(image_url: str) -> str:
+    return parse_qs(urlsplit(image_url).query).get(_MARKER_PARAMETER, [""])[0]
+
+
+def _invalid(field: str, reason: str) -> InvalidRequestError:
+    return InvalidRequestError(f"Invalid parameters: {field} {reason}")

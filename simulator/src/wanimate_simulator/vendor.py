@@ -1,0 +1,211 @@
+"""The vendor: what it decides about a submit and a status request, without any web around it."""
+
+from collections.abc import Callable
+from email.utils import formatdate
+from itertools import islice
+from math import ceil
+from uuid import uuid4
+
+from .answers import Answer, Cause, DroppedError, RefusedError, encoded, envelope, task_data
+from .clock import Clock
+from .draws import uniform
+from .durations import Durations
+from .faults import FaultBoard
+from .gate import Gate
+from .listing import listed
+from .options import Options
+from .outcomes import Outcomes
+from .slots import Slots
+from .task import CallbackState, Task
+from .truth import Kind, Truth
+from .validation import InvalidRequestError, Submission, parse_submission
+
+#: Share of a task's duration it is pending. Assumed: the vendor publishes no such figure.
+_PENDING_SHARE = 0.05
+#: The state of the `unknown_state_rate` switch.
+_UNKNOWN_STATE = "queued_v2"
+
+
+class Vendor:
+    """Accepts tasks, lets them complete by themselves as time passes, and tells their state.
+
+    Args:
+        options: the limits, the durations and the outcomes.
+        clock: the simulator's clock.
+        board: the fault switches.
+        truth: the ground-truth ledger.
+        on_callback_task: called with every accepted task that wants a callback.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        clock: Clock,
+        board: FaultBoard,
+        truth: Truth,
+        on_callback_task: Callable[[Task], None],
+    ) -> None:
+        self._options = options
+        self._clock = clock
+        self._board = board
+        self._truth = truth
+        self._on_callback_task = on_callback_task
+        self._gate = Gate(options, board, truth, truth.received.length_seconds)
+        self._durations = Durations(seed=options.seed, mean_seconds=options.mean_seconds, sigma=options.sigma)
+        self._outcomes = Outcomes(
+            seed=options.seed,
+            failure_rate=options.failure_rate,
+            content_violation_rate=options.content_violation_rate,
+        )
+        self._slots = Slots()
+        self._tasks: dict[str, Task] = {}
+
+    def submit(self, authorization: bytes, body: bytes) -> Answer:
+        """Decide about a generation request.
+
+        Args:
+            authorization: the Authorization header.
+            body: the request body.
+        """
+        now_seconds = self._clock.now_seconds()
+        self._truth.requested(Kind.SUBMIT)
+        try:
+            self._gate.enter(authorization, now_seconds)
+            submission = parse_submission(body)
+            self._check_capacity(now_seconds)
+            task = self._accept(submission, now_seconds)
+            if self._board.strikes("drop_answer_rate"):
+                raise DroppedError  # noqa: TRY301  # the faults and the vendor's own refusals end alike
+        except DroppedError:
+            return self._dropped()
+        except InvalidRequestError as error:
+            return self._refuse(Kind.SUBMIT, RefusedError(400, str(error)))
+        except RefusedError as refused:
+            return self._refuse(Kind.SUBMIT, refused)
+        if self._board.strikes("error_5xx_after_accept_rate"):
+            body = encoded(envelope(None, code=503, message="Service unavailable"))
+            return Answer(503, body, (), self._board.delay_seconds())
+        return self._success({"taskId": task.task_id}, broken=self._board.strikes("bad_json_rate"))
+
+    def status(self, authorization: bytes, task_id: str | None) -> Answer:
+        """Decide about a status request.
+
+        Args:
+            authorization: the Authorization header.
+            task_id: the `taskId` parameter, if there was one.
+        """
+        now_seconds = self._clock.now_seconds()
+        self._truth.requested(Kind.STATUS)
+        try:
+            self._gate.enter(authorization, now_seconds)
+            task = self._find(task_id)
+        except DroppedError:
+            return self._dropped()
+        except RefusedError as refused:
+            return self._refuse(Kind.STATUS, refused)
+        data = task_data(task, now_seconds, self._clock)
+        broken = self._board.strikes("bad_json_rate")
+        strange = self._board.strikes("unknown_state_rate")
+        if strange:
+            data = {"taskId": task.task_id, "state": _UNKNOWN_STATE, "createTime": data["createTime"]}
+        answer = self._success(data, broken=broken)
+        if "completeTime" in data and not broken:
+            self._truth.told(task, now_seconds + answer.delay_seconds)
+        return answer
+
+    def summary(self) -> dict[str, object]:
+        """Return the ground truth's totals as of now."""
+        self._release(self._clock.now_seconds())
+        return self._truth.summary(self._slots, self._options.cap)
+
+    def tasks(self, offset: int, limit: int) -> dict[str, object]:
+        """Return a page of all tasks, in the order they were accepted."""
+        now_seconds = self._clock.now_seconds()
+        page = islice(self._tasks.values(), offset, offset + limit)
+        tasks = [listed(task, now_seconds, self._clock) for task in page]
+        return {"total": len(self._tasks), "offset": offset, "limit": limit, "tasks": tasks}
+
+    def _check_capacity(self, now_seconds: float) -> None:
+        self._release(now_seconds)
+        in_use = self._slots.in_use
+        if in_use >= self._options.cap:
+            self._truth.overran_cap()
+        if in_use + self._board.current.concurrency_used_elsewhere >= self._options.cap:
+            self._gate.withdraw()
+            raise RefusedError(429, "Rate limit exceeded: concurrent tasks", Cause.CONCURRENCY)
+
+    def _accept(self, submission: Submission, now_seconds: float) -> Task:
+        marker = submission.marker
+        duration_seconds = self._durations.seconds(
+            marker,
+            type_=submission.type_,
+            resolution=submission.resolution,
+        )
+        real_seconds = self._clock.real_seconds(duration_seconds)
+        task = Task(
+            task_id=f"task_{uuid4().hex}",
+            marker=marker,
+            outcome=self._outcomes.of(marker, submission.prompt),
+            duration_seconds=duration_seconds,
+            accepted_at_seconds=now_seconds,
+            processing_at_seconds=now_seconds + real_seconds * _PENDING_SHARE,
+            completes_at_seconds=now_seconds + real_seconds,
+            input_json=submission.input_json,
+            callback_url=submission.callback_url,
+            forget_draw=uniform(self._options.seed, "forget", str(len(self._tasks))),
+        )
+        self._tasks[task.task_id] = task
+        self._slots.take(task)
+        self._truth.accepted(task, marked=submission.marked)
+        if task.callback_url is not None:
+            task.callback_state = CallbackState.WAITING
+            self._on_callback_task(task)
+        return task
+
+    def _find(self, task_id: str | None) -> Task:
+        if not task_id:
+            raise RefusedError(400, "Invalid parameters: taskId is required")
+        task = self._tasks.get(task_id)
+        if task is None:
+            raise RefusedError(400, "task not found")
+        self._truth.polled(task)
+        if not task.forgotten and task.forget_draw < self._board.current.forget_rate:
+            task.forgotten = True
+            self._board.note("forget_rate")
+        if task.forgotten:
+            raise RefusedError(400, "task not found")
+        return task
+
+    def _release(self, now_seconds: float) -> None:
+        for task in self._slots.release(now_seconds):
+            self._truth.completed(task)
+
+    def _success(self, data: dict[str, object], *, broken: bool) -> Answer:
+        answer = envelope(data)
+        if self._board.current.unknown_fields:
+            self._board.note("unknown_fields")
+            data["queueInfo"] = {"position": 1, "region": "unknown"}
+            answer["requestId"] = uuid4().hex
+        body = encoded(answer)
+        if broken:
+            body = body[: len(body) // 2]
+        return Answer(200, body, (), self._board.delay_seconds())
+
+    def _refuse(self, kind: Kind, refused: RefusedError) -> Answer:
+        self._truth.refused(kind, refused.code, refused.cause)
+        body = encoded(envelope(None, code=refused.code, message=refused.message))
+        headers = self._retry_after() if refused.cause is not None else ()
+        return Answer(refused.code, body, headers, self._board.delay_seconds())
+
+    def _dropped(self) -> Answer:
+        return Answer(0, None, (), self._board.delay_seconds())
+
+    def _retry_after(self) -> tuple[tuple[bytes, bytes], ...]:
+        faults = self._board.current
+        if faults.retry_after is None:
+            return ()
+        wait_seconds = ceil(faults.retry_after_seconds)
+        if faults.retry_after == "seconds":
+            return ((b"retry-after", str(wait_seconds).encode()),)
+        at_unix_seconds = self._clock.unix_ms(self._clock.now_seconds()) / 1000 + wait_seconds
+        return ((b"retry-after", formatdate(at_unix_seconds, usegmt=True).encode()),)

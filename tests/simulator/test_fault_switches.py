@@ -1,0 +1,318 @@
+"""A real client meets each fault over real HTTP."""
+
+import time
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+import pytest
+from wanimate_simulator.faults import Faults, InvalidFaultsError
+
+SUBMIT = "/api/v1/generateTask/wan-2-2-animate"
+STATUS = "/api/v1/statusTask/wan-2-2-animate"
+#: What httpx raises when the other side hangs up.
+HUNG_UP = (httpx.RemoteProtocolError, httpx.ReadError)
+
+SetFaults = Callable[..., None]
+RequestFor = Callable[..., dict[str, Any]]
+
+
+def submit(live: httpx.Client, request: dict[str, Any]) -> str:
+    answer = live.post(SUBMIT, json=request)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["data"]["taskId"])
+
+
+def status(live: httpx.Client, task_id: str) -> httpx.Response:
+    return live.get(STATUS, params={"taskId": task_id})
+
+
+def summary(live: httpx.Client) -> dict[str, Any]:
+    totals: dict[str, Any] = live.get("/simulator/summary").json()
+    return totals
+
+
+def test_drop_answer_accepts_the_task_and_hangs_up(
+    live: httpx.Client,
+    set_faults: SetFaults,
+    request_for: RequestFor,
+) -> None:
+    set_faults(drop_answer_rate=1)
+
+    with pytest.raises(HUNG_UP):
+        live.post(SUBMIT, json=request_for())
+
+    totals = summary(live)
+    assert totals["accepted"] == 1
+    assert totals["faults_struck"] == {"drop_answer_rate": 1}
+
+
+def test_drop_before_hangs_up_and_accepts_nothing(
+    live: httpx.Client,
+    set_faults: SetFaults,
+    request_for: RequestFor,
+) -> None:
+    # At this speed all the requests below fall into one window.
+    live.post("/simulator/reset", json={"speed": 1})
+    task_id = submit(live, request_for())
+    set_faults(drop_before_rate=1)
+
+    for _ in range(3):
+        with pytest.raises(HUNG_UP):
+            live.post(SUBMIT, json=request_for())
+        with pytest.raises(HUNG_UP):
+            status(live, task_id)
+
+    totals = summary(live)
+    assert totals["accepted"] == 1
+    assert totals["requests_window_max"] == 7
+
+
+def test_error_5xx_answers_503_to_submits_and_statuses_alike(
+    live: httpx.Client,
+    set_faults: SetFaults,
+    request_for: RequestFor,
+) -> None:
+    task_id = submit(live, request_for())
+    set_faults(error_5xx_rate=1)
+
+    answers = [live.post(SUBMIT, json=request_for()), status(live, task_id)]
+
+    assert [answer.status_code for answer in answers] == [503, 503]
+    assert answers[0].json() == {"code": 503, "message": "Service unavailable", "data": None}
+    assert summary(live)["accepted"] == 1
+
+
+def test_error_5xx_after_accept_accepts_the_task_all_the_same(
+    live: httpx.Client,
+    set_faults: SetFaults,
+    request_for: RequestFor,
+) -> None:
+    set_faults(error_5xx_after_accept_rate=1)
+
+    assert live.post(SUBMIT, json=request_for()).status_code == 503
+    assert summary(live)["accepted"] == 1
+
+
+@pytest.mark.parametrize("switches", [{"latency_ms": 150}, {"slow_rate": 1, "slow_ms": 150}])
+def test_latency_and_slowness_hold_answers_back(
+    live: httpx.Client,
+    set_faults: SetFaults,
+    request_for: RequestFor,
+    switches: dict[str, float],
+) -> None:
+    set_faults(**switches)
+    began = time.monotonic()
+
+    submit(live, request_for())
+
+    assert 0.14 < time.monotonic() - began < 5
+
+
+def test_a_share_of_answers_is_slow(live: httpx.Client, set_faults: SetFaults) -> None:
+    set_faults(slow_rate=0.3, slow_ms=1)
+
+    for _ in range(100):
+        status(live, "unknown")
+
+    assert 15 <= summary(live)["faults_struck"]["slow_rate"] <= 45
+
+
+@pytest.mark.parametrize("form", [None, "seconds", "http-date"])
+def test_throttling_answers_429_with_the_asked_for_retry_after(
+    live: httpx.Client,
+    set_faults: SetFaults,
+    request_for: RequestFor,
+    form: str | None,
+) -> None:
+    set_faults(throttle_rate=1, retry_after=form, retry_after_seconds=7)
+
+    answer = live.post(SUBMIT, json=request_for())
+
+    assert answer.status_code == 429
+    assert answer.json()["message"] == "Rate limit exceeded: requests per minute"
+    assert summary(live)["count_429"] == {"rate": 0, "concurrency": 0, "injected": 1}
+    header = answer.headers.get("retry-after")
+    if form is None:
+        assert header is None
+    elif form == "seconds":
+        assert header == "7"
+    else:
+        assert 5 < parsedate_to_datetime(header).timestamp() - time.time() <= 7
+
+
+def test_concurrency_used_elsewhere_lowers_the_usable_cap(
+    live: httpx.Client,
+    set_faults: SetFaults,
+    request_for: RequestFor,
+) -> None:
+    set_faults(concurrency_used_elsewhere=1000)
+
+    answer = live.post(SUBMIT, json=request_for())
+
+    assert (answer.status_code, answer.json()["message"]) == (429, "Rate limit exceeded: concurrent tasks")
+
+
+def test_an_outage_answers_503_and_ends(
+    live: httpx.Client,
+    set_faults: SetFaults,
+    request_for: RequestFor,
+) -> None:
+    set_faults(outage=True)
+    during = live.post(SUBMIT, json=request_for())
+    set_faults()
+
+    assert during.status_code == 503
+    assert summary(live)["accepted"] == 0
+    submit(live, request_for())
+
+
+def test_an_outage_window_begins_and_ends_by_itself(
+    live: httpx.Client,
+    set_faults: SetFaults,
+    request_for: RequestFor,
+    eventually: Callable[..., Any],
+) -> None:
+    task_id = submit(live, request_for())
+    now_seconds = live.get("/simulator/health").json()["elapsed_seconds"]
+    set_faults(outage_windows=[[now_seconds + 0.1, now_seconds + 0.9]])
+
+    eventually(lambda: status(live, task_id).status_code == 503)
+    eventually(lambda: status(live, task_id).status_code == 200)
+
+
+def test_bad_json_cannot_be_parsed_and_tells_nothing(
+    live: httpx.Client,
+    set_faults: SetFaults,
+    request_for: RequestFor,
+    eventually: Callable[..., Any],
+) -> None:
+    task_id = submit(live, request_for())
+    set_faults(bad_json_rate=1)
+    eventually(lambda: summary(live)["completed"] == 1)
+
+    answer = status(live, task_id)
+
+    assert answer.status_code == 200
+    with pytest.raises(ValueError, match="line 1"):
+        answer.json()
+    assert summary(live)["first_told_lag_ms"]["count"] == 0
+
+
+def test_unknown_fields_are_added_to_the_documented_ones(
+    live: httpx.Client,
+    set_faults: SetFaults,
+    request_for: RequestFor,
+) -> None:
+    set_faults(unknown_fields=True)
+
+    answer = status(live, submit(live, request_for())).json()
+
+    assert {"code", "message", "data"} < set(answer)
+    assert {"taskId", "state", "createTime"} < set(answer["data"])
+
+
+def test_an_unknown_state_hides_the_real_one(
+    live: httpx.Client,
+    set_faults: SetFaults,
+    request_for: RequestFor,
+    eventually: Callable[..., Any],
+) -> None:
+    task_id = submit(live, request_for())
+    set_faults(unknown_state_rate=1)
+    eventually(lambda: summary(live)["completed"] == 1)
+
+    assert status(live, task_id).json()["data"]["state"] == "queued_v2"
+    assert summary(live)["first_told_lag_ms"]["count"] == 0
+
+
+def test_a_forgotten_task_stays_forgotten_and_holds_its_slot_to_the_end(
+    live: httpx.Client,
+    set_faults: SetFaults,
+    request_for: RequestFor,
+    eventually: Callable[..., Any],
+) -> None:
+    task_id = submit(live, request_for())
+    set_faults(forget_rate=1)
+    first = status(live, task_id)
+    set_faults()
+    second = status(live, task_id)
+
+    assert first.json() == second.json() == {"code": 400, "message": "task not found", "data": None}
+    eventually(lambda: summary(live)["completed"] == 1)
+    assert live.get("/simulator/tasks").json()["tasks"][0]["forgotten"] is True
+
+
+def test_forget_rate_is_the_share_of_tasks_forgotten_however_often_they_are_polled(
+    live: httpx.Client,
+    set_faults: SetFaults,
+    request_for: RequestFor,
+) -> None:
+    set_faults(forget_rate=0.4)
+    ids = [submit(live, request_for(f"job-{number}")) for number in range(100)]
+
+    forgotten = [{task_id for task_id in ids if status(live, task_id).status_code == 400} for _ in range(3)]
+
+    assert forgotten[0] == forgotten[1] == forgotten[2]
+    assert 25 <= len(forgotten[0]) <= 55
+
+
+def test_a_revoked_key_is_answered_401(
+    live: httpx.Client,
+    set_faults: SetFaults,
+    request_for: RequestFor,
+) -> None:
+    set_faults(revoked_keys=["simulator-key"])
+    during = live.post(SUBMIT, json=request_for())
+    set_faults(revoked_keys=["another-key"])
+
+    assert during.status_code == 401
+    assert summary(live)["rejected_by_code"] == {"401": 1}
+    submit(live, request_for())
+
+
+def test_putting_faults_sets_every_switch_and_reading_tells_them(live: httpx.Client) -> None:
+    live.put("/simulator/faults", json={"latency_ms": 5, "outage_windows": [[1000, 2000]]})
+    answer = live.put("/simulator/faults", json={"slow_rate": 0.5})
+
+    assert answer.json() == live.get("/simulator/faults").json()
+    assert answer.json() == {**Faults().as_json(), "outage_windows": [], "revoked_keys": [], "slow_rate": 0.5}
+
+
+@pytest.mark.parametrize("body", ['{"no_such_fault": 1}', '{"slow_rate": 2}', "[]", "{"])
+def test_faults_that_make_no_sense_are_refused_and_change_nothing(live: httpx.Client, body: str) -> None:
+    answer = live.put("/simulator/faults", content=body)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+    assert live.get("/simulator/faults").json()["slow_rate"] == 0
+
+
+@pytest.mark.parametrize(
+    ("switch", "value"),
+    [
+        ("drop_answer_rate", -0.1),
+        ("drop_before_rate", 1.1),
+        ("error_5xx_rate", "1"),
+        ("bad_json_rate", True),
+        ("latency_ms", -1),
+        ("latency_ms", float("inf")),
+        ("slow_ms", None),
+        ("retry_after", "minutes"),
+        ("retry_after_seconds", "7"),
+        ("concurrency_used_elsewhere", 1.5),
+        ("concurrency_used_elsewhere", -1),
+        ("outage", 1),
+        ("outage_windows", {"a": 1}),
+        ("outage_windows", [1, 2]),
+        ("outage_windows", [[2, 1]]),
+        ("outage_windows", [[1, 2, 3]]),
+        ("revoked_keys", "key"),
+        ("revoked_keys", [1]),
+        ("callback_delay_seconds", -1),
+    ],
+)
+def test_each_switch_refuses_what_it_cannot_take(switch: str, value: object) -> None:
+    with pytest.raises(InvalidFaultsError, match=f"^{switch} must be "):
+        Faults.parse({switch: value})

@@ -1,0 +1,125 @@
+"""The Celery app: `celery -A wanimate_worker worker`, `beat` and `flower` find it here."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Never
+
+from celery import Celery
+from celery.signals import after_setup_logger, celeryd_init
+from kombu import Queue
+from wanimate.contract import (
+    CANCEL_TASK,
+    CONTROL_QUEUE,
+    ENQUEUE_TASK,
+    ENTRY_QUEUE,
+    GENERATE_TASK,
+    HOUSEKEEPING_TASK,
+    POLL_TASK,
+    RESUME_QUEUE,
+)
+from wanimate.errors import SettingsError
+from wanimate.transport import celery_settings
+
+from .runtime import Runtime
+from .settings import WorkerSettings
+from .tasks import CancelTask, EnqueueTask, GenerateTask, HousekeepingTask, PollTask
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def create_app(settings: WorkerSettings) -> Celery:
+    """Return the Celery app of the queue's workers, beat and Flower.
+
+    Args:
+        settings: What it runs with.
+    """
+    app = Celery("wanimate")
+    app.conf.update(celery_settings(settings))
+    app.conf.update(_worker_settings(settings))
+    runtime = Runtime(app, settings)
+    for task in (GenerateTask, EnqueueTask, PollTask, HousekeepingTask, CancelTask):
+        app.register_task(task(runtime))
+    return app
+
+
+def load_app() -> Celery:
+    """Return the app for this process's environment; a wrong setting ends the process with one line."""
+    try:
+        return create_app(WorkerSettings.load())
+    except SettingsError as error:
+        _stop(error)
+
+
+def _worker_settings(settings: WorkerSettings) -> dict[str, Any]:
+    return {
+        # Read in this order: what runs comes before what is new (queue_order_strategy in `celery_settings`).
+        "task_queues": [Queue(RESUME_QUEUE), Queue(CONTROL_QUEUE), Queue(ENTRY_QUEUE)],
+        "task_default_queue": ENTRY_QUEUE,
+        "task_routes": {
+            GENERATE_TASK: {"queue": ENTRY_QUEUE},
+            ENQUEUE_TASK: {"queue": ENTRY_QUEUE},
+            POLL_TASK: {"queue": CONTROL_QUEUE},
+            HOUSEKEEPING_TASK: {"queue": CONTROL_QUEUE},
+            CANCEL_TASK: {"queue": CONTROL_QUEUE},
+        },
+        "task_ignore_result": False,
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "task_track_started": False,
+        "worker_pool": "threads",
+        "worker_concurrency": settings.worker_threads,
+        "worker_prefetch_multiplier": 1,
+        # No task of ours uses an ETA; a foreign one must not fill the memory.
+        "worker_eta_task_limit": 200,
+        "worker_send_task_events": True,
+        "worker_hijack_root_logger": False,
+        # Longer than a submission may take, so that a stop waits for the answer of every request under way.
+        "worker_soft_shutdown_timeout": settings.connect_timeout_seconds + settings.submit_timeout_seconds + 5,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        # The schedule is in the code: no file to keep, no file to lose.
+        "beat_scheduler": "celery.beat:Scheduler",
+        "beat_schedule": _schedule(
+            {
+                POLL_TASK: settings.poll_tick_seconds,
+                HOUSEKEEPING_TASK: settings.housekeeping_seconds,
+            }
+        ),
+    }
+
+
+def _schedule(every_seconds: Mapping[str, float]) -> dict[str, Any]:
+    return {
+        task: {
+            "task": task,
+            "schedule": timedelta(seconds=seconds),
+            # A tick that no worker took in time is worth nothing: the next one does its work.
+            "options": {"queue": CONTROL_QUEUE, "expires": max(seconds, 1.0), "ignore_result": True},
+        }
+        for task, seconds in every_seconds.items()
+    }
+
+
+def _stop(error: SettingsError) -> Never:
+    sys.exit(f"wanimate-worker: {error}")
+
+
+@after_setup_logger.connect
+def _quiet_routine(**_: Any) -> None:
+    """Keep routine lines of libraries out of the log: several for each poll, and none of them about a job."""
+    for name in ("httpx", "httpcore", "celery.worker.strategy", "celery.app.trace", "celery.beat"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@celeryd_init.connect
+def _check_key(instance: Any = None, **_: Any) -> None:
+    """Stop a worker that cannot speak to the vendor before it takes a message; beat and Flower need no key."""
+    task = instance.app.tasks.get(GENERATE_TASK)
+    if isinstance(task, GenerateTask):
+        try:
+            task.runtime.upstream  # noqa: B018 - making the client checks the address and the key
+        except SettingsError as error:
+            _stop(error)

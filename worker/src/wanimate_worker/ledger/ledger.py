@@ -1,0 +1,303 @@
+"""The ledger: one method per script."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from typing import TYPE_CHECKING, cast
+
+import orjson
+from wanimate.contract import CancelOutcome, Keys, Outcome, Stage
+
+from .scripts import Scripts
+from .values import (
+    Admission,
+    Busy,
+    Cancelled,
+    Claim,
+    Deliver,
+    GateState,
+    JobFields,
+    Later,
+    NothingToDo,
+    Step,
+    Submit,
+    WaitForPermit,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from redis import Redis
+
+    from .limits import LedgerLimits
+    from .values import Entry
+
+
+class Ledger:
+    """Jobs, slots, clock, budget and gate of one vendor account.
+
+    Every method is one atomic script (or one read) on the server; every change is safe to repeat.
+
+    Args:
+        redis: A connection that decodes responses to `str`.
+        account: The vendor account.
+        limits: Caps, rates and leases.
+    """
+
+    def __init__(self, redis: Redis, account: str, limits: LedgerLimits) -> None:
+        self._redis = redis
+        self._scripts = Scripts(redis)
+        self._keys = Keys(account)
+        self._limits = limits
+
+    # -- a job's life, in order ---------------------------------------------------------------------------------
+
+    def admit(self, entries: Sequence[Entry]) -> list[Admission]:
+        """Record new jobs, in one round trip, and hand out free slots; each job is atomic by itself.
+
+        Args:
+            entries: The jobs. One that was recorded before is left alone.
+        """
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for entry in entries:
+                self._scripts.admit(
+                    keys=self._job_keys(entry.job_id),
+                    args=[
+                        entry.job_id,
+                        entry.priority,
+                        orjson.dumps(entry.message).decode(),
+                        orjson.dumps(entry.request).decode(),
+                        *self._grants(),
+                    ],
+                    client=pipeline,
+                )
+            answers = pipeline.execute()
+        return [Admission(is_new=answer[0] == "recorded", granted=answer[1:]) for answer in answers]
+
+    def begin(self, job_id: str, *, holds_permit: bool = False) -> Step:
+        """Claim the next step of a job for this run: submit it, deliver it, or nothing.
+
+        Args:
+            job_id: The job.
+            holds_permit: Whether an earlier call reserved a request permit whose time has come.
+        """
+        limits, rate = self._limits, self._limits.request_rate
+        nonce = secrets.token_hex(8)
+        verdict, *facts = self._scripts.begin(
+            keys=[*self._job_keys(job_id), self._keys.budget],
+            args=[
+                job_id,
+                nonce,
+                limits.submit_lease_ms,
+                limits.lease_ms,
+                rate.emission_interval_us,
+                rate.burst,
+                limits.permit_wait_ms * 1000,
+                "1" if holds_permit else "",
+            ],
+        )
+        match verdict:
+            case "submit":
+                return Submit(nonce, attempt=facts[0], begun_at_ms=facts[1], in_flight=facts[2])
+            case "deliver":
+                return Deliver(Outcome.model_validate_json(facts[0]))
+            case "wait":
+                return WaitForPermit(facts[0])
+            case "busy":
+                return Busy(facts[0])
+            case "later":
+                return Later()
+            case _:
+                return NothingToDo(Stage(facts[0]) if facts[0] else None)
+
+    def accept(self, job_id: str, nonce: str, *, task_id: str, first_poll_ms: int, begun_at_ms: int) -> bool:
+        """Record that the vendor has the task; False if this attempt is no longer the job's.
+
+        Args:
+            job_id: The job.
+            nonce: The attempt.
+            task_id: The vendor's task id.
+            first_poll_ms: When to poll first, from now.
+            begun_at_ms: When the attempt began, in Redis time.
+        """
+        keys = [self._keys.job(job_id), self._keys.due, self._keys.gate]
+        return bool(self._scripts.accept(keys=keys, args=[job_id, nonce, task_id, first_poll_ms, begun_at_ms]))
+
+    def lose(self, job_id: str, nonce: str, why: str) -> bool:
+        """Record that the answer to a submission was lost; the slot stays taken."""
+        keys = [self._keys.job(job_id), self._keys.due]
+        return bool(self._scripts.lose(keys=keys, args=[job_id, nonce, self._limits.unknown_after_ms, why]))
+
+    def release(self, job_id: str, nonce: str) -> list[str] | None:
+        """Give the slot back and put the job at its old place among the waiting; None if the attempt is another's.
+
+        Returns:
+            The jobs that were given a slot.
+        """
+        answer = self._scripts.release(keys=self._job_keys(job_id), args=[job_id, nonce, *self._grants()])
+        return None if answer[0] == "lost" else list(answer[1:])
+
+    def settle(self, job_id: str, nonce: str, outcome: Outcome, *, token: str = "") -> list[str] | None:
+        """Record the outcome, free the slot and hand it on; None if the attempt or the claim is another's.
+
+        Args:
+            job_id: The job, which must be resumed afterwards to deliver the outcome.
+            nonce: The attempt the outcome belongs to.
+            outcome: How the job ended.
+            token: The claim's fencing token, where the outcome comes from a claimed poll.
+
+        Returns:
+            The jobs that were given a slot and must be resumed too.
+        """
+        answer = self._scripts.settle(
+            keys=self._job_keys(job_id),
+            args=[job_id, nonce, token, outcome.model_dump_json(exclude_none=True), *self._grants()],
+        )
+        return None if answer[0] == "lost" else list(answer[1:])
+
+    def finish(self, job_id: str) -> bool:
+        """Record that the outcome was delivered; False if there was nothing to deliver."""
+        keys = [self._keys.job(job_id), self._keys.due]
+        return bool(self._scripts.finish(keys=keys, args=[job_id, self._limits.result_ttl_ms]))
+
+    def cancel(self, job_id: str, outcome: Outcome) -> Cancelled:
+        """Cancel a job that was not submitted yet.
+
+        Args:
+            job_id: The job, known or not: one whose message has not arrived is cancelled in advance.
+            outcome: What its callers shall get.
+        """
+        verdict, *granted = self._scripts.cancel(
+            keys=self._job_keys(job_id),
+            args=[job_id, outcome.model_dump_json(exclude_none=True), *self._grants(), self._limits.result_ttl_ms],
+        )
+        told = CancelOutcome.CANCELLED if verdict == "advance" else CancelOutcome(verdict)
+        return Cancelled(told, must_deliver=verdict == "cancelled", granted=granted)
+
+    def forget(self, job_id: str) -> list[str] | None:
+        """Remove what points to a job whose record is gone; None if the record exists.
+
+        Returns:
+            The jobs that were given its slot.
+        """
+        answer = self._scripts.forget(keys=self._job_keys(job_id), args=[job_id, *self._grants()])
+        return None if answer[0] == "exists" else list(answer[1:])
+
+    # -- the clock ----------------------------------------------------------------------------------------------
+
+    def claim(self, limit: int) -> Claim:
+        """Claim at most `limit` jobs whose time has come."""
+        lease_ms = self._limits.poll_lease_ms
+        token, *job_ids = self._scripts.claim(keys=[self._keys.due], args=[limit, lease_ms])
+        return Claim(token, claimed_at_ms=int(token) - lease_ms, job_ids=job_ids)
+
+    def plan(self, token: str, delays_ms: Mapping[str, int], *, answered_since_ms: int | None = None) -> int:
+        """Set when claimed jobs are looked at next, and return for how many the claim still held.
+
+        Args:
+            token: The claim's fencing token.
+            delays_ms: For each job, the delay from now.
+            answered_since_ms: When the claim was made, if the vendor answered a request sent since then.
+        """
+        if not delays_ms:
+            return 0
+        pairs = [part for pair in delays_ms.items() for part in pair]
+        since = "" if answered_since_ms is None else answered_since_ms
+        return int(self._scripts.plan(keys=[self._keys.due, self._keys.gate], args=[token, since, *pairs]))
+
+    def grant(self) -> list[str]:
+        """Hand out slots that are free although jobs wait, and return the jobs that got one."""
+        keys = [self._keys.waiting, self._keys.slots, self._keys.due, self._keys.gate]
+        return list(self._scripts.grant(keys=keys, args=self._grants()))
+
+    def repair(self) -> int:
+        """Put slots without a due time back under the clock, and return how many there were."""
+        return int(self._scripts.repair(keys=[self._keys.slots, self._keys.due], args=[]))
+
+    # -- the request budget and the gate ------------------------------------------------------------------------
+
+    def permit(self, wanted: int) -> int:
+        """Take request permits for polls, as many of those wanted as the budget has now."""
+        rate = self._limits.request_rate
+        args = [wanted, rate.emission_interval_us, rate.burst, self._limits.poll_headroom]
+        return int(self._scripts.permit(keys=[self._keys.budget, self._keys.gate], args=args))
+
+    def close_gate(
+        self, reason: str, *, sent_at_ms: int, retry_after_seconds: float | None = None, lower_cap: bool = False
+    ) -> int:
+        """Close the gate for everyone and return for how long, in milliseconds.
+
+        Args:
+            reason: Why.
+            sent_at_ms: When the request was sent whose answer says so, in Redis time.
+            retry_after_seconds: What the vendor asked for, if it did.
+            lower_cap: Whether the vendor counts more tasks than we do.
+        """
+        limits = self._limits
+        return int(
+            self._scripts.close_gate(
+                keys=[self._keys.gate, self._keys.slots],
+                args=[
+                    reason,
+                    sent_at_ms,
+                    "" if retry_after_seconds is None else round(retry_after_seconds * 1000),
+                    limits.backoff_base_ms,
+                    limits.backoff_longest_ms,
+                    random.random(),  # noqa: S311 - jitter, not a secret
+                    "1" if lower_cap else "",
+                    limits.max_in_flight,
+                ],
+            )
+        )
+
+    def pause(self, reason: str) -> bool:
+        """Pause the account; True if it was not paused before."""
+        return bool(self._scripts.pause(keys=[self._keys.gate], args=[reason, self._limits.probe_interval_ms]))
+
+    def unpause(self) -> bool:
+        """End the account's pause; True if it was paused."""
+        return bool(self._scripts.unpause(keys=[self._keys.gate], args=[]))
+
+    def claim_probe(self) -> bool:
+        """Claim the next probe of a paused account: True for one caller per interval."""
+        args = [self._limits.probe_interval_ms, self._limits.request_rate.emission_interval_us]
+        return bool(self._scripts.probe(keys=[self._keys.gate, self._keys.budget], args=args))
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def read(self, job_ids: Sequence[str]) -> list[JobFields]:
+        """Return what workers act on, for each job in one round trip."""
+        if not job_ids:
+            return []
+        names = list(JobFields.names())
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for job_id in job_ids:
+                pipeline.hmget(self._keys.job(job_id), names)
+            rows = cast("list[list[str | None]]", pipeline.execute())
+        return [JobFields.read(job_id, row) for job_id, row in zip(job_ids, rows, strict=True)]
+
+    def in_flight(self) -> int:
+        """Return how many slots are held."""
+        return int(self._redis.zcard(self._keys.slots))
+
+    def gate(self) -> GateState:
+        """Return the shared back-off as last written."""
+        fields = cast("dict[str, str]", self._redis.hgetall(self._keys.gate))
+        lowered = fields.get("cap_low")
+        return GateState(
+            paused=fields.get("paused"),
+            closed_until_ms=int(fields.get("closed_until_ms", 0)),
+            reason=fields.get("reason"),
+            failures=int(fields.get("failures", 0)),
+            lowered_cap=int(lowered) if lowered else None,
+        )
+
+    # -- arguments that many scripts share ----------------------------------------------------------------------
+
+    def _job_keys(self, job_id: str) -> list[str]:
+        keys = self._keys
+        return [keys.job(job_id), keys.waiting, keys.slots, keys.due, keys.gate]
+
+    def _grants(self) -> list[str | int | float]:
+        return [self._limits.max_in_flight, self._limits.lease_ms, self._limits.grant_batch]

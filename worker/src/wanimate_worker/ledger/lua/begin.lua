@@ -1,0 +1,63 @@
+-- Claims the next step of a job for one run: to submit it or to deliver its outcome. Runs of the same job that come
+-- twice or late get 'nothing', because the first one has moved the stage on.
+-- KEYS: job, waiting, slots, due, gate, budget
+-- ARGV: job id, attempt nonce, submit lease (ms), deliver lease (ms), emission interval (us), burst (requests),
+--       longest wait for a request permit (us), '1' if this run already holds a permit
+-- Returns: {'submit', attempt number, now (ms), slots held}: the intent is written, send the POST now.
+--          {'wait', ms}: a permit is reserved for then; call again, holding it.
+--          {'later'}: the gate is closed; the job is back at its place among the waiting.
+--          {'busy', ms}: no permit within the longest wait; it is looked at again then.
+--          {'deliver', outcome (JSON)}
+--          {'nothing', stage or ''}
+local job, waiting, slots, due, gate, budget = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local id, nonce = ARGV[1], ARGV[2]
+local fields = redis.call('HMGET', job, 'stage', 'outcome', 'delivering_until_ms', 'rank', 'nonce', 'attempts')
+local stage = fields[1]
+local now = now_ms()
+
+if stage == 'settled' then
+  if (tonumber(fields[3]) or 0) > now then
+    return {'nothing', stage}
+  end
+  redis.call('HSET', job, 'delivering_until_ms', now + tonumber(ARGV[4]))
+  if redis.call('ZSCORE', due, id) then
+    redis.call('ZADD', due, now + tonumber(ARGV[4]), id)
+  end
+  return {'deliver', fields[2]}
+end
+
+if stage == 'submitting' and fields[5] == nonce then
+  -- The same call once more, because its answer was lost on the way: the POST has not been sent.
+  return {'submit', tonumber(fields[6]), now, redis.call('ZCARD', slots)}
+end
+if stage ~= 'waiting' or not redis.call('ZSCORE', slots, id) then
+  return {'nothing', stage or ''}
+end
+
+if not gate_is_open(gate, now) then
+  redis.call('ZREM', slots, id)
+  redis.call('ZREM', due, id)
+  redis.call('ZADD', waiting, fields[4], id)
+  return {'later'}
+end
+
+if ARGV[8] ~= '1' then
+  -- GCRA: a request conforms once the theoretical arrival time is at most burst - 1 intervals ahead.
+  local interval, burst, at = tonumber(ARGV[5]), tonumber(ARGV[6]), now_us()
+  local tat = math.max(tonumber(redis.call('GET', budget)) or 0, at)
+  local wait = math.max(0, tat - at - interval * (burst - 1))
+  if wait > tonumber(ARGV[7]) then
+    local wait_ms = math.ceil(wait / 1000)
+    redis.call('ZADD', due, now + wait_ms, id)
+    return {'busy', wait_ms}
+  end
+  tat = tat + interval
+  redis.call('SET', budget, whole(tat), 'PX', math.ceil((tat - at) / 1000) + 1000)
+  if wait > 0 then
+    return {'wait', math.ceil(wait / 1000)}
+  end
+end
+
+redis.call('HSET', job, 'stage', 'submitting', 'nonce', nonce)
+redis.call('ZADD', due, now + tonumber(ARGV[3]), id)
+return {'submit', redis.call('HINCRBY', job, 'attempts', 1), now, redis.call('ZCARD', slots)}

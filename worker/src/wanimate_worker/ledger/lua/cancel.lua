@@ -1,0 +1,27 @@
+-- Cancels a job that was not submitted yet. One that no worker has recorded is settled in advance, so that its
+-- message, when it comes, ends as cancelled.
+-- KEYS: job, waiting, slots, due, gate
+-- ARGV: job id, outcome (JSON), cap, lease (ms), most grants, time to live of an advance record (ms)
+-- Returns: {'cancelled' | 'advance' | 'billed' | 'finished', granted job ids...}
+local job, waiting, slots, due, gate = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local id = ARGV[1]
+local stage = redis.call('HGET', job, 'stage')
+local now = now_ms()
+if not stage then
+  redis.call('HSET', job, 'stage', 'settled', 'outcome', ARGV[2], 'settled_at_ms', now)
+  redis.call('PEXPIRE', job, ARGV[6])
+  return {'advance'}
+end
+if stage == 'settled' or stage == 'delivered' then
+  return {'finished'}
+end
+if stage ~= 'waiting' then
+  return {'billed'}
+end
+redis.call('HSET', job, 'stage', 'settled', 'outcome', ARGV[2], 'settled_at_ms', now)
+redis.call('ZREM', waiting, id)
+redis.call('ZREM', slots, id)
+redis.call('ZADD', due, now + tonumber(ARGV[4]), id)
+local granted = grant(waiting, slots, due, gate, tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]))
+table.insert(granted, 1, 'cancelled')
+return granted

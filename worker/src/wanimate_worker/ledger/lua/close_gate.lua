@@ -1,0 +1,35 @@
+-- Closes the gate for everyone: the vendor throttles us or cannot be reached.
+-- KEYS: gate, slots
+-- ARGV: reason, when the request was sent (ms), Retry-After (ms) or '', base (ms), longest (ms), random in [0, 1),
+--       '1' if the cap shall be lowered, cap
+-- Returns: for how long the gate is closed (ms)
+local gate = KEYS[1]
+local now = now_ms()
+local state = redis.call('HMGET', gate, 'failures', 'closed_at_ms', 'closed_until_ms')
+local failures = tonumber(state[1]) or 0
+local closed_until = tonumber(state[3]) or 0
+-- Requests that were under way when the gate closed tell nothing new: a burst of answers is one failure, not many.
+local is_new = tonumber(ARGV[2]) >= (tonumber(state[2]) or 0)
+if is_new then
+  failures = failures + 1
+end
+local jitter = tonumber(ARGV[6])
+local closed_for
+if ARGV[3] ~= '' then
+  closed_for = tonumber(ARGV[3]) + math.floor(jitter * tonumber(ARGV[4]))
+elseif is_new then
+  closed_for = math.floor(jitter * math.min(tonumber(ARGV[5]), tonumber(ARGV[4]) * 2 ^ math.min(failures - 1, 30)))
+else
+  closed_for = 0
+end
+closed_until = math.max(closed_until, now + closed_for)
+redis.call('HSET', gate, 'failures', failures, 'closed_until_ms', whole(closed_until), 'reason', ARGV[1])
+if is_new then
+  redis.call('HSET', gate, 'closed_at_ms', whole(now))
+  if ARGV[7] == '1' then
+    local cap = effective_cap(gate, tonumber(ARGV[8]), now)
+    local held = math.min(cap, redis.call('ZCARD', KEYS[2]))
+    redis.call('HSET', gate, 'cap_low', math.max(1, math.floor(held * 0.9)), 'cap_low_at_ms', whole(now))
+  end
+end
+return math.max(0, closed_until - now)

@@ -1,0 +1,21 @@
+-- Records a job's outcome, frees its slot and hands it to the next waiting jobs, in one step.
+-- KEYS: job, waiting, slots, due, gate
+-- ARGV: job id, attempt nonce, claim token or '', outcome (JSON), cap, lease (ms), most grants
+-- Returns: {'settled' | 'lost', granted job ids...}. Lost: the attempt or the claim is no longer the caller's.
+local job, waiting, slots, due, gate = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local id, token = ARGV[1], ARGV[3]
+local fields = redis.call('HMGET', job, 'stage', 'nonce')
+local stage = fields[1]
+if fields[2] ~= ARGV[2] or (stage ~= 'submitting' and stage ~= 'unknown' and stage ~= 'running') then
+  return {'lost'}
+end
+if token ~= '' and tonumber(redis.call('ZSCORE', due, id)) ~= tonumber(token) then
+  return {'lost'}
+end
+local now = now_ms()
+redis.call('HSET', job, 'stage', 'settled', 'outcome', ARGV[4], 'settled_at_ms', now)
+redis.call('ZREM', slots, id)
+redis.call('ZADD', due, now + tonumber(ARGV[6]), id)
+local granted = grant(waiting, slots, due, gate, tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]))
+table.insert(granted, 1, 'settled')
+return granted

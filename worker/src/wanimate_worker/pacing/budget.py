@@ -1,0 +1,112 @@
+"""The request budget: the generic cell rate algorithm (GCRA) in whole microseconds.
+
+One number is kept, the theoretical arrival time (TAT): the moment at which the budget is full again (ITU-T I.371,
+annex A). A request of interval T with burst B conforms at t if TAT <= t + (B - 1) T and moves TAT to max(TAT, t) + T.
+
+Why no window is ever exceeded: for every request sent at s, its new TAT lies in [s + T, s + B T], and the TATs of
+different requests are at least T apart. So those sent within W have TATs within W + (B - 1) T, and there are at most
+B + floor(W / T) of them, in whatever order they are sent. T is chosen so that this is the limit at most.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+#: The window the vendor counts in, in seconds (vendor document, "Rate Limits": requests a minute).
+WINDOW_SECONDS: Final = 60
+
+_US: Final = 1_000_000
+
+
+class RequestRate:
+    """How often requests may be sent, so that no 60 s hold more than the limit where the vendor counts them.
+
+    Any 60 s of the vendor hold requests of 60 s + skew of ours, if each is under way for up to skew longer than
+    another; so `burst + floor((60 s + skew) / emission interval) <= requests_per_minute`, the first burst included.
+
+    Args:
+        requests_per_minute: The vendor's limit, at least 1.
+        burst: How many may be sent at once, between 1 and the limit; by default `default_burst`.
+        skew_seconds: How much longer than another a request may take to reach the vendor's counter.
+
+    Raises:
+        ValueError: A value is out of its range.
+    """
+
+    __slots__ = ("burst", "emission_interval_us", "requests_per_minute", "skew_seconds")
+
+    def __init__(self, requests_per_minute: int, burst: int | None = None, skew_seconds: float = 1.0) -> None:
+        if requests_per_minute < 1:
+            raise ValueError("requests_per_minute must be at least 1")
+        if not 0 <= skew_seconds <= WINDOW_SECONDS:
+            raise ValueError(f"skew_seconds must be between 0 and {WINDOW_SECONDS}")
+        self.requests_per_minute: Final = requests_per_minute
+        #: How many may be sent at once.
+        self.burst: Final = default_burst(requests_per_minute) if burst is None else burst
+        if not 1 <= self.burst <= requests_per_minute:
+            raise ValueError(f"burst must be between 1 and requests_per_minute ({requests_per_minute})")
+        self.skew_seconds: Final = skew_seconds
+        window_us = round((WINDOW_SECONDS + skew_seconds) * _US)
+        #: The time between two requests at the steady rate, in microseconds: the shortest T for which
+        #: floor(window / T) <= limit - burst, so a full budget and a window of refills stay within the limit.
+        self.emission_interval_us: Final = window_us // (requests_per_minute - self.burst + 1) + 1
+
+    def __repr__(self) -> str:
+        return f"RequestRate({self.requests_per_minute}, burst={self.burst}, skew_seconds={self.skew_seconds})"
+
+
+class Reservation(NamedTuple):
+    """What became of a request for permits.
+
+    Args:
+        tat_us: The TAT to store, in Unix microseconds; the old one if nothing was granted.
+        granted: How many requests may be sent.
+        wait_us: In how many microseconds they may be sent; if none was granted, when asking again is worthwhile.
+    """
+
+    tat_us: int
+    granted: int
+    wait_us: int
+
+
+def default_burst(requests_per_minute: int) -> int:
+    """Return one hundredth of the limit, at least 1 and at most 100: as much as it costs of the steady rate.
+
+    Args:
+        requests_per_minute: The vendor's limit.
+    """
+    return min(100, max(1, requests_per_minute // 100))
+
+
+def reserve(
+    tat_us: int, now_us: int, count: int, rate: RequestRate, max_wait_us: int = 0, headroom: int = 0
+) -> Reservation:
+    """Grant as many of the requests as conform now; a single one may also be granted for a little later.
+
+    A request granted for later has its place: it is counted at once and must be sent then, not be asked for again.
+
+    Args:
+        tat_us: The stored TAT, in Unix microseconds; 0 if there is none.
+        now_us: The current time, in Unix microseconds.
+        count: Requests asked for, at least 1.
+        rate: The budget.
+        max_wait_us: The longest acceptable wait, in microseconds; only for a count of 1.
+        headroom: Requests of the burst that are left to more important ones. At most all but one of them: else the
+            less important would never be sent at all.
+
+    Raises:
+        ValueError: A value is out of its range.
+    """
+    if count < 1 or max_wait_us < 0 or headroom < 0:
+        raise ValueError("count must be at least 1, max_wait_us and headroom at least 0")
+    interval_us = rate.emission_interval_us
+    start_us = max(tat_us, now_us)
+    room = rate.burst - min(headroom, rate.burst - 1)
+    free_us = now_us + room * interval_us - start_us
+    granted = min(count, max(0, free_us // interval_us))
+    if granted > 0:
+        return Reservation(start_us + granted * interval_us, granted, 0)
+    wait_us = interval_us - free_us
+    if count == 1 and wait_us <= max_wait_us:
+        return Reservation(start_us + interval_us, 1, wait_us)
+    return Reservation(tat_us, 0, wait_us)

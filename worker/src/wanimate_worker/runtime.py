@@ -1,0 +1,128 @@
+"""What the tasks of one worker process share: the ledger, the vendor, and the way to resume jobs."""
+
+from __future__ import annotations
+
+import logging
+import random
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from redis import Redis
+from wanimate.contract import GENERATE_TASK, RESUME_QUEUE, Stage
+from wanimate.errors import SettingsError
+
+from . import suspension
+from .ledger import Ledger
+from .pacing import next_poll_seconds, polls_per_second
+from .upstream import UpstreamClient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from celery import Celery
+
+    from .ledger import JobFields
+    from .settings import WorkerSettings
+
+log = logging.getLogger(__name__)
+
+#: The mean the vendor's example shows, in seconds: how fast slots turn over, so how many requests submissions need.
+EXPECTED_DURATION_SECONDS: Final = 41.0
+#: Jobs read and published in one go.
+_RESUME_BATCH: Final = 200
+
+
+class Runtime:
+    """The parts that tasks work with, made when first used, so that each forked process has its own.
+
+    Args:
+        app: The Celery app.
+        settings: The worker's settings.
+    """
+
+    def __init__(self, app: Celery, settings: WorkerSettings) -> None:
+        self.app = app
+        self.settings = settings
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger of this account."""
+        settings = self.settings
+        redis = Redis.from_url(
+            settings.redis_url.get_secret_value(),
+            decode_responses=True,
+            socket_timeout=settings.redis_timeout_seconds,
+            socket_connect_timeout=5,
+            socket_keepalive=True,
+            health_check_interval=25,
+        )
+        return Ledger(redis, settings.account, settings.ledger_limits())
+
+    @cached_property
+    def upstream(self) -> UpstreamClient:
+        """The vendor.
+
+        Raises:
+            SettingsError: No API key is set.
+        """
+        settings = self.settings
+        if settings.api_key is None:
+            raise SettingsError("WANIMATE_API_KEY: a worker needs the vendor's API key; set it and start again")
+        return UpstreamClient(
+            settings.api_base_url, settings.api_key, timeouts=settings.timeouts(), trust_env=settings.trust_env
+        )
+
+    @cached_property
+    def pollers(self) -> ThreadPoolExecutor:
+        """The threads that ask for states."""
+        return ThreadPoolExecutor(self.settings.poll_concurrency, thread_name_prefix="poller")
+
+    def poll_delay_seconds(self, in_flight: int) -> float:
+        """Return when to ask about a task next.
+
+        Args:
+            in_flight: Tasks that share the polls.
+        """
+        settings = self.settings
+        shared = polls_per_second(settings.requests_per_minute, in_flight / EXPECTED_DURATION_SECONDS)
+        return next_poll_seconds(in_flight, shared, settings.poll_floor_seconds, random.random())  # noqa: S311 - jitter
+
+    def resume(self, job_ids: Iterable[str]) -> None:
+        """Publish the messages of jobs that have a slot or an outcome, so that any worker goes on with them.
+
+        Args:
+            job_ids: The jobs. A lost message is no harm: the job's due time passes and it is resumed again.
+        """
+        pending = list(job_ids)
+        while pending:
+            batch, pending = pending[:_RESUME_BATCH], pending[_RESUME_BATCH:]
+            jobs = self.ledger.read(batch)
+            with self.app.producer_pool.acquire(block=True) as producer:
+                for job in jobs:
+                    if job.stage is None:
+                        pending += self._forget(job.job_id)
+                    else:
+                        self._publish(producer, job)
+
+    def _publish(self, producer: object, job: JobFields) -> None:
+        suspension.publish(
+            self.app,
+            producer,
+            task=GENERATE_TASK,
+            task_id=job.job_id,
+            kwargs=job.request,
+            captured=job.message,
+            queue=RESUME_QUEUE,
+            # Outcomes first: somebody waits for them, and their slots are handed on already.
+            priority=0 if job.stage is Stage.SETTLED else 3,
+            quiet=job.attempts > 0,
+            started_at_seconds=job.submitted_at_ms / 1000 if job.submitted_at_ms else None,
+        )
+
+    def _forget(self, job_id: str) -> list[str]:
+        granted = self.ledger.forget(job_id)
+        if granted is None:
+            return []
+        log.error("job %s has lost its record (evicted or deleted by hand); its slot is free again", job_id)
+        return granted

@@ -1,0 +1,159 @@
+"""The settings of workers, read from `WANIMATE_*` variables or a `.env` file; one class per concern."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from wanimate.settings import Settings
+
+from .ledger import LedgerLimits
+from .pacing import RequestRate
+from .upstream import Timeouts
+
+
+class UpstreamSettings(Settings):
+    """The vendor."""
+
+    api_key: SecretStr | None = Field(
+        default=None, description="The vendor's API key. Workers need it; beat and Flower do not."
+    )
+    api_base_url: str = Field(
+        default="https://api.apixo.ai",
+        pattern=r"^https?://[^\s/]+(/[^\s]*)?$",
+        description="Where the vendor's API is; the simulator's address for a run without cost.",
+    )
+    connect_timeout_seconds: float = Field(
+        default=5.0, gt=0, le=60, description="Bound on opening a connection to the vendor, in seconds."
+    )
+    submit_timeout_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        le=300,
+        description="How long to wait for the answer to a submission, in seconds. A submission without an answer may "
+        "have been paid for and is not repeated, so be patient here.",
+    )
+    poll_timeout_seconds: float = Field(
+        default=10.0, gt=0, le=300, description="How long to wait for the answer to a status request, in seconds."
+    )
+
+    trust_env: bool = Field(
+        default=False, description="Whether to use the environment's HTTPS_PROXY and SSL_CERT_FILE for the vendor."
+    )
+
+    @field_validator("api_key")
+    @classmethod
+    def _not_blank(cls, value: SecretStr | None) -> SecretStr | None:
+        return value if value is not None and value.get_secret_value().strip() else None
+
+
+class LimitSettings(Settings):
+    """What the vendor allows the account."""
+
+    max_in_flight: int = Field(
+        default=1000,
+        ge=1,
+        le=1_000_000,
+        description='Upstream tasks at once, over all workers and hosts (vendor document, "Rate Limits").',
+    )
+    requests_per_minute: int = Field(
+        default=10_000,
+        ge=1,
+        le=10_000_000,
+        description='Requests in any 60 s, submissions and polls together (vendor document, "Rate Limits").',
+    )
+
+
+class PollSettings(Settings):
+    """When finished tasks are noticed."""
+
+    poll_tick_seconds: float = Field(
+        default=1.0, ge=0.05, le=60, description="How often beat starts a poll, in seconds; may be below one."
+    )
+    poll_floor_seconds: float = Field(
+        default=0.5, ge=0.01, le=60, description="The shortest time between two polls of one task, in seconds."
+    )
+    poll_batch_size: int = Field(default=50, ge=1, le=1000, description="Tasks that one poll run claims at most.")
+    poll_concurrency: int = Field(
+        default=16, ge=1, le=64, description="Status requests in flight at once, per worker process."
+    )
+
+
+class RecoverySettings(Settings):
+    """How long before somebody looks again, and what then."""
+
+    lease_seconds: float = Field(
+        default=15.0,
+        ge=1,
+        le=600,
+        description="After this a resumed message or a delivery counts as lost and is repeated, in seconds.",
+    )
+    unknown_after_seconds: float = Field(
+        default=600.0,
+        ge=1,
+        description="How long a submission whose answer was lost keeps its slot before it is decided, in seconds.",
+    )
+    on_unknown: Literal["fail", "resubmit"] = Field(
+        default="fail",
+        description="What becomes of it then: `fail` with SubmissionUnknown (never pay twice) or `resubmit` (may pay "
+        "twice). A job's own `on_unknown` comes first.",
+    )
+    run_deadline_seconds: float = Field(
+        default=3600.0,
+        ge=1,
+        description="After this a task that the vendor has not finished is settled as DeadlineExceeded, in seconds "
+        "since the vendor accepted it; a last status check is made first.",
+    )
+    probe_interval_seconds: float = Field(
+        default=5.0, ge=0.1, le=3600, description="How often an account whose key was refused is probed, in seconds."
+    )
+    housekeeping_seconds: float = Field(
+        default=30.0, ge=0.1, le=3600, description="How often beat starts housekeeping, in seconds."
+    )
+
+
+class WorkerSettings(UpstreamSettings, LimitSettings, PollSettings, RecoverySettings):
+    """Everything a worker reads, validated once at its start."""
+
+    worker_threads: int = Field(
+        default=16, ge=1, le=256, description="Threads of one worker process; `celery worker -c` comes first."
+    )
+
+    @model_validator(mode="after")
+    def _floor_within_deadline(self) -> Self:
+        if self.poll_floor_seconds >= self.run_deadline_seconds:
+            raise ValueError("WANIMATE_POLL_FLOOR_SECONDS must be shorter than WANIMATE_RUN_DEADLINE_SECONDS")
+        return self
+
+    def timeouts(self) -> Timeouts:
+        """Return the bounds on one request to the vendor."""
+        return Timeouts(
+            connect_seconds=self.connect_timeout_seconds,
+            submit_read_seconds=self.submit_timeout_seconds,
+            status_read_seconds=self.poll_timeout_seconds,
+        )
+
+    def ledger_limits(self) -> LedgerLimits:
+        """Return what the ledger's scripts are given."""
+        rate = RequestRate(self.requests_per_minute)
+        rounds = -(-self.poll_batch_size // self.poll_concurrency)
+        timeouts = self.timeouts()
+        poll_seconds = rounds * _longest_seconds(timeouts, timeouts.status_read_seconds)
+        return LedgerLimits(
+            max_in_flight=self.max_in_flight,
+            request_rate=rate,
+            lease_ms=round(self.lease_seconds * 1000),
+            submit_lease_ms=round(
+                (_longest_seconds(timeouts, timeouts.submit_read_seconds) + self.lease_seconds) * 1000
+            ),
+            poll_lease_ms=round((poll_seconds + self.lease_seconds) * 1000),
+            unknown_after_ms=round(self.unknown_after_seconds * 1000),
+            result_ttl_ms=self.result_ttl_seconds * 1000,
+            poll_headroom=rate.burst // 4,
+            probe_interval_ms=round(self.probe_interval_seconds * 1000),
+        )
+
+
+def _longest_seconds(timeouts: Timeouts, read_seconds: float) -> float:
+    """Return how long one request may take: the pool, the connection, the request, the answer's head and its body."""
+    return 2 * timeouts.connect_seconds + timeouts.write_seconds + 2 * read_seconds

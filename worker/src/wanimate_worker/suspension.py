@@ -1,0 +1,199 @@
+"""Tasks that suspend: Celery's mechanics, with nothing about video in them.
+
+A suspended task has acknowledged its message, stored no result and fired no callback. It is resumed under the same
+id by publishing its message again, with its chain, group, chord and callbacks, and then ends like any task. So
+`AsyncResult.get()`, `chain`, `group`, `chord` and `link_error` work on the whole of it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from billiard.einfo import ExceptionWithTraceback
+from celery import Task
+from celery.exceptions import Ignore
+from celery.utils.functional import maybe_list
+from celery.worker.request import Request
+from celery.worker.strategy import default as default_strategy
+from wanimate.contract import CONTRACT_HEADER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from celery import Celery
+
+#: On a message that continues a task whose first message Flower has seen.
+RESUMED_HEADER: Final = "wanimate_resumed"
+#: When the remote job started, Unix seconds, so that the runtime shown is that of the remote job.
+STARTED_HEADER: Final = "wanimate_started"
+#: On messages whose representation is trimmed already.
+TRIMMED_HEADER: Final = CONTRACT_HEADER
+
+
+class Suspended(Ignore):
+    """Ends a run without ending the task.
+
+    Args:
+        started: Whether the remote job started in this run.
+    """
+
+    def __init__(self, *, started: bool = False) -> None:
+        super().__init__()
+        self.started = started
+
+
+def is_resumed(request: Any) -> bool:
+    """Whether this run continues a task that was suspended.
+
+    Args:
+        request: The task's `self.request`.
+    """
+    return RESUMED_HEADER in (request.headers or {})
+
+
+def capture(request: Any, *, ignore_result: bool) -> dict[str, Any]:
+    """Return all that is needed to publish a task's message again, without its arguments.
+
+    `expires` is left out: it limits when a task starts, and would discard the resumed run.
+
+    Args:
+        request: The task's `self.request`.
+        ignore_result: Whether the caller asked for no result.
+    """
+    options = request.as_execution_options()
+    for name in ("task_id", "expires", "soft_time_limit", "time_limit"):
+        options.pop(name, None)
+    if options["root_id"] == request.id:
+        options["root_id"] = None
+    options["argsrepr"] = getattr(request, "argsrepr", None)
+    options["kwargsrepr"] = getattr(request, "kwargsrepr", None)
+    options["ignore_result"] = ignore_result
+    # The message was seen: its continuation must not look like a new task.
+    options["seen"] = True
+    return {name: value for name, value in options.items() if value not in (None, {}, [], 0, False, "")}
+
+
+def publish(
+    app: Celery,
+    producer: Any,
+    *,
+    task: str,
+    task_id: str,
+    kwargs: Mapping[str, Any],
+    captured: Mapping[str, Any],
+    queue: str,
+    priority: int,
+    quiet: bool,
+    started_at_seconds: float | None = None,
+) -> None:
+    """Publish a suspended task's message again.
+
+    It bypasses `send_task`, which would give the task that resumes it as its parent and subscribe to its result.
+
+    Args:
+        app: The Celery app.
+        producer: A kombu producer.
+        task: The task's name.
+        task_id: Its id.
+        kwargs: Its keyword arguments.
+        captured: What `capture` returned when it was suspended; empty for a task that never had a message.
+        queue: Where to.
+        priority: The message's priority.
+        quiet: Whether Flower has seen the task before.
+        started_at_seconds: When the remote job started, Unix seconds.
+    """
+    options = dict(captured)
+    quiet = bool(options.pop("seen", False)) or quiet
+    link, link_error = maybe_list(options.pop("link", None)), maybe_list(options.pop("link_error", None))
+    headers = {**(options.pop("headers", None) or {}), TRIMMED_HEADER: 1}
+    if quiet:
+        headers[RESUMED_HEADER] = 1
+    if started_at_seconds is not None:
+        headers[STARTED_HEADER] = started_at_seconds
+    message = app.amqp.create_task_message(
+        task_id, task, (), dict(kwargs), callbacks=link, errbacks=link_error, **options
+    )
+    app.amqp.send_task_message(producer, task, message, queue=queue, priority=priority, headers=headers)
+
+
+class SuspendableRequest(Request):
+    """A request whose events tell of the remote job: received once, started and ended when the remote job was."""
+
+    def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - Celery's own name
+        """Send an event, unless it tells of a run rather than of the job."""
+        started_at = self.request_dict.get(STARTED_HEADER)
+        if type == "task-started" and not fields.pop("of_the_job", False):
+            return
+        if type == "task-succeeded" and started_at:
+            fields["runtime"] = time.time() - float(started_at)
+        super().send_event(type, **fields)
+
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:  # noqa: FBT001, FBT002
+        """End a run; one that ends suspended with the remote job started says so."""
+        error = exc_info.exception
+        if isinstance(error, ExceptionWithTraceback):
+            error = error.exc
+        answer = super().on_failure(exc_info, send_failed_event, return_ok)
+        if isinstance(error, Suspended) and error.started:
+            self.send_event("task-started", of_the_job=True)
+        return answer
+
+
+class _QuietDispatcher:
+    """An event dispatcher that keeps `task-received` to itself."""
+
+    def __init__(self, dispatcher: Any) -> None:
+        self._dispatcher = dispatcher
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._dispatcher, name)
+
+    def send(self, type: str, **fields: Any) -> Any:  # noqa: A002
+        return None if type == "task-received" else self._dispatcher.send(type, **fields)
+
+
+class _QuietConsumer:
+    """A consumer seen through a quiet dispatcher; Celery's strategy asks it for both."""
+
+    def __init__(self, consumer: Any) -> None:
+        self._consumer = consumer
+        self.event_dispatcher = consumer.event_dispatcher and _QuietDispatcher(consumer.event_dispatcher)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._consumer, name)
+
+
+def strategy(task: SuspendableTask, app: Celery, consumer: Any) -> Callable[..., Any]:
+    """Return the handler of this task's messages: resumed ones are quiet, untrimmed ones are trimmed.
+
+    Args:
+        task: The task.
+        app: The Celery app.
+        consumer: The worker's consumer.
+    """
+    first = default_strategy(task, app, consumer)
+    resumed = default_strategy(task, app, _QuietConsumer(consumer))
+
+    def on_message(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **options: Any) -> Any:
+        headers = message.headers
+        if TRIMMED_HEADER not in headers:
+            # Made by other Celery code: its arguments would show in Flower as they are.
+            _, kwargs, _ = message.payload
+            headers["argsrepr"], headers["kwargsrepr"] = "()", task.summarise(kwargs)
+        handler = resumed if RESUMED_HEADER in headers else first
+        return handler(message, body, ack, reject, callbacks, **options)
+
+    return on_message
+
+
+class SuspendableTask(Task):
+    """The base of tasks that suspend."""
+
+    abstract = True
+    Request = "wanimate_worker.suspension:SuspendableRequest"
+    Strategy = "wanimate_worker.suspension:strategy"
+
+    def summarise(self, kwargs: Mapping[str, Any]) -> str:
+        """Return what logs, events and Flower may show of the arguments."""
+        raise NotImplementedError

@@ -1,0 +1,25 @@
+"""The base of the tasks that keep the queue going."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from celery import Task
+
+if TYPE_CHECKING:
+    from ..runtime import Runtime
+
+
+class InternalTask(Task):
+    """A task of the queue itself: no result, and no events, which would drown the jobs in Flower.
+
+    Args:
+        runtime: What the tasks of this process share.
+    """
+
+    abstract = True
+    ignore_result = True
+    send_events = False
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime

@@ -1,0 +1,186 @@
+"""`wanimate.generate`: one task is one whole remote job."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from celery import states
+from celery.exceptions import Reject
+from redis.exceptions import RedisError
+from wanimate.contract import CONTRACT_HEADER, CONTRACT_VERSION, GENERATE_TASK, Outcome, parse_job
+from wanimate.errors import InvalidRequest, JobFailed, WanimateError
+
+from ..ledger import Busy, Deliver, Entry, Later, NothingToDo, Submit, WaitForPermit
+from ..suspension import SuspendableTask, Suspended, capture, is_resumed
+from ..upstream import Accepted, NotSent, Rejected, SubmitAnswer, Throttled, Unauthorised, Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from wanimate.contract import Job
+
+    from ..runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+
+class GenerateTask(SuspendableTask):
+    """Records a job, later submits it, later delivers its outcome: each run claims the next step from the ledger.
+
+    A run that comes twice or late finds its step taken and changes nothing.
+
+    Args:
+        runtime: What the tasks of this process share.
+    """
+
+    name = GENERATE_TASK
+    #: Failures of the remote job are results, not accidents of ours: no traceback in the log.
+    throws = (JobFailed,)
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+
+    def run(self, **request: Any) -> dict[str, Any]:
+        """Go one step further with the job.
+
+        Args:
+            request: `type` and the fields of the job.
+
+        Returns:
+            The fields of a `Result`.
+
+        Raises:
+            JobFailed: The job ended without a result.
+        """
+        version = (self.request.headers or {}).get(CONTRACT_HEADER, CONTRACT_VERSION)
+        if version > CONTRACT_VERSION:
+            raise InvalidRequest(
+                f"this job was made by a newer wanimate (contract {version}, this worker knows {CONTRACT_VERSION}): "
+                "upgrade the workers first, then enqueue it again"
+            )
+        job = parse_job(request)
+        try:
+            if not is_resumed(self.request):
+                self._admit(job, request)
+            return self._advance(job)
+        except RedisError:
+            # Nothing was decided. A recorded job is looked at again when its due time passes; one that may not be
+            # recorded needs its message back.
+            if is_resumed(self.request):
+                log.warning("job %s: Redis is away; it is resumed when its lease ends", self.request.id)
+                raise Suspended from None
+            raise Reject(requeue=True) from None
+
+    def after_return(self, status: str, _retval: Any, task_id: str, *_: Any) -> None:
+        """Close the ledger's record once the backend has the outcome.
+
+        Celery calls this after the result is stored and the callbacks are sent. Dying before it means that the
+        outcome is delivered again when its lease ends: a callback may then come twice, as with any late ack.
+        """
+        if status in states.READY_STATES:
+            try:
+                self.runtime.ledger.finish(task_id)
+            except RedisError:
+                log.warning("job %s: Redis is away; its outcome is delivered once more when its lease ends", task_id)
+
+    def summarise(self, kwargs: Mapping[str, Any]) -> str:
+        """Return what Flower may show of a request that other Celery code has sent."""
+        try:
+            return parse_job(kwargs).summary()
+        except WanimateError:
+            return "(not a valid job)"
+
+    # -- the first run: record ----------------------------------------------------------------------------------
+
+    def _admit(self, job: Job, request: Mapping[str, Any]) -> None:
+        job_id = self.request.id
+        message = capture(self.request, ignore_result=bool(self.request.ignore_result))
+        [admission] = self.runtime.ledger.admit([Entry(job_id, job.priority, message, request)])
+        self.runtime.resume(other for other in admission.granted if other != job_id)
+
+    # -- every run: claim the next step -------------------------------------------------------------------------
+
+    def _advance(self, job: Job) -> dict[str, Any]:
+        job_id = self.request.id
+        step = self.runtime.ledger.begin(job_id)
+        if isinstance(step, WaitForPermit):
+            # At most a second, and only while submissions use up the whole request budget.
+            time.sleep(step.wait_ms / 1000)
+            step = self.runtime.ledger.begin(job_id, holds_permit=True)
+        match step:
+            case Deliver(outcome):
+                return outcome.unwrap().to_json()
+            case Submit():
+                return self._submit(job, step)
+            case Busy() | Later() | NothingToDo() | WaitForPermit():
+                raise Suspended
+
+    # -- submitting: paid once ----------------------------------------------------------------------------------
+
+    def _submit(self, job: Job, step: Submit) -> dict[str, Any]:
+        if step.attempt == 1 and not self.request.ignore_result:
+            # Only here, where this run alone owns the job: written later it could overwrite the outcome.
+            self.update_state(state=states.STARTED, meta={"labels": job.labels})
+        try:
+            answer: SubmitAnswer = self.runtime.upstream.submit(job)
+        except Exception as error:
+            # The POST may have been sent before this went wrong.
+            log.exception("job %s: unexpected error while submitting", self.request.id)
+            answer = Unknown(f"{type(error).__name__} while submitting")
+        if self._record(step, answer):
+            return self._advance(job)
+        raise Suspended(started=isinstance(answer, Accepted))
+
+    def _record(self, step: Submit, answer: SubmitAnswer) -> bool:
+        """Write down what the vendor's answer means, and return whether the job has ended."""
+        job_id, ledger = self.request.id, self.runtime.ledger
+        match answer:
+            case Accepted(task_id):
+                self._accepted(step, task_id)
+            case Rejected(code, message):
+                failure = InvalidRequest(f"the vendor refused the request: {message}", code)
+                granted = ledger.settle(job_id, step.nonce, Outcome.failure(failure))
+                self.runtime.resume(granted or ())
+                return granted is not None
+            case Unauthorised(_, message):
+                if ledger.pause(message):
+                    log.error("account paused, the vendor refuses the key: %s; jobs wait, probing goes on", message)
+                self._step_back(step)
+            case Throttled():
+                closed_ms = ledger.close_gate(
+                    f"throttled: {answer.message}",
+                    sent_at_ms=step.begun_at_ms,
+                    retry_after_seconds=answer.retry_after_seconds,
+                    # Our own budget keeps to the request limit, so a 429 that does not say which limit it means
+                    # is one for concurrency.
+                    lower_cap=answer.concurrency is not False,
+                )
+                log.warning("throttled: %s; nothing is sent for %d ms", answer.message, closed_ms)
+                self._step_back(step)
+            case NotSent(reason):
+                closed_ms = ledger.close_gate(f"not sent: {reason}", sent_at_ms=step.begun_at_ms)
+                log.warning("the vendor cannot be reached: %s; nothing is sent for %d ms", reason, closed_ms)
+                self._step_back(step)
+            case Unknown(reason):
+                ledger.lose(job_id, step.nonce, reason)
+                log.error("job %s: the answer was lost (%s); the vendor may have accepted it", job_id, reason)
+        return False
+
+    def _accepted(self, step: Submit, task_id: str) -> None:
+        delay = self.runtime.poll_delay_seconds(step.in_flight)
+        is_ours = self.runtime.ledger.accept(
+            self.request.id,
+            step.nonce,
+            task_id=task_id,
+            first_poll_ms=round(delay * 1000),
+            begun_at_ms=step.begun_at_ms,
+        )
+        if is_ours:
+            log.info("job %s: submitted as %s", self.request.id, task_id)
+        else:
+            log.error("job %s: accepted as %s after it was given up; resolve it by hand", self.request.id, task_id)
+
+    def _step_back(self, step: Submit) -> None:
+        self.runtime.resume(self.runtime.ledger.release(self.request.id, step.nonce) or ())

@@ -1,0 +1,24 @@
+"""`wanimate.housekeeping`: what no transition leaves behind, but a database edited by hand may."""
+
+from __future__ import annotations
+
+import logging
+
+from wanimate.contract import HOUSEKEEPING_TASK
+
+from .base import InternalTask
+
+log = logging.getLogger(__name__)
+
+
+class HousekeepingTask(InternalTask):
+    """Puts stray slots back under the clock and hands out slots that are free although jobs wait."""
+
+    name = HOUSEKEEPING_TASK
+
+    def run(self) -> None:
+        """Repair once."""
+        strays = self.runtime.ledger.repair()
+        if strays:
+            log.error("%d slots had no due time; they are looked at now", strays)
+        self.runtime.resume(self.runtime.ledger.grant())

@@ -1,0 +1,52 @@
+"""The vendor's HTTP API: one client that turns whatever happens into a value; the only place that imports httpx."""
+
+from __future__ import annotations
+
+from .answers import (
+    Accepted,
+    Failed,
+    Forgotten,
+    NotSent,
+    Pending,
+    Rejected,
+    StatusAnswer,
+    SubmitAnswer,
+    Succeeded,
+    Throttled,
+    Unauthorised,
+    Unknown,
+    Unreadable,
+)
+from .classify import classify_status, classify_status_error, classify_submit, classify_submit_error
+from .client import UpstreamClient
+from .request_body import request_body
+from .retry_after import MAX_RETRY_AFTER_SECONDS, parse_retry_after
+from .timeouts import Timeouts
+
+__all__ = [
+    "MAX_RETRY_AFTER_SECONDS",
+    # What a submission or a status request can come back with.
+    "Accepted",
+    "Failed",
+    "Forgotten",
+    "NotSent",
+    "Pending",
+    "Rejected",
+    "StatusAnswer",
+    "SubmitAnswer",
+    "Succeeded",
+    "Throttled",
+    # The client.
+    "Timeouts",
+    "Unauthorised",
+    "Unknown",
+    "Unreadable",
+    "UpstreamClient",
+    # How an answer is understood.
+    "classify_status",
+    "classify_status_error",
+    "classify_submit",
+    "classify_submit_error",
+    "parse_retry_after",
+    "request_body",
+]

@@ -1,0 +1,145 @@
+"""Everything a request to the vendor can come back with, as values; each says what is known and nothing more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wanimate.contract import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The vendor took the job and will bill it.
+
+    Args:
+        task_id: The vendor's task id.
+    """
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The vendor refused this job; sending it again would be refused again.
+
+    Args:
+        code: The vendor's code, otherwise the HTTP status.
+        message: The vendor's explanation.
+    """
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unauthorised:
+    """The account may not use the API now: its key is wrong, lacks a permission, or has no credit.
+
+    Args:
+        status: 401, 402 or 403; 402 also stands for a refusal with the code `INSUFFICIENT_CREDITS`.
+        message: The vendor's explanation.
+    """
+
+    status: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """The vendor refused the request because of a limit; nothing was accepted.
+
+    Args:
+        retry_after_seconds: How long the vendor asks to wait, if it does.
+        message: The vendor's explanation.
+        concurrency: True if the limit is the one on concurrent tasks, False if it is the one on requests, None if the
+            answer does not tell.
+    """
+
+    retry_after_seconds: float | None
+    message: str
+    concurrency: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """The vendor surely did not process the request: sending it again is safe.
+
+    Args:
+        reason: What went wrong.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The job may have been accepted and billed, or not: sending it again may pay twice.
+
+    Args:
+        reason: What went wrong.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The vendor still works on the task, or says something that is no end we know.
+
+    Args:
+        state: The vendor's word: `pending`, `processing`, or one that its document does not have.
+    """
+
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The task is finished.
+
+    Args:
+        result: What it gave back.
+    """
+
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The vendor gave the task up.
+
+    Args:
+        code: `CONTENT_VIOLATION`, `GENERATION_FAILED` or another code, if it gave one.
+        message: The vendor's explanation, may be empty.
+    """
+
+    code: str | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """The vendor says that it does not know the task id.
+
+    Args:
+        message: The vendor's explanation.
+    """
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """The answer tells nothing about the task: ask again later.
+
+    Args:
+        reason: What went wrong.
+    """
+
+    reason: str
+
+
+SubmitAnswer = Accepted | Rejected | Unauthorised | Throttled | NotSent | Unknown
+StatusAnswer = Pending | Succeeded | Failed | Forgotten | Unreadable | NotSent | Unauthorised | Throttled

@@ -1,0 +1,193 @@
+"""The client of the vendor's API: two requests, and whatever happens comes back as a value."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import fields
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+import httpx
+from wanimate.errors import SettingsError
+
+from .classify import classify_status, classify_status_error, classify_submit, classify_submit_error
+from .connections import Connections
+from .request_body import request_body
+from .timeouts import Timeouts
+
+if TYPE_CHECKING:
+    import ssl
+
+    from pydantic import SecretStr
+    from wanimate.contract import Job
+
+    from .answers import StatusAnswer, SubmitAnswer
+
+SUBMIT_PATH: Final = "/api/v1/generateTask/wan-2-2-animate"
+STATUS_PATH: Final = "/api/v1/statusTask/wan-2-2-animate"
+
+#: Answers are a few hundred bytes; one that exceeds this is not read to its end.
+MAX_ANSWER_BYTES: Final = 1024 * 1024
+
+#: An idle connection is not used again after this, in seconds. A server that closes it while a submission is on its
+#: way leaves us not knowing whether the task was accepted, so we close first: Node.js and uvicorn wait 5 s, nginx and
+#: the load balancers of the clouds a minute or more. A busy account uses each connection several times a second.
+KEEPALIVE_EXPIRY_SECONDS: Final = 4.0
+
+MAX_PORT: Final = 65_535
+
+#: Shorter keys are a simulator's, and taking them out of messages would leave holes in words.
+_SHORTEST_SECRET: Final = 8
+
+_Answer = TypeVar("_Answer", "SubmitAnswer", "StatusAnswer")
+
+
+class UpstreamClient:
+    """Submits jobs and asks about tasks; safe to share between threads and to keep across a fork.
+
+    Nothing is sent twice: no retries, no redirects, no proxy of its own accord. The environment's proxies and CA
+    bundles (`HTTPS_PROXY`, `SSL_CERT_FILE`) are used only if asked for, so that a variable meant for something else
+    neither sends the API key elsewhere nor catches what is meant for loopback.
+
+    Args:
+        base_url: The vendor's or the simulator's address, `https://api.apixo.ai` or one on loopback.
+        api_key: The key, sent with every request and shown nowhere (vendor document, "Authentication").
+        timeouts: Bounds on the steps of a request, in seconds.
+        trust_env: Whether to use the environment's proxies and CA bundles.
+
+    Raises:
+        SettingsError: The address or the key cannot be used.
+    """
+
+    def __init__(
+        self, base_url: str, api_key: SecretStr, *, timeouts: Timeouts | None = None, trust_env: bool = False
+    ) -> None:
+        self._base_url = _checked_url(base_url)
+        self._api_key = _checked_key(api_key)
+        self._timeouts = timeouts or Timeouts()
+        self._trust_env = trust_env
+        self._user_agent = f"wanimate/{version('wanimate')}"
+        self._connections = Connections(self._make_client, self._make_context)
+
+    def __repr__(self) -> str:
+        return f"UpstreamClient({self._base_url!r})"
+
+    def submit(self, job: Job, callback_url: str | None = None) -> SubmitAnswer:
+        """Send a job once and return what became of it; upstream trouble is a value, never an exception.
+
+        Source: vendor document, "POST /api/v1/generateTask/wan-2-2-animate".
+
+        Args:
+            job: The job.
+            callback_url: Where the vendor reports the end; without it the task is only polled.
+        """
+        body = json.dumps(request_body(job, callback_url)).encode("ascii")
+        try:
+            answer = self._exchange("POST", SUBMIT_PATH, self._timeouts.submit_read_seconds, content=body)
+        except httpx.HTTPError as error:
+            return self._redacted(classify_submit_error(error))
+        return self._redacted(classify_submit(answer.status, answer.headers, answer.body, datetime.now(UTC)))
+
+    def status(self, task_id: str) -> StatusAnswer:
+        """Ask once where a task stands; upstream trouble is a value, never an exception.
+
+        Source: vendor document, "GET /api/v1/statusTask/wan-2-2-animate".
+
+        Args:
+            task_id: The vendor's task id.
+        """
+        query = {"taskId": task_id}
+        try:
+            answer = self._exchange("GET", STATUS_PATH, self._timeouts.status_read_seconds, params=query)
+        except httpx.HTTPError as error:
+            return self._redacted(classify_status_error(error))
+        return self._redacted(classify_status(task_id, answer.status, answer.headers, answer.body, datetime.now(UTC)))
+
+    def close(self) -> None:
+        """Close this process's connections, once no request is under way."""
+        self._connections.close()
+
+    def _exchange(self, method: str, path: str, read_seconds: float, **request: Any) -> _HttpAnswer:
+        bounds = self._timeouts
+        timeout = httpx.Timeout(
+            connect=bounds.connect_seconds, pool=bounds.connect_seconds, write=bounds.write_seconds, read=read_seconds
+        )
+        client = self._connections.get()
+        with client.stream(method, self._base_url + path, timeout=timeout, **request) as response:
+            return _HttpAnswer(response.status_code, response.headers, _read(response, read_seconds))
+
+    def _make_client(self, context: ssl.SSLContext) -> httpx.Client:
+        return httpx.Client(
+            headers={
+                "Authorization": f"Bearer {self._api_key.get_secret_value()}",
+                "User-Agent": self._user_agent,
+                "Content-Type": "application/json",
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",  # the answers are small, and a compressed one has no bound
+            },
+            verify=context,
+            trust_env=self._trust_env,
+            follow_redirects=False,
+            # One thread has one request under way. httpx's own `retries` stay at 0, their default.
+            limits=httpx.Limits(
+                max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_EXPIRY_SECONDS
+            ),
+        )
+
+    def _make_context(self) -> ssl.SSLContext:
+        return httpx.create_ssl_context(trust_env=self._trust_env)
+
+    def _redacted(self, answer: _Answer) -> _Answer:
+        """Take the API key out of whatever the other side quoted."""
+        key = self._api_key.get_secret_value()
+        if len(key) < _SHORTEST_SECRET:
+            return answer
+        texts: dict[str, Any] = {each.name: getattr(answer, each.name) for each in fields(answer)}
+        quoting = {
+            name: text.replace(key, "[API key]")
+            for name, text in texts.items()
+            if name != "task_id" and isinstance(text, str) and key in text
+        }
+        return type(answer)(**(texts | quoting)) if quoting else answer
+
+
+class _HttpAnswer(NamedTuple):
+    status: int
+    headers: httpx.Headers
+    body: bytes | None
+
+
+def _read(response: httpx.Response, longest_seconds: float) -> bytes | None:
+    """Read a body, or return None if it is too large, too slow or broken: the status may say enough by itself."""
+    give_up_at = time.monotonic() + longest_seconds
+    body = bytearray()
+    try:
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > MAX_ANSWER_BYTES or time.monotonic() > give_up_at:
+                return None
+    except httpx.HTTPError:
+        return None
+    return bytes(body)
+
+
+def _checked_url(base_url: str) -> str:
+    try:
+        url = httpx.URL(base_url)
+        url.host.encode("idna")
+    except (httpx.InvalidURL, UnicodeError):
+        raise SettingsError("the upstream base URL is not a URL") from None
+    if url.scheme not in {"http", "https"} or not url.host or "%" in url.host or (url.port or 0) > MAX_PORT:
+        raise SettingsError("the upstream base URL must start with https:// (or http:// for a simulator) and a host")
+    if url.userinfo or url.query or url.fragment:
+        raise SettingsError("the upstream base URL must have no user, password, query or fragment")
+    return str(url).rstrip("/")
+
+
+def _checked_key(api_key: SecretStr) -> SecretStr:
+    key = api_key.get_secret_value()
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise SettingsError("the upstream API key must be printable ASCII without spaces or line ends")
+    return api_key

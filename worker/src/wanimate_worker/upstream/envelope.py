@@ -1,0 +1,97 @@
+"""The JSON object that every answer of the vendor comes in."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+#: Longer texts are cut: they end up in logs and in results.
+MAX_MESSAGE_CHARACTERS: Final = 500
+
+_CONCURRENCY: Final = re.compile(r"concurren|in[ -]flight|simultaneous|parallel", re.IGNORECASE)
+_REQUESTS: Final = re.compile(r"\brequests?\b|per (minute|second|hour)|\b[rq]p[sm]\b|too frequent", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One answer: `{"code": …, "message": …, "data": {…}}` (vendor document, "Response").
+
+    Args:
+        code: Its code; None if it has none, 0 if it is no number.
+        message: Its message and the detail in `data`, on one line, may be empty.
+        data: Its data, empty if there is none.
+    """
+
+    code: int | None
+    message: str
+    data: dict[str, Any]
+
+    @property
+    def fail_code(self) -> str | None:
+        """The vendor's named code (`CONTENT_VIOLATION`, …), if there is one."""
+        code = self.data.get("failCode")
+        return one_line(str(code)) if isinstance(code, (str, int)) and str(code).strip() else None
+
+    @property
+    def fail_message(self) -> str:
+        """The vendor's words for a failure, may be empty."""
+        message = self.data.get("failMsg")
+        return one_line(message) if isinstance(message, str) else ""
+
+    @property
+    def task_id(self) -> str | None:
+        """The vendor's task id, if there is one."""
+        task_id = self.data.get("taskId")
+        return task_id if isinstance(task_id, str) and task_id.strip() else None
+
+
+def read_envelope(body: bytes | None) -> Envelope | None:
+    """Return the envelope, or None if the body is missing or is no JSON object.
+
+    Args:
+        body: The body, None if it could not be read to its end.
+    """
+    try:
+        answer = orjson.loads(body or b"")
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(answer, dict):
+        return None
+    given = answer.get("data")
+    data = given if isinstance(given, dict) else {}
+    # The detail of a refusal is in `data.error` (vendor's page "Error Codes").
+    details = (answer.get("message"), data.get("error"), data.get("failMsg"))
+    message = ": ".join(one_line(text) for text in details if isinstance(text, str) and text.strip())
+    return Envelope(code=_code(answer), message=message[:MAX_MESSAGE_CHARACTERS], data=data)
+
+
+def tells_concurrency(message: str) -> bool | None:
+    """Return whether a refusal speaks of concurrent tasks (True) or of requests (False); None if of neither.
+
+    "Rate limit exceeded" alone is neither: the vendor uses these words for every 429 (vendor document, "Error Codes"),
+    and both limits answer with 429 ("Rate Limits").
+
+    Args:
+        message: The vendor's explanation.
+    """
+    if _CONCURRENCY.search(message):
+        return True
+    return False if _REQUESTS.search(message) else None
+
+
+def one_line(text: str) -> str:
+    """Return a text of the vendor as it may be logged: one line, printable, not too long."""
+    printable = "".join(c if c.isprintable() else " " for c in text[: 4 * MAX_MESSAGE_CHARACTERS])
+    return " ".join(printable.split())[:MAX_MESSAGE_CHARACTERS]
+
+
+def _code(answer: dict[str, Any]) -> int | None:
+    code = answer.get("code")
+    if code is None:
+        return None
+    if isinstance(code, str) and re.fullmatch(r"[0-9]{1,9}", code):
+        return int(code)
+    return code if isinstance(code, int) and not isinstance(code, bool) else 0
