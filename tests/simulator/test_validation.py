@@ -141,3 +141,8 @@ def test_a_refusal_reaches_the_client_as_a_400_that_names_the_field(bench: Calla
         "message": "Invalid parameters: input.seed must be an integer of at least -1",
         "data": None,
     }
+
+
+def test_a_prompt_with_the_reject_tag_is_refused(request_for: RequestFor) -> None:
+    with pytest.raises(InvalidRequestError, match=r"input\.prompt was rejected"):
+        parse_submission(change(request_for(), "input.prompt", "please [reject] this"))

@@ -1,1 +1,57 @@
 """Wanimate: enqueue Wan 2.2 Animate jobs; get each result once and pay for it once."""
+
+from __future__ import annotations
+
+from .aio import AsyncClient
+from .client import Client
+from .contract import AnimateJob, CancelOutcome, JobState, JobStatus, ReplaceJob, Result
+from .errors import (
+    ContentViolation,
+    DeadlineExceeded,
+    GenerationFailed,
+    IdempotencyConflict,
+    InvalidRequest,
+    JobCancelled,
+    JobFailed,
+    JobNotFound,
+    QueueUnavailable,
+    SettingsError,
+    SubmissionUnknown,
+    WaitTimeout,
+    WanimateError,
+    WorkerUnavailable,
+)
+from .handle import AsyncJobHandle, JobHandle
+from .settings import Settings
+
+__all__ = [  # noqa: RUF022 - grouped by what a reader looks for
+    # The way in.
+    "Client",
+    "AsyncClient",
+    "Settings",
+    # What is enqueued.
+    "AnimateJob",
+    "ReplaceJob",
+    # What comes back.
+    "JobHandle",
+    "AsyncJobHandle",
+    "JobStatus",
+    "JobState",
+    "Result",
+    "CancelOutcome",
+    # Errors, as the tree in `wanimate.errors` has them.
+    "WanimateError",
+    "SettingsError",
+    "QueueUnavailable",
+    "WorkerUnavailable",
+    "JobNotFound",
+    "IdempotencyConflict",
+    "WaitTimeout",
+    "JobFailed",
+    "InvalidRequest",
+    "ContentViolation",
+    "GenerationFailed",
+    "SubmissionUnknown",
+    "DeadlineExceeded",
+    "JobCancelled",
+]

@@ -18,6 +18,11 @@ WanimateError
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 __all__ = [
     "ContentViolation",
     "DeadlineExceeded",
@@ -38,6 +43,9 @@ __all__ = [
 
 class WanimateError(Exception):
     """The root of every error that Wanimate raises on purpose."""
+
+    #: When `submit_many` ended early: the handles of the jobs that are certainly in the queue, in the order given.
+    enqueued: Sequence[Any] = ()
 
 
 class SettingsError(WanimateError):

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from redis import BlockingConnectionPool
 
 if TYPE_CHECKING:
+    from redis.retry import Retry
+
     from .settings import Settings
 
 #: Celery's default steps, named because producer and worker must use the same ones: each step is a list in Redis.
@@ -16,13 +21,40 @@ VISIBILITY_TIMEOUT_SECONDS: Final = 300
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 
 
+#: Connections of one pool, and how long a thread waits for a free one, in seconds.
+_CONNECTIONS: Final = 100
+_POOL_TIMEOUT_SECONDS: Final = 10
+
+
+def connection_pool(settings: Settings, retry: Retry | None = None) -> BlockingConnectionPool:
+    """Return a pool of connections that decode responses, for what is read and written beside Celery.
+
+    Args:
+        settings: Where Redis is.
+        retry: How a lost connection is retried; redis-py's own way if not given.
+    """
+    url = settings.redis_url.get_secret_value()
+    options: dict[str, Any] = {} if retry is None else {"retry": retry}
+    if not url.startswith("unix://"):
+        options |= {"socket_connect_timeout": CONNECT_TIMEOUT_SECONDS, "socket_keepalive": True}
+    return BlockingConnectionPool.from_url(
+        _redis_url(url),
+        decode_responses=True,
+        max_connections=_CONNECTIONS,
+        timeout=_POOL_TIMEOUT_SECONDS,
+        socket_timeout=settings.redis_timeout_seconds,
+        health_check_interval=25,
+        **options,
+    )
+
+
 def celery_settings(settings: Settings) -> dict[str, Any]:
     """Return the broker and result settings of a Celery app that speaks to the queue.
 
     Args:
         settings: Where Redis is and how long results are kept.
     """
-    url = settings.redis_url.get_secret_value()
+    url = celery_url(settings)
     timeout_seconds = settings.redis_timeout_seconds
     return {
         "broker_url": url,
@@ -59,3 +91,31 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "accept_content": ["json"],
         "task_send_sent_event": False,
     }
+
+
+def celery_url(settings: Settings) -> str:
+    """Return the address of Redis as Celery spells it, with the certificate checked unless the URL says otherwise.
+
+    Celery's own default for `rediss://` is not to check the server's certificate, and it has no `unix://`.
+    """
+    parts = urlsplit(settings.redis_url.get_secret_value())
+    query = dict(parse_qsl(parts.query))
+    if parts.scheme == "unix":
+        database = query.pop("db", None)
+        if database is not None:
+            query["virtual_host"] = database
+        return f"redis+socket://{parts.netloc}{parts.path}?{urlencode(query)}"
+    if parts.scheme == "rediss":
+        query.setdefault("ssl_cert_reqs", "required")
+        return urlunsplit(parts._replace(query=urlencode(query)))
+    return settings.redis_url.get_secret_value()
+
+
+def _redis_url(url: str) -> str:
+    """Return the URL with `ssl_cert_reqs` as redis-py spells it; Celery's documentation writes `CERT_REQUIRED`."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    if "ssl_cert_reqs" in query:
+        query["ssl_cert_reqs"] = query["ssl_cert_reqs"].removeprefix("CERT_").lower()
+        return urlunsplit(parts._replace(query=urlencode(query)))
+    return url

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Never
+from typing import TYPE_CHECKING, Any, Final, Never
 
 from celery import Celery
 from celery.signals import after_setup_logger, celeryd_init
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+#: What workers read, in this order: what runs comes before what is new (queue_order_strategy in `celery_settings`).
+_QUEUES: Final = (RESUME_QUEUE, CONTROL_QUEUE, ENTRY_QUEUE)
+
+
 def create_app(settings: WorkerSettings) -> Celery:
     """Return the Celery app of the queue's workers, beat and Flower.
 
@@ -48,6 +53,9 @@ def create_app(settings: WorkerSettings) -> Celery:
 
 def load_app() -> Celery:
     """Return the app for this process's environment; a wrong setting ends the process with one line."""
+    for name in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "CELERY_RESULT_BACKEND"):
+        # Celery lets these override the settings, and the ledger would then be in another Redis than the messages.
+        os.environ.pop(name, None)
     try:
         return create_app(WorkerSettings.load())
     except SettingsError as error:
@@ -56,9 +64,7 @@ def load_app() -> Celery:
 
 def _worker_settings(settings: WorkerSettings) -> dict[str, Any]:
     return {
-        # Read in this order: what runs comes before what is new (queue_order_strategy in `celery_settings`).
-        "task_queues": [Queue(RESUME_QUEUE), Queue(CONTROL_QUEUE), Queue(ENTRY_QUEUE)],
-        "task_default_queue": ENTRY_QUEUE,
+        "task_queues": [Queue(name) for name in _QUEUES],
         "task_routes": {
             GENERATE_TASK: {"queue": ENTRY_QUEUE},
             ENQUEUE_TASK: {"queue": ENTRY_QUEUE},
@@ -112,6 +118,17 @@ def _quiet_routine(**_: Any) -> None:
     """Keep routine lines of libraries out of the log: several for each poll, and none of them about a job."""
     for name in ("httpx", "httpcore", "celery.worker.strategy", "celery.app.trace", "celery.beat"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@celeryd_init.connect
+def _read_own_queues_only(instance: Any = None, **_: Any) -> None:
+    """Keep the worker to its own queues.
+
+    The next task of a caller's chain goes to Celery's default queue, where the caller's workers find it. Sending there
+    makes the queue known to this app, and without this the worker would read it too after a reconnect.
+    `celery worker -Q` comes later and so comes first.
+    """
+    instance.app.amqp.queues.select(_QUEUES)
 
 
 @celeryd_init.connect

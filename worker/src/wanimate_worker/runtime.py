@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from redis import Redis
 from wanimate.contract import GENERATE_TASK, RESUME_QUEUE, Stage
 from wanimate.errors import SettingsError
+from wanimate.transport import connection_pool
 
 from . import suspension
 from .ledger import Ledger
@@ -49,14 +50,7 @@ class Runtime:
     def ledger(self) -> Ledger:
         """The ledger of this account."""
         settings = self.settings
-        redis = Redis.from_url(
-            settings.redis_url.get_secret_value(),
-            decode_responses=True,
-            socket_timeout=settings.redis_timeout_seconds,
-            socket_connect_timeout=5,
-            socket_keepalive=True,
-            health_check_interval=25,
-        )
+        redis = Redis(connection_pool=connection_pool(settings))
         return Ledger(redis, settings.account, settings.ledger_limits())
 
     @cached_property

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING, Final, Self
 
@@ -131,12 +130,3 @@ class ProcessGroup:
         for process in reversed(self._processes):
             process.stop()
         self._processes.clear()
-
-
-def python_module(*arguments: str) -> list[str]:
-    """Return a command line that runs a module with this Python.
-
-    Args:
-        arguments: The module and its arguments.
-    """
-    return [sys.executable, "-m", *arguments]

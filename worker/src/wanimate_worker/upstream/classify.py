@@ -30,6 +30,10 @@ _NO_CREDIT: Final = "INSUFFICIENT_CREDITS"
 #: did process, and none of the other 3xx (RFC 9110, section 15.4).
 _REDIRECTED: Final = frozenset({301, 302, 307, 308})
 
+#: What a server or gateway that is not the vendor's API says of a wrong path, or before it passed the request on.
+#: Without the vendor's envelope it is no verdict on the job: a wrong base URL must not refuse a whole backlog.
+_NOT_THE_VENDOR: Final = frozenset({404, 405, 407, 408})
+
 #: Raised only before the first byte of a request is written (httpx documentation, "Exceptions", and httpcore's
 #: sources): name lookup, TCP connect and TLS handshake, also to or through a proxy; waiting for a free connection;
 #: a URL that cannot be requested.
@@ -59,9 +63,7 @@ def classify_submit(status: int, headers: Mapping[str, str], body: bytes | None,
     if _is_success(code):
         task_id = envelope.task_id if envelope is not None else None
         return Unknown(f"HTTP {status} without a readable taskId") if task_id is None else Accepted(task_id)
-    if status in _REDIRECTED:
-        return NotSent(f"redirected with HTTP {status}; check the base URL")
-    refusal = _refusal(code, headers, envelope, now)
+    refusal = _not_the_vendor(status, envelope) or _refusal(code, headers, envelope, now)
     if refusal is not None:
         return refusal
     if _is_refusal(code):
@@ -100,6 +102,15 @@ def classify_status(
     if is_vendors and code in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}:
         return Forgotten(_message(code, envelope))
     return Unreadable(_message(code, envelope))
+
+
+def _not_the_vendor(status: int, envelope: Envelope | None) -> NotSent | None:
+    """Return what shows that the submission never came to the vendor's API, if anything does."""
+    if status in _REDIRECTED:
+        return NotSent(f"redirected with HTTP {status}; check the base URL")
+    if status in _NOT_THE_VENDOR and (envelope is None or envelope.code is None):
+        return NotSent(f"HTTP {status}, but not from the vendor's API; check the base URL")
+    return None
 
 
 def classify_submit_error(error: Exception) -> NotSent | Unknown:

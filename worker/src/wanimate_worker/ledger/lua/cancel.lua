@@ -10,7 +10,13 @@ local now = now_ms()
 if not stage then
   redis.call('HSET', job, 'stage', 'settled', 'outcome', ARGV[2], 'settled_at_ms', now)
   redis.call('PEXPIRE', job, ARGV[6])
-  return {'advance'}
+  -- What a lost record left behind would stay taken for as long as this record lives: nobody would forget it.
+  redis.call('ZREM', waiting, id)
+  redis.call('ZREM', slots, id)
+  redis.call('ZREM', due, id)
+  local freed = grant(waiting, slots, due, gate, tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]))
+  table.insert(freed, 1, 'advance')
+  return freed
 end
 if stage == 'settled' or stage == 'delivered' then
   return {'finished'}

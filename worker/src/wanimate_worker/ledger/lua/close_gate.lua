@@ -28,8 +28,8 @@ if is_new then
   redis.call('HSET', gate, 'closed_at_ms', whole(now))
   if ARGV[7] == '1' then
     local cap = effective_cap(gate, tonumber(ARGV[8]), now)
-    local held = math.min(cap, redis.call('ZCARD', KEYS[2]))
-    redis.call('HSET', gate, 'cap_low', math.max(1, math.floor(held * 0.9)), 'cap_low_at_ms', whole(now))
+    local low = math.min(cap, math.floor(redis.call('ZCARD', KEYS[2]) * 9 / 10))
+    redis.call('HSET', gate, 'cap_low', math.max(1, low), 'cap_low_at_ms', whole(now))
   end
 end
 return math.max(0, closed_until - now)

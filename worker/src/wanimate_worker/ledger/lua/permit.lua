@@ -3,7 +3,7 @@
 -- ARGV: wanted, emission interval (us), burst (requests), headroom left to submissions (requests)
 -- Returns: how many were granted
 local wanted, interval = tonumber(ARGV[1]), tonumber(ARGV[2])
-local room = tonumber(ARGV[3]) - tonumber(ARGV[4])
+local room = math.max(1, tonumber(ARGV[3]) - tonumber(ARGV[4]))
 local now = now_us()
 if not gate_is_open(KEYS[2], math.floor(now / 1000)) then
   return 0

@@ -35,7 +35,7 @@ local function effective_cap(gate, cap, now)
   if not state[1] then
     return cap
   end
-  local grown = tonumber(state[1]) + math.floor((now - tonumber(state[2])) / 1000 * cap / 600)
+  local grown = tonumber(state[1]) + math.floor(math.max(0, now - tonumber(state[2])) * cap / 600000)
   if grown >= cap then
     redis.call('HDEL', gate, 'cap_low', 'cap_low_at_ms')
     return cap

@@ -1,0 +1,57 @@
+# `make` alone lists what there is. Needs Python >= 3.11 and make; everything else is installed into .venv.
+
+# The first Python that is new enough; `make PYTHON=/path/to/python3.12 …` chooses another.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+BIN := .venv/bin
+SOURCES := pyproject.toml uv.lock producer/pyproject.toml worker/pyproject.toml simulator/pyproject.toml
+PACKAGES := producer/src/wanimate worker/src/wanimate_worker simulator/src/wanimate_simulator
+export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test test-fast lint format bench-smoke docs clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+setup: .venv/.ready ## install everything into .venv
+
+.venv/.ready: $(SOURCES)
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer is needed; name one with make PYTHON=/path/to/python" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
+		{ rm -rf .venv; echo "make: this Python cannot make virtual environments (on Debian: apt install python3-venv)" >&2; exit 1; }
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@echo "installing into .venv …"
+	@$(BIN)/uv sync --quiet --frozen
+	@touch $@
+
+demo: setup ## 40 jobs through the whole stack, with a simulated vendor
+	@$(BIN)/wanimate-worker demo
+
+up: setup ## the whole stack until Ctrl-C; on the vendor if WANIMATE_API_KEY is set
+	@$(BIN)/wanimate-worker up
+
+test: setup ## all tests that need no Docker
+	@$(BIN)/pytest
+
+test-fast: setup ## the tests of single units, under a minute
+	@$(BIN)/pytest -m "not integration" tests/contract tests/worker tests/simulator tests/ledger
+
+lint: setup ## style, types and import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy $(PACKAGES)
+	@$(BIN)/lint-imports
+
+format: setup ## put the code in shape
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench-smoke: setup ## 3,000 jobs over 200 slots, judged by the simulator's ground truth
+	@$(BIN)/python benchmarks/smoke.py
+
+docs: setup ## make the generated pages again
+	@$(BIN)/wanimate-worker settings > docs/reference/settings.md
+
+clean: ## remove what was installed and built
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,28 @@
+"""The `wanimate` command."""
+
+from __future__ import annotations
+
+import click
+
+from .batch import batch
+from .cancel import cancel
+from .exits import EXIT_CODES
+from .generate import animate, replace
+from .status import status
+from .wait import wait
+
+__all__ = ["main"]
+
+
+@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="wanimate")
+def main() -> None:
+    """Enqueue Wan 2.2 Animate jobs and follow them.
+
+    Redis is found through WANIMATE_REDIS_URL, a .env file or --redis-url. Results go to stdout, everything else to
+    stderr; --json makes every line on stdout one JSON object.
+    """
+
+
+for _command in (animate, replace, batch, status, wait, cancel):
+    main.add_command(_command)

@@ -1,0 +1,128 @@
+"""`wanimate batch`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, TextIO
+
+import click
+
+from .. import operations
+from ..effects import ReadSlots
+from ..errors import QueueUnavailable, WaitTimeout
+from .batch_file import read_batch
+from .exits import EXIT_CODES, Exit, of_outcome, worst
+from .progress import BatchProgress
+from .session import with_session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..contract import Job
+    from ..effects import Operation
+    from .batch_file import Line
+    from .session import Session
+
+#: Seconds between two looks at how many jobs are in flight.
+_SLOTS_INTERVAL_SECONDS: Final = 1.0
+#: Lines of a broken file that are shown.
+_SHOWN_PROBLEMS: Final = 50
+_AGAIN: Final = "Run the same command again to go on: jobs already enqueued are neither repeated nor paid twice."
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("file", type=click.File("r", encoding="utf-8"))
+@click.option("--run", default="", metavar="NAME", help="Another name makes the same file other jobs, paid again.")
+@click.option("--wait/--no-wait", default=True, help="Wait for the results (the default), or only enqueue.")
+@click.option("--timeout", type=float, metavar="SECONDS", help="How long to wait; for ever, unless given.")
+@with_session
+def batch(session: Session, file: TextIO, *, run: str, wait: bool, timeout: float | None) -> Exit:
+    """Enqueue the jobs of FILE, one JSON object a line, and print each result as it comes in.
+
+    FILE is read from stdin if it is "-". A line looks like {"type": "animate", "image_url": "https://...",
+    "video_url": "https://..."} and may have every other field of a job. All lines are checked before any job is
+    enqueued.
+
+    A line without idempotency_key gets one derived from its request, so running the same file again goes on with the
+    same jobs instead of paying for new ones.
+    """
+    lines = _read(file, run)
+    progress = BatchProgress(session.output, len(lines))
+    try:
+        with progress:
+            by_id = _enqueue(session, lines, progress)
+            if not wait:
+                for job_id, name in _names(by_id):
+                    session.output.queued(job_id, name)
+                return Exit.OK
+            codes = _follow(session, by_id, progress, timeout)
+    except KeyboardInterrupt:
+        session.output.note(f"{progress.summary()}. The jobs go on. {_AGAIN}")
+        return Exit.INTERRUPTED
+    except QueueUnavailable:
+        session.output.note(_AGAIN)
+        raise
+    session.output.note(progress.summary())
+    if Exit.TIMED_OUT in codes:
+        session.output.note(f"The jobs go on. {_AGAIN}")
+    return worst(codes)
+
+
+def _read(file: TextIO, run: str) -> list[Line]:
+    try:
+        content = read_batch(file, run)
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{file.name}: not UTF-8 text") from None
+    if content.problems:
+        shown = content.problems[:_SHOWN_PROBLEMS]
+        more = len(content.problems) - len(shown)
+        problems = "\n".join([*shown, *([f"... and {more} more"] if more else [])])
+        raise click.UsageError(f"{file.name}: nothing was enqueued, for these lines are wrong:\n{problems}")
+    return content.lines
+
+
+def _enqueue(session: Session, lines: list[Line], progress: BatchProgress) -> dict[str, list[Line]]:
+    def jobs() -> Iterator[Job]:
+        for line in lines:
+            yield line.job
+            progress.enqueued()
+
+    by_id: dict[str, list[Line]] = {}
+    for line, handle in zip(lines, session.client.submit_many(jobs()), strict=True):
+        # Two lines with the same key of their own are one job.
+        by_id.setdefault(handle.id, []).append(line)
+    return by_id
+
+
+def _names(by_id: dict[str, list[Line]]) -> Iterator[tuple[str, str]]:
+    for job_id, lines in by_id.items():
+        for line in lines:
+            yield job_id, line.name
+
+
+def _follow(
+    session: Session, by_id: dict[str, list[Line]], progress: BatchProgress, timeout: float | None
+) -> list[Exit]:
+    codes: list[Exit] = []
+    pending = dict(by_id)
+    looked = 0.0
+    try:
+        for event in session.client.stream(operations.as_completed(by_id, timeout)):
+            if isinstance(event, operations.Ended):
+                codes.append(of_outcome(event.outcome))
+                for line in pending.pop(event.job_id):
+                    progress.ended(event.outcome)
+                    session.output.ended(event.job_id, event.outcome, line.name)
+            elif time.monotonic() - looked >= _SLOTS_INTERVAL_SECONDS:
+                looked = time.monotonic()
+                progress.in_flight(len(session.client.run(_slots()) & pending.keys()))
+    except WaitTimeout:
+        codes.append(Exit.TIMED_OUT)
+        for job_id, name in _names(pending):
+            session.output.timed_out(job_id, name)
+    return codes
+
+
+def _slots() -> Operation[frozenset[str]]:
+    held: frozenset[str] = yield ReadSlots()
+    return held

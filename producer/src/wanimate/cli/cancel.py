@@ -1,0 +1,31 @@
+"""`wanimate cancel`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ..contract import CancelOutcome
+from .exits import EXIT_CODES, Exit
+from .session import with_session
+
+if TYPE_CHECKING:
+    from .session import Session
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
+@click.option(
+    "--timeout", type=float, default=10.0, show_default=True, metavar="SECONDS", help="How long to wait for a worker."
+)
+@with_session
+def cancel(session: Session, job_ids: tuple[str, ...], timeout: float) -> Exit:
+    """Cancel jobs that have not been sent to the vendor yet; exit code 5 if one was too late."""
+    code = Exit.OK
+    for job_id in job_ids:
+        outcome = session.client.job(job_id).cancel(timeout)
+        session.output.cancelled(job_id, outcome)
+        if outcome is not CancelOutcome.CANCELLED:
+            code = Exit.CANCELLED
+    return code

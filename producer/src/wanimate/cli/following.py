@@ -1,0 +1,43 @@
+"""Waits for jobs and reports each as it ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ..errors import WaitTimeout
+from .exits import Exit, of_outcome, worst
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..handle import JobHandle
+    from .session import Session
+
+#: Ids that fit into a command line that a person copies.
+_SHOWN_IDS: Final = 20
+
+
+def follow(session: Session, handles: Sequence[JobHandle], timeout: float | None) -> Exit:
+    """Report each job as it ends; when interrupted or out of time, say how to pick the rest up again."""
+    pending = {handle.id: None for handle in handles}
+    codes: list[Exit] = []
+    try:
+        for handle, outcome in session.client.as_completed(handles, timeout):
+            del pending[handle.id]
+            codes.append(of_outcome(outcome))
+            session.output.ended(handle.id, outcome)
+    except WaitTimeout:
+        codes.append(Exit.TIMED_OUT)
+        for job_id in pending:
+            session.output.timed_out(job_id)
+        session.output.note(pick_up(list(pending)))
+    except KeyboardInterrupt:
+        session.output.note(pick_up(list(pending)))
+        return Exit.INTERRUPTED
+    return worst(codes)
+
+
+def pick_up(job_ids: Sequence[str]) -> str:
+    """Return how to go on waiting for these jobs."""
+    more = " ..." if len(job_ids) > _SHOWN_IDS else ""
+    return f"The jobs go on. Pick them up again with: wanimate wait {' '.join(job_ids[:_SHOWN_IDS])}{more}"

@@ -1,0 +1,91 @@
+"""`wanimate animate` and `wanimate replace`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from ..contract import AnimateJob, OnUnknown, Provider, ReplaceJob, Resolution
+from .exits import EXIT_CODES, Exit
+from .following import follow
+from .session import with_session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..contract import Job
+    from .session import Session
+
+
+def job_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add one option for each field of a job, and how to wait for it."""
+    for option in reversed(
+        (
+            click.option("--image", "image_url", metavar="URL", required=True, help="The character image."),
+            click.option("--video", "video_url", metavar="URL", required=True, help="The motion reference video."),
+            click.option("--prompt", metavar="TEXT", help="Guidance for the vendor's model."),
+            click.option("--resolution", type=click.Choice(get_args(Resolution)), help="480p, unless given."),
+            click.option("--seed", type=int, metavar="N", help="-1 (any) or a number >= 0, for reproducible runs."),
+            click.option("--provider", type=click.Choice(get_args(Provider)), help="The vendor's routing."),
+            click.option("--priority", type=int, metavar="N", help="0 (most urgent) to 9; 5, unless given."),
+            click.option(
+                "--label", "labels", metavar="K=V", multiple=True, help="Shown in status and Flower; repeatable."
+            ),
+            click.option("--idempotency-key", metavar="KEY", help="The same key gives the same job: paid once."),
+            click.option(
+                "--on-unknown",
+                type=click.Choice(get_args(OnUnknown)),
+                help="When the vendor's answer was lost: never pay twice, or try again.",
+            ),
+            click.option("--wait/--no-wait", default=True, help="Wait for the result (the default), or only enqueue."),
+            click.option("--timeout", type=float, metavar="SECONDS", help="How long to wait; for ever, unless given."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@click.command(epilog=EXIT_CODES)
+@job_options
+@with_session
+def animate(session: Session, **options: Any) -> Exit:
+    """Bring the character of an image to life with the motion of a video."""
+    return generate(session, AnimateJob, **options)
+
+
+@click.command(epilog=EXIT_CODES)
+@job_options
+@with_session
+def replace(session: Session, **options: Any) -> Exit:
+    """Replace the person in a video with the character of an image."""
+    return generate(session, ReplaceJob, **options)
+
+
+def generate(
+    session: Session,
+    kind: type[Job],
+    *,
+    wait: bool,
+    timeout: float | None,
+    labels: tuple[str, ...],
+    **fields: Any,
+) -> Exit:
+    """Enqueue one job and, if asked to, wait for it."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    if labels:
+        given["labels"] = dict(read_label(label) for label in labels)
+    handle = session.client.submit(kind(**given))
+    if not wait:
+        session.output.queued(handle.id)
+        return Exit.OK
+    session.output.note(f"Job {handle.id} is in the queue; waiting for its result.")
+    return follow(session, [handle], timeout)
+
+
+def read_label(text: str) -> tuple[str, str]:
+    """Return the name and the value in `name=value`."""
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise click.BadParameter(f"name=value is expected, got {text!r}", param_hint="--label")
+    return name, value

@@ -1,0 +1,100 @@
+"""Lines on stdout for people or for programs; notes on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Console
+from rich.text import Text
+
+from ..contract import JobState, Result
+from ..errors import JobCancelled, JobFailed
+
+if TYPE_CHECKING:
+    from ..contract import CancelOutcome, JobStatus
+
+_STYLES: Final = {JobState.SUCCEEDED: "green", JobState.FAILED: "red", JobState.CANCELLED: "yellow"}
+
+
+def state_of(outcome: Result | JobFailed) -> JobState:
+    """Return the final state that an outcome stands for."""
+    if isinstance(outcome, Result):
+        return JobState.SUCCEEDED
+    return JobState.CANCELLED if isinstance(outcome, JobCancelled) else JobState.FAILED
+
+
+class Output:
+    """Writes results to stdout and notes to stderr.
+
+    Colours are left out when the stream is no terminal or `NO_COLOR` is set.
+
+    Args:
+        as_json: Whether every line on stdout is one JSON object.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        #: Whether a progress bar is being drawn on stderr.
+        self.has_bar = False
+        self.stdout = Console(markup=False, highlight=False, soft_wrap=True)
+        self.stderr = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Tell a person something that is not a result."""
+        self.stderr.print(text)
+
+    def queued(self, job_id: str, name: str | None = None) -> None:
+        """Report a job that is in the queue."""
+        self._line(job_id, name, JobState.QUEUED, "")
+
+    def ended(self, job_id: str, outcome: Result | JobFailed, name: str | None = None) -> None:
+        """Report how a job ended."""
+        state = state_of(outcome)
+        if isinstance(outcome, Result):
+            facts = outcome.model_dump(mode="json", exclude_none=True)
+            self._line(job_id, name, state, " ".join(outcome.urls), **facts)
+        else:
+            self._line(
+                job_id,
+                name,
+                state,
+                f"{type(outcome).__name__}: {outcome}",
+                error=type(outcome).__name__,
+                message=outcome.message,
+                code=outcome.code,
+                task_id=outcome.task_id,
+            )
+
+    def timed_out(self, job_id: str, name: str | None = None) -> None:
+        """Report a job that had not ended in time."""
+        self._line(job_id, name, "unfinished", "goes on")
+
+    def status(self, status: JobStatus) -> None:
+        """Report where a job stands."""
+        facts = status.model_dump(mode="json", exclude={"id", "state"}, exclude_none=True, exclude_defaults=True)
+        shown = " ".join(f"{name}={value}" for name, value in facts.items())
+        self._line(status.id, None, status.state, shown, **facts)
+
+    def cancelled(self, job_id: str, outcome: CancelOutcome) -> None:
+        """Report what became of a request to cancel."""
+        self._line(job_id, None, str(outcome), outcome.explanation, key="outcome")
+
+    def _line(self, job_id: str, name: str | None, state: str, text: str, key: str = "state", **facts: Any) -> None:
+        if self.as_json:
+            line = {"id": job_id, "name": name, key: state, **facts}
+            self._write(Text(json.dumps({field: value for field, value in line.items() if value is not None})))
+            return
+        shown = Text(job_id)
+        if name is not None:
+            shown.append(f"  {name}")
+        shown.append("  ").append(state, style=_STYLES.get(JobState(state), "") if state in set(JobState) else "")
+        if text:
+            shown.append(f"  {text}")
+        self._write(shown)
+
+    def _write(self, line: Text) -> None:
+        # With a bar on the same terminal, the line must pass through the bar's console or it tears the bar.
+        through_bar = self.has_bar and sys.stdout.isatty()
+        (self.stderr if through_bar else self.stdout).print(line)

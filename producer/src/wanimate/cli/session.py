@@ -1,0 +1,47 @@
+"""What every command has: its client, its output and the options for both."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..client import Client
+from ..settings import Settings
+from .exits import reported_errors
+from .output import Output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .exits import Exit
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The client and the output of one command."""
+
+    client: Client
+    output: Output
+
+
+def with_session(command: Callable[..., Exit]) -> Callable[..., None]:
+    """Add --redis-url and --json, pass a `Session`, and turn the returned code and any error into the exit code."""
+
+    @click.option(
+        "--redis-url",
+        metavar="URL",
+        help="Overrides WANIMATE_REDIS_URL. Other users of this machine can see it: keep passwords in the variable.",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout.")
+    @functools.wraps(command)
+    def run(*args: Any, redis_url: str | None, as_json: bool, **options: Any) -> None:
+        with reported_errors():
+            settings = Settings(redis_url=redis_url) if redis_url else Settings.load()
+            with Client(settings) as client:
+                code = command(Session(client, Output(as_json=as_json)), *args, **options)
+        raise SystemExit(code)
+
+    return run

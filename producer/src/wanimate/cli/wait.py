@@ -1,0 +1,23 @@
+"""`wanimate wait`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from .exits import EXIT_CODES, Exit
+from .following import follow
+from .session import with_session
+
+if TYPE_CHECKING:
+    from .session import Session
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
+@click.option("--timeout", type=float, metavar="SECONDS", help="How long to wait; for ever, unless given.")
+@with_session
+def wait(session: Session, job_ids: tuple[str, ...], timeout: float | None) -> Exit:
+    """Wait for jobs and print each result as it comes in."""
+    return follow(session, [session.client.job(job_id) for job_id in dict.fromkeys(job_ids)], timeout)

@@ -1,0 +1,64 @@
+"""Puts the reads of many waiting jobs into one command."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from typing import TYPE_CHECKING, Any, Final
+
+from .effects import ReadResults
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+#: How long a read waits for others to join it, in seconds: small beside the shortest pause of a waiting job.
+GATHER_SECONDS: Final = 0.01
+
+
+class GatheredReads:
+    """Joins the reads that arrive within a moment; a thousand waiting jobs then cost a few commands a second.
+
+    Args:
+        attempt: Performs the joined read; answers with the results, or with an error for all who joined.
+    """
+
+    def __init__(self, attempt: Callable[[ReadResults], Awaitable[Any]]) -> None:
+        self._attempt = attempt
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._joined: list[tuple[tuple[str, ...], asyncio.Future[Any]]] = []
+        # The loop itself holds tasks only weakly.
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def read(self, task_ids: tuple[str, ...]) -> Any:
+        """Return the stored results of these tasks, or the error that the read failed with."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop, self._joined = loop, []
+        if not self._joined:
+            loop.call_later(GATHER_SECONDS, self._start)
+        answer = loop.create_future()
+        self._joined.append((task_ids, answer))
+        return await answer
+
+    def _start(self) -> None:
+        joined, self._joined = self._joined, []
+        task = asyncio.get_running_loop().create_task(self._perform(joined))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _perform(self, joined: list[tuple[tuple[str, ...], asyncio.Future[Any]]]) -> None:
+        everything = tuple(task_id for task_ids, _ in joined for task_id in task_ids)
+        try:
+            stored = await self._attempt(ReadResults(everything))
+        except Exception as error:  # noqa: BLE001 - whoever joined must hear of it, or waits for ever
+            for _, answer in joined:
+                if not answer.done():
+                    answer.set_exception(error)
+            return
+        start = 0
+        for task_ids, answer in joined:
+            if not answer.done():  # its reader may have been cancelled meanwhile
+                # An error is copied: raised in several tasks, one object would collect the tracebacks of all.
+                own = stored[start : start + len(task_ids)] if isinstance(stored, list) else copy.copy(stored)
+                answer.set_result(own)
+            start += len(task_ids)

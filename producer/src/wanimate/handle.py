@@ -1,0 +1,120 @@
+"""A job in the queue, as its caller holds it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import operations
+
+if TYPE_CHECKING:
+    from .aio import AsyncClient
+    from .client import Client
+    from .contract import CancelOutcome, JobStatus, Result
+
+
+class _Handle:
+    """An id and the client that made it: it holds no connection and costs nothing to keep."""
+
+    __slots__ = ("id",)
+
+    def __init__(self, job_id: str) -> None:
+        #: The job's id, also its Celery task id.
+        self.id = job_id
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Handle) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+class JobHandle(_Handle):
+    """One job, to be asked about, waited for or cancelled; made by `Client`."""
+
+    __slots__ = ("_client",)
+
+    def __init__(self, client: Client, job_id: str) -> None:
+        super().__init__(job_id)
+        self._client = client
+
+    def status(self) -> JobStatus:
+        """Return where the job stands now.
+
+        A job that no worker has recorded yet is `queued`. Redis cannot tell it from an id that was never enqueued or
+        whose record and result have expired, so those read as `queued` too.
+
+        Raises:
+            QueueUnavailable: Redis could not be reached.
+        """
+        return self._client.run(operations.status(self.id))
+
+    def wait(self, timeout: float | None = None) -> Result:
+        """Return the result once the job has ended.
+
+        Args:
+            timeout: How long to wait, in seconds; None waits for ever.
+
+        Raises:
+            JobFailed: The job ended without a result; the class says how.
+            WaitTimeout: The job goes on and can be waited for again.
+            QueueUnavailable: Redis could not be reached, or not for half a minute after it had been.
+        """
+        return self._client.run(operations.wait(self.id, timeout))
+
+    def cancel(self, timeout: float = 10.0) -> CancelOutcome:
+        """Cancel the job if it has not been sent to the vendor, and return what became of it.
+
+        Args:
+            timeout: How long to wait for a worker's answer, in seconds.
+
+        Raises:
+            WorkerUnavailable: No worker answered; the request stays queued.
+            QueueUnavailable: Redis could not be reached.
+        """
+        return self._client.run(operations.cancel(self.id, timeout))
+
+
+class AsyncJobHandle(_Handle):
+    """One job, to be asked about, waited for or cancelled; made by `AsyncClient`."""
+
+    __slots__ = ("_client",)
+
+    def __init__(self, client: AsyncClient, job_id: str) -> None:
+        super().__init__(job_id)
+        self._client = client
+
+    async def status(self) -> JobStatus:
+        """Return where the job stands now; see `JobHandle.status`.
+
+        Raises:
+            QueueUnavailable: Redis could not be reached.
+        """
+        return await self._client.run(operations.status(self.id))
+
+    async def wait(self, timeout: float | None = None) -> Result:  # noqa: ASYNC109 - the job goes on, so it is ours
+        """Return the result once the job has ended, holding no thread meanwhile.
+
+        Args:
+            timeout: How long to wait, in seconds; None waits for ever.
+
+        Raises:
+            JobFailed: The job ended without a result; the class says how.
+            WaitTimeout: The job goes on and can be waited for again.
+            QueueUnavailable: Redis could not be reached, or not for half a minute after it had been.
+        """
+        return await self._client.run(operations.wait(self.id, timeout))
+
+    async def cancel(self, timeout: float = 10.0) -> CancelOutcome:  # noqa: ASYNC109 - the request stays queued
+        """Cancel the job if it has not been sent to the vendor, and return what became of it.
+
+        Args:
+            timeout: How long to wait for a worker's answer, in seconds.
+
+        Raises:
+            WorkerUnavailable: No worker answered; the request stays queued.
+            QueueUnavailable: Redis could not be reached.
+        """
+        return await self._client.run(operations.cancel(self.id, timeout))

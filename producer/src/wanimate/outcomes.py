@@ -1,0 +1,71 @@
+"""How a Celery result reads as the end of a job."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from . import errors
+from .contract import JobState, JobStatus, Result
+
+#: The first of these is the only one that carries a result.
+_FINAL: Final = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
+_JOB_FAILED_ARGUMENTS: Final = 4
+
+
+def read_meta(stored: str | None) -> dict[str, Any] | None:
+    """Return Celery's result record of a task that has ended, or None while it has not."""
+    if stored is None:
+        return None
+    meta: dict[str, Any] = json.loads(stored)
+    return meta if meta.get("status") in _FINAL else None
+
+
+def read_ending(stored: str | None) -> Result | errors.JobFailed | None:
+    """Return how a job ended, or None while it has not."""
+    meta = read_meta(stored)
+    if meta is None:
+        return None
+    if meta["status"] == "SUCCESS":
+        try:
+            return Result.model_validate(meta.get("result"))
+        except ValidationError:
+            return errors.JobFailed(
+                "the job ended, but its stored result is not one that this version of wanimate can read"
+            )
+    if meta["status"] == "REVOKED":
+        return errors.JobCancelled(
+            "the task was revoked through Celery itself, not through wanimate: if it had been sent to the vendor by "
+            "then, it may have been billed"
+        )
+    error = read_error(meta)
+    if isinstance(error, errors.JobFailed):
+        return error
+    return errors.JobFailed(f"the worker failed for a reason of its own, not the vendor's: {error}")
+
+
+def read_error(meta: dict[str, Any]) -> errors.WanimateError:
+    """Return the error in the result record of a task that failed."""
+    stored = meta.get("result")
+    if not isinstance(stored, dict):
+        return errors.WanimateError(str(stored))
+    name = str(stored.get("exc_type", "error"))
+    message = stored.get("exc_message")
+    arguments = message if isinstance(message, list) else [message]
+    # Only our own tree is looked up: a name in a stored result must never choose any other class to be called.
+    known = getattr(errors, name, None) if name in errors.__all__ else None
+    if known is None or stored.get("exc_module") not in {None, errors.__name__}:
+        return errors.WanimateError(f"{name}: {', '.join(str(argument) for argument in arguments)}")
+    error: errors.WanimateError = known(*(a if a is None else str(a) for a in arguments[:_JOB_FAILED_ARGUMENTS]))
+    return error
+
+
+def status_of(job_id: str, ending: Result | errors.JobFailed) -> JobStatus:
+    """Return the status of a job of which only the Celery result is left."""
+    if isinstance(ending, Result):
+        return JobStatus(id=job_id, state=JobState.SUCCEEDED, task_id=ending.task_id, settled_at=ending.completed_at)
+    cancelled = isinstance(ending, errors.JobCancelled)
+    state = JobState.CANCELLED if cancelled else JobState.FAILED
+    return JobStatus(id=job_id, state=state, task_id=ending.task_id, error=str(ending))

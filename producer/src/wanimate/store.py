@@ -1,0 +1,83 @@
+"""Reads jobs and results straight from Redis."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from redis import Redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import ConnectionError  # noqa: A004 - not the builtin, which redis-py does not raise
+from redis.retry import Retry
+
+from .contract import Keys
+from .effects import Record
+from .transport import connection_pool
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .settings import Settings
+
+_READ_SIZE: Final = 500
+
+
+class Store:
+    """One pool of connections to Redis; safe to share between threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._keys = Keys(settings.account)
+        self._ttl_seconds = settings.result_ttl_seconds
+        pool = connection_pool(
+            settings,
+            # redis-py would try ten times: a caller is told within seconds instead. One retry, for a connection that
+            # the server has closed; none after a time-out, which has taken long enough.
+            retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 1, supported_errors=(ConnectionError,)),
+        )
+        # Redis(connection_pool=…) leaves the pool to its maker, who closes it.
+        self._pool = pool
+        self._redis: Any = Redis(connection_pool=pool)
+
+    def remember(self, fingerprints: Sequence[tuple[str, str]]) -> list[str]:
+        """Remember what is not remembered yet, and return what is."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for job_id, fingerprint in fingerprints:
+            key = self._keys.idempotency(job_id)
+            pipeline.set(key, fingerprint, nx=True, ex=self._ttl_seconds)
+            pipeline.get(key)
+        remembered = pipeline.execute()[1::2]
+        # One that expired between the two commands was for this very request to remember.
+        return [stored or ours for stored, (_, ours) in zip(remembered, fingerprints, strict=True)]
+
+    def results(self, task_ids: Sequence[str]) -> list[str | None]:
+        """Return Celery's stored results, None where there is none."""
+        stored: list[str | None] = []
+        for start in range(0, len(task_ids), _READ_SIZE):
+            stored += self._redis.mget([_result_key(task_id) for task_id in task_ids[start : start + _READ_SIZE]])
+        return stored
+
+    def record(self, job_id: str) -> Record:
+        """Return everything that is stored about one job, read in one exchange."""
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.hgetall(self._keys.job(job_id))
+        pipeline.zrank(self._keys.waiting, job_id)
+        pipeline.zscore(self._keys.slots, job_id)
+        pipeline.get(_result_key(job_id))
+        fields, rank, slot, stored_result = pipeline.execute()
+        return Record(fields, rank, slot is not None, stored_result)
+
+    def slots(self) -> frozenset[str]:
+        """Return the ids of the jobs that hold an upstream slot."""
+        return frozenset(self._redis.zrange(self._keys.slots, 0, -1))
+
+    def forget(self, task_id: str) -> None:
+        """Delete a stored result."""
+        self._redis.delete(_result_key(task_id))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._redis.close()
+        self._pool.disconnect()
+
+
+def _result_key(task_id: str) -> str:
+    return f"celery-task-meta-{task_id}"

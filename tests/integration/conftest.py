@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from harness import Vendor, eventually, leftovers
+from pydantic import SecretStr
+from wanimate import Client, Settings
+from wanimate_worker.local.processes import Process
+from wanimate_worker.local.stack import Stack, StackOptions, redis_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from redis import Redis
+
+CAP = 5
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.integration)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """One worker, beat, server and simulator for all tests; short times, so that recovery is seen."""
+    options = StackOptions(
+        has_flower=False,
+        simulator={"cap": str(CAP), "speed": "40"},
+        settings={
+            "WANIMATE_MAX_IN_FLIGHT": str(CAP),
+            "WANIMATE_POLL_TICK_SECONDS": "0.1",
+            "WANIMATE_POLL_FLOOR_SECONDS": "0.1",
+            "WANIMATE_LEASE_SECONDS": "3",
+            "WANIMATE_UNKNOWN_AFTER_SECONDS": "1",
+            "WANIMATE_PROBE_INTERVAL_SECONDS": "0.2",
+            "WANIMATE_SUBMIT_TIMEOUT_SECONDS": "3",
+        },
+        worker_options=("--concurrency", "8"),
+    )
+    with Stack(options) as stack:
+        yield stack
+        assert stack.ended() is None, "a process of the stack ended by itself"
+
+
+@pytest.fixture(scope="session")
+def client(stack: Stack) -> Iterator[Client]:
+    with Client(Settings(redis_url=SecretStr(stack.redis.url))) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def redis(stack: Stack) -> Iterator[Redis]:
+    with redis_of(stack) as redis:
+        yield redis
+
+
+@pytest.fixture
+def vendor(stack: Stack) -> Iterator[Vendor]:
+    assert stack.simulator_url is not None
+    vendor = Vendor(stack.simulator_url)
+    vendor.reset()
+    yield vendor
+    vendor.set_faults()
+    vendor.close()
+
+
+@pytest.fixture(scope="session")
+def caller_worker(stack: Stack) -> Iterator[Process]:
+    """A worker of the caller's own Celery app."""
+    command = [sys.executable, "-m", "celery", "-A", "caller_app", "worker", "--loglevel", "INFO", "-n", "caller@%h"]
+    environment = {**stack.environment, "PYTHONPATH": str(HERE)}
+    process = Process("caller", command, stack.folder / "caller.log", environment)
+    try:
+        process.wait_until(lambda: " ready." in process.log_path.read_text(), "ready")
+        yield process
+    finally:
+        process.stop()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test on the shared stack no slot is held, and no key or message is without an owner."""
+    yield
+    if "stack" in request.fixturenames:
+        stack: Stack = request.getfixturevalue("stack")
+        eventually(lambda: not leftovers(stack), f"nothing left behind, but there is {leftovers(stack)}")

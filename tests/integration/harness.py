@@ -1,0 +1,88 @@
+"""What the integration tests share: waiting with a deadline, the vendor's ground truth, and the check for leftovers."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from wanimate import AnimateJob
+from wanimate_worker.local.stack import Stack, redis_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+#: Longer than anything takes on a busy machine; nothing waits this long when all is well.
+PATIENCE_SECONDS = 60.0
+
+
+def eventually(look: Callable[[], T], what: str, within_seconds: float = PATIENCE_SECONDS) -> T:
+    """Look until the answer is true, and return it; fail when the deadline passes."""
+    deadline = time.monotonic() + within_seconds
+    while not (answer := look()):
+        assert time.monotonic() < deadline, f"not within {within_seconds:.0f} s: {what}"
+        time.sleep(0.05)
+    return answer
+
+
+class Vendor:
+    """The simulator's ground truth and its fault switches."""
+
+    def __init__(self, url: str) -> None:
+        self._http = httpx.Client(base_url=f"{url}/simulator", trust_env=False, timeout=10)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the totals since the last reset."""
+        return self._http.get("/summary").raise_for_status().json()  # type: ignore[no-any-return]
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """Return every accepted task."""
+        return self._http.get("/tasks", params={"limit": 10_000}).raise_for_status().json()["tasks"]  # type: ignore[no-any-return]
+
+    def accepted(self) -> Counter[str]:
+        """Return how often each marker was accepted, so billed."""
+        return Counter(task["marker"] for task in self.tasks())
+
+    def task_of(self, marker: str) -> dict[str, Any] | None:
+        """Return the task accepted under a marker."""
+        return next((task for task in self.tasks() if task["marker"] == marker), None)
+
+    def set_faults(self, **faults: Any) -> None:
+        """Switch faults on; those not named are off."""
+        self._http.put("/faults", json=faults).raise_for_status()
+
+    def reset(self, **options: Any) -> None:
+        """Forget everything and switch all faults off."""
+        self._http.post("/reset", json={"mean_seconds": 41, "sigma": 0.3, **options}).raise_for_status()
+        self.set_faults()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+
+def job(marker: str, **fields: Any) -> AnimateJob:
+    """Return a job that the vendor's ground truth knows by a marker."""
+    return AnimateJob(**fields_of(marker, **fields))
+
+
+def fields_of(marker: str, **fields: Any) -> dict[str, Any]:
+    """Return the fields of such a job."""
+    return {
+        "image_url": f"https://example.com/character.png?marker={marker}",
+        "video_url": "https://example.com/motion.mp4",
+        **fields,
+    }
+
+
+def leftovers(stack: Stack) -> list[str]:
+    """Return whatever should be gone once every job has ended: held slots, keys without a TTL, messages, leases."""
+    with redis_of(stack) as redis:
+        kept = [key for key in redis.scan_iter("wanimate:*", count=1000) if redis.ttl(key) == -1]
+        queued = [f"{key} ({redis.llen(key)})" for key in redis.scan_iter("wanimate*", count=1000, _type="list")]
+        unacked = redis.hlen("unacked")
+    return [*kept, *queued, *([f"{unacked} unacked"] if unacked else [])]

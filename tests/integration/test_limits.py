@@ -1,0 +1,96 @@
+"""The vendor's limits hold, and what it answers is obeyed by everyone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from harness import PATIENCE_SECONDS, Vendor, eventually, job
+from wanimate import JobState, Result
+from wanimate_worker.local.stack import SIMULATOR_KEY
+
+if TYPE_CHECKING:
+    from redis import Redis
+    from wanimate import Client, JobHandle
+
+GATE = "wanimate:{default}:gate"
+
+
+def all_succeed(client: Client, handles: list[JobHandle]) -> bool:
+    return all(isinstance(outcome, Result) for outcome in client.wait_all(handles, timeout=PATIENCE_SECONDS))
+
+
+def test_the_cap_is_reached_and_never_passed(client: Client, vendor: Vendor) -> None:
+    assert all_succeed(client, client.submit_many(job(f"cap-{i}") for i in range(60)))
+    summary = vendor.summary()
+    assert summary["in_flight_max"] == 5
+    assert summary["violations_of_cap"] == 0
+    assert summary["count_429"] == {"rate": 0, "concurrency": 0, "injected": 0}
+    assert set(vendor.accepted().values()) == {1}
+
+
+@pytest.mark.parametrize("retry_after", [None, "seconds", "http-date"])
+def test_a_throttling_vendor_is_waited_for_and_every_job_is_paid_once(
+    client: Client, vendor: Vendor, retry_after: str | None
+) -> None:
+    vendor.set_faults(throttle_rate=0.2, retry_after=retry_after, retry_after_seconds=1)
+    handles = client.submit_many(job(f"throttled-{i}") for i in range(10))
+    eventually(lambda: vendor.summary()["count_429"]["injected"] >= 2, "the vendor throttles")
+    vendor.set_faults()
+    assert all_succeed(client, handles)
+    assert set(vendor.accepted().values()) == {1}
+
+
+def test_while_the_gate_is_closed_nobody_sends_anything(client: Client, vendor: Vendor, redis: Redis) -> None:
+    vendor.set_faults(throttle_rate=1.0, retry_after="seconds", retry_after_seconds=2)
+    handles = client.submit_many(job(f"closed-{i}") for i in range(20))
+    eventually(lambda: redis.hget(GATE, "closed_until_ms"), "the gate closes")
+    # The requests that were under way when it closed may still arrive: as many as worker threads, at most.
+    eventually(lambda: redis.zcard("wanimate:{default}:slots") == 0, "all jobs have stepped back")
+    sent = vendor.summary()["requests_total"]
+    assert sent <= 8
+    closed_until_ms = int(redis.hget(GATE, "closed_until_ms") or 0)
+
+    def is_open_again() -> bool:
+        seconds, micros = redis.time()
+        if seconds * 1000 + micros // 1000 >= closed_until_ms:
+            return True
+        assert vendor.summary()["requests_total"] == sent, "a request was sent while the gate was closed"
+        return False
+
+    eventually(is_open_again, "the gate opens when the vendor said")
+    vendor.set_faults()
+    assert all_succeed(client, handles)
+
+
+def test_a_cap_that_others_use_too_is_found_and_grows_back(client: Client, vendor: Vendor, redis: Redis) -> None:
+    vendor.set_faults(concurrency_used_elsewhere=3)
+    handles = client.submit_many(job(f"shared-{i}") for i in range(12))
+    eventually(lambda: redis.hexists(GATE, "cap_low"), "the effective cap is lowered")
+    assert all_succeed(client, handles)
+    assert vendor.summary()["in_flight_max"] <= 2
+    vendor.set_faults()
+    assert set(vendor.accepted().values()) == {1}
+    redis.hdel(GATE, "cap_low", "cap_low_at_ms")  # it takes ten minutes to grow back
+
+
+def test_a_revoked_key_pauses_the_account_and_no_job_is_lost(client: Client, vendor: Vendor, redis: Redis) -> None:
+    vendor.set_faults(revoked_keys=[SIMULATOR_KEY])
+    handles = client.submit_many(job(f"paused-{i}") for i in range(12))
+    eventually(lambda: redis.hexists(GATE, "paused"), "the account is paused")
+    eventually(lambda: redis.zcard("wanimate:{default}:waiting") == 12, "every job waits")
+    assert {handle.status().state for handle in handles} == {JobState.WAITING}
+    vendor.set_faults()
+    assert all_succeed(client, handles)
+    assert not redis.hexists(GATE, "paused")
+    assert set(vendor.accepted().values()) == {1}
+
+
+def test_an_outage_of_the_vendor_delays_jobs_and_ends_none(client: Client, vendor: Vendor) -> None:
+    running = client.submit_many(job(f"before-{i}") for i in range(5))
+    eventually(lambda: vendor.summary()["accepted"] == 5, "they run")
+    vendor.set_faults(drop_before_rate=1.0)
+    asked = vendor.summary()["statuses_total"]
+    eventually(lambda: vendor.summary()["statuses_total"] > asked, "polls meet the outage")
+    vendor.set_faults()
+    assert all_succeed(client, running)

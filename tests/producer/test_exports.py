@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import wanimate
+from wanimate import errors
+from wanimate.request import JobFields
+
+FORBIDDEN = ("httpx", "flower", "tornado", "starlette", "uvicorn", "wanimate_worker", "wanimate_simulator")
+
+
+def test_everything_public_is_exported_by_name() -> None:
+    assert len(set(wanimate.__all__)) == len(wanimate.__all__)
+    assert set(errors.__all__) < set(wanimate.__all__)
+    assert all(hasattr(wanimate, name) for name in wanimate.__all__)
+
+
+def test_the_typed_arguments_are_the_fields_of_a_job() -> None:
+    assert set(JobFields.__annotations__) == set(wanimate.AnimateJob.model_fields)
+
+
+@pytest.mark.parametrize("module", ["wanimate", "wanimate.cli", "wanimate.publisher", "wanimate.store"])
+def test_importing_the_producer_brings_in_no_http_client_no_server_and_no_worker(module: str) -> None:
+    code = f"import sys, {module}; print([m for m in {FORBIDDEN!r} if m in sys.modules])"
+
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_importing_wanimate_and_making_a_client_loads_neither_celery_nor_redis_nor_the_command_line() -> None:
+    code = (
+        "import sys, wanimate; wanimate.Client(); wanimate.AsyncClient()\n"
+        "print([m for m in ('celery', 'kombu', 'redis', 'click', 'rich') if m in sys.modules])"
+    )
+
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

@@ -1,0 +1,168 @@
+"""Server, simulator, workers, beat and Flower on loopback."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Final, Self
+
+import httpx
+from redis import Redis
+from wanimate.errors import SettingsError
+
+from .ports import free_port
+from .processes import Process, ProcessGroup
+from .redis_server import RedisServer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SIMULATOR_KEY: Final = "simulator-key"
+
+
+@dataclass(frozen=True, slots=True)
+class StackOptions:
+    """What a stack is made of.
+
+    Args:
+        workers: Worker processes.
+        has_beat: Whether beat runs.
+        has_flower: Whether Flower runs.
+        simulator: Options of `wanimate-simulator`; None to use the vendor, with `WANIMATE_API_KEY`.
+        settings: `WANIMATE_*` variables for every process.
+        data_folder: Where Redis keeps its data; a temporary folder, removed afterwards, if not given.
+        worker_options: Options of `celery worker`.
+    """
+
+    workers: int = 1
+    has_beat: bool = True
+    has_flower: bool = True
+    simulator: Mapping[str, str] | None = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    data_folder: Path | None = None
+    worker_options: tuple[str, ...] = ()
+
+
+class Stack:
+    """The whole product on one machine, stopped again when its `with` block ends.
+
+    Args:
+        options: What it is made of.
+    """
+
+    def __init__(self, options: StackOptions | None = None) -> None:
+        self.options = options or StackOptions()
+        self.folder = Path(mkdtemp(prefix="wanimate-"))
+        self.redis = RedisServer(self._data_folder())
+        self.simulator_url: str | None = None
+        self.flower_url: str | None = None
+        self.workers: list[Process] = []
+        self.beat: Process | None = None
+        self._processes = ProcessGroup()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that every process of the stack, and a client of it, reads."""
+        variables = {"WANIMATE_REDIS_URL": self.redis.url, **self.options.settings}
+        if self.simulator_url is not None:
+            variables |= {"WANIMATE_API_BASE_URL": self.simulator_url, "WANIMATE_API_KEY": SIMULATOR_KEY}
+        return variables
+
+    def start(self) -> None:
+        """Start everything and wait until it is ready; what cannot become ready leaves nothing running."""
+        try:
+            self._start_all()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start_all(self) -> None:
+        self.redis.start()
+        if self.options.simulator is not None:
+            self._start_simulator(self.options.simulator)
+        for _ in range(self.options.workers):
+            self.start_worker()
+        if self.options.has_beat:
+            self.start_beat()
+        if self.options.has_flower:
+            self._start_flower()
+        for number, worker in enumerate(self.workers, start=1):
+            worker.wait_until(lambda worker=worker: " ready." in worker.log_path.read_text(), f"ready ({number})")  # type: ignore[misc]
+
+    def stop(self) -> None:
+        """Stop everything, the server last, and remove what was temporary."""
+        self._processes.stop()
+        self.redis.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def ended(self) -> Process | None:
+        """Return a process that has ended by itself, if there is one."""
+        return self._processes.ended()
+
+    def start_worker(self) -> Process:
+        """Start one more worker process."""
+        name = f"worker{len(self.workers) + 1}"
+        command = ["worker", "--loglevel", "INFO", "--hostname", f"{name}@%h", *self.options.worker_options]
+        worker = self._celery(name, *command)
+        self.workers.append(worker)
+        return worker
+
+    def start_beat(self) -> Process:
+        """Start beat."""
+        self.beat = self._celery("beat", "beat", "--loglevel", "INFO", "--pidfile=")
+        return self.beat
+
+    def log(self, name: str) -> str:
+        """Return what a process has written."""
+        return (self.folder / f"{name}.log").read_text(errors="replace")
+
+    def _start_simulator(self, options: Mapping[str, str]) -> None:
+        program = shutil.which("wanimate-simulator", path=str(Path(sys.executable).parent))
+        if program is None:
+            raise SettingsError(
+                "the simulator is not installed: install wanimate-simulator, or set WANIMATE_API_KEY to use the vendor"
+            )
+        port = free_port()
+        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+        simulator = self._start("simulator", program, "--port", str(port), *arguments)
+        self.simulator_url = f"http://127.0.0.1:{port}"
+        simulator.wait_until(lambda: _answers(f"{self.simulator_url}/simulator/health"), "ready")
+
+    def _start_flower(self) -> None:
+        port = free_port()
+        flower = self._celery("flower", "flower", "--address=127.0.0.1", f"--port={port}")
+        self.flower_url = f"http://127.0.0.1:{port}"
+        flower.wait_until(lambda: _answers(f"{self.flower_url}/healthcheck"), "ready")
+
+    def _celery(self, name: str, *arguments: str) -> Process:
+        return self._start(name, sys.executable, "-m", "celery", "-A", "wanimate_worker", *arguments)
+
+    def _start(self, name: str, *command: str) -> Process:
+        return self._processes.add(Process(name, command, self.folder / f"{name}.log", self.environment))
+
+    def _data_folder(self) -> Path:
+        folder = self.options.data_folder or self.folder / "redis"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def redis_of(stack: Stack) -> Redis:
+    """Return a connection to the stack's server that decodes responses."""
+    return Redis.from_url(stack.redis.url, decode_responses=True)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False

