@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
+    from redis import Redis
+
     T = TypeVar("T")
 
 #: Longer than anything takes on a busy machine; nothing waits this long when all is well.
@@ -77,6 +79,11 @@ def fields_of(marker: str, **fields: Any) -> dict[str, Any]:
         "video_url": "https://example.com/motion.mp4",
         **fields,
     }
+
+
+def is_recorded(redis: Redis) -> bool:
+    """Whether every enqueued job is in the ledger: no message is queued, none is with a worker."""
+    return not list(redis.scan_iter("wanimate*", count=1000, _type="list")) and redis.hlen("unacked") == 0
 
 
 def leftovers(stack: Stack) -> list[str]:

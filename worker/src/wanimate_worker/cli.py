@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import click
@@ -47,6 +48,8 @@ def settings_reference() -> None:
 
 def main() -> None:
     """Run the command line; what went wrong is one line, not a traceback."""
+    # A stop by SIGTERM unwinds like Ctrl-C, so that the stack's processes are stopped too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         cli()
     except WanimateError as error:

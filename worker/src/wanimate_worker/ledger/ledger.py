@@ -200,7 +200,7 @@ class Ledger:
             delays_ms: For each job, the delay from now.
             answered_since_ms: When the claim was made, if the vendor answered a request sent since then.
         """
-        if not delays_ms:
+        if not delays_ms and answered_since_ms is None:
             return 0
         pairs = [part for pair in delays_ms.items() for part in pair]
         since = "" if answered_since_ms is None else answered_since_ms

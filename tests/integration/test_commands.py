@@ -1,0 +1,129 @@
+"""What people type: `celery -A wanimate_worker …`, `wanimate …` and `wanimate-worker …`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from harness import PATIENCE_SECONDS, Vendor, eventually
+from wanimate_worker.reference import settings_page
+
+if TYPE_CHECKING:
+    from wanimate_worker.local.stack import Stack
+
+BIN = Path(sys.executable).parent
+ROOT = Path(__file__).parents[2]
+
+
+def run(*command: str, environment: dict[str, str] | None = None, timeout: float = PATIENCE_SECONDS) -> Any:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("WANIMATE_", "CELERY_"))}
+    return subprocess.run(
+        [str(BIN / command[0]), *command[1:]],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env={**clean, **(environment or {})},
+        cwd=os.environ.get("TMPDIR", "/tmp"),
+    )
+
+
+@pytest.mark.parametrize("command", ["worker", "beat", "flower"])
+def test_a_wrong_setting_stops_the_start_with_one_line_that_names_it(command: str) -> None:
+    ended = run("celery", "-A", "wanimate_worker", command, environment={"WANIMATE_MAX_IN_FLIGHT": "many"})
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines() == [
+        "wanimate-worker: WANIMATE_MAX_IN_FLIGHT: Input should be a valid integer, unable to parse string as an integer"
+    ]
+    assert ended.stdout == ""
+
+
+def test_a_worker_without_an_api_key_says_so_before_it_takes_a_message() -> None:
+    ended = run("celery", "-A", "wanimate_worker", "worker")
+    assert ended.returncode == 1
+    assert "WANIMATE_API_KEY" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("key", ["with space", "line\nbreak", "schlüssel"])
+def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(key: str) -> None:
+    ended = run("celery", "-A", "wanimate_worker", "worker", environment={"WANIMATE_API_KEY": key})
+    assert ended.returncode == 1
+    assert "API key" in ended.stderr
+    assert key not in ended.stdout + ended.stderr
+
+
+def test_celery_inspect_answers_as_for_any_celery_app(stack: Stack) -> None:
+    ended = run("celery", "-A", "wanimate_worker", "inspect", "registered", "--json", environment=stack.environment)
+    [names] = json.loads(ended.stdout).values()
+    assert names == [
+        "wanimate.cancel",
+        "wanimate.enqueue",
+        "wanimate.generate",
+        "wanimate.housekeeping",
+        "wanimate.poll",
+    ]
+
+
+def test_the_command_line_takes_a_job_from_enqueue_to_result(stack: Stack, vendor: Vendor) -> None:
+    image = "https://example.com/a.png?marker=typed"
+    arguments = ["--image", image, "--video", "https://example.com/v.mp4", "--resolution", "720p", "--json", "--wait"]
+    ended = run("wanimate", "animate", *arguments, environment=stack.environment)
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads(ended.stdout.splitlines()[-1])
+    assert told["urls"]
+    asked = run("wanimate", "status", told["id"], "--json", environment=stack.environment)
+    assert json.loads(asked.stdout)["state"] == "succeeded"
+    assert vendor.accepted() == {"typed": 1}
+
+
+def test_a_batch_file_run_twice_is_paid_once(stack: Stack, vendor: Vendor, tmp_path: Path) -> None:
+    lines = [
+        {
+            "type": "animate",
+            "image_url": f"https://example.com/a.png?marker=line-{number}",
+            "video_url": "https://example.com/v.mp4",
+        }
+        for number in range(8)
+    ]
+    file = tmp_path / "jobs.jsonl"
+    file.write_text("\n".join(json.dumps(line) for line in lines))
+    for _ in range(2):
+        ended = run("wanimate", "batch", str(file), "--json", environment=stack.environment)
+        assert ended.returncode == 0, ended.stderr
+        assert sum("urls" in line for line in ended.stdout.splitlines()) == 8
+    assert vendor.accepted() == {f"line-{number}": 1 for number in range(8)}
+
+
+def test_the_settings_reference_is_the_one_the_code_makes() -> None:
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text()
+    assert page == settings_page(), "run `make docs`"
+
+
+def test_the_demo_ends_well_and_leaves_no_process_behind() -> None:
+    mark = f"demo-{os.getpid()}"
+    ended = run("wanimate-worker", "demo", environment={"WANIMATE_TEST_MARK": mark}, timeout=90)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.count("https://results.example.com/") == 39
+    assert "ContentViolation" in ended.stdout
+    for figure in ("makespan", "in flight at most", "requests", "429 answers", "polls per job", "Flower"):
+        assert figure in ended.stdout
+    eventually(lambda: not _processes_with(f"WANIMATE_TEST_MARK={mark}"), "every process has ended")
+
+
+def _processes_with(variable: str) -> list[str]:
+    if not Path("/proc").is_dir():
+        return []
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if variable.encode() in (entry / "environ").read_bytes() and entry.name != str(os.getpid()):
+                found.append((entry / "cmdline").read_text())
+        except OSError:
+            continue
+    return found

@@ -1,0 +1,89 @@
+"""Processes die at any moment; no job is lost and none is paid twice."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from harness import PATIENCE_SECONDS, Vendor, eventually, is_recorded, job
+from pydantic import SecretStr
+from wanimate import Client, Result, Settings, SubmissionUnknown
+from wanimate_worker.local.stack import Stack, StackOptions, redis_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CAP = 10
+JOBS = 40
+
+
+@pytest.fixture
+def own_stack() -> Iterator[Stack]:
+    """A stack of its own, whose processes may be killed."""
+    options = StackOptions(
+        workers=2,
+        has_flower=False,
+        simulator={"cap": str(CAP), "speed": "20"},
+        settings={
+            "WANIMATE_MAX_IN_FLIGHT": str(CAP),
+            "WANIMATE_POLL_TICK_SECONDS": "0.1",
+            "WANIMATE_POLL_FLOOR_SECONDS": "0.1",
+            "WANIMATE_LEASE_SECONDS": "1",
+            "WANIMATE_UNKNOWN_AFTER_SECONDS": "3",
+            "WANIMATE_CONNECT_TIMEOUT_SECONDS": "0.5",
+            "WANIMATE_SUBMIT_TIMEOUT_SECONDS": "1",
+            "WANIMATE_POLL_TIMEOUT_SECONDS": "0.5",
+            "WANIMATE_POLL_BATCH_SIZE": "16",
+        },
+        worker_options=("--concurrency", "8"),
+    )
+    with Stack(options) as stack:
+        yield stack
+
+
+def test_workers_and_beat_may_be_killed_at_any_moment(own_stack: Stack) -> None:
+    stack, chance = own_stack, random.Random(7)
+    assert stack.simulator_url is not None
+    vendor = Vendor(stack.simulator_url)
+    with Client(Settings(redis_url=SecretStr(stack.redis.url))) as client, redis_of(stack) as redis:
+        handles = client.submit_many(job(f"job-{i}") for i in range(JOBS))
+        eventually(lambda: is_recorded(redis), "all jobs are recorded")
+        for round_number in range(4):
+            ended_before = vendor.summary()["completed"]
+            victim = chance.choice([worker for worker in stack.workers if worker.is_running])
+            victim.kill()
+            if round_number == 1:
+                assert stack.beat is not None
+                stack.beat.kill()
+                stack.start_beat()
+            stack.start_worker()
+            enough = min(JOBS, ended_before + 5)
+            eventually(lambda enough=enough: vendor.summary()["completed"] >= enough, "it goes on")  # type: ignore[misc]
+        outcomes = client.wait_all(handles, timeout=PATIENCE_SECONDS)
+        accepted = vendor.accepted()
+        for number, outcome in enumerate(outcomes):
+            # Killed between the POST and its record, a job cannot know; it says so, and is not sent again.
+            assert isinstance(outcome, Result | SubmissionUnknown)
+            assert accepted[f"job-{number}"] <= 1
+            assert accepted[f"job-{number}"] == 1 or isinstance(outcome, SubmissionUnknown)
+        assert sum(isinstance(outcome, Result) for outcome in outcomes) >= JOBS - 8
+        assert vendor.summary()["violations_of_cap"] == 0
+        for key in ("slots", "waiting", "due"):
+            eventually(lambda key=key: redis.zcard(f"wanimate:{{default}}:{key}") == 0, f"{key} is empty")  # type: ignore[misc]
+    vendor.close()
+
+
+def test_a_restart_of_redis_loses_no_recorded_job(own_stack: Stack) -> None:
+    assert own_stack.simulator_url is not None
+    vendor = Vendor(own_stack.simulator_url)
+    with Client(Settings(redis_url=SecretStr(own_stack.redis.url))) as client, redis_of(own_stack) as redis:
+        handles = client.submit_many(job(f"job-{i}") for i in range(JOBS))
+        eventually(lambda: vendor.summary()["accepted"] >= CAP, "jobs run")
+        eventually(lambda: is_recorded(redis), "all jobs are recorded")
+        own_stack.redis.stop()
+        own_stack.redis.start()
+        outcomes = client.wait_all(handles, timeout=PATIENCE_SECONDS)
+        assert all(isinstance(outcome, Result | SubmissionUnknown) for outcome in outcomes)
+        assert max(vendor.accepted().values()) == 1
+    vendor.close()
