@@ -9,7 +9,7 @@ from harness import Vendor, eventually, leftovers
 from pydantic import SecretStr
 from wanimate import Client, Settings
 from wanimate_worker.local.processes import Process
-from wanimate_worker.local.stack import Stack, StackOptions, redis_of
+from wanimate_worker.local.stack import SIMULATOR_KEY, Stack, StackOptions, redis_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +46,11 @@ def stack() -> Iterator[Stack]:
     with Stack(options) as stack:
         yield stack
         assert stack.ended() is None, "a process of the stack ended by itself"
+        logs = {name: stack.log(name) for name in ("worker1", "beat")}
+        for name, log in logs.items():
+            assert SIMULATOR_KEY not in log, f"the API key is in the log of {name}"
+            assert "character.png" not in log, f"a job's URL, which may be signed, is in the log of {name}"
+            assert "Traceback" not in log, f"unexpected error in {name}: {log[log.find('Traceback') - 300 :][:3000]}"
 
 
 @pytest.fixture(scope="session")

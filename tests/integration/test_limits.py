@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from harness import PATIENCE_SECONDS, Vendor, eventually, job
-from wanimate import JobState, Result
-from wanimate_worker.local.stack import SIMULATOR_KEY
+from pydantic import SecretStr
+from wanimate import Client, JobState, Result, Settings
+from wanimate_worker.local.stack import SIMULATOR_KEY, Stack, StackOptions
 
 if TYPE_CHECKING:
     from redis import Redis
-    from wanimate import Client, JobHandle
+    from wanimate import JobHandle
 
 GATE = "wanimate:{default}:gate"
 
@@ -84,6 +85,33 @@ def test_a_revoked_key_pauses_the_account_and_no_job_is_lost(client: Client, ven
     assert all_succeed(client, handles)
     assert not redis.hexists(GATE, "paused")
     assert set(vendor.accepted().values()) == {1}
+
+
+def test_no_window_ever_holds_more_requests_than_the_budget() -> None:
+    """A simulator 60 times as fast counts in windows of one second, so a burst would show at once.
+
+    2,000 a minute are a burst of 20 and 32 a second: at most 52 and a few late ones in any second, and far fewer than
+    twenty slots could use.
+    """
+    options = StackOptions(
+        has_flower=False,
+        simulator={"cap": "20", "speed": "60", "rate": "60"},
+        settings={
+            "WANIMATE_MAX_IN_FLIGHT": "20",
+            "WANIMATE_REQUESTS_PER_MINUTE": "2000",
+            "WANIMATE_POLL_TICK_SECONDS": "0.1",
+            "WANIMATE_POLL_FLOOR_SECONDS": "0.1",
+        },
+    )
+    with Stack(options) as stack, Client(Settings(redis_url=SecretStr(stack.redis.url))) as client:
+        assert stack.simulator_url is not None
+        vendor = Vendor(stack.simulator_url)
+        assert all_succeed(client, client.submit_many(job(f"budget-{i}") for i in range(120)))
+        summary = vendor.summary()
+        vendor.close()
+    assert summary["count_429"]["rate"] == 0
+    assert 40 <= summary["requests_window_max"] <= 60
+    assert summary["accepted"] == 120
 
 
 def test_an_outage_of_the_vendor_delays_jobs_and_ends_none(client: Client, vendor: Vendor) -> None:

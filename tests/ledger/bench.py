@@ -1,0 +1,265 @@
+"""What the tests of the ledger share: a ledger on a real server, its whole state, and what healthy workers do."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from wanimate.contract import Keys, Outcome, Result, Stage
+from wanimate.errors import JobCancelled, SubmissionUnknown
+from wanimate_worker.ledger import (
+    Deliver,
+    Entry,
+    JobFields,
+    Ledger,
+    LedgerLimits,
+    Submit,
+    WaitForPermit,
+)
+from wanimate_worker.ledger.scripts import Scripts
+from wanimate_worker.pacing import RequestRate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from redis import Redis
+
+ACCOUNT = "acct"
+#: Leases as long as this never end during a test by themselves, and each is another number, so that no score set for
+#: one reason can be mistaken for one set for another.
+LONG_MS = 10_000_000
+LIMITS = LedgerLimits(
+    max_in_flight=2,
+    request_rate=RequestRate(60_000, burst=1_000),
+    lease_ms=1 * LONG_MS,
+    submit_lease_ms=2 * LONG_MS,
+    poll_lease_ms=3 * LONG_MS,
+    unknown_after_ms=4 * LONG_MS,
+    backoff_base_ms=500,
+    backoff_longest_ms=60_000,
+    probe_interval_ms=5 * LONG_MS,
+)
+CANCELLED = Outcome.failure(JobCancelled("cancelled before it was sent to the vendor; nothing is billed"))
+UNKNOWN = Outcome.failure(SubmissionUnknown("the answer to the submission was lost"))
+
+
+def success(task_id: str) -> Outcome:
+    return Outcome.success(Result(urls=("https://example.com/v.mp4",), task_id=task_id))
+
+
+def eventually(condition: Callable[[], Any], timeout_seconds: float = 10.0) -> Any:
+    """Return what the condition gives once it is true; fail after the deadline."""
+    deadline = time.monotonic() + timeout_seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "not within the deadline"
+        time.sleep(0.0005)
+    return value
+
+
+def key_names(redis: Redis, pattern: str) -> list[str]:
+    return sorted(cast("list[str]", redis.keys(pattern)))
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything under the account's prefix."""
+
+    waiting: list[str]
+    slots: set[str]
+    due: dict[str, float]
+    gate: dict[str, str]
+    budget: str | None
+    jobs: dict[str, dict[str, str]]
+    others: list[str]
+
+    def stage(self, job_id: str) -> str | None:
+        return self.jobs.get(job_id, {}).get("stage")
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self.waiting or self.slots or self.due)
+
+
+class Bench:
+    """A ledger with small limits on a flushed database."""
+
+    def __init__(self, redis: Redis, **limits: Any) -> None:
+        self.redis = redis
+        self.keys = Keys(ACCOUNT)
+        self.scripts = Scripts(redis)
+        self.limits = replace(LIMITS, **limits)
+        self.ledger = Ledger(redis, ACCOUNT, self.limits)
+        #: Every outcome that a run was given to deliver.
+        self.delivered: dict[str, list[Outcome]] = {}
+
+    def with_limits(self, **limits: Any) -> Ledger:
+        """Return another ledger over the same keys, as a host with other settings has it."""
+        return Ledger(self.redis, ACCOUNT, replace(self.limits, **limits))
+
+    # -- looking ------------------------------------------------------------------------------------------------
+
+    def now_us(self) -> int:
+        seconds, micros = self.redis.time()
+        return int(seconds) * 1_000_000 + int(micros)
+
+    def now_ms(self) -> int:
+        return self.now_us() // 1000
+
+    def next_ms(self) -> int:
+        """Wait for the next millisecond of the server and return it."""
+        before = self.now_ms()
+        return int(eventually(lambda: (now := self.now_ms()) > before and now))
+
+    def state(self) -> State:
+        keys, job_prefix = self.keys, self.keys.job("")
+        names = key_names(self.redis, f"wanimate:{{{ACCOUNT}}}:*")
+        job_keys = [name for name in names if name.startswith(job_prefix)]
+        known = {keys.waiting, keys.slots, keys.due, keys.gate, keys.budget, *job_keys}
+        with self.redis.pipeline(transaction=False) as pipeline:
+            pipeline.zrange(keys.waiting, 0, -1)
+            pipeline.zrange(keys.slots, 0, -1)
+            pipeline.zrange(keys.due, 0, -1, withscores=True)
+            pipeline.hgetall(keys.gate)
+            pipeline.get(keys.budget)
+            for name in job_keys:
+                pipeline.hgetall(name)
+            waiting, slots, due, gate, budget, *hashes = pipeline.execute()
+        return State(
+            waiting=waiting,
+            slots=set(slots),
+            due={job_id: float(score) for job_id, score in due},
+            gate=gate,
+            budget=budget,
+            jobs={name.removeprefix(job_prefix): fields for name, fields in zip(job_keys, hashes, strict=True)},
+            others=[name for name in names if name not in known],
+        )
+
+    def job(self, job_id: str) -> JobFields:
+        return self.ledger.read([job_id])[0]
+
+    # -- bringing jobs somewhere --------------------------------------------------------------------------------
+
+    def admit(self, *job_ids: str, priority: int = 0, ledger: Ledger | None = None, **request: Any) -> list[str]:
+        """Record jobs and return those that were given a slot."""
+        entries = [Entry(job_id, priority, {"seen": True}, {"type": "animate", **request}) for job_id in job_ids]
+        return [granted for admission in (ledger or self.ledger).admit(entries) for granted in admission.granted]
+
+    def begin(self, job_id: str) -> Submit:
+        step = self.ledger.begin(job_id)
+        assert isinstance(step, Submit), step
+        return step
+
+    def accept(self, job_id: str, submit: Submit, task_id: str = "") -> bool:
+        return self.ledger.accept(
+            job_id,
+            submit.nonce,
+            task_id=task_id or f"task-{job_id}",
+            first_poll_ms=5 * LONG_MS,
+            begun_at_ms=submit.begun_at_ms,
+        )
+
+    def start(self, job_id: str, **request: Any) -> Submit:
+        """Admit and submit: the vendor has the task."""
+        self.admit(job_id, **request)
+        submit = self.begin(job_id)
+        assert self.accept(job_id, submit)
+        return submit
+
+    def let_time_pass(self, *job_ids: str) -> None:
+        """Make these jobs due, or all: whoever had claimed them is taken for dead."""
+        past = self.now_ms() - 1
+        state = self.state()
+        for job_id in job_ids or state.due:
+            self.redis.zadd(self.keys.due, {job_id: past}, xx=True, lt=True)
+        for job_id in job_ids or state.jobs:
+            if self.redis.hexists(self.keys.job(job_id), "delivering_until_ms"):
+                self.redis.hset(self.keys.job(job_id), "delivering_until_ms", past)
+
+    def open_gate(self) -> None:
+        """Let the time pass for which the gate is closed."""
+        if self.redis.hexists(self.keys.gate, "closed_until_ms"):
+            self.redis.hset(self.keys.gate, "closed_until_ms", self.now_ms() - 1)
+
+    # -- what healthy workers do: tasks/generate.py and tasks/poll.py without Celery and HTTP -------------------
+
+    def post(self, job_id: str) -> str:
+        """Stand for the vendor, which accepts everything."""
+        return f"task-{job_id}"
+
+    def resume(self, job_ids: Iterable[str]) -> None:
+        pending = list(job_ids)
+        while pending:
+            job_id = pending.pop(0)
+            if self.job(job_id).stage is None:
+                pending += self.ledger.forget(job_id) or []
+            else:
+                self.run(job_id)
+
+    def run(self, job_id: str) -> None:
+        step = self.ledger.begin(job_id)
+        if isinstance(step, WaitForPermit):
+            step = self.ledger.begin(job_id, holds_permit=True)
+        match step:
+            case Submit():
+                self.accept(job_id, step, self.post(job_id))
+            case Deliver(outcome):
+                self.delivered.setdefault(job_id, []).append(outcome)
+                self.ledger.finish(job_id)
+
+    def poll(self) -> None:
+        ledger = self.ledger
+        if ledger.claim_probe():
+            ledger.unpause()
+        self.resume(ledger.grant())
+        claim = ledger.claim(10)
+        for job in ledger.read(claim.job_ids):
+            match job.stage:
+                case Stage.WAITING | Stage.SETTLED | None:
+                    self.resume([job.job_id])
+                case Stage.SUBMITTING:
+                    ledger.lose(job.job_id, job.nonce, "the worker died while submitting")
+                case Stage.UNKNOWN:
+                    self.resume(self._decide(job))
+                case Stage.RUNNING:
+                    granted = ledger.settle(job.job_id, job.nonce, success(job.task_id or ""), token=claim.token)
+                    self.resume([] if granted is None else [job.job_id, *granted])
+                case Stage.DELIVERED:
+                    ledger.finish(job.job_id)
+
+    def _decide(self, job: JobFields) -> list[str]:
+        if job.request.get("on_unknown") == "resubmit":
+            return self.ledger.release(job.job_id, job.nonce) or []
+        granted = self.ledger.settle(job.job_id, job.nonce, UNKNOWN)
+        return [] if granted is None else [job.job_id, *granted]
+
+    def drain(self, most_rounds: int = 40) -> None:
+        """Let healthy workers go on until nothing is left; they must get there from any state."""
+        for _ in range(most_rounds):
+            if not self.state().has_work:
+                return
+            self.let_time_pass()
+            self.open_gate()
+            if self.redis.hexists(self.keys.gate, "probe_at_ms"):
+                self.redis.hset(self.keys.gate, "probe_at_ms", 0)
+            self.redis.delete(self.keys.budget)
+            self.poll()
+        raise AssertionError(f"work is left for ever: {self.state()}")
+
+
+def leaks(redis: Redis, allowed: Iterable[str] = ()) -> list[str]:
+    """Return the keys of any account that should not outlive their work.
+
+    A job's record may stay for as long as it has a time to live, and so may the request budget.
+
+    Args:
+        redis: The server.
+        allowed: What a test leaves on purpose: `waiting`, `slots`, `due`, `gate` or `job`.
+    """
+    found = []
+    for name in key_names(redis, "wanimate:{*"):
+        kind = name.split("}:", 1)[1].split(":", 1)[0]
+        expires = kind in {"job", "budget"} and redis.ttl(name) != -1
+        if not expires and kind not in allowed:
+            found.append(name)
+    return found

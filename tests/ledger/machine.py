@@ -1,0 +1,378 @@
+"""What may happen to a ledger, as rules of a state machine: every call goes to the real scripts and to the model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    multiple,
+    precondition,
+    rule,
+)
+from wanimate.contract import Outcome, Stage
+from wanimate.errors import InvalidRequest
+from wanimate_worker.ledger import Busy, Deliver, Entry, Later, NothingToDo, Submit, WaitForPermit
+
+from .bench import CANCELLED, LONG_MS, UNKNOWN, Bench, State, success
+from .model import Attempt, Life, Look, Model
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+#: The first four are never cancelled, so that some get far.
+JOBS = [f"job{number}" for number in range(9)]
+#: Longer than a run waits for a permit, and shorter.
+SPENT_US, NEARLY_SPENT_US = 3_600_000_000, 1_200_000_000
+REJECTED = Outcome.failure(InvalidRequest("the vendor refused the request", "400"))
+#: What a run may write down about its attempt: also what it was not told, when it died or its answer was lost.
+STEPS_BACK = ["not sent", "throttled", "too many", "unauthorised"]
+RECORDS = ["accepted", "accepted", "lost", "rejected", "nothing", *STEPS_BACK]
+EVENTS = [
+    *("throttled", "too many", "paused", "repair", "record deleted", "forget"),
+    *("budget spent", "budget nearly spent", "budget free"),
+]
+
+
+def outcome_named(name: str) -> Outcome:
+    return {"cancelled": CANCELLED, "unknown": UNKNOWN, "rejected": REJECTED}.get(name) or success(name)
+
+
+class LedgerRules(RuleBasedStateMachine):
+    """Jobs, and runs of them that are slow, come twice or die between any two steps.
+
+    A run that dies is one whose attempt, claim or delivery is never followed up; a late one is followed up later.
+    """
+
+    attempts = Bundle("attempts")
+    looks = Bundle("looks")
+    deliveries = Bundle("deliveries")
+    jobs = st.sampled_from(JOBS)
+
+    def __init__(self, redis: Redis) -> None:
+        super().__init__()
+        redis.flushdb()
+        self.bench = Bench(redis, max_in_flight=2, permit_wait_ms=SPENT_US // 2000)
+        self.ledger = self.bench.ledger
+        self.model = Model(cap=2)
+        #: Jobs whose time has passed are given scores that no other event uses, in the order in which it passed.
+        self.past_scores = 0
+        self.posts = 0
+        self.before: State = self.bench.state()
+
+    # -- the life of a job --------------------------------------------------------------------------------------
+
+    @initialize(count=st.integers(2, 6))
+    def arrive(self, count: int) -> None:
+        for number, job_id in enumerate(JOBS[:count]):
+            self.admit(job_id, 0, opted_in=number % 2 == 0)
+
+    @rule(job_id=jobs, priority=st.sampled_from([0, 0, 0, 4, 9]), opted_in=st.booleans())
+    def admit(self, job_id: str, priority: int, *, opted_in: bool) -> None:
+        request = {"type": "animate", "on_unknown": "resubmit" if opted_in else "fail"}
+        [admission] = self.ledger.admit([Entry(job_id, priority, {"seen": True}, request)])
+        expected = self.model.admit(job_id, priority // 3, opted_in=opted_in)
+        assert (admission.is_new, list(admission.granted)) == expected
+
+    def begin(self, job_id: str, *, holds_permit: bool = False) -> Attempt | None:
+        """Run a job's next step as far as the ledger's answer."""
+        model, life = self.model, self.model.life(job_id)
+        budget = self.budget()
+        step = self.ledger.begin(job_id, holds_permit=holds_permit)
+        if life is not None and life.stage == "settled" and not life.is_delivering:
+            assert step == Deliver(outcome_named(life.outcome))
+            life.is_delivering = True
+            if job_id in model.due:
+                model.clock(job_id)
+        elif life is None or life.stage != "waiting" or job_id not in model.slots:
+            assert step == NothingToDo(None if life is None else Stage(life.stage))
+        elif not model.is_open:
+            assert step == Later()
+            model.drop(job_id)
+            model.line[job_id] = life.rank
+        elif budget == "spent" and not holds_permit:
+            assert isinstance(step, Busy)
+            model.clock(job_id)
+        elif budget == "nearly spent" and not holds_permit:
+            assert isinstance(step, WaitForPermit)
+        else:
+            return self.begun(job_id, life, step)
+        return None
+
+    def begun(self, job_id: str, life: Life, step: object) -> Attempt:
+        assert isinstance(step, Submit)
+        assert all(attempt.is_released for attempt in life.attempts), "a second POST of a task that may exist"
+        assert (step.attempt, step.in_flight) == (len(life.attempts) + 1, len(self.model.slots))
+        self.posts += 1
+        life.stage, life.nonce = "submitting", step.nonce
+        self.model.clock(job_id)
+        life.attempts.append(Attempt(job_id, life, step, task_id=f"task{self.posts}"))
+        return life.attempts[-1]
+
+    @rule(target=attempts, job_id=jobs, holds_permit=st.booleans())
+    def a_run_begins(self, job_id: str, *, holds_permit: bool) -> object:
+        """Any message may come at any time, also twice."""
+        attempt = self.begin(job_id, holds_permit=holds_permit)
+        return multiple() if attempt is None else attempt
+
+    @precondition(lambda self: self.ready)
+    @rule(target=attempts, data=st.data(), is_recorded=st.booleans())
+    def a_granted_job_is_sent(self, data: st.DataObject, *, is_recorded: bool) -> object:
+        attempt = self.begin(data.draw(st.sampled_from(self.ready)), holds_permit=True)
+        if attempt is None:
+            return multiple()
+        if is_recorded:
+            attempt.is_accepted = True
+            self.record(attempt, "accepted")
+        return attempt
+
+    @rule(attempt=attempts, is_accepted=st.booleans(), told=st.sampled_from(RECORDS))
+    def the_vendor_answers(self, attempt: Attempt, told: str, *, is_accepted: bool) -> None:
+        """The answer of an attempt, perhaps one long given up, is written down: at once, later, twice or never."""
+        if attempt.is_accepted is None:
+            attempt.is_accepted = is_accepted
+        self.record(attempt, told)
+
+    @precondition(lambda self: self.unsettled)
+    @rule(data=st.data(), is_accepted=st.booleans(), told=st.sampled_from(RECORDS))
+    def an_open_attempt_is_answered(self, data: st.DataObject, told: str, *, is_accepted: bool) -> None:
+        self.the_vendor_answers(data.draw(st.sampled_from(self.unsettled)), told, is_accepted=is_accepted)
+
+    @precondition(lambda self: self.stale)
+    @rule(data=st.data(), is_accepted=st.booleans(), told=st.sampled_from(RECORDS))
+    def a_given_up_attempt_speaks(self, data: st.DataObject, told: str, *, is_accepted: bool) -> None:
+        """While another attempt of the same job is under way."""
+        self.the_vendor_answers(data.draw(st.sampled_from(self.stale)), told, is_accepted=is_accepted)
+
+    def record(self, attempt: Attempt, told: str) -> None:
+        """Tell the ledger what became of an attempt, if that could be what its run was answered."""
+        if told == "accepted" and attempt.is_accepted:
+            self.record_accepted(attempt)
+        elif told == "lost":
+            is_ours = self.ledger.lose(attempt.job_id, attempt.submit.nonce, "timeout")
+            self.changes_nothing(unless=is_ours)
+            assert is_ours is self.model.lose(attempt.job_id, attempt.submit.nonce)
+        elif told == "rejected" and attempt.is_accepted is False:
+            granted = self.ledger.settle(attempt.job_id, attempt.submit.nonce, REJECTED)
+            self.changes_nothing(unless=granted is not None)
+            assert granted == self.model.settle(attempt.job_id, attempt.submit.nonce, "rejected")
+        elif told in STEPS_BACK and attempt.is_accepted is False:
+            self.step_back(attempt, told)
+
+    def record_accepted(self, attempt: Attempt) -> None:
+        """Record a task: by the run, however late, or because the vendor's callback told of it."""
+        is_ours = self.ledger.accept(
+            attempt.job_id,
+            attempt.submit.nonce,
+            task_id=attempt.task_id,
+            first_poll_ms=5 * LONG_MS,
+            begun_at_ms=attempt.submit.begun_at_ms,
+        )
+        self.changes_nothing(unless=is_ours)
+        assert is_ours is self.model.accept(attempt)
+
+    def step_back(self, attempt: Attempt, why: str) -> None:
+        """The vendor surely has no task of this attempt."""
+        if why in {"throttled", "too many"}:
+            self.close_gate(attempt.submit.begun_at_ms, lower_cap=why == "too many")
+        elif why == "unauthorised":
+            self.pause()
+        self.before = self.bench.state()
+        granted = self.ledger.release(attempt.job_id, attempt.submit.nonce)
+        self.changes_nothing(unless=granted is not None)
+        assert granted == self.model.release(attempt.job_id, attempt.submit.nonce)
+
+    @precondition(lambda self: self.deliverable)
+    @rule(target=deliveries, data=st.data(), is_finished=st.booleans())
+    def a_run_delivers(self, data: st.DataObject, *, is_finished: bool) -> object:
+        job_id = data.draw(st.sampled_from(self.deliverable))
+        self.begin(job_id)
+        if is_finished:
+            assert self.ledger.finish(job_id) is self.model.finish(job_id) is True
+        return job_id
+
+    @rule(job_id=consumes(deliveries))
+    def a_run_finishes_late_or_twice(self, job_id: str) -> None:
+        assert self.ledger.finish(job_id) is self.model.finish(job_id)
+
+    @rule(job_id=st.sampled_from(JOBS[4:]))
+    def cancel(self, job_id: str) -> None:
+        cancelled = self.ledger.cancel(job_id, CANCELLED)
+        expected = self.model.cancel(job_id)
+        assert (cancelled.outcome.value, cancelled.must_deliver, list(cancelled.granted)) == expected
+
+    # -- the clock ----------------------------------------------------------------------------------------------
+
+    @rule(target=looks, data=st.data(), limit=st.integers(1, 6), is_late=st.booleans())
+    def a_poll_claims(self, data: st.DataObject, limit: int, *, is_late: bool) -> object:
+        """Look at jobs whose time has come; each look may be followed at once, late, twice or never."""
+        if is_late:
+            self.time_passes(data)
+        found = self.claim(limit)
+        for look in found:
+            if data.draw(st.booleans()):
+                self.a_look_is_followed(look, has_ended=data.draw(st.booleans()))
+        return multiple(*found)
+
+    def claim(self, limit: int) -> list[Look]:
+        # A token is the millisecond in which the lease ends, so claims of one millisecond share it. That is no harm
+        # to workers, who take longer than that between two claims of one job; here it would be.
+        self.bench.next_ms()
+        expected = self.model.due_now(limit)
+        claim = self.ledger.claim(limit)
+        assert list(claim.job_ids) == expected
+        found = []
+        for job in self.ledger.read(claim.job_ids):
+            opted_in = job.request.get("on_unknown") == "resubmit"
+            found.append(Look(job.job_id, claim.token, job.stage and job.stage.value, job.nonce, opted_in))
+            self.model.clock(job.job_id, by=found[-1])
+        self.before = self.bench.state()
+        return found
+
+    @rule(look=looks, has_ended=st.booleans())
+    def a_look_is_followed(self, look: Look, *, has_ended: bool) -> None:
+        self.before = self.bench.state()
+        if look.stage == "running" and has_ended:
+            life = self.model.life(look.job_id)
+            task_id = life.task_id if life is not None else ""
+            granted = self.ledger.settle(look.job_id, look.nonce, success(task_id), token=look.token)
+            expected = self.model.settle(look.job_id, look.nonce, task_id, look)
+        elif look.stage == "running":
+            is_ours = self.model.due.get(look.job_id) is look
+            granted = [] if self.ledger.plan(look.token, {look.job_id: 6 * LONG_MS}) else None
+            expected = [] if is_ours else None
+            if is_ours:
+                self.model.clock(look.job_id)
+        elif look.stage == "submitting":
+            granted = [] if self.ledger.lose(look.job_id, look.nonce, "the worker died") else None
+            expected = [] if self.model.lose(look.job_id, look.nonce) else None
+        elif look.stage == "unknown" and look.opted_in:
+            granted = self.ledger.release(look.job_id, look.nonce)
+            expected = self.model.release(look.job_id, look.nonce)
+        elif look.stage == "unknown":
+            granted = self.ledger.settle(look.job_id, look.nonce, UNKNOWN)
+            expected = self.model.settle(look.job_id, look.nonce, "unknown")
+        else:
+            return
+        self.changes_nothing(unless=granted is not None)
+        assert granted == expected
+
+    @rule(data=st.data())
+    def time_passes(self, data: st.DataObject) -> None:
+        """Let the time of one job come, or of all."""
+        upcoming = sorted(set(self.model.due) - set(self.model.past))
+        if upcoming:
+            upcoming = data.draw(st.sampled_from([upcoming, *([job_id] for job_id in upcoming)]))
+        for job_id in upcoming:
+            self.past_scores += 1
+            self.bench.redis.zadd(self.bench.keys.due, {job_id: self.past_scores}, xx=True)
+            look = self.model.due[job_id]
+            if look is not None:
+                # The claim was made that much earlier.
+                look.token = str(self.past_scores)
+            if self.bench.redis.hexists(self.bench.keys.job(job_id), "delivering_until_ms"):
+                self.bench.redis.hset(self.bench.keys.job(job_id), "delivering_until_ms", self.bench.now_ms() - 1)
+        self.model.let_pass(upcoming)
+
+    # -- the gate, the cap, the budget --------------------------------------------------------------------------
+
+    def close_gate(self, sent_at_ms: int, *, lower_cap: bool) -> None:
+        # Milliseconds tell what was sent before from what was sent after: no two of these events share one.
+        self.bench.next_ms()
+        closed_ms = self.ledger.close_gate(
+            "throttled", sent_at_ms=sent_at_ms, retry_after_seconds=LONG_MS / 1000, lower_cap=lower_cap
+        )
+        self.bench.next_ms()
+        assert closed_ms >= LONG_MS
+        if self.model.close(sent_at_ms, lower_cap=lower_cap):
+            self.model.closed_at_ms = int(self.bench.redis.hget(self.bench.keys.gate, "closed_at_ms") or 0)
+
+    def pause(self) -> None:
+        assert self.ledger.pause("the vendor refuses the key") is not self.model.is_paused
+        self.model.is_paused = True
+
+    @precondition(lambda self: not self.model.is_open)
+    @rule(has_slots_left=st.booleans())
+    def the_gate_opens(self, *, has_slots_left: bool) -> None:
+        if self.model.is_closed:
+            self.bench.open_gate()
+        self.model.is_closed = False
+        assert self.ledger.unpause() is self.model.is_paused
+        self.model.is_paused = False
+        if not has_slots_left:
+            assert self.ledger.grant() == self.model.grant()
+
+    @rule(cap=st.integers(1, 4), is_used=st.booleans())
+    def another_cap(self, cap: int, *, is_used: bool) -> None:
+        self.ledger = self.bench.with_limits(max_in_flight=cap)
+        self.model.cap = cap
+        if is_used:
+            assert self.ledger.grant() == self.model.grant()
+
+    def spend_budget(self, ahead_us: int) -> None:
+        rate = self.bench.limits.request_rate
+        tat_us = self.bench.now_us() + ahead_us + (rate.burst * rate.emission_interval_us if ahead_us else 0)
+        self.bench.redis.set(self.bench.keys.budget, tat_us, px=2 * SPENT_US // 1000)
+
+    def budget(self) -> str:
+        ahead_us = int(self.bench.redis.get(self.bench.keys.budget) or 0) - self.bench.now_us()
+        return "spent" if ahead_us > SPENT_US else "nearly spent" if ahead_us > NEARLY_SPENT_US // 2 else "free"
+
+    # -- what happens now and then, and what should never happen ------------------------------------------------
+
+    @rule(event=st.sampled_from(EVENTS), job_id=jobs)
+    def something_rare(self, event: str, job_id: str) -> None:
+        match event:
+            case "throttled" | "too many":
+                self.close_gate(self.bench.now_ms(), lower_cap=event == "too many")
+            case "paused":
+                self.pause()
+            case "budget spent":
+                self.spend_budget(2 * SPENT_US)
+            case "budget nearly spent":
+                self.spend_budget(NEARLY_SPENT_US)
+            case "budget free":
+                self.spend_budget(0)
+            case "record deleted":
+                self.bench.redis.delete(self.bench.keys.job(job_id))
+                self.model.lives.pop(job_id, None)
+            case "repair":
+                assert self.ledger.repair() == 0, "a slot was outside the clock"
+            case "forget":
+                lost = sorted((set(self.model.due) | set(self.model.line)) - set(self.model.lives))
+                for name in lost or [job_id]:
+                    assert self.ledger.forget(name) == self.model.forget(name)
+
+    # -- where something is likely to come of it ----------------------------------------------------------------
+
+    @property
+    def ready(self) -> list[str]:
+        return sorted(job_id for job_id in self.model.slots if self.stage(job_id) == "waiting")
+
+    @property
+    def deliverable(self) -> list[str]:
+        lives = self.model.lives.items()
+        return sorted(job_id for job_id, life in lives if life.stage == "settled" and not life.is_delivering)
+
+    @property
+    def unsettled(self) -> list[Attempt]:
+        lives = self.model.lives.values()
+        return [life.attempts[-1] for life in lives if life.stage in {"submitting", "unknown"}]
+
+    @property
+    def stale(self) -> list[Attempt]:
+        lives = [life for life in self.model.lives.values() if life.stage in {"submitting", "unknown", "running"}]
+        return [attempt for life in lives for attempt in life.attempts[:-1]]
+
+    def stage(self, job_id: str) -> str | None:
+        life = self.model.life(job_id)
+        return None if life is None else life.stage
+
+    def changes_nothing(self, *, unless: bool) -> None:
+        """A writer that was told that it came too late has changed nothing at all."""
+        if not unless:
+            assert self.bench.state() == self.before

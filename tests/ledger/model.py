@@ -1,0 +1,245 @@
+"""What the ledger must do, said once more in plain Python, without a look at the scripts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from wanimate_worker.ledger import Submit
+
+
+@dataclass(eq=False)
+class Attempt:
+    """A run that was told to submit; it may be slow, or dead, at any point."""
+
+    job_id: str
+    life: Life
+    submit: Submit
+    task_id: str
+    #: What the vendor said: None while the POST was not sent.
+    is_accepted: bool | None = None
+    #: The ledger was told that another attempt may follow.
+    is_released: bool = False
+
+    def __repr__(self) -> str:
+        return f"<{self.task_id} of {self.job_id}>"
+
+
+@dataclass(eq=False)
+class Look:
+    """One job of a claim, as it was read then; who claimed it may act on it late, twice or never."""
+
+    job_id: str
+    token: str
+    stage: str | None
+    nonce: str
+    opted_in: bool
+
+    def __repr__(self) -> str:
+        return f"<a look at {self.job_id}>"
+
+
+@dataclass(eq=False)
+class Life:
+    """A job from the moment somebody first names it until its record is gone."""
+
+    opted_in: bool = False
+    #: False while it was only cancelled in advance.
+    is_recorded: bool = True
+    rank: tuple[int, int] = (0, 0)
+    stage: str = "waiting"
+    nonce: str = ""
+    task_id: str = ""
+    #: The first outcome that was settled: 'cancelled', 'unknown', 'rejected' or the vendor's task id.
+    outcome: str = ""
+    #: A run has it to deliver, and its lease has not ended.
+    is_delivering: bool = False
+    attempts: list[Attempt] = field(default_factory=list)
+
+    @property
+    def paid(self) -> int:
+        return sum(attempt.is_accepted is True for attempt in self.attempts)
+
+
+class Model:
+    """Jobs, slots, clock and gate."""
+
+    def __init__(self, cap: int) -> None:
+        self.cap = cap
+        self.lives: dict[str, Life] = {}
+        #: Jobs in line, also those whose record is gone; with their rank.
+        self.line: dict[str, tuple[int, int]] = {}
+        self.slots: set[str] = set()
+        #: For each job under the clock, whose claim set its time, if it was one.
+        self.due: dict[str, Look | None] = {}
+        #: Jobs whose time has come, the earliest first.
+        self.past: list[str] = []
+        self.is_paused = False
+        self.is_closed = False
+        self.failures = 0
+        self.closed_at_ms = 0
+        self.low_cap: int | None = None
+        self._arrivals = 0
+
+    # -- parts --------------------------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> list[str]:
+        return sorted(self.line, key=lambda job_id: self.line[job_id])
+
+    @property
+    def is_open(self) -> bool:
+        return not self.is_paused and not self.is_closed
+
+    @property
+    def effective_cap(self) -> int:
+        return self.cap if self.low_cap is None else min(self.cap, self.low_cap)
+
+    def clock(self, job_id: str, by: Look | None = None) -> None:
+        """Set a job's time to some moment to come."""
+        self.due[job_id] = by
+        if job_id in self.past:
+            self.past.remove(job_id)
+
+    def drop(self, job_id: str) -> None:
+        self.line.pop(job_id, None)
+        self.slots.discard(job_id)
+        self.unclock(job_id)
+
+    def unclock(self, job_id: str) -> None:
+        self.due.pop(job_id, None)
+        if job_id in self.past:
+            self.past.remove(job_id)
+
+    def grant(self) -> list[str]:
+        if not self.is_open:
+            return []
+        if self.low_cap is not None and self.low_cap >= self.cap:
+            self.low_cap = None
+        granted = self.waiting[: max(0, self.effective_cap - len(self.slots))]
+        for job_id in granted:
+            del self.line[job_id]
+            self.slots.add(job_id)
+            self.clock(job_id)
+        return granted
+
+    def life(self, job_id: str) -> Life | None:
+        return self.lives.get(job_id)
+
+    # -- transitions; each returns what the ledger should answer ------------------------------------------------
+
+    def admit(self, job_id: str, band: int, *, opted_in: bool) -> tuple[bool, list[str]]:
+        life = self.lives.get(job_id)
+        if life is not None:
+            if life.is_recorded:
+                return False, []
+            # Its message has come at last: it ends as cancelled, whoever delivers that.
+            life.is_recorded = True
+            if life.stage != "settled":
+                return False, []
+            self.clock(job_id)
+            return False, [job_id]
+        self.drop(job_id)
+        self._arrivals += 1
+        rank = (band, self._arrivals)
+        self.lives[job_id] = Life(opted_in=opted_in, rank=rank)
+        self.line[job_id] = rank
+        return True, self.grant()
+
+    def holds(self, attempt: Attempt, *stages: str) -> bool:
+        """Whether an attempt is still its job's, which is in one of these stages."""
+        life = self.lives.get(attempt.job_id)
+        return life is not None and life.stage in stages and life.nonce == attempt.submit.nonce
+
+    def accept(self, attempt: Attempt) -> bool:
+        life = self.lives.get(attempt.job_id)
+        if life is None or not self.holds(attempt, "submitting", "unknown", "running"):
+            return False
+        if life.stage != "running":
+            life.stage, life.task_id = "running", attempt.task_id
+            self.clock(attempt.job_id)
+            if self.failures and attempt.submit.begun_at_ms >= self.closed_at_ms:
+                self.is_closed, self.failures, self.closed_at_ms = False, 0, 0
+        return True
+
+    def lose(self, job_id: str, nonce: str) -> bool:
+        life = self.lives.get(job_id)
+        if life is None or life.stage != "submitting" or life.nonce != nonce:
+            return False
+        life.stage = "unknown"
+        self.clock(job_id)
+        return True
+
+    def release(self, job_id: str, nonce: str) -> list[str] | None:
+        life = self.lives.get(job_id)
+        if life is None or life.stage not in {"submitting", "unknown"} or life.nonce != nonce:
+            return None
+        life.stage, life.nonce = "waiting", ""
+        life.attempts[-1].is_released = True
+        self.drop(job_id)
+        self.line[job_id] = life.rank
+        return self.grant()
+
+    def settle(self, job_id: str, nonce: str, outcome: str, look: Look | None = None) -> list[str] | None:
+        life = self.lives.get(job_id)
+        if life is None or life.stage not in {"submitting", "unknown", "running"} or life.nonce != nonce:
+            return None
+        if look is not None and self.due.get(job_id) is not look:
+            return None
+        return self._end(job_id, life, outcome)
+
+    def cancel(self, job_id: str) -> tuple[str, bool, list[str]]:
+        life = self.lives.get(job_id)
+        if life is None:
+            self.drop(job_id)
+            self.lives[job_id] = Life(is_recorded=False, stage="settled", outcome="cancelled")
+            return "cancelled", False, self.grant()
+        if life.stage in {"settled", "delivered"}:
+            return "finished", False, []
+        if life.stage != "waiting":
+            return "billed", False, []
+        return "cancelled", True, self._end(job_id, life, "cancelled")
+
+    def _end(self, job_id: str, life: Life, outcome: str) -> list[str]:
+        life.stage, life.outcome = "settled", outcome
+        self.line.pop(job_id, None)
+        self.slots.discard(job_id)
+        self.clock(job_id)
+        return self.grant()
+
+    def finish(self, job_id: str) -> bool:
+        life = self.lives.get(job_id)
+        if life is None or life.stage != "settled":
+            return False
+        life.stage = "delivered"
+        self.unclock(job_id)
+        return True
+
+    def forget(self, job_id: str) -> list[str] | None:
+        if job_id in self.lives:
+            return None
+        self.drop(job_id)
+        return self.grant()
+
+    def close(self, sent_at_ms: int, *, lower_cap: bool) -> bool:
+        """Close the gate; True if this failure counts as a new one."""
+        self.is_closed = True
+        is_new = sent_at_ms >= self.closed_at_ms
+        if is_new:
+            self.failures += 1
+            if lower_cap:
+                self.low_cap = max(1, min(self.effective_cap, len(self.slots) * 9 // 10))
+        return is_new
+
+    def due_now(self, limit: int) -> list[str]:
+        return self.past[:limit]
+
+    def let_pass(self, job_ids: Iterable[str]) -> None:
+        for job_id in job_ids:
+            self.past.append(job_id)
+            life = self.lives.get(job_id)
+            if life is not None:
+                life.is_delivering = False

@@ -1,0 +1,116 @@
+"""The ledger's rules as a state machine: the real scripts on a real server against a plain model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import invariant, run_state_machine_as_test
+from wanimate.contract import Outcome
+
+from .bench import leaks
+from .machine import LedgerRules, outcome_named
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from .bench import State
+    from .model import Life
+
+OPEN_STAGES = {"waiting", "submitting", "unknown", "running"}
+
+
+class LedgerMachine(LedgerRules):
+    """What holds after every step, and how it ends."""
+
+    def __init__(self, redis: Redis) -> None:
+        super().__init__(redis)
+        self.first_outcomes: dict[Life, str] = {}
+
+    @invariant()
+    def everything_is_in_order(self) -> None:
+        before, self.before = self.before, self.bench.state()
+        self.the_rules_hold(before, self.before)
+        self.the_ledger_agrees_with_the_model()
+        self.nobody_pays_twice()
+        self.an_outcome_never_changes()
+
+    def the_rules_hold(self, before: State, state: State) -> None:
+        waiting = set(state.waiting)
+        taken = state.slots - before.slots
+        assert not taken or len(state.slots) <= self.model.effective_cap, "more slots than the cap"
+        assert not waiting & state.slots
+        assert not waiting & state.due.keys()
+        assert state.slots <= state.due.keys()
+        for job_id, job in state.jobs.items():
+            stage = job["stage"]
+            assert (stage in OPEN_STAGES) is (job_id in waiting | state.slots)
+            if stage in {"submitting", "unknown", "running"}:
+                assert job_id in state.slots
+            if stage == "settled" and "request" in job:
+                assert job_id in state.due
+            if stage == "delivered":
+                assert job_id not in state.due
+        for job_id in before.slots - state.slots:
+            assert job_id in waiting or state.stage(job_id) in {None, "settled"}, "time alone freed a slot"
+        assert not state.others
+
+    def the_ledger_agrees_with_the_model(self) -> None:
+        state, model = self.before, self.model
+        assert state.waiting == model.waiting, "first come, first served within a band"
+        assert state.slots == model.slots
+        assert state.due.keys() == model.due.keys()
+        assert {job_id: job["stage"] for job_id, job in state.jobs.items()} == {
+            job_id: life.stage for job_id, life in model.lives.items()
+        }
+        assert state.gate.get("cap_low") == (None if model.low_cap is None else str(model.low_cap))
+
+    def nobody_pays_twice(self) -> None:
+        for life in self.model.lives.values():
+            assert life.opted_in or life.paid <= 1
+            assert life.paid <= len(life.attempts)
+
+    def an_outcome_never_changes(self) -> None:
+        for job_id, life in self.model.lives.items():
+            outcome = self.before.jobs[job_id].get("outcome")
+            if outcome is not None:
+                assert self.first_outcomes.setdefault(life, outcome) == outcome
+                assert Outcome.model_validate_json(outcome) == outcome_named(life.outcome)
+
+    # -- the end ------------------------------------------------------------------------------------------------
+
+    def teardown(self) -> None:
+        """Healthy workers take over: every job is delivered, no slot stays taken, nothing is forgotten."""
+        recorded = {job_id: life for job_id, life in self.model.lives.items() if life.is_recorded}
+        undelivered = {job_id for job_id, life in recorded.items() if life.stage != "delivered"}
+        self.bench.drain()
+        end = self.bench.state()
+        for job_id, life in recorded.items():
+            assert end.stage(job_id) == "delivered"
+            if job_id in undelivered:
+                [outcome] = self.bench.delivered[job_id]
+                assert not life.outcome or outcome == outcome_named(life.outcome)
+        assert not leaks(self.bench.redis, {"gate"})
+
+
+@pytest.mark.leaves("gate")
+def test_the_rules_of_the_ledger_hold_whoever_dies_or_comes_late_or_twice(redis: Redis) -> None:
+    class Machine(LedgerMachine):
+        def __init__(self) -> None:
+            super().__init__(redis)
+
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=250,
+            stateful_step_count=80,
+            derandomize=True,
+            deadline=None,
+            database=None,
+            print_blob=False,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate, Phase.shrink],
+        ),
+    )

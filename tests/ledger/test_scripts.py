@@ -1,0 +1,174 @@
+"""The scripts as files: documented, closed over their declared keys, and loaded again when the server lost them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from redis.exceptions import NoPermissionError
+from wanimate_worker.ledger.scripts import Scripts
+
+from .bench import CANCELLED, LONG_MS, Bench, leaks, success
+from .frozen import script_names, source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from redis import Redis
+
+#: Everything here exists since Redis 6.2.
+COMMANDS = {
+    *("EXISTS", "GET", "HDEL", "HEXISTS", "HGET", "HINCRBY", "HMGET", "HSET", "PEXPIRE", "SET", "TIME"),
+    *("ZADD", "ZCARD", "ZPOPMIN", "ZRANGE", "ZRANGEBYSCORE", "ZREM", "ZSCORE"),
+}
+every_script = pytest.mark.parametrize("name", script_names())
+
+
+def code(name: str) -> str:
+    return "\n".join(line.split("--", 1)[0] for line in source(name).splitlines())
+
+
+def header(name: str) -> str:
+    return "\n".join(re.findall(r"^--(.*)$", source(name).split("\nlocal ", 1)[0], re.MULTILINE))
+
+
+def declared_keys(name: str) -> list[str]:
+    [keys] = re.findall(r"^ KEYS: (.*)$", header(name), re.MULTILINE)
+    return [key.strip() for key in keys.split(",")]
+
+
+@every_script
+def test_each_script_says_what_it_is_for_and_takes_and_returns(name: str) -> None:
+    purpose, *rest = header(name).splitlines()
+    assert purpose.strip().endswith((".", ",")) or purpose[1].isupper()
+    labels = [label for line in rest for label in re.findall(r"^ (KEYS|ARGV|Returns):", line)]
+    assert labels in (["KEYS", "ARGV", "Returns"], ["KEYS", "Returns"])
+    assert ("ARGV" in labels) is ("ARGV" in code(name))
+
+
+@every_script
+def test_each_script_uses_every_key_it_declares_and_no_other(name: str) -> None:
+    used = {int(number) for number in re.findall(r"KEYS\[(\d+)\]", code(name))}
+    assert used == set(range(1, len(declared_keys(name)) + 1))
+
+
+@every_script
+def test_each_script_names_every_argument_it_reads(name: str) -> None:
+    used = {int(number) for number in re.findall(r"ARGV\[(\d+)\]", code(name))}
+    assert used == set(range(1, len(used) + 1))
+
+
+@pytest.mark.parametrize("name", [*script_names(), "prelude"])
+def test_no_script_builds_the_name_of_a_key(name: str) -> None:
+    assert ".." not in code(name)
+    assert "wanimate" not in code(name)
+    bound = set(re.findall(r"local (?:function )?([\w, ]+?) = KEYS", code(name)))
+    names = {part.strip() for group in bound for part in group.split(",")}
+    if name == "prelude":
+        names = {"gate", "waiting", "slots", "due"}
+    for command, key in re.findall(r"redis\.call\('(\w+)'(?:, ([^,)]+))?", code(name)):
+        assert command in COMMANDS
+        assert command == "TIME" or key in names or re.fullmatch(r"KEYS\[\d+\]", key)
+
+
+def test_there_is_no_such_script(redis: Redis) -> None:
+    with pytest.raises(AttributeError, match="the ledger has no script 'unlink'"):
+        _ = Scripts(redis).unlink
+
+
+def live_through_everything(bench: Bench) -> None:
+    """Call every script of the ledger at least once."""
+    ledger = bench.ledger
+    submit = bench.start("a")
+    bench.admit("b", "c", "d")
+    b_submit = bench.begin("b")
+    ledger.lose("b", b_submit.nonce, "why")
+    ledger.close_gate("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=60, lower_cap=True)
+    ledger.release("b", b_submit.nonce)
+    ledger.pause("401")
+    bench.redis.hset(bench.keys.gate, "probe_at_ms", 0)
+    assert ledger.claim_probe()
+    ledger.unpause()
+    bench.open_gate()
+    bench.redis.delete(bench.keys.gate)
+    assert ledger.permit(2) == 2
+    bench.let_time_pass()
+    claim = ledger.claim(10)
+    assert ledger.plan(claim.token, {"a": LONG_MS}, answered_since_ms=claim.claimed_at_ms) == 1
+    assert ledger.settle("a", submit.nonce, success("t")) is not None
+    ledger.grant()
+    ledger.repair()
+    bench.run("a")
+    ledger.cancel("c", CANCELLED)
+    ledger.cancel("early", CANCELLED)
+    bench.admit("early")
+    bench.redis.delete(bench.keys.job("d"))
+    assert ledger.forget("d") is not None
+    bench.drain()
+    assert bench.delivered.keys() == {"a", "b", "c", "early"}
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_the_ledger_works_over_both_protocols(connect: Callable[..., Redis], protocol: int) -> None:
+    live_through_everything(Bench(connect(protocol=protocol)))
+
+
+def test_scripts_survive_a_server_that_lost_them(bench: Bench) -> None:
+    class Forgetful:
+        """The ledger's scripts, each called on a server that has just lost all of them."""
+
+        def __getattr__(self, name: str) -> Any:
+            bench.redis.script_flush()
+            return getattr(bench.scripts, name)
+
+    bench.ledger._scripts = Forgetful()  # type: ignore[assignment]
+    live_through_everything(bench)
+
+
+class Narrow:
+    """The ledger's scripts, called by a user who may use exactly the keys that the call declares."""
+
+    def __init__(self, redis: Redis, connect: Callable[..., Redis]) -> None:
+        self._redis = redis
+        self.allow([])
+        self.scripts = Scripts(connect(username="narrow", password="any"))
+        self.called: set[str] = set()
+
+    def allow(self, keys: list[str]) -> None:
+        self._redis.acl_setuser("narrow", enabled=True, nopass=True, categories=["+@all"], keys=keys, reset=True)
+
+    def __getattr__(self, name: str) -> Any:
+        def call(keys: list[str], args: list[Any], client: Redis | None = None) -> Any:
+            self.called.add(name)
+            self.allow(keys)
+            answer = getattr(self.scripts, name)(keys=keys, args=args)
+            # Where a pipeline was to make the call, it carries the answer.
+            return answer if client is None else client.eval("return ARGV", 0, *answer)
+
+        return call
+
+
+def test_no_script_touches_a_key_that_it_was_not_given(bench: Bench, connect: Callable[..., Redis]) -> None:
+    narrow = Narrow(bench.redis, connect)
+    bench.ledger._scripts = narrow  # type: ignore[assignment]
+    live_through_everything(bench)
+    assert narrow.called == set(script_names())
+    narrow.allow([bench.keys.waiting])
+    with pytest.raises(NoPermissionError):
+        narrow.scripts.repair(keys=[bench.keys.slots, bench.keys.due], args=[])
+    bench.redis.acl_deluser("narrow")
+
+
+# -- the check of these tests themselves ----------------------------------------------------------------------------
+
+
+@pytest.mark.leaves("slots", "due", "job")
+def test_the_leak_check_finds_work_that_a_test_leaves_behind(bench: Bench) -> None:
+    bench.admit("a")
+    keys = bench.keys
+    assert leaks(bench.redis) == sorted([keys.job("a"), keys.slots, keys.due])
+    assert leaks(bench.redis, {"slots", "due", "job"}) == []
+    bench.redis.set(f"{keys.prefix}stray", "1")
+    assert leaks(bench.redis, {"slots", "due", "job"}) == [f"{keys.prefix}stray"]
+    bench.redis.delete(f"{keys.prefix}stray")
