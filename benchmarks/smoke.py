@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from wanimate import AnimateJob, Client, ReplaceJob, Result
 from wanimate.settings import Settings
+from wanimate.transport import UNACKED_KEY
 from wanimate_worker.local.stack import Stack, StackOptions, redis_of
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def leftovers(stack: Stack) -> list[str]:
             f"{key}: {redis.llen(key)} messages" for key in redis.scan_iter("wanimate*", count=1000, _type="list")
         ]
         # Ticks of beat come and go; a message that stays unacknowledged does not.
-        unacked = redis.hlen("unacked")
+        unacked = redis.hlen(UNACKED_KEY)
     return [*ours, *messages, *([f"unacked: {unacked}"] if unacked else [])]
 
 

@@ -50,7 +50,7 @@ def stack() -> Iterator[Stack]:
         for name, log in logs.items():
             assert SIMULATOR_KEY not in log, f"the API key is in the log of {name}"
             assert "character.png" not in log, f"a job's URL, which may be signed, is in the log of {name}"
-            assert "Traceback" not in log, f"unexpected error in {name}: {log[log.find('Traceback') - 300 :][:3000]}"
+            assert "unexpected error" not in log, f"{name}: {log[log.find('unexpected error') - 300 :][:3000]}"
 
 
 @pytest.fixture(scope="session")

@@ -148,3 +148,14 @@ def test_celery_sees_a_job_started_while_the_vendor_renders_it(app: Celery, vend
     assert result.state in {"STARTED", "SUCCESS"}
     get(result)
     assert result.state == "SUCCESS"
+
+
+def test_a_long_task_of_the_caller_is_not_taken_from_its_worker(app: Celery, redis: Redis) -> None:
+    """kombu's sweep gives back whatever lies too long in its list of held messages, whoever holds it."""
+    redis.zadd("unacked_index", {"held-by-the-caller": 1})
+    redis.hset("unacked", "held-by-the-caller", '["{}", "", "celery"]')
+    get(job("meanwhile").signature().apply_async())
+    swept = redis.get("wanimate.unacked.mutex")
+    eventually(lambda: redis.get("wanimate.unacked.mutex") != swept or swept is None, "the workers have swept")
+    assert redis.hexists("unacked", "held-by-the-caller")
+    redis.delete("unacked", "unacked_index")

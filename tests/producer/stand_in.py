@@ -46,5 +46,5 @@ def enqueue(self: Any, *, jobs: list[tuple[str, dict[str, Any]]]) -> None:
 @app.task(name="wanimate.cancel")
 def cancel(job_id: str) -> str:
     if job_id == "nobody":
-        raise errors.JobNotFound("no such job")
+        raise errors.QueueUnavailable("no such job")
     return job_id

@@ -3,7 +3,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from wanimate import CancelOutcome, Client, JobNotFound, WanimateError, WorkerUnavailable
+from wanimate import CancelOutcome, Client, QueueUnavailable, WanimateError, WorkerUnavailable
 
 from .conftest import Database
 
@@ -22,7 +22,7 @@ def test_the_answer_does_not_stay_in_redis(working_client: Client, stand_in_url:
 
 
 def test_an_error_of_the_worker_is_raised_as_its_class(working_client: Client) -> None:
-    with pytest.raises(JobNotFound, match="no such job"):
+    with pytest.raises(QueueUnavailable, match="no such job"):
         working_client.job("nobody").cancel(timeout=20)
 
 

@@ -145,7 +145,7 @@ def test_status_prints_one_line_for_each_job(run: Any, database: Database) -> No
 
     assert run("status", "job-1", "job-2").stdout.splitlines() == [
         "job-1  waiting  position=1 type=animate resolution=480p",
-        "job-2  queued",
+        "job-2  queued  (no worker has recorded it yet; an id that was never enqueued reads the same)",
     ]
     assert objects(run("status", "job-1", "job-2", "--json").stdout) == [
         {"id": "job-1", "state": "waiting", "position": 1, "type": "animate", "resolution": "480p"},

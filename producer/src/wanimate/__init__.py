@@ -13,7 +13,6 @@ from .errors import (
     InvalidRequest,
     JobCancelled,
     JobFailed,
-    JobNotFound,
     QueueUnavailable,
     SettingsError,
     SubmissionUnknown,
@@ -24,7 +23,7 @@ from .errors import (
 from .handle import AsyncJobHandle, JobHandle
 from .settings import Settings
 
-__all__ = [  # noqa: RUF022 - grouped by what a reader looks for
+__all__ = [
     # The way in.
     "Client",
     "AsyncClient",
@@ -44,7 +43,6 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "SettingsError",
     "QueueUnavailable",
     "WorkerUnavailable",
-    "JobNotFound",
     "IdempotencyConflict",
     "WaitTimeout",
     "JobFailed",

@@ -4,7 +4,6 @@ WanimateError
 ├── SettingsError            a WANIMATE_* value is missing or wrong
 ├── QueueUnavailable         Redis could not be reached
 ├── WorkerUnavailable        no worker answered in time
-├── JobNotFound              no such job, or its record has expired
 ├── IdempotencyConflict      one key, two different requests
 ├── WaitTimeout              the job goes on; the wait did not (also a TimeoutError)
 └── JobFailed                how a job can end without a result
@@ -31,7 +30,6 @@ __all__ = [
     "InvalidRequest",
     "JobCancelled",
     "JobFailed",
-    "JobNotFound",
     "QueueUnavailable",
     "SettingsError",
     "SubmissionUnknown",
@@ -58,10 +56,6 @@ class QueueUnavailable(WanimateError):
 
 class WorkerUnavailable(WanimateError):
     """No worker answered in time; the request stays queued and is carried out when one starts."""
-
-
-class JobNotFound(WanimateError):
-    """No job with this id is known: it was never enqueued, or its record has expired."""
 
 
 class IdempotencyConflict(WanimateError):

@@ -14,9 +14,15 @@ if TYPE_CHECKING:
 
 #: Celery's default steps, named because producer and worker must use the same ones: each step is a list in Redis.
 PRIORITY_STEPS: Final = (0, 3, 6, 9)
-#: How long a message of a dead worker stays away, in seconds. Jobs do not depend on it: the ledger's own leases
-#: recover them first. It must exceed the longest task, which the HTTP time-outs bound to well under a minute.
-VISIBILITY_TIMEOUT_SECONDS: Final = 300
+#: How long the message of a worker that died stays away, in seconds. Every task may safely run twice (the ledger lets
+#: one run take each step), so this need not exceed the longest request.
+VISIBILITY_TIMEOUT_SECONDS: Final = 60
+#: How often workers look for such messages, in seconds.
+RESTORE_INTERVAL_SECONDS: Final = 5
+#: Where messages that workers hold are kept. Not kombu's default name: its sweep gives back every message it finds
+#: there after the visibility time-out, also those of other Celery apps in the same database, whose tasks may rightly
+#: take longer.
+UNACKED_KEY: Final = "wanimate.unacked"
 #: Time-out for opening a connection to Redis, in seconds.
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 
@@ -65,7 +71,12 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "broker_pool_acquire_timeout": 10,
         "broker_transport_options": {
             "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
-            # Sweep for messages of dead workers every 10 s instead of every 100 s.
+            "unacked_key": UNACKED_KEY,
+            "unacked_index_key": f"{UNACKED_KEY}.index",
+            "unacked_mutex_key": f"{UNACKED_KEY}.mutex",
+            # A worker that dies while it sweeps must not stop the others from it for long; seconds.
+            "unacked_mutex_expire": 2 * RESTORE_INTERVAL_SECONDS,
+            "unacked_restore_interval": RESTORE_INTERVAL_SECONDS,
             "unacked_restore_throttle": 1,
             "socket_timeout": timeout_seconds,
             "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,

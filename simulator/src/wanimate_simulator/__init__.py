@@ -6,7 +6,7 @@ from .options import InvalidOptionsError, Options
 from .server import NonLoopbackHostError, serve
 from .simulator import Simulator
 
-__all__ = [  # noqa: RUF022  # grouped by use
+__all__ = [  # grouped by use
     # What to run
     "Faults",
     "Options",

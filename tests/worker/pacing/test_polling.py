@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wanimate_worker.pacing import first_poll_seconds, next_poll_seconds, polls_per_second
+from wanimate_worker.pacing import next_poll_seconds, polls_per_second
 
 chances = st.floats(0, 1, exclude_max=True)
 
@@ -41,13 +41,7 @@ def test_jitter_leaves_the_mean_where_it_was() -> None:
 
 
 def test_tasks_submitted_together_are_not_polled_together() -> None:
-    assert first_poll_seconds(1000, 140, 0.5, 0.1) != first_poll_seconds(1000, 140, 0.5, 0.9)
-
-
-def test_a_new_task_is_not_asked_about_before_any_has_ever_finished() -> None:
-    assert first_poll_seconds(1, 140, 0.5, 0.5, earliest_seconds=10) == pytest.approx(10)
-    assert first_poll_seconds(1000, 10, 0.5, 0.5, earliest_seconds=10) == pytest.approx(100)
-    assert first_poll_seconds(1, 140, 0.5, 0.5) == pytest.approx(0.5)
+    assert next_poll_seconds(1000, 140, 0.5, 0.1) != next_poll_seconds(1000, 140, 0.5, 0.9)
 
 
 @pytest.mark.parametrize("polls", [0, -1])

@@ -46,7 +46,6 @@ _OF_ERROR: Final[tuple[tuple[type[errors.WanimateError], Exit], ...]] = (
     (errors.SettingsError, Exit.INVALID),
     (errors.InvalidRequest, Exit.INVALID),
     (errors.IdempotencyConflict, Exit.INVALID),
-    (errors.JobNotFound, Exit.INVALID),
     (errors.QueueUnavailable, Exit.UNAVAILABLE),
     (errors.WorkerUnavailable, Exit.UNAVAILABLE),
     (errors.WaitTimeout, Exit.TIMED_OUT),

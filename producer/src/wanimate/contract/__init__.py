@@ -21,6 +21,22 @@ from .result import Result
 from .states import CancelOutcome, JobState, Stage
 
 __all__ = [
+    # Jobs and what they give back.
+    "AnimateJob",
+    "Job",
+    "OnUnknown",
+    "Outcome",
+    "OutcomeKind",
+    "Provider",
+    "ReplaceJob",
+    "Resolution",
+    "Result",
+    "parse_job",
+    # Where a job stands.
+    "CancelOutcome",
+    "JobState",
+    "JobStatus",
+    "Stage",
     # Names on the wire and in Redis.
     "CANCEL_TASK",
     "CONTRACT_HEADER",
@@ -32,21 +48,5 @@ __all__ = [
     "HOUSEKEEPING_TASK",
     "POLL_TASK",
     "RESUME_QUEUE",
-    # Jobs and what they give back.
-    "AnimateJob",
-    # Where a job stands.
-    "CancelOutcome",
-    "Job",
-    "JobState",
-    "JobStatus",
     "Keys",
-    "OnUnknown",
-    "Outcome",
-    "OutcomeKind",
-    "Provider",
-    "ReplaceJob",
-    "Resolution",
-    "Result",
-    "Stage",
-    "parse_job",
 ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..pacing import BASE_SECONDS, CAP_SECONDS
+
 if TYPE_CHECKING:
     from ..pacing import RequestRate
 
@@ -39,6 +41,6 @@ class LedgerLimits:
     permit_wait_ms: int = 1_000
     poll_headroom: int = 0
     grant_batch: int = 100
-    backoff_base_ms: int = 500
-    backoff_longest_ms: int = 60_000
+    backoff_base_ms: int = round(BASE_SECONDS * 1000)
+    backoff_longest_ms: int = round(CAP_SECONDS * 1000)
     probe_interval_ms: int = 5_000

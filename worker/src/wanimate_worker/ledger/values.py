@@ -37,7 +37,8 @@ class Admission:
 
     Args:
         is_new: False if the job was recorded before.
-        granted: Jobs that were given a slot, perhaps this one among them; each must be resumed.
+        granted: Jobs that were given a slot, perhaps this one among them, and this one if it was cancelled before its
+            message came; each must be resumed.
     """
 
     is_new: bool

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from .aimd import grown, lowered
-from .backoff import closed_for_seconds
+from .backoff import BASE_SECONDS, CAP_SECONDS, closed_for_seconds
 from .budget import RequestRate, Reservation, default_burst, reserve
-from .polling import first_poll_seconds, next_poll_seconds, polls_per_second
+from .polling import next_poll_seconds, polls_per_second
 
 __all__ = [
     # The request budget.
     "RequestRate",
     "Reservation",
-    # The shared back-off.
-    "closed_for_seconds",
     "default_burst",
+    "reserve",
+    # The shared back-off.
+    "BASE_SECONDS",
+    "CAP_SECONDS",
+    "closed_for_seconds",
     # When to ask about a task.
-    "first_poll_seconds",
+    "next_poll_seconds",
+    "polls_per_second",
     # The effective cap.
     "grown",
     "lowered",
-    "next_poll_seconds",
-    "polls_per_second",
-    "reserve",
 ]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-#: The longest wait after the first failure, in seconds; it doubles with each further one.
+#: The longest wait after the first failure, in seconds; it doubles with each further one. At most this is also added to
+#: the vendor's own figure, so that not everybody comes back in the same instant.
 BASE_SECONDS: Final = 0.5
 #: The longest wait after any number of failures, in seconds.
 CAP_SECONDS: Final = 60.0
-#: Added to the vendor's own figure at most, in seconds, so that not everybody comes back in the same instant.
-RETRY_AFTER_JITTER_SECONDS: Final = 1.0
 
 _MOST_DOUBLINGS: Final = 30
 
@@ -26,6 +25,6 @@ def closed_for_seconds(failures: int, retry_after_seconds: float | None, uniform
         uniform_random_01: A random number in [0, 1).
     """
     if retry_after_seconds is not None:
-        return max(0.0, retry_after_seconds) + uniform_random_01 * RETRY_AFTER_JITTER_SECONDS
+        return max(0.0, retry_after_seconds) + uniform_random_01 * BASE_SECONDS
     doublings = min(max(0, failures - 1), _MOST_DOUBLINGS)
     return uniform_random_01 * min(CAP_SECONDS, BASE_SECONDS * 2.0**doublings)

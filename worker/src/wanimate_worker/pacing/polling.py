@@ -37,25 +37,3 @@ def next_poll_seconds(in_flight: int, polls_per_second: float, floor_seconds: fl
         raise ValueError("polls_per_second must be positive; polls_per_second() never gives less")
     interval = max(floor_seconds, in_flight / polls_per_second)
     return interval * (1 - JITTER + 2 * JITTER * uniform_random_01)
-
-
-def first_poll_seconds(
-    in_flight: int,
-    polls_per_second: float,
-    floor_seconds: float,
-    uniform_random_01: float,
-    earliest_seconds: float = 0.0,
-) -> float:
-    """Return in how many seconds to ask about a new task for the first time.
-
-    Args:
-        in_flight: Tasks that share the polls, this one included.
-        polls_per_second: What they share.
-        floor_seconds: The shortest interval; before jitter.
-        uniform_random_01: A random number in [0, 1).
-        earliest_seconds: Before this no task has ever finished, so asking is pointless.
-
-    Raises:
-        ValueError: There are no polls to share.
-    """
-    return next_poll_seconds(in_flight, polls_per_second, max(floor_seconds, earliest_seconds), uniform_random_01)

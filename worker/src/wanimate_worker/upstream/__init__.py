@@ -24,25 +24,26 @@ from .retry_after import MAX_RETRY_AFTER_SECONDS, parse_retry_after
 from .timeouts import Timeouts
 
 __all__ = [
-    "MAX_RETRY_AFTER_SECONDS",
-    # What a submission or a status request can come back with.
-    "Accepted",
-    "Failed",
-    "Forgotten",
-    "NotSent",
-    "Pending",
-    "Rejected",
-    "StatusAnswer",
-    "SubmitAnswer",
-    "Succeeded",
-    "Throttled",
     # The client.
     "Timeouts",
+    "UpstreamClient",
+    # What a submission can come back with.
+    "Accepted",
+    "NotSent",
+    "Rejected",
+    "SubmitAnswer",
+    "Throttled",
     "Unauthorised",
     "Unknown",
+    # What a status request can come back with; also the three above that are not about the task.
+    "Failed",
+    "Forgotten",
+    "Pending",
+    "StatusAnswer",
+    "Succeeded",
     "Unreadable",
-    "UpstreamClient",
     # How an answer is understood.
+    "MAX_RETRY_AFTER_SECONDS",
     "classify_status",
     "classify_status_error",
     "classify_submit",
