@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from kombu.exceptions import OperationalError
 from redis import Redis
+from redis.exceptions import RedisError
 from wanimate.contract import GENERATE_TASK, RESUME_QUEUE, Stage
 from wanimate.errors import SettingsError
 from wanimate.transport import connection_pool
@@ -85,19 +87,31 @@ class Runtime:
     def resume(self, job_ids: Iterable[str]) -> None:
         """Publish the messages of jobs that have a slot or an outcome, so that any worker goes on with them.
 
+        It does not fail: a message that is lost, or cannot be sent because Redis is away, is no harm, for the job's due
+        time passes and it is resumed again.
+
         Args:
-            job_ids: The jobs. A lost message is no harm: the job's due time passes and it is resumed again.
+            job_ids: The jobs.
         """
         pending = list(job_ids)
-        while pending:
-            batch, pending = pending[:_RESUME_BATCH], pending[_RESUME_BATCH:]
-            jobs = self.ledger.read(batch)
-            with self.app.producer_pool.acquire(block=True) as producer:
-                for job in jobs:
-                    if job.stage is None:
-                        pending += self._forget(job.job_id)
-                    else:
-                        self._publish(producer, job)
+        try:
+            while pending:
+                batch, pending = pending[:_RESUME_BATCH], pending[_RESUME_BATCH:]
+                pending += self._resume_batch(batch)
+        except (RedisError, OperationalError) as error:
+            log.warning("%d jobs are resumed when their leases end, Redis is away: %s", len(pending) + 1, error)
+
+    def _resume_batch(self, job_ids: list[str]) -> list[str]:
+        """Publish the messages of these jobs, and return jobs that got the slots of those without a record."""
+        granted: list[str] = []
+        jobs = self.ledger.read(job_ids)
+        with self.app.producer_pool.acquire(block=True) as producer:
+            for job in jobs:
+                if job.stage is None:
+                    granted += self._forget(job.job_id)
+                else:
+                    self._publish(producer, job)
+        return granted
 
     def _publish(self, producer: object, job: JobFields) -> None:
         suspension.publish(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from wanimate.contract import ENQUEUE_TASK, GENERATE_TASK, parse_job
+from celery.exceptions import Reject
+from redis.exceptions import RedisError
+from wanimate.contract import ENQUEUE_TASK, parse_job
 from wanimate.errors import WanimateError
 
 from ..ledger import Entry
@@ -31,17 +33,20 @@ class EnqueueTask(InternalTask):
         entries = []
         for job_id, request in jobs:
             try:
-                priority = parse_job(request).priority
+                job = parse_job(request)
             except WanimateError as error:
                 self._refuse(job_id, error)
-                continue
-            captured = {"kwargsrepr": parse_job(request).summary(), "argsrepr": "()"}
-            entries.append(Entry(job_id, priority, captured, request))
-        for admission in self.runtime.ledger.admit(entries):
-            self.runtime.resume(admission.granted)
+            else:
+                message = {"argsrepr": "()", "kwargsrepr": job.summary()}
+                entries.append(Entry(job_id, job.priority, message, request))
+        try:
+            admissions = self.runtime.ledger.admit(entries)
+        except RedisError:
+            # Some may be recorded, some not: the whole message comes back, and those recorded are left alone.
+            raise Reject(requeue=True) from None
+        self.runtime.resume(job_id for admission in admissions for job_id in admission.granted)
 
     def _refuse(self, job_id: str, error: WanimateError) -> None:
         # The producer validates before it sends, so this is a foreign or newer one; its caller still gets an answer.
         log.error("job %s: refused: %s", job_id, error)
         self.app.backend.mark_as_failure(job_id, error, request=None, store_result=True)
-        log.debug("refused a %s", GENERATE_TASK)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from celery import states
 from celery.exceptions import Reject
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from ..runtime import Runtime
 
 log = logging.getLogger(__name__)
+
+#: Pause between two tries to write down an answer while Redis is away, in seconds.
+_RECORD_AGAIN_SECONDS: Final = 0.5
 
 
 class GenerateTask(SuspendableTask):
@@ -121,17 +124,39 @@ class GenerateTask(SuspendableTask):
 
     def _submit(self, job: Job, step: Submit) -> dict[str, Any]:
         if step.attempt == 1 and not self.request.ignore_result:
-            # Only here, where this run alone owns the job: written later it could overwrite the outcome.
-            self.update_state(state=states.STARTED, meta={"labels": job.labels})
+            self._tell_started(job)
         try:
             answer: SubmitAnswer = self.runtime.upstream.submit(job)
         except Exception as error:
             # The POST may have been sent before this went wrong.
             log.exception("job %s: unexpected error while submitting", self.request.id)
             answer = Unknown(f"{type(error).__name__} while submitting")
-        if self._record(step, answer):
+        if self._record_surely(step, answer):
             return self._advance(job)
         raise Suspended(started=isinstance(answer, Accepted))
+
+    def _tell_started(self, job: Job) -> None:
+        """Write Celery's STARTED; only here, where this run alone owns the job, it cannot overwrite an outcome."""
+        try:
+            self.update_state(state=states.STARTED, meta={"labels": job.labels})
+        except Exception as error:  # noqa: BLE001 - whatever the backend raises, the state is only for show
+            log.warning("job %s: its state STARTED could not be written: %s", self.request.id, type(error).__name__)
+
+    def _record_surely(self, step: Submit, answer: SubmitAnswer) -> bool:
+        """Write down the vendor's answer, however long Redis is away: an accepted task is paid for.
+
+        After `unknown_after` the ledger has given this attempt up, and the log is the only record there is.
+        """
+        give_up_at = time.monotonic() + self.runtime.settings.unknown_after_seconds
+        while True:
+            try:
+                return self._record(step, answer)
+            except RedisError as error:
+                if time.monotonic() > give_up_at:
+                    log.critical("job %s: not recorded, Redis is away: %s", self.request.id, answer)
+                    raise
+                log.warning("job %s: Redis is away (%s); its answer is recorded later", self.request.id, error)
+                time.sleep(_RECORD_AGAIN_SECONDS)
 
     def _record(self, step: Submit, answer: SubmitAnswer) -> bool:
         """Write down what the vendor's answer means, and return whether the job has ended."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 from wanimate.contract import CONTROL_QUEUE, POLL_TASK, Outcome, Stage
 from wanimate.errors import (
     ContentViolation,
@@ -45,6 +47,12 @@ class PollTask(InternalTask):
 
     def run(self) -> None:
         """Look once, and hand on when more jobs are due than one batch holds."""
+        try:
+            self._look()
+        except (RedisError, OperationalError) as error:
+            log.warning("Redis is away (%s); what was claimed is looked at again when its lease ends", error)
+
+    def _look(self) -> None:
         runtime = self.runtime
         if runtime.ledger.claim_probe():
             self._probe()
