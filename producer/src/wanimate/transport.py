@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 #: Celery's default steps, named because producer and worker must use the same ones: each step is a list in Redis.
 PRIORITY_STEPS: Final = (0, 3, 6, 9)
 #: How long the message of a worker that died stays away, in seconds. Every task may safely run twice (the ledger lets
-#: one run take each step), so this need not exceed the longest request.
-VISIBILITY_TIMEOUT_SECONDS: Final = 60
+#: one run take each step), so this need not exceed the longest request, and a dead worker is noticed within seconds.
+VISIBILITY_TIMEOUT_SECONDS: Final = 15
 #: How often workers look for such messages, in seconds.
 RESTORE_INTERVAL_SECONDS: Final = 5
 #: Where messages that workers hold are kept. Not kombu's default name: its sweep gives back every message it finds

@@ -19,8 +19,8 @@ __all__ = ["main"]
 def main() -> None:
     """Enqueue Wan 2.2 Animate jobs and follow them.
 
-    Redis is found through WANIMATE_REDIS_URL, a .env file or --redis-url. Results go to stdout, everything else to
-    stderr; --json makes every line on stdout one JSON object.
+    Redis is found through WANIMATE_REDIS_URL, a .env file or each command's --redis-url. Results go to stdout,
+    everything else to stderr; --json makes every line on stdout one JSON object.
     """
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,12 +36,15 @@ def run_up(console: Console) -> int:
         stack = Stack(options)
         stack.start()
     try:
-        vendor = settings.api_base_url if uses_vendor else f"{stack.simulator_url} (simulator, nothing is billed)"
+        simulated = f"{stack.simulator_url} (simulator: nothing is billed, a video takes about 40 s as with the vendor)"
+        vendor = settings.api_base_url if uses_vendor else simulated
         console.print("[bold]Wanimate is up.[/] Ctrl-C stops it.")
         console.print(f"  vendor  {vendor}")
         console.print(f"  Flower  {stack.flower_url}")
         console.print(f"  logs    {stack.folder}{os.sep}\n")
         console.print("In another terminal:")
+        if shutil.which("wanimate") is None:
+            console.print(f"  . {os.path.relpath(Path(sys.prefix) / 'bin' / 'activate')}", soft_wrap=True)
         console.print(f"  export WANIMATE_REDIS_URL={stack.redis.url}", soft_wrap=True)
         console.print(
             "  wanimate animate --image https://example.com/a.png --video https://example.com/b.mp4 --wait\n",
