@@ -36,6 +36,12 @@ def note(value: Any, key: str) -> None:
     app.backend.client.rpush(key, str(value))
 
 
+@app.task(name="caller.note_type")
+def note_type(value: Any, key: str) -> None:
+    """Remember of what type this argument arrived."""
+    app.backend.client.rpush(key, type(value).__name__)
+
+
 @app.task(name="caller.note_failed_id")
 def note_failed_id(task_id: str) -> None:
     """Take the id of the job that failed, as errbacks do that run on another worker than the job."""

@@ -127,3 +127,10 @@ def _processes_with(variable: str) -> list[str]:
         except OSError:
             continue
     return found
+
+
+def test_a_worker_of_another_account_takes_no_job_from_this_database(stack: Stack) -> None:
+    ended = run("celery", "-A", "wanimate_worker", "worker", environment={**stack.environment, "WANIMATE_ACCOUNT": "b"})
+    assert ended.returncode == 1
+    assert "belongs to the account 'default', not 'b'" in ended.stderr
+    assert "Traceback" not in ended.stderr

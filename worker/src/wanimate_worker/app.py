@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Never
 from celery import Celery
 from celery.signals import after_setup_logger, celeryd_init
 from kombu import Queue
+from redis.exceptions import RedisError
 from wanimate.contract import (
     CANCEL_TASK,
     CONTROL_QUEUE,
@@ -102,8 +103,9 @@ def _schedule(every_seconds: Mapping[str, float]) -> dict[str, Any]:
         task: {
             "task": task,
             "schedule": timedelta(seconds=seconds),
-            # A tick that no worker took in time is worth nothing: the next one does its work.
-            "options": {"queue": CONTROL_QUEUE, "expires": max(seconds, 1.0), "ignore_result": True},
+            # A tick that no worker took in time is worth nothing: the next one does its work. Long enough that beat's
+            # clock may be behind the workers'.
+            "options": {"queue": CONTROL_QUEUE, "expires": max(seconds, 60.0), "ignore_result": True},
         }
         for task, seconds in every_seconds.items()
     }
@@ -132,11 +134,18 @@ def _read_own_queues_only(instance: Any = None, **_: Any) -> None:
 
 
 @celeryd_init.connect
-def _check_key(instance: Any = None, **_: Any) -> None:
-    """Stop a worker that cannot speak to the vendor before it takes a message; beat and Flower need no key."""
+def _check_settings(instance: Any = None, **_: Any) -> None:
+    """Stop a worker that cannot speak to the vendor, or reads another account's jobs, before it takes a message.
+
+    Beat and Flower need no key.
+    """
     task = instance.app.tasks.get(GENERATE_TASK)
     if isinstance(task, GenerateTask):
         try:
             task.runtime.upstream  # noqa: B018 - making the client checks the address and the key
+            task.runtime.ledger  # noqa: B018 - making the ledger checks whose database this is
         except SettingsError as error:
             _stop(error)
+        except RedisError:
+            # Celery waits for Redis; the database is checked when it is first used.
+            return

@@ -6,6 +6,7 @@ import logging
 import random
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Final
 
 from kombu.exceptions import OperationalError
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 
 #: The mean the vendor's example shows, in seconds: how fast slots turn over, so how many requests submissions need.
 EXPECTED_DURATION_SECONDS: Final = 41.0
+#: Poll runs of one process at once: one asks while the other claims.
+POLL_TURNS: Final = 2
 #: Jobs read and published in one go.
 _RESUME_BATCH: Final = 200
 
@@ -50,10 +53,16 @@ class Runtime:
 
     @cached_property
     def ledger(self) -> Ledger:
-        """The ledger of this account."""
+        """The ledger of this account.
+
+        Raises:
+            SettingsError: The Redis database belongs to another account.
+        """
         settings = self.settings
         redis = Redis(connection_pool=connection_pool(settings))
-        return Ledger(redis, settings.account, settings.ledger_limits())
+        ledger = Ledger(redis, settings.account, settings.ledger_limits())
+        ledger.claim_database()
+        return ledger
 
     @cached_property
     def upstream(self) -> UpstreamClient:
@@ -71,8 +80,16 @@ class Runtime:
 
     @cached_property
     def pollers(self) -> ThreadPoolExecutor:
-        """The threads that ask for states."""
-        return ThreadPoolExecutor(self.settings.poll_concurrency, thread_name_prefix="poller")
+        """The threads that ask for states: enough for every poll run that may have its turn."""
+        return ThreadPoolExecutor(POLL_TURNS * self.settings.poll_concurrency, thread_name_prefix="poller")
+
+    @cached_property
+    def poll_turns(self) -> BoundedSemaphore:
+        """How many poll runs this process works on at once.
+
+        More of them would claim jobs faster than they are asked about, and their leases would end before their turn.
+        """
+        return BoundedSemaphore(POLL_TURNS)
 
     def poll_delay_seconds(self, in_flight: int) -> float:
         """Return when to ask about a task next.
@@ -107,10 +124,16 @@ class Runtime:
         jobs = self.ledger.read(job_ids)
         with self.app.producer_pool.acquire(block=True) as producer:
             for job in jobs:
-                if job.stage is None:
-                    granted += self._forget(job.job_id)
-                else:
-                    self._publish(producer, job)
+                try:
+                    if job.stage is None:
+                        granted += self._forget(job.job_id)
+                    else:
+                        self._publish(producer, job)
+                except (RedisError, OperationalError):
+                    raise
+                except Exception:
+                    # One message that cannot be made must not keep the others from going on.
+                    log.exception("job %s: unexpected error, it could not be resumed", job.job_id)
         return granted
 
     def _publish(self, producer: object, job: JobFields) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from billiard.einfo import ExceptionWithTraceback
 from celery import Task
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, InvalidTaskError
 from celery.utils.functional import maybe_list
 from celery.worker.request import Request
 from celery.worker.strategy import default as default_strategy
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 RESUMED_HEADER: Final = "wanimate_resumed"
 #: When the remote job started, Unix seconds, so that the runtime shown is that of the remote job.
 STARTED_HEADER: Final = "wanimate_started"
+#: On a message whose caller asked for a start later than now, which this queue does not do.
+DELAYED_HEADER: Final = "wanimate_delayed"
+#: Until when a message may start its task, ISO 8601; kept from Celery, which would discard a job already recorded.
+EXPIRES_HEADER: Final = "wanimate_expires"
 #: On messages whose representation is trimmed already.
 TRIMMED_HEADER: Final = CONTRACT_HEADER
 
@@ -71,7 +75,8 @@ def capture(request: Any, *, ignore_result: bool) -> dict[str, Any]:
     options["ignore_result"] = ignore_result
     # The message was seen: its continuation must not look like a new task.
     options["seen"] = True
-    return {name: value for name, value in options.items() if value not in (None, {}, [], 0, False, "")}
+    # Only what is absent is left out: a stamp may well be False or 0.
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def publish(
@@ -179,12 +184,39 @@ def strategy(task: SuspendableTask, app: Celery, consumer: Any) -> Callable[...,
         headers = message.headers
         if TRIMMED_HEADER not in headers:
             # Made by other Celery code: its arguments would show in Flower as they are.
-            _, kwargs, _ = message.payload
-            headers["argsrepr"], headers["kwargsrepr"] = "()", task.summarise(kwargs)
+            headers["argsrepr"], headers["kwargsrepr"] = "()", _summary(task, message)
+        _take_over(headers)
         handler = resumed if RESUMED_HEADER in headers else first
-        return handler(message, body, ack, reject, callbacks, **options)
+        try:
+            return handler(message, body, ack, reject, callbacks, **options)
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            # Celery does not expect a body of another shape and would take the worker down, and the next one after it.
+            raise InvalidTaskError(f"not a task message: {type(error).__name__}") from error
 
     return on_message
+
+
+def _summary(task: SuspendableTask, message: Any) -> str:
+    """Return what may be shown of a message's arguments; one that cannot be read must not stop the worker."""
+    try:
+        payload = message.payload
+        return task.summarise(payload["kwargs"] if isinstance(payload, dict) else payload[1])
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, Celery says so when it reads it
+        return "(unreadable)"
+
+
+def _take_over(headers: dict[str, Any]) -> None:
+    """Keep from Celery's worker what it would do to the message behind the task's back.
+
+    A delayed message (`eta`, `countdown`) is held in a worker's memory and delivered again past the visibility
+    time-out; an expired one is discarded and its id with it, even if the job is recorded already; a time limit kills
+    a request whose answer is then lost. The task itself answers for the first two; HTTP time-outs stand for the third.
+    """
+    for celery_name, own_name in (("eta", DELAYED_HEADER), ("expires", EXPIRES_HEADER)):
+        if headers.get(celery_name):
+            headers[own_name] = headers[celery_name]
+            headers[celery_name] = None
+    headers["timelimit"] = [None, None]
 
 
 class SuspendableTask(Task):

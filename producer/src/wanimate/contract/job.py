@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -26,6 +27,8 @@ OnUnknown = Literal["fail", "resubmit"]
 MAX_LABELS: Final = 8
 MAX_LABEL_CHARACTERS: Final = 64
 MAX_URL_CHARACTERS: Final = 4096
+#: The vendor names no largest seed; this is the largest integer that every JSON reader takes.
+MAX_SEED: Final = 2**63 - 1
 MAX_PROMPT_CHARACTERS: Final = 10_000
 
 _JOB_ID_NAMESPACE: Final = uuid.UUID("5e3c5f0e-6f63-5a58-9d0d-7f0b1f5f6c11")
@@ -39,7 +42,7 @@ class _Job(BaseModel):
         video_url: The motion reference video, one http(s) URL.
         prompt: Optional guidance; not empty when given.
         resolution: `480p` or `720p`.
-        seed: -1 (any) or a number >= 0, for reproducible runs.
+        seed: -1 (any) or a number from 0 to 2^63 - 1, for reproducible runs.
         provider: The vendor's routing: `auto`, `value` or `official`.
         priority: 0 (most urgent) to 9; kept in four bands 0-2, 3-5, 6-8, 9, first come first served within a band.
         labels: A few short strings, shown in status and Flower.
@@ -57,7 +60,7 @@ class _Job(BaseModel):
     video_url: StrictStr
     prompt: StrictStr | None = Field(default=None, max_length=MAX_PROMPT_CHARACTERS)
     resolution: Resolution = "480p"
-    seed: StrictInt = Field(default=-1, ge=-1)
+    seed: StrictInt = Field(default=-1, ge=-1, le=MAX_SEED)
     provider: Provider = "auto"
     priority: StrictInt = Field(default=5, ge=0, le=9)
     labels: dict[StrictStr, StrictStr] = Field(default_factory=dict)
@@ -98,6 +101,16 @@ class _Job(BaseModel):
     def _not_blank(cls, value: str | None) -> str | None:
         if value is not None and not value.strip():
             raise ValueError("a prompt must not be empty; leave it out instead")
+        return value
+
+    @field_validator("image_url", "video_url", "prompt", "labels", "idempotency_key")
+    @classmethod
+    def _is_text(cls, value: Any) -> Any:
+        try:
+            for text in chain.from_iterable(value.items()) if isinstance(value, dict) else (value or "",):
+                text.encode()
+        except UnicodeEncodeError:
+            raise ValueError("this is not valid Unicode text (it has half of a surrogate pair)") from None
         return value
 
     @field_validator("labels")
@@ -208,6 +221,8 @@ def parse_job(kwargs: Mapping[str, Any]) -> Job:
     Raises:
         InvalidRequest: A field is missing, unknown or wrong; `field` names it.
     """
+    if not isinstance(kwargs, dict):
+        raise InvalidRequest("keyword arguments are expected: type, image_url, video_url, …", field="type")
     fields = dict(kwargs)
     kind = fields.pop("type", None)
     if kind == "animate":

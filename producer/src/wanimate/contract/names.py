@@ -23,6 +23,10 @@ RESUME_QUEUE: Final = "wanimate.resume"
 #: Polls, housekeeping and cancellations.
 CONTROL_QUEUE: Final = "wanimate.control"
 
+#: string: the account that this Redis database belongs to. Queues are not divided by account, so a worker of another
+#: one would take jobs that are not its own, and pay for them.
+DATABASE_KEY: Final = "wanimate.account"
+
 #: The contract version of a message made by this library, whose representation is trimmed for logs and Flower.
 #: Messages of other Celery code carry none; they are read as the current version and trimmed by the worker.
 CONTRACT_HEADER: Final = "wanimate_contract"

@@ -7,7 +7,9 @@ import secrets
 from typing import TYPE_CHECKING, cast
 
 import orjson
-from wanimate.contract import CancelOutcome, Keys, Outcome, Stage
+from kombu.utils.json import dumps
+from wanimate.contract import DATABASE_KEY, CancelOutcome, Keys, Outcome, Stage
+from wanimate.errors import SettingsError
 
 from .scripts import Scripts
 from .values import (
@@ -48,8 +50,24 @@ class Ledger:
     def __init__(self, redis: Redis, account: str, limits: LedgerLimits) -> None:
         self._redis = redis
         self._scripts = Scripts(redis)
+        self._account = account
         self._keys = Keys(account)
         self._limits = limits
+
+    def claim_database(self) -> None:
+        """Make sure that this Redis database serves this account and no other.
+
+        Raises:
+            SettingsError: It belongs to another account.
+        """
+        self._redis.setnx(DATABASE_KEY, self._account)
+        owner = self._redis.get(DATABASE_KEY)
+        if owner != self._account:
+            raise SettingsError(
+                f"WANIMATE_ACCOUNT: this Redis database belongs to the account {owner!r}, not {self._account!r}: give "
+                f"each account a database of its own in WANIMATE_REDIS_URL, or delete the key {DATABASE_KEY} if the "
+                "account has a new name and no job is left"
+            )
 
     # -- a job's life, in order ---------------------------------------------------------------------------------
 
@@ -66,7 +84,8 @@ class Ledger:
                     args=[
                         entry.job_id,
                         entry.priority,
-                        orjson.dumps(entry.message).decode(),
+                        # The caller's own arguments are in it: kombu's JSON keeps their types, as in any message.
+                        dumps(entry.message),
                         orjson.dumps(entry.request).decode(),
                         *self._grants(),
                     ],

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from kombu.utils.json import loads
 from wanimate.contract import Outcome, Stage
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ class JobFields:
             attempts=int(attempts or 0),
             task_id=task_id,
             submitted_at_ms=int(submitted) if submitted else None,
-            message=orjson.loads(message) if message else {},
+            message=loads(message) if message else {},
             request=orjson.loads(request) if request else {},
             unknown_why=why or "",
         )

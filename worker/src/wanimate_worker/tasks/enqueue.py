@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, Final
 
+import orjson
 from celery.exceptions import Reject
 from redis.exceptions import RedisError
 from wanimate.contract import ENQUEUE_TASK, parse_job
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Pause before a message is taken again while Redis is away, in seconds.
+_AGAIN_SECONDS: Final = 0.5
+
 
 class EnqueueTask(InternalTask):
     """Records each job of a batch as its own `wanimate.generate` task."""
@@ -30,23 +35,26 @@ class EnqueueTask(InternalTask):
         Args:
             jobs: Pairs of job id and keyword arguments of `wanimate.generate`.
         """
-        entries = []
-        for job_id, request in jobs:
-            try:
-                job = parse_job(request)
-            except WanimateError as error:
-                self._refuse(job_id, error)
-            else:
-                message = {"argsrepr": "()", "kwargsrepr": job.summary()}
-                entries.append(Entry(job_id, job.priority, message, request))
         try:
+            entries = [entry for job_id, request in jobs if (entry := self._entry(job_id, request)) is not None]
             admissions = self.runtime.ledger.admit(entries)
         except RedisError:
             # Some may be recorded, some not: the whole message comes back, and those recorded are left alone.
+            time.sleep(_AGAIN_SECONDS)
             raise Reject(requeue=True) from None
         self.runtime.resume(job_id for admission in admissions for job_id in admission.granted)
 
-    def _refuse(self, job_id: str, error: WanimateError) -> None:
+    def _entry(self, job_id: str, request: dict[str, Any]) -> Entry | None:
+        """Return the entry of one job; a job that cannot be recorded fails alone."""
+        try:
+            job = parse_job(request)
+            orjson.dumps(request)
+        except (WanimateError, TypeError) as error:
+            self._refuse(job_id, error)
+            return None
+        return Entry(job_id, job.priority, {"argsrepr": "()", "kwargsrepr": job.summary()}, request)
+
+    def _refuse(self, job_id: str, error: Exception) -> None:
         # The producer validates before it sends, so this is a foreign or newer one; its caller still gets an answer.
         log.error("job %s: refused: %s", job_id, error)
         self.app.backend.mark_as_failure(job_id, error, request=None, store_result=True)

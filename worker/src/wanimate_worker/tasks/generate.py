@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from celery import states
 from celery.exceptions import Reject
 from redis.exceptions import RedisError
-from wanimate.contract import CONTRACT_HEADER, CONTRACT_VERSION, GENERATE_TASK, Outcome, parse_job
-from wanimate.errors import InvalidRequest, JobFailed, WanimateError
+from wanimate.contract import CONTRACT_HEADER, CONTRACT_VERSION, GENERATE_TASK, Outcome, OutcomeKind, parse_job
+from wanimate.errors import InvalidRequest, JobCancelled, JobFailed, WanimateError
 
 from ..ledger import Busy, Deliver, Entry, Later, NothingToDo, Submit, WaitForPermit
-from ..suspension import SuspendableTask, Suspended, capture, is_resumed
+from ..suspension import DELAYED_HEADER, EXPIRES_HEADER, SuspendableTask, Suspended, capture, is_resumed
 from ..upstream import Accepted, NotSent, Rejected, SubmitAnswer, Throttled, Unauthorised, Unknown
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Pause between two tries to write down an answer while Redis is away, in seconds.
-_RECORD_AGAIN_SECONDS: Final = 0.5
+#: Pause before something is tried again while Redis is away, in seconds.
+_AGAIN_SECONDS: Final = 0.5
 
 
 class GenerateTask(SuspendableTask):
@@ -57,23 +58,18 @@ class GenerateTask(SuspendableTask):
         Raises:
             JobFailed: The job ended without a result.
         """
-        version = (self.request.headers or {}).get(CONTRACT_HEADER, CONTRACT_VERSION)
-        if version > CONTRACT_VERSION:
-            raise InvalidRequest(
-                f"this job was made by a newer wanimate (contract {version}, this worker knows {CONTRACT_VERSION}): "
-                "upgrade the workers first, then enqueue it again"
-            )
-        job = parse_job(request)
+        self.request.delivering = None
         try:
             if not is_resumed(self.request):
-                self._admit(job, request)
-            return self._advance(job)
+                self._admit(request)
+            return self._advance(request)
         except RedisError:
             # Nothing was decided. A recorded job is looked at again when its due time passes; one that may not be
             # recorded needs its message back.
+            log.warning("job %s: Redis is away; it goes on later", self.request.id)
             if is_resumed(self.request):
-                log.warning("job %s: Redis is away; it is resumed when its lease ends", self.request.id)
                 raise Suspended from None
+            time.sleep(_AGAIN_SECONDS)
             raise Reject(requeue=True) from None
 
     def after_return(self, status: str, _retval: Any, task_id: str, *_: Any) -> None:
@@ -82,7 +78,13 @@ class GenerateTask(SuspendableTask):
         Celery calls this after the result is stored and the callbacks are sent. Dying before it means that the
         outcome is delivered again when its lease ends: a callback may then come twice, as with any late ack.
         """
-        if status in states.READY_STATES:
+        delivered: OutcomeKind | None = self.request.delivering
+        if delivered is None or (status == states.SUCCESS) != (delivered is OutcomeKind.SUCCEEDED):
+            # Celery stores a failure instead of the result when it cannot send a callback or the next task of a chain.
+            # The outcome stays settled, and is delivered again when its lease ends.
+            if delivered is not None:
+                log.error("job %s: its outcome could not be delivered, it is tried again", task_id)
+        else:
             try:
                 self.runtime.ledger.finish(task_id)
             except RedisError:
@@ -97,15 +99,23 @@ class GenerateTask(SuspendableTask):
 
     # -- the first run: record ----------------------------------------------------------------------------------
 
-    def _admit(self, job: Job, request: Mapping[str, Any]) -> None:
-        job_id = self.request.id
+    def _admit(self, request: Mapping[str, Any]) -> None:
+        job_id, ledger = self.request.id, self.runtime.ledger
+        headers = self.request.headers or {}
+        try:
+            job = _checked(request, headers)
+        except JobFailed:
+            # What is wrong with a message counts only before its job is recorded; afterwards the ledger decides.
+            if ledger.read([job_id])[0].stage is not None:
+                return
+            raise
         message = capture(self.request, ignore_result=bool(self.request.ignore_result))
-        [admission] = self.runtime.ledger.admit([Entry(job_id, job.priority, message, request)])
+        [admission] = ledger.admit([Entry(job_id, job.priority, message, request)])
         self.runtime.resume(other for other in admission.granted if other != job_id)
 
     # -- every run: claim the next step -------------------------------------------------------------------------
 
-    def _advance(self, job: Job) -> dict[str, Any]:
+    def _advance(self, request: Mapping[str, Any]) -> dict[str, Any]:
         job_id = self.request.id
         step = self.runtime.ledger.begin(job_id)
         if isinstance(step, WaitForPermit):
@@ -114,26 +124,40 @@ class GenerateTask(SuspendableTask):
             step = self.runtime.ledger.begin(job_id, holds_permit=True)
         match step:
             case Deliver(outcome):
+                self.request.delivering = outcome.kind
                 return outcome.unwrap().to_json()
             case Submit():
-                return self._submit(job, step)
+                return self._submit(request, step)
             case Busy() | Later() | NothingToDo() | WaitForPermit():
                 raise Suspended
 
     # -- submitting: paid once ----------------------------------------------------------------------------------
 
-    def _submit(self, job: Job, step: Submit) -> dict[str, Any]:
+    def _submit(self, request: Mapping[str, Any], step: Submit) -> dict[str, Any]:
+        begun = time.monotonic()
+        try:
+            job = parse_job(request)
+        except InvalidRequest as error:
+            # Recorded by a worker that knew more, or less, than this one.
+            self._settle(step, error)
+            return self._advance(request)
         if step.attempt == 1 and not self.request.ignore_result:
             self._tell_started(job)
+        answer = self._send(job, time.monotonic() - begun)
+        if self._record_surely(step, answer):
+            return self._advance(request)
+        raise Suspended(started=isinstance(answer, Accepted))
+
+    def _send(self, job: Job, waited_seconds: float) -> SubmitAnswer:
+        if waited_seconds > self.runtime.settings.lease_seconds:
+            # This process stood still. The attempt may be given up already, and its caller told so.
+            return NotSent(f"the worker stood still for {waited_seconds:.0f} s before it could send")
         try:
-            answer: SubmitAnswer = self.runtime.upstream.submit(job)
+            return self.runtime.upstream.submit(job)
         except Exception as error:
             # The POST may have been sent before this went wrong.
             log.exception("job %s: unexpected error while submitting", self.request.id)
-            answer = Unknown(f"{type(error).__name__} while submitting")
-        if self._record_surely(step, answer):
-            return self._advance(job)
-        raise Suspended(started=isinstance(answer, Accepted))
+            return Unknown(f"{type(error).__name__} while submitting")
 
     def _tell_started(self, job: Job) -> None:
         """Write Celery's STARTED; only here, where this run alone owns the job, it cannot overwrite an outcome."""
@@ -156,7 +180,7 @@ class GenerateTask(SuspendableTask):
                     log.critical("job %s: not recorded, Redis is away: %s", self.request.id, answer)
                     raise
                 log.warning("job %s: Redis is away (%s); its answer is recorded later", self.request.id, error)
-                time.sleep(_RECORD_AGAIN_SECONDS)
+                time.sleep(_AGAIN_SECONDS)
 
     def _record(self, step: Submit, answer: SubmitAnswer) -> bool:
         """Write down what the vendor's answer means, and return whether the job has ended."""
@@ -165,10 +189,7 @@ class GenerateTask(SuspendableTask):
             case Accepted(task_id):
                 self._accepted(step, task_id)
             case Rejected(code, message):
-                failure = InvalidRequest(f"the vendor refused the request: {message}", code)
-                granted = ledger.settle(job_id, step.nonce, Outcome.failure(failure))
-                self.runtime.resume(granted or ())
-                return granted is not None
+                return self._settle(step, InvalidRequest(f"the vendor refused the request: {message}", code))
             case Unauthorised(_, message):
                 if ledger.pause(message):
                     log.error("account paused, the vendor refuses the key: %s; jobs wait, probing goes on", message)
@@ -207,5 +228,38 @@ class GenerateTask(SuspendableTask):
         else:
             log.error("job %s: accepted as %s after it was given up; resolve it by hand", self.request.id, task_id)
 
+    def _settle(self, step: Submit, failure: JobFailed) -> bool:
+        granted = self.runtime.ledger.settle(self.request.id, step.nonce, Outcome.failure(failure))
+        self.runtime.resume(granted or ())
+        return granted is not None
+
     def _step_back(self, step: Submit) -> None:
         self.runtime.resume(self.runtime.ledger.release(self.request.id, step.nonce) or ())
+
+
+def _checked(request: Mapping[str, Any], headers: Mapping[str, Any]) -> Job:
+    """Return the job of a first message, if this worker may take it.
+
+    Raises:
+        InvalidRequest: It breaks the rules, asks for a later start, or is of a newer contract.
+        JobCancelled: It has expired.
+    """
+    version = headers.get(CONTRACT_HEADER, CONTRACT_VERSION)
+    if not isinstance(version, int) or version > CONTRACT_VERSION:
+        raise InvalidRequest(
+            f"this job was made by a newer wanimate (contract {version}, this worker knows {CONTRACT_VERSION}): "
+            "upgrade the workers first, then enqueue it again"
+        )
+    if DELAYED_HEADER in headers:
+        raise InvalidRequest(
+            "eta and countdown are not supported: enqueue the job when it shall start, for example from a scheduler"
+        )
+    expires = headers.get(EXPIRES_HEADER)
+    if expires is not None and _moment(expires) < datetime.now(UTC):
+        raise JobCancelled("it expired before a worker recorded it; nothing was sent to the vendor, nothing is billed")
+    return parse_job(request)
+
+
+def _moment(iso: str) -> datetime:
+    moment = datetime.fromisoformat(iso)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

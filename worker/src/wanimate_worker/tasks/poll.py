@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Final
 
 from kombu.exceptions import OperationalError
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 
 #: After an answer that said nothing about the task, it is asked again after this, in seconds.
 _ASK_AGAIN_SECONDS: Final = 5.0
+#: A run gives its thread back after this and leaves the rest to the next tick, in seconds.
+_LONGEST_RUN_SECONDS: Final = 5.0
 #: Asking for a task that cannot exist tells whether the vendor takes the key again.
 _PROBE_TASK_ID: Final = "wanimate-key-probe"
 
@@ -46,33 +49,56 @@ class PollTask(InternalTask):
     name = POLL_TASK
 
     def run(self) -> None:
-        """Look once, and hand on when more jobs are due than one batch holds."""
+        """Look until nothing more is due, and call others in when one batch is not enough."""
+        if not self.runtime.poll_turns.acquire(blocking=False):
+            return
+        stop_at = time.monotonic() + _LONGEST_RUN_SECONDS
         try:
-            self._look()
+            self._wake()
+            while self._look() and time.monotonic() < stop_at:
+                pass
         except (RedisError, OperationalError) as error:
             log.warning("Redis is away (%s); what was claimed is looked at again when its lease ends", error)
+        finally:
+            self.runtime.poll_turns.release()
 
-    def _look(self) -> None:
+    def _wake(self) -> None:
+        """Do what only the passing of time brings about: a probe, or slots that are free again."""
         runtime = self.runtime
         if runtime.ledger.claim_probe():
             self._probe()
         runtime.resume(runtime.ledger.grant())
-        batch_size = runtime.settings.poll_batch_size
-        claim = runtime.ledger.claim(batch_size)
+
+    def _look(self) -> bool:
+        """Look at one batch of due jobs, and return whether more may be due and may be asked about."""
+        runtime = self.runtime
+        claim = runtime.ledger.claim(runtime.settings.poll_batch_size)
         jobs = runtime.ledger.read(claim.job_ids)
-        running = [job for job in jobs if job.stage is Stage.RUNNING]
-        permits = runtime.ledger.permit(len(running)) if running else 0
-        if len(jobs) == batch_size and permits == len(running):
-            # More may be due: another thread or host starts on it while this one waits for answers.
-            self.apply_async(queue=CONTROL_QUEUE)
-        # No permit: due again at once, for the next tick.
-        runtime.ledger.plan(claim.token, dict.fromkeys((job.job_id for job in running[permits:]), 0))
         self._repair([job for job in jobs if job.stage is not Stage.RUNNING])
-        self._poll(claim, running[:permits])
+        running = [job for job in jobs if job.stage is Stage.RUNNING]
+        is_full = len(jobs) == runtime.settings.poll_batch_size
+        return self._poll(claim, running, is_full=is_full) and is_full
 
     # -- running jobs: ask --------------------------------------------------------------------------------------
 
-    def _poll(self, claim: Claim, jobs: list[JobFields]) -> None:
+    def _poll(self, claim: Claim, jobs: list[JobFields], *, is_full: bool) -> bool:
+        """Ask about the jobs, as many at once as there are threads, and return whether the budget allowed all."""
+        ledger, width = self.runtime.ledger, self.runtime.settings.poll_concurrency
+        for start in range(0, len(jobs), width):
+            together = jobs[start : start + width]
+            # Taken just before they are used: a permit that waits would be used in somebody else's window.
+            permits = ledger.permit(len(together))
+            if start == 0 and is_full and permits == len(together):
+                # More may be due: another process starts on it while this one waits for answers.
+                self.apply_async(queue=CONTROL_QUEUE)
+            self._ask_together(claim, together[:permits])
+            if permits < len(together):
+                # Due again at once, for the next tick.
+                ledger.plan(claim.token, dict.fromkeys((job.job_id for job in jobs[start + permits :]), 0))
+                return False
+        return True
+
+    def _ask_together(self, claim: Claim, jobs: list[JobFields]) -> None:
         if not jobs:
             return
         runtime = self.runtime
@@ -97,10 +123,10 @@ class PollTask(InternalTask):
             answer = Unreadable(f"{type(error).__name__} while polling")
         match answer:
             case Succeeded(result):
-                self._settle(claim, job, Outcome.success(result))
+                self._settle(job, Outcome.success(result))
             case Failed(code, message):
                 kind = ContentViolation if code == "CONTENT_VIOLATION" else GenerationFailed
-                self._settle(claim, job, Outcome.failure(kind(message, code, job.task_id)))
+                self._settle(job, Outcome.failure(kind(message, code, job.task_id)))
             case _:
                 self._note_trouble(claim, answer)
                 self._check_deadline(claim, job, answer)
@@ -127,7 +153,8 @@ class PollTask(InternalTask):
 
     def _check_deadline(self, claim: Claim, job: JobFields, answer: StatusAnswer) -> None:
         deadline_ms = self.runtime.settings.run_deadline_seconds * 1000
-        if not isinstance(answer, Pending | Forgotten | Unreadable) or job.submitted_at_ms is None:
+        if not isinstance(answer, Pending | Forgotten) or job.submitted_at_ms is None:
+            # Only a word about the task ends it: an answer that says nothing may hide a finished video.
             return
         if claim.claimed_at_ms - job.submitted_at_ms < deadline_ms:
             return
@@ -138,10 +165,11 @@ class PollTask(InternalTask):
             None,
             job.task_id,
         )
-        self._settle(claim, job, Outcome.failure(failure))
+        # By the clock, so only while the claim holds; what the vendor says of the end is true whoever writes it.
+        self._settle(job, Outcome.failure(failure), token=claim.token)
 
-    def _settle(self, claim: Claim, job: JobFields, outcome: Outcome) -> None:
-        granted = self.runtime.ledger.settle(job.job_id, job.nonce, outcome, token=claim.token)
+    def _settle(self, job: JobFields, outcome: Outcome, *, token: str = "") -> None:
+        granted = self.runtime.ledger.settle(job.job_id, job.nonce, outcome, token=token)
         if granted is not None:
             log.info("job %s: %s as %s", job.job_id, outcome.kind.value, job.task_id)
             self.runtime.resume([job.job_id, *granted])
@@ -182,5 +210,7 @@ class PollTask(InternalTask):
 
     def _probe(self) -> None:
         answer = self.runtime.upstream.status(_PROBE_TASK_ID)
-        if isinstance(answer, Pending | Succeeded | Failed | Forgotten) and self.runtime.ledger.unpause():
+        # Any answer but a refusal will do: the vendor's document does not say what it answers for an unknown task. If
+        # it refuses the key after all, the next submission pauses the account again and costs nothing.
+        if not isinstance(answer, Unauthorised | Throttled | NotSent) and self.runtime.ledger.unpause():
             log.warning("the vendor takes the key again; the account goes on")
