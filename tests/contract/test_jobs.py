@@ -53,6 +53,12 @@ VIDEO = "https://example.com/motion.mp4"
         ({"labels": {"a": "x" * 65}}, "labels"),
         ({"idempotency_key": ""}, "idempotency_key"),
         ({"on_unknown": "hope"}, "on_unknown"),
+        ({"deadline_seconds": 0}, "deadline_seconds"),
+        ({"deadline_seconds": -1.5}, "deadline_seconds"),
+        ({"deadline_seconds": "60"}, "deadline_seconds"),
+        ({"deadline_seconds": True}, "deadline_seconds"),
+        ({"deadline_seconds": float("inf")}, "deadline_seconds"),
+        ({"deadline_seconds": float("nan")}, "deadline_seconds"),
     ],
 )
 def test_a_request_that_the_vendor_would_refuse_is_refused_here_and_names_its_field(
@@ -104,6 +110,7 @@ jobs: st.SearchStrategy[Job] = st.one_of(
             labels=st.dictionaries(texts(1, 64), texts(0, 64), max_size=8),
             idempotency_key=st.none() | texts(1, 255),
             on_unknown=st.sampled_from([None, "fail", "resubmit"]),
+            deadline_seconds=st.none() | st.integers(1, 10_000) | st.floats(0.001, 10_000),
         )
         for kind in (AnimateJob, ReplaceJob)
     ]
@@ -153,3 +160,15 @@ def test_the_fingerprint_follows_the_request_and_not_the_options_of_the_queue() 
     replaced = ReplaceJob(image_url=IMAGE, video_url=VIDEO)
 
     assert job.fingerprint() == same.fingerprint() != replaced.fingerprint()
+
+
+@pytest.mark.parametrize(("seconds", "milliseconds"), [(None, None), (600, 600_000), (0.5, 500), (0.00001, 1)])
+def test_a_deadline_is_whole_milliseconds_and_never_none_at_all(
+    seconds: float | None, milliseconds: int | None
+) -> None:
+    assert AnimateJob(image_url=IMAGE, video_url=VIDEO, deadline_seconds=seconds).deadline_ms == milliseconds
+
+
+def test_a_deadline_is_no_part_of_the_request_that_an_idempotency_key_stands_for() -> None:
+    job = AnimateJob(image_url=IMAGE, video_url=VIDEO)
+    assert job.fingerprint() == AnimateJob(image_url=IMAGE, video_url=VIDEO, deadline_seconds=60).fingerprint()

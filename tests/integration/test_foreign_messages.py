@@ -12,7 +12,7 @@ import pytest
 from celery import chain
 from harness import PATIENCE_SECONDS, Vendor, eventually, fields_of, job
 from wanimate import InvalidRequest, JobCancelled, JobFailed
-from wanimate.contract import ENQUEUE_TASK, ENTRY_QUEUE, GENERATE_TASK
+from wanimate.contract import ENQUEUE_TASK, ENTRY_QUEUE, GENERATE_TASK, Keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,3 +110,6 @@ def test_a_message_that_nobody_can_read_stops_no_worker(app: Celery, redis: Redi
     eventually(lambda: redis.llen(ENTRY_QUEUE) == 0, "it is taken")
     assert get(job("after-it").signature().apply_async())["urls"]
     assert stack.ended() is None
+    # It is kept where `wanimate-worker dead` shows it.
+    eventually(lambda: redis.llen(Keys("default").dead) == 1, "it is kept as a dead letter")
+    redis.delete(Keys("default").dead)

@@ -39,6 +39,7 @@ LIMITS = LedgerLimits(
     backoff_base_ms=500,
     backoff_longest_ms=60_000,
     probe_interval_ms=5 * LONG_MS,
+    callback_interval_ms=LONG_MS // 2,
 )
 CANCELLED = Outcome.failure(JobCancelled("cancelled before it was sent to the vendor; nothing is billed"))
 UNKNOWN = Outcome.failure(SubmissionUnknown("the answer to the submission was lost"))
@@ -70,6 +71,7 @@ class State:
     due: dict[str, float]
     gate: dict[str, str]
     budget: str | None
+    failed: list[str]
     jobs: dict[str, dict[str, str]]
     others: list[str]
 
@@ -115,22 +117,24 @@ class Bench:
         keys, job_prefix = self.keys, self.keys.job("")
         names = key_names(self.redis, f"wanimate:{{{ACCOUNT}}}:*")
         job_keys = [name for name in names if name.startswith(job_prefix)]
-        known = {keys.waiting, keys.slots, keys.due, keys.gate, keys.budget, *job_keys}
+        known = {keys.waiting, keys.slots, keys.due, keys.gate, keys.budget, keys.failed, *job_keys}
         with self.redis.pipeline(transaction=False) as pipeline:
             pipeline.zrange(keys.waiting, 0, -1)
             pipeline.zrange(keys.slots, 0, -1)
             pipeline.zrange(keys.due, 0, -1, withscores=True)
             pipeline.hgetall(keys.gate)
             pipeline.get(keys.budget)
+            pipeline.zrange(keys.failed, 0, -1)
             for name in job_keys:
                 pipeline.hgetall(name)
-            waiting, slots, due, gate, budget, *hashes = pipeline.execute()
+            waiting, slots, due, gate, budget, failed, *hashes = pipeline.execute()
         return State(
             waiting=waiting,
             slots=set(slots),
             due={job_id: float(score) for job_id, score in due},
             gate=gate,
             budget=budget,
+            failed=failed,
             jobs={name.removeprefix(job_prefix): fields for name, fields in zip(job_keys, hashes, strict=True)},
             others=[name for name in names if name not in known],
         )
@@ -219,6 +223,10 @@ class Bench:
                     self.resume([job.job_id])
                 case Stage.SUBMITTING:
                     ledger.lose(job.job_id, job.nonce, "the worker died while submitting")
+                case Stage.UNKNOWN if job.hint == f"task-{job.job_id}":
+                    ledger.accept(job.job_id, job.nonce, task_id=job.hint, first_poll_ms=0, begun_at_ms=0)
+                case Stage.UNKNOWN if job.hint:
+                    ledger.drop_hint(job.job_id, job.nonce, job.hint)
                 case Stage.UNKNOWN:
                     self.resume(self._decide(job))
                 case Stage.RUNNING:
@@ -250,7 +258,7 @@ class Bench:
 def leaks(redis: Redis, allowed: Iterable[str] = ()) -> list[str]:
     """Return the keys of any account that should not outlive their work.
 
-    A job's record may stay for as long as it has a time to live, and so may the request budget.
+    What has a time to live may stay for so long: records of jobs, the request budget, and what operators look at.
 
     Args:
         redis: The server.
@@ -259,7 +267,7 @@ def leaks(redis: Redis, allowed: Iterable[str] = ()) -> list[str]:
     found = []
     for name in key_names(redis, "wanimate:{*"):
         kind = name.split("}:", 1)[1].split(":", 1)[0]
-        expires = kind in {"job", "budget"} and redis.ttl(name) != -1
+        expires = kind in {"job", "budget", "failed", "dead", "tick"} and redis.ttl(name) != -1
         if not expires and kind not in allowed:
             found.append(name)
     return found

@@ -56,7 +56,7 @@ class LedgerRules(RuleBasedStateMachine):
     def __init__(self, redis: Redis) -> None:
         super().__init__()
         redis.flushdb()
-        self.bench = Bench(redis, max_in_flight=2, permit_wait_ms=SPENT_US // 2000)
+        self.bench = Bench(redis, max_in_flight=2, permit_wait_ms=SPENT_US // 2000, callback_interval_ms=0)
         self.ledger = self.bench.ledger
         self.model = Model(cap=2)
         #: Jobs whose time has passed are given scores that no other event uses, in the order in which it passed.
@@ -228,7 +228,8 @@ class LedgerRules(RuleBasedStateMachine):
         found = []
         for job in self.ledger.read(claim.job_ids):
             opted_in = job.request.get("on_unknown") == "resubmit"
-            found.append(Look(job.job_id, claim.token, job.stage and job.stage.value, job.nonce, opted_in))
+            stage, hint = job.stage and job.stage.value, job.hint or ""
+            found.append(Look(job.job_id, claim.token, stage, job.nonce, opted_in, hint))
             self.model.clock(job.job_id, by=found[-1])
         self.before = self.bench.state()
         return found
@@ -250,6 +251,9 @@ class LedgerRules(RuleBasedStateMachine):
         elif look.stage == "submitting":
             granted = [] if self.ledger.lose(look.job_id, look.nonce, "the worker died") else None
             expected = [] if self.model.lose(look.job_id, look.nonce) else None
+        elif look.stage == "unknown" and look.hint:
+            self.check_hint(look)
+            return
         elif look.stage == "unknown" and look.opted_in:
             granted = self.ledger.release(look.job_id, look.nonce)
             expected = self.model.release(look.job_id, look.nonce)
@@ -268,8 +272,7 @@ class LedgerRules(RuleBasedStateMachine):
         if upcoming:
             upcoming = data.draw(st.sampled_from([upcoming, *([job_id] for job_id in upcoming)]))
         for job_id in upcoming:
-            self.past_scores += 1
-            self.bench.redis.zadd(self.bench.keys.due, {job_id: self.past_scores}, xx=True)
+            self.score_past(job_id)
             look = self.model.due[job_id]
             if look is not None:
                 # The claim was made that much earlier.
@@ -277,6 +280,13 @@ class LedgerRules(RuleBasedStateMachine):
             if self.bench.redis.hexists(self.bench.keys.job(job_id), "delivering_until_ms"):
                 self.bench.redis.hset(self.bench.keys.job(job_id), "delivering_until_ms", self.bench.now_ms() - 1)
         self.model.let_pass(upcoming)
+
+    def score_past(self, job_id: str) -> None:
+        self.past_scores += 1
+        self.bench.redis.zadd(self.bench.keys.due, {job_id: self.past_scores}, xx=True)
+
+    def check_hint(self, look: Look) -> None:
+        raise NotImplementedError
 
     # -- the gate, the cap, the budget --------------------------------------------------------------------------
 
@@ -323,6 +333,14 @@ class LedgerRules(RuleBasedStateMachine):
         return "spent" if ahead_us > SPENT_US else "nearly spent" if ahead_us > NEARLY_SPENT_US // 2 else "free"
 
     # -- what happens now and then, and what should never happen ------------------------------------------------
+
+    @rule(holds=st.sampled_from([True, False, False]))
+    def the_operator_holds_or_lets_go(self, *, holds: bool) -> None:
+        if holds:
+            assert self.ledger.hold("maintenance") is not self.model.is_held
+        else:
+            assert self.ledger.unhold() is self.model.is_held
+        self.model.is_held = holds
 
     @rule(event=st.sampled_from(EVENTS), job_id=jobs)
     def something_rare(self, event: str, job_id: str) -> None:

@@ -37,6 +37,7 @@ class Look:
     stage: str | None
     nonce: str
     opted_in: bool
+    hint: str
 
     def __repr__(self) -> str:
         return f"<a look at {self.job_id}>"
@@ -53,6 +54,10 @@ class Life:
     stage: str = "waiting"
     nonce: str = ""
     task_id: str = ""
+    #: The task id that a callback named while the answer was missing.
+    hint: str = ""
+    #: A callback of the current attempt came.
+    is_called: bool = False
     #: The first outcome that was settled: 'cancelled', 'unknown', 'rejected' or the vendor's task id.
     outcome: str = ""
     #: A run has it to deliver, and its lease has not ended.
@@ -77,7 +82,11 @@ class Model:
         self.due: dict[str, Look | None] = {}
         #: Jobs whose time has come, the earliest first.
         self.past: list[str] = []
+        #: Jobs whose time was set to now.
+        self.woken: list[str] = []
         self.is_paused = False
+        #: By the operator: nothing but the operator ends it.
+        self.is_held = False
         self.is_closed = False
         self.failures = 0
         self.closed_at_ms = 0
@@ -92,7 +101,7 @@ class Model:
 
     @property
     def is_open(self) -> bool:
-        return not self.is_paused and not self.is_closed
+        return not self.is_paused and not self.is_closed and not self.is_held
 
     @property
     def effective_cap(self) -> int:
@@ -100,9 +109,13 @@ class Model:
 
     def clock(self, job_id: str, by: Look | None = None) -> None:
         """Set a job's time to some moment to come."""
+        self.unclock(job_id)
         self.due[job_id] = by
-        if job_id in self.past:
-            self.past.remove(job_id)
+
+    def wake(self, job_id: str) -> None:
+        """Set a job's time to now."""
+        self.clock(job_id)
+        self.woken.append(job_id)
 
     def drop(self, job_id: str) -> None:
         self.line.pop(job_id, None)
@@ -113,6 +126,8 @@ class Model:
         self.due.pop(job_id, None)
         if job_id in self.past:
             self.past.remove(job_id)
+        if job_id in self.woken:
+            self.woken.remove(job_id)
 
     def grant(self) -> list[str]:
         if not self.is_open:
@@ -159,8 +174,9 @@ class Model:
         if life is None or not self.holds(attempt, "submitting", "unknown", "running"):
             return False
         if life.stage != "running":
-            life.stage, life.task_id = "running", attempt.task_id
-            self.clock(attempt.job_id)
+            was_called = life.stage == "submitting" and life.is_called
+            life.stage, life.task_id, life.hint = "running", attempt.task_id, ""
+            (self.wake if was_called else self.clock)(attempt.job_id)
             if self.failures and attempt.submit.begun_at_ms >= self.closed_at_ms:
                 self.is_closed, self.failures, self.closed_at_ms = False, 0, 0
         return True
@@ -170,6 +186,31 @@ class Model:
         if life is None or life.stage != "submitting" or life.nonce != nonce:
             return False
         life.stage = "unknown"
+        (self.wake if life.hint else self.clock)(job_id)
+        return True
+
+    def callback(self, attempt: Attempt, hint: str) -> str:
+        job_id, life = attempt.job_id, self.lives.get(attempt.job_id)
+        if life is None or life.stage in {"settled", "delivered"}:
+            return "ended"
+        if not self.holds(attempt, "submitting", "unknown", "running"):
+            return "stale"
+        if life.stage != "running":
+            life.hint = hint or life.hint
+        if life.stage == "unknown" and not hint:
+            return "noted"
+        life.is_called = True
+        if life.stage == "submitting":
+            return "noted"
+        if job_id not in self.past:
+            self.wake(job_id)
+        return "due"
+
+    def drop_hint(self, job_id: str, nonce: str, hint: str) -> bool:
+        life = self.lives.get(job_id)
+        if life is None or (life.stage, life.nonce, life.hint) != ("unknown", nonce, hint):
+            return False
+        life.hint = ""
         self.clock(job_id)
         return True
 
@@ -177,7 +218,7 @@ class Model:
         life = self.lives.get(job_id)
         if life is None or life.stage not in {"submitting", "unknown"} or life.nonce != nonce:
             return None
-        life.stage, life.nonce = "waiting", ""
+        life.stage, life.nonce, life.hint, life.is_called = "waiting", "", "", False
         life.attempts[-1].is_released = True
         self.drop(job_id)
         self.line[job_id] = life.rank

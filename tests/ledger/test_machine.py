@@ -10,7 +10,8 @@ from hypothesis.stateful import invariant, run_state_machine_as_test
 from wanimate.contract import Outcome
 
 from .bench import leaks
-from .machine import LedgerRules, outcome_named
+from .machine import outcome_named
+from .machine_callbacks import CallbackRules
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 OPEN_STAGES = {"waiting", "submitting", "unknown", "running"}
 
 
-class LedgerMachine(LedgerRules):
+class LedgerMachine(CallbackRules):
     """What holds after every step, and how it ends."""
 
     def __init__(self, redis: Redis) -> None:
@@ -30,6 +31,7 @@ class LedgerMachine(LedgerRules):
 
     @invariant()
     def everything_is_in_order(self) -> None:
+        self.pass_woken()
         before, self.before = self.before, self.bench.state()
         self.the_rules_hold(before, self.before)
         self.the_ledger_agrees_with_the_model()
@@ -41,7 +43,7 @@ class LedgerMachine(LedgerRules):
         taken = state.slots - before.slots
         assert not taken or len(state.slots) <= self.model.effective_cap, "more slots than the cap"
         assert not waiting & state.slots
-        assert not waiting & state.due.keys()
+        assert not {job_id for job_id in waiting & state.due.keys() if "deadline_at_ms" not in state.jobs[job_id]}
         assert state.slots <= state.due.keys()
         for job_id, job in state.jobs.items():
             stage = job["stage"]
@@ -84,6 +86,7 @@ class LedgerMachine(LedgerRules):
         """Healthy workers take over: every job is delivered, no slot stays taken, nothing is forgotten."""
         recorded = {job_id: life for job_id, life in self.model.lives.items() if life.is_recorded}
         undelivered = {job_id for job_id, life in recorded.items() if life.stage != "delivered"}
+        self.ledger.unhold()
         self.bench.drain()
         end = self.bench.state()
         for job_id, life in recorded.items():

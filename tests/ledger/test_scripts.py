@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis.exceptions import NoPermissionError
+from wanimate_worker.ledger import Adoption, Entry, Retried
 from wanimate_worker.ledger.scripts import Scripts
 
-from .bench import CANCELLED, LONG_MS, Bench, leaks, success
+from .bench import CANCELLED, LONG_MS, UNKNOWN, Bench, leaks, success
 from .frozen import script_names, source
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
 #: Everything here exists since Redis 6.2.
 COMMANDS = {
-    *("EXISTS", "GET", "HDEL", "HEXISTS", "HGET", "HINCRBY", "HMGET", "HSET", "PEXPIRE", "SET", "TIME"),
-    *("ZADD", "ZCARD", "ZPOPMIN", "ZRANGE", "ZRANGEBYSCORE", "ZREM", "ZSCORE"),
+    *("DEL", "EXISTS", "GET", "PERSIST", "PEXPIRE", "SET", "TIME"),
+    *("HDEL", "HEXISTS", "HGET", "HINCRBY", "HMGET", "HSET", "LINDEX", "LLEN", "LPUSH", "LREM", "LTRIM"),
+    *("ZADD", "ZCARD", "ZPOPMIN", "ZRANGE", "ZRANGEBYSCORE", "ZREM", "ZREMRANGEBYSCORE", "ZSCORE"),
 }
 every_script = pytest.mark.parametrize("name", script_names())
 
@@ -66,7 +68,7 @@ def test_no_script_builds_the_name_of_a_key(name: str) -> None:
     bound = set(re.findall(r"local (?:function )?([\w, ]+?) = KEYS", code(name)))
     names = {part.strip() for group in bound for part in group.split(",")}
     if name == "prelude":
-        names = {"gate", "waiting", "slots", "due"}
+        names = {"gate", "waiting", "slots", "due", "job", "failed"}
     for command, key in re.findall(r"redis\.call\('(\w+)'(?:, ([^,)]+))?", code(name)):
         assert command in COMMANDS
         assert command == "TIME" or key in names or re.fullmatch(r"KEYS\[\d+\]", key)
@@ -84,6 +86,8 @@ def live_through_everything(bench: Bench) -> None:
     bench.admit("b", "c", "d")
     b_submit = bench.begin("b")
     ledger.lose("b", b_submit.nonce, "why")
+    assert ledger.callback("b", b_submit.nonce, "wrong") == "due"
+    assert ledger.drop_hint("b", b_submit.nonce, "wrong")
     ledger.close_gate("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=60, lower_cap=True)
     ledger.release("b", b_submit.nonce)
     ledger.pause("401")
@@ -106,7 +110,34 @@ def live_through_everything(bench: Bench) -> None:
     bench.redis.delete(bench.keys.job("d"))
     assert ledger.forget("d") is not None
     bench.drain()
+    operate_on_everything(bench)
     assert bench.delivered.keys() == {"a", "b", "c", "early"}
+
+
+def operate_on_everything(bench: Bench) -> None:
+    """Call every script of the operator's side at least once."""
+    ledger, result = bench.ledger, "celery-task-meta-f"
+    ledger.hold("why")
+    ledger.unhold()
+    ledger.tick()
+    ledger.bury({"reason": "unreadable"})
+    assert ledger.unbury(ledger.dead()[0])
+    assert ledger.clear_dead() == 0
+    ledger.admit([Entry("f", 0, {"seen": True}, {"type": "animate"}, 1)])
+    bench.next_ms()
+    assert ledger.expire("f", UNKNOWN) is not None
+    bench.drain()
+    settled = bench.state().jobs["f"]["settled_at_ms"]
+    assert ledger.revise("f", settled, UNKNOWN, task_id="t", result_key=result)
+    bench.drain()
+    settled = bench.state().jobs["f"]["settled_at_ms"]
+    assert ledger.adopt("f", settled, task_id="t", result_key=result) is Adoption.ADOPTED
+    assert ledger.settle("f", bench.job("f").nonce, UNKNOWN) is not None
+    bench.drain()
+    assert ledger.retry("f", priority=0, deadline_ms=None, result_key=result).verdict is Retried.RETRIED
+    assert ledger.trim() == 0
+    bench.drain()
+    del bench.delivered["f"]
 
 
 @pytest.mark.parametrize("protocol", [2, 3])

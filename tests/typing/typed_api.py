@@ -42,6 +42,7 @@ def blocking(jobs: Iterator[AnimateJob | ReplaceJob]) -> None:
             labels={"order": "7"},
             idempotency_key="order-7",
             on_unknown="fail",
+            deadline_seconds=600,
         )
         assert_type(job, JobHandle)
         assert_type(job.id, str)

@@ -11,7 +11,7 @@ WanimateError
     ├── ContentViolation     the vendor's safety rules refused the content
     ├── GenerationFailed     the vendor could not make the video
     ├── SubmissionUnknown    the answer was lost; the vendor may have accepted and billed the task
-    ├── DeadlineExceeded     the vendor never finished the task
+    ├── DeadlineExceeded     it did not end in time: never sent, or never finished by the vendor
     └── JobCancelled         cancelled before it was submitted, so never billed
 """
 
@@ -114,7 +114,7 @@ class SubmissionUnknown(JobFailed):
 
 
 class DeadlineExceeded(JobFailed):
-    """The vendor still had not finished the task when its deadline passed and a last status check was made."""
+    """The deadline passed before the job was sent, so for free, or with the vendor's task unfinished at a last look."""
 
 
 class JobCancelled(JobFailed):

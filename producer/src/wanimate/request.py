@@ -21,3 +21,4 @@ class JobFields(TypedDict, total=False):
     labels: dict[str, str]
     idempotency_key: str | None
     on_unknown: OnUnknown | None
+    deadline_seconds: float | None

@@ -289,3 +289,16 @@ def test_the_environments_proxy_is_used_only_if_asked_for(
 def test_a_time_out_of_zero_is_refused(step: str) -> None:
     with pytest.raises(ValueError, match="longer than 0"):
         Timeouts(**{step: 0.0})
+
+
+def test_the_signature_of_the_callback_url_is_in_no_answer(
+    client: UpstreamClient, server: Any, job: AnimateJob
+) -> None:
+    signature = "0123456789abcdef" * 4
+    url = f"https://callbacks.example.com/v1/callbacks/acct/job/nonce/{signature}"
+    server.answers(f'{{"code": 400, "message": "cannot reach {url}"}}', 400)
+    answer = client.submit(job, url)
+    assert isinstance(answer, Rejected)
+    assert signature not in answer.message
+    assert answer.message.endswith("/nonce/[signature]")
+    assert signature in server.requests[-1].body.decode()

@@ -25,6 +25,7 @@ from wanimate.contract import (
 from wanimate.errors import SettingsError
 from wanimate.transport import celery_settings
 
+from . import revoking  # noqa: F401 - importing it puts our revoke into Celery's panel
 from .runtime import Runtime
 from .settings import WorkerSettings
 from .tasks import CancelTask, EnqueueTask, GenerateTask, HousekeepingTask, PollTask
@@ -54,13 +55,31 @@ def create_app(settings: WorkerSettings) -> Celery:
 
 def load_app() -> Celery:
     """Return the app for this process's environment; a wrong setting ends the process with one line."""
-    for name in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "CELERY_RESULT_BACKEND"):
-        # Celery lets these override the settings, and the ledger would then be in another Redis than the messages.
-        os.environ.pop(name, None)
+    ignore_celery_variables()
     try:
         return create_app(WorkerSettings.load())
     except SettingsError as error:
         _stop(error)
+
+
+def ignore_celery_variables() -> None:
+    """Remove the variables by which Celery lets the environment override an app's settings.
+
+    The ledger would then be in another Redis than the messages.
+    """
+    for name in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "CELERY_RESULT_BACKEND"):
+        os.environ.pop(name, None)
+
+
+def tick_expiry_seconds(every_seconds: float) -> float:
+    """Return when a tick that no worker took is worth nothing, because the next one does its work.
+
+    At least a minute, so that beat's clock may be behind the workers'.
+
+    Args:
+        every_seconds: How often it comes.
+    """
+    return max(every_seconds, 60.0)
 
 
 def _worker_settings(settings: WorkerSettings) -> dict[str, Any]:
@@ -78,6 +97,7 @@ def _worker_settings(settings: WorkerSettings) -> dict[str, Any]:
         "task_reject_on_worker_lost": True,
         "task_track_started": False,
         "worker_pool": "threads",
+        "worker_consumer": "wanimate_worker.consumer:Consumer",
         "worker_concurrency": settings.worker_threads,
         "worker_prefetch_multiplier": 1,
         # No task of ours uses an ETA; a foreign one must not fill the memory.
@@ -103,9 +123,7 @@ def _schedule(every_seconds: Mapping[str, float]) -> dict[str, Any]:
         task: {
             "task": task,
             "schedule": timedelta(seconds=seconds),
-            # A tick that no worker took in time is worth nothing: the next one does its work. Long enough that beat's
-            # clock may be behind the workers'.
-            "options": {"queue": CONTROL_QUEUE, "expires": max(seconds, 60.0), "ignore_result": True},
+            "options": {"queue": CONTROL_QUEUE, "expires": tick_expiry_seconds(seconds), "ignore_result": True},
         }
         for task, seconds in every_seconds.items()
     }

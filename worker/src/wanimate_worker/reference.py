@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 from wanimate.settings import Settings
 
-from .settings import LimitSettings, PollSettings, RecoverySettings, UpstreamSettings, WorkerSettings
+from .settings import CallbackSettings, LimitSettings, PollSettings, RecoverySettings, UpstreamSettings, WorkerSettings
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -20,6 +20,7 @@ _SECTIONS: Final[tuple[tuple[str, type[BaseSettings]], ...]] = (
     ("The vendor's limits", LimitSettings),
     ("Polling", PollSettings),
     ("Recovery", RecoverySettings),
+    ("Callbacks", CallbackSettings),
     ("Worker processes", WorkerSettings),
 )
 

@@ -17,6 +17,7 @@ from wanimate.errors import SettingsError
 from wanimate.transport import connection_pool
 
 from . import suspension
+from .callbacks.signature import Signer
 from .ledger import Ledger
 from .pacing import next_poll_seconds, polls_per_second
 from .upstream import UpstreamClient
@@ -77,6 +78,13 @@ class Runtime:
         return UpstreamClient(
             settings.api_base_url, settings.api_key, timeouts=settings.timeouts(), trust_env=settings.trust_env
         )
+
+    def callback_url(self, job_id: str, nonce: str) -> str | None:
+        """Return where the vendor reports the end of an attempt; None where it is only polled."""
+        settings = self.settings
+        if settings.callback_base_url is None or settings.callback_secret is None:
+            return None
+        return Signer(settings.callback_secret).url(settings.callback_base_url, settings.account, job_id, nonce)
 
     @cached_property
     def pollers(self) -> ThreadPoolExecutor:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+import re
+from typing import Final, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from wanimate.settings import Settings
 
 from .ledger import LedgerLimits
 from .pacing import RequestRate
 from .upstream import Timeouts
+
+#: Shorter secrets can be guessed, in characters.
+SHORTEST_CALLBACK_SECRET: Final = 16
 
 
 class UpstreamSettings(Settings):
@@ -107,12 +111,53 @@ class RecoverySettings(Settings):
     probe_interval_seconds: float = Field(
         default=5.0, ge=0.1, le=3600, description="How often an account whose key was refused is probed, in seconds."
     )
+    failed_ttl_seconds: int = Field(
+        default=7 * 86_400,
+        ge=60,
+        description="How long failed jobs are kept so that they can be looked at and run again, in seconds; also "
+        "messages that no worker could use. At least as long as results are kept.",
+    )
     housekeeping_seconds: float = Field(
         default=30.0, ge=0.1, le=3600, description="How often beat starts housekeeping, in seconds."
     )
 
 
-class WorkerSettings(UpstreamSettings, LimitSettings, PollSettings, RecoverySettings):
+class CallbackSettings(Settings):
+    """Where the vendor reports that a task has ended."""
+
+    callback_base_url: str | None = Field(
+        default=None,
+        description="Where the vendor reaches `wanimate-worker callbacks`, such as `https://callbacks.example.com`. "
+        "With it the vendor reports the end of each task; without it tasks are only polled.",
+    )
+    callback_secret: SecretStr | None = Field(
+        default=None,
+        validate_default=True,
+        description="What callback URLs are signed with: at least 16 characters, the same for workers and receivers. "
+        "Needed when `WANIMATE_CALLBACK_BASE_URL` is set.",
+    )
+
+    @field_validator("callback_base_url")
+    @classmethod
+    def _is_base_url(cls, value: str | None) -> str | None:
+        if value is None or not value.strip():
+            return None
+        if not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/-]*)?", value.strip()):
+            raise ValueError("an http:// or https:// URL without user, query and fragment is expected")
+        return value.strip().rstrip("/")
+
+    @field_validator("callback_secret")
+    @classmethod
+    def _is_long_enough(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        secret = "" if value is None else value.get_secret_value().strip()
+        if not secret and info.data.get("callback_base_url") is not None:
+            raise ValueError("needed when WANIMATE_CALLBACK_BASE_URL is set; make one with: openssl rand -hex 32")
+        if secret and len(secret) < SHORTEST_CALLBACK_SECRET:
+            raise ValueError(f"at least {SHORTEST_CALLBACK_SECRET} characters are expected")
+        return SecretStr(secret) if secret else None
+
+
+class WorkerSettings(UpstreamSettings, LimitSettings, PollSettings, RecoverySettings, CallbackSettings):
     """Everything a worker reads, validated once at its start."""
 
     worker_threads: int = Field(
@@ -149,6 +194,7 @@ class WorkerSettings(UpstreamSettings, LimitSettings, PollSettings, RecoverySett
             poll_lease_ms=round((poll_seconds + self.lease_seconds) * 1000),
             unknown_after_ms=round(self.unknown_after_seconds * 1000),
             result_ttl_ms=self.result_ttl_seconds * 1000,
+            failed_ttl_ms=max(self.failed_ttl_seconds, self.result_ttl_seconds) * 1000,
             poll_headroom=rate.burst // 4,
             probe_interval_ms=round(self.probe_interval_seconds * 1000),
         )

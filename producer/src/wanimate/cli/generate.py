@@ -38,6 +38,13 @@ def job_options(command: Callable[..., None]) -> Callable[..., None]:
                 type=click.Choice(get_args(OnUnknown)),
                 help="When the vendor's answer was lost: never pay twice, or try again.",
             ),
+            click.option(
+                "--deadline",
+                "deadline_seconds",
+                type=float,
+                metavar="SECONDS",
+                help="End the job after this; for free while it waits.",
+            ),
             click.option("--wait/--no-wait", default=True, help="Wait for the result (the default), or only enqueue."),
             click.option("--timeout", type=float, metavar="SECONDS", help="How long to wait; for ever, unless given."),
         )

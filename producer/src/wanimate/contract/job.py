@@ -9,7 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr, ValidationError, field_validator
 
 from ..errors import InvalidRequest
 from .names import CONTRACT_HEADER, CONTRACT_VERSION, ENTRY_QUEUE, GENERATE_TASK
@@ -30,6 +30,8 @@ MAX_URL_CHARACTERS: Final = 4096
 #: The vendor names no largest seed; this is the largest integer that every JSON reader takes.
 MAX_SEED: Final = 2**63 - 1
 MAX_PROMPT_CHARACTERS: Final = 10_000
+#: A year.
+MAX_DEADLINE_SECONDS: Final = 366 * 86_400
 
 _JOB_ID_NAMESPACE: Final = uuid.UUID("5e3c5f0e-6f63-5a58-9d0d-7f0b1f5f6c11")
 
@@ -49,6 +51,8 @@ class _Job(BaseModel):
         idempotency_key: The same key gives the same job: enqueued once, paid once.
         on_unknown: What to do when the vendor's answer was lost: `fail` (never pay twice) or `resubmit` (may pay
             twice). Without it the worker's setting decides.
+        deadline_seconds: The job may take this long, counted from when a worker has recorded it. Then it ends as
+            `DeadlineExceeded`: for free while it waits; while it runs, after a last look at the vendor's task.
 
     Raises:
         InvalidRequest: A field breaks the vendor's rules (vendor document, "Parameters"); `field` names it.
@@ -66,6 +70,7 @@ class _Job(BaseModel):
     labels: dict[StrictStr, StrictStr] = Field(default_factory=dict)
     idempotency_key: StrictStr | None = Field(default=None, min_length=1, max_length=255)
     on_unknown: OnUnknown | None = None
+    deadline_seconds: StrictFloat | None = Field(default=None, gt=0, le=MAX_DEADLINE_SECONDS)
 
     if not TYPE_CHECKING:  # type checkers read the fields; callers get our error instead of pydantic's
 
@@ -126,6 +131,11 @@ class _Job(BaseModel):
     def type(self) -> str:
         """The vendor's behaviour type."""
         raise NotImplementedError
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """The deadline in whole milliseconds, at least one; None for any time."""
+        return None if self.deadline_seconds is None else max(1, round(self.deadline_seconds * 1000))
 
     def to_kwargs(self) -> dict[str, Any]:
         """Return the keyword arguments of the `wanimate.generate` task, defaults left out."""

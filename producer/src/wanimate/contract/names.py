@@ -52,8 +52,14 @@ class Keys:
         self.due: Final = f"{self.prefix}due"
         #: string: the request budget (GCRA), Unix µs.
         self.budget: Final = f"{self.prefix}budget"
-        #: hash: the shared back-off and the effective cap.
+        #: hash: the shared back-off, the effective cap and the operator's hold.
         self.gate: Final = f"{self.prefix}gate"
+        #: zset: jobs that failed and can be run again; score = when they were settled, Unix ms.
+        self.failed: Final = f"{self.prefix}failed"
+        #: list: messages that nobody could use, the newest first, each with its number and the reason.
+        self.dead: Final = f"{self.prefix}dead"
+        #: string: when the last poll began, Unix ms: beat and a worker were alive then.
+        self.tick: Final = f"{self.prefix}tick"
 
     def job(self, job_id: str) -> str:
         """Return the hash that holds everything known about one job."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from .history import Transition, read_history
 from .ledger import Ledger
 from .limits import LedgerLimits
+from .operating import DEAD_LETTERS
 from .values import (
     Admission,
     Busy,
+    CallbackEffect,
     Cancelled,
     Claim,
     Deliver,
@@ -19,21 +22,31 @@ from .values import (
     Submit,
     WaitForPermit,
 )
+from .verdicts import Adoption, Expired, JobRecord, Retried, Retry
 
 __all__ = [
+    "DEAD_LETTERS",
     "Admission",
+    "Adoption",
     "Busy",
+    "CallbackEffect",
     "Cancelled",
     "Claim",
     "Deliver",
     "Entry",
+    "Expired",
     "GateState",
     "JobFields",
+    "JobRecord",
     "Later",
     "Ledger",
     "LedgerLimits",
     "NothingToDo",
+    "Retried",
+    "Retry",
     "Step",
     "Submit",
+    "Transition",
     "WaitForPermit",
+    "read_history",
 ]

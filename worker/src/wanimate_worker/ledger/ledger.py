@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, cast
 
 import orjson
 from kombu.utils.json import dumps
-from wanimate.contract import DATABASE_KEY, CancelOutcome, Keys, Outcome, Stage
-from wanimate.errors import SettingsError
+from wanimate.contract import CancelOutcome, Outcome, Stage
 
-from .scripts import Scripts
+from .base import bounded, cause_of
+from .operating import OperatingLedger
 from .values import (
     Admission,
     Busy,
+    CallbackEffect,
     Cancelled,
     Claim,
     Deliver,
@@ -30,13 +31,10 @@ from .values import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from redis import Redis
-
-    from .limits import LedgerLimits
     from .values import Entry
 
 
-class Ledger:
+class Ledger(OperatingLedger):
     """Jobs, slots, clock, budget and gate of one vendor account.
 
     Every method is one atomic script (or one read) on the server; every change is safe to repeat.
@@ -46,28 +44,6 @@ class Ledger:
         account: The vendor account.
         limits: Caps, rates and leases.
     """
-
-    def __init__(self, redis: Redis, account: str, limits: LedgerLimits) -> None:
-        self._redis = redis
-        self._scripts = Scripts(redis)
-        self._account = account
-        self._keys = Keys(account)
-        self._limits = limits
-
-    def claim_database(self) -> None:
-        """Make sure that this Redis database serves this account and no other.
-
-        Raises:
-            SettingsError: It belongs to another account.
-        """
-        self._redis.setnx(DATABASE_KEY, self._account)
-        owner = self._redis.get(DATABASE_KEY)
-        if owner != self._account:
-            raise SettingsError(
-                f"WANIMATE_ACCOUNT: this Redis database belongs to the account {owner!r}, not {self._account!r}: give "
-                f"each account a database of its own in WANIMATE_REDIS_URL, or delete the key {DATABASE_KEY} if the "
-                "account has a new name and no job is left"
-            )
 
     # -- a job's life, in order ---------------------------------------------------------------------------------
 
@@ -80,7 +56,7 @@ class Ledger:
         with self._redis.pipeline(transaction=False) as pipeline:
             for entry in entries:
                 self._scripts.admit(
-                    keys=self._job_keys(entry.job_id),
+                    keys=[*self._job_keys(entry.job_id), self._keys.failed],
                     args=[
                         entry.job_id,
                         entry.priority,
@@ -88,6 +64,8 @@ class Ledger:
                         dumps(entry.message),
                         orjson.dumps(entry.request).decode(),
                         *self._grants(),
+                        "" if entry.deadline_ms is None else entry.deadline_ms,
+                        self._limits.result_ttl_ms,
                     ],
                     client=pipeline,
                 )
@@ -146,15 +124,31 @@ class Ledger:
     def lose(self, job_id: str, nonce: str, why: str) -> bool:
         """Record that the answer to a submission was lost; the slot stays taken."""
         keys = [self._keys.job(job_id), self._keys.due]
-        return bool(self._scripts.lose(keys=keys, args=[job_id, nonce, self._limits.unknown_after_ms, why]))
+        return bool(self._scripts.lose(keys=keys, args=[job_id, nonce, self._limits.unknown_after_ms, bounded(why)]))
 
-    def release(self, job_id: str, nonce: str) -> list[str] | None:
+    def callback(self, job_id: str, nonce: str, task_id: str = "") -> CallbackEffect:
+        """Note that the vendor called back, and return what that changed.
+
+        Args:
+            job_id: The job.
+            nonce: The attempt whose callback it is.
+            task_id: The task id that the callback names, if it names one; it is checked before it is believed.
+        """
+        keys, interval_ms = [self._keys.job(job_id), self._keys.due], self._limits.callback_interval_ms
+        return CallbackEffect(self._scripts.callback(keys=keys, args=[job_id, nonce, task_id, interval_ms]))
+
+    def drop_hint(self, job_id: str, nonce: str, hint: str) -> bool:
+        """Drop a task id that turned out not to be the job's; False if this is no longer its hint."""
+        keys = [self._keys.job(job_id), self._keys.due]
+        return bool(self._scripts.drop_hint(keys=keys, args=[job_id, nonce, hint]))
+
+    def release(self, job_id: str, nonce: str, why: str = "released") -> list[str] | None:
         """Give the slot back and put the job at its old place among the waiting; None if the attempt is another's.
 
         Returns:
             The jobs that were given a slot.
         """
-        answer = self._scripts.release(keys=self._job_keys(job_id), args=[job_id, nonce, *self._grants()])
+        answer = self._scripts.release(keys=self._job_keys(job_id), args=[job_id, nonce, *self._grants(), bounded(why)])
         return None if answer[0] == "lost" else list(answer[1:])
 
     def settle(self, job_id: str, nonce: str, outcome: Outcome, *, token: str = "") -> list[str] | None:
@@ -170,15 +164,23 @@ class Ledger:
             The jobs that were given a slot and must be resumed too.
         """
         answer = self._scripts.settle(
-            keys=self._job_keys(job_id),
-            args=[job_id, nonce, token, outcome.model_dump_json(exclude_none=True), *self._grants()],
+            keys=[*self._job_keys(job_id), self._keys.failed],
+            args=[
+                job_id,
+                nonce,
+                token,
+                outcome.model_dump_json(exclude_none=True),
+                *self._grants(),
+                cause_of(outcome),
+                self._failed_ttl(outcome),
+            ],
         )
         return None if answer[0] == "lost" else list(answer[1:])
 
     def finish(self, job_id: str) -> bool:
         """Record that the outcome was delivered; False if there was nothing to deliver."""
-        keys = [self._keys.job(job_id), self._keys.due]
-        return bool(self._scripts.finish(keys=keys, args=[job_id, self._limits.result_ttl_ms]))
+        keys, limits = [self._keys.job(job_id), self._keys.due, self._keys.failed], self._limits
+        return bool(self._scripts.finish(keys=keys, args=[job_id, limits.result_ttl_ms, limits.failed_ttl_ms]))
 
     def cancel(self, job_id: str, outcome: Outcome) -> Cancelled:
         """Cancel a job that was not submitted yet.
@@ -306,17 +308,9 @@ class Ledger:
         lowered = fields.get("cap_low")
         return GateState(
             paused=fields.get("paused"),
+            held=fields.get("held"),
             closed_until_ms=int(fields.get("closed_until_ms", 0)),
             reason=fields.get("reason"),
             failures=int(fields.get("failures", 0)),
             lowered_cap=int(lowered) if lowered else None,
         )
-
-    # -- arguments that many scripts share ----------------------------------------------------------------------
-
-    def _job_keys(self, job_id: str) -> list[str]:
-        keys = self._keys
-        return [keys.job(job_id), keys.waiting, keys.slots, keys.due, keys.gate]
-
-    def _grants(self) -> list[str | int | float]:
-        return [self._limits.max_in_flight, self._limits.lease_ms, self._limits.grant_batch]

@@ -23,12 +23,14 @@ class LedgerLimits:
         poll_lease_ms: After this, a poll batch's process counts as dead.
         unknown_after_ms: How long to wait for news of a submission whose answer was lost.
         result_ttl_ms: How long the record of an ended job is kept.
+        failed_ttl_ms: How long failed jobs and dead letters are kept.
         permit_wait_ms: The longest a run waits for a request permit before it steps back.
         poll_headroom: How much of the burst polls leave to submissions, in requests.
         grant_batch: The most slots handed out by one script, so that no script blocks Redis for long.
         backoff_base_ms: The first back-off after a failure of the vendor.
         backoff_longest_ms: The longest back-off.
         probe_interval_ms: How often a paused account is probed.
+        callback_interval_ms: The shortest time between two looks at a job that callbacks ask for.
     """
 
     max_in_flight: int
@@ -38,9 +40,11 @@ class LedgerLimits:
     poll_lease_ms: int = 60_000
     unknown_after_ms: int = 600_000
     result_ttl_ms: int = 3 * 86_400_000
+    failed_ttl_ms: int = 7 * 86_400_000
     permit_wait_ms: int = 1_000
     poll_headroom: int = 0
     grant_batch: int = 100
     backoff_base_ms: int = round(BASE_SECONDS * 1000)
     backoff_longest_ms: int = round(CAP_SECONDS * 1000)
     probe_interval_ms: int = 5_000
+    callback_interval_ms: int = 1_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -24,12 +25,14 @@ class Entry:
         priority: 0 (most urgent) to 9.
         message: How the job's Celery message is published again.
         request: The keyword arguments of its task.
+        deadline_ms: How long after this moment it may end, in milliseconds; None for any time.
     """
 
     job_id: str
     priority: int
     message: Mapping[str, Any]
     request: Mapping[str, Any]
+    deadline_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,19 @@ class Cancelled:
     granted: Sequence[str]
 
 
+class CallbackEffect(StrEnum):
+    """What a callback of the vendor changed."""
+
+    #: The job is looked at now.
+    DUE = "due"
+    #: The job is looked at later: soon, or once its submission is answered or given up, or at its bound.
+    NOTED = "noted"
+    #: Nothing: it belongs to an attempt that is no longer the job's.
+    STALE = "stale"
+    #: Nothing: the job's outcome is known, or its record is gone.
+    ENDED = "ended"
+
+
 @dataclass(frozen=True, slots=True)
 class JobFields:
     """The part of a job's hash that workers act on.
@@ -147,6 +163,10 @@ class JobFields:
         message: How its Celery message is published again.
         request: The keyword arguments of its task.
         unknown_why: Why the answer of its submission was lost.
+        begun_at_ms: When its current attempt began.
+        unknown_until_ms: Until when news of a lost submission are waited for.
+        hint: The task id that a callback named; nobody has checked it.
+        deadline_at_ms: Until when the job may end; None for any time.
     """
 
     job_id: str
@@ -158,16 +178,30 @@ class JobFields:
     message: dict[str, Any]
     request: dict[str, Any]
     unknown_why: str
+    begun_at_ms: int | None
+    unknown_until_ms: int | None
+    hint: str | None
+    deadline_at_ms: int | None
+
+    @property
+    def asks_about(self) -> str | None:
+        """The vendor's task to ask about, which is only a callback's hint while the answer is lost; None if none."""
+        if self.stage is Stage.RUNNING:
+            return self.task_id or ""
+        return self.hint if self.stage is Stage.UNKNOWN else None
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """Return the hash fields to read, in the order `read` takes them."""
-        return ("stage", "nonce", "attempts", "task_id", "submitted_at_ms", "message", "request", "unknown_why")
+        return (
+            *("stage", "nonce", "attempts", "task_id", "submitted_at_ms", "message", "request", "unknown_why"),
+            *("begun_at_ms", "unknown_until_ms", "hint", "deadline_at_ms"),
+        )
 
     @classmethod
     def read(cls, job_id: str, values: Sequence[str | None]) -> JobFields:
         """Build from the values of the named hash fields."""
-        stage, nonce, attempts, task_id, submitted, message, request, why = values
+        stage, nonce, attempts, task_id, submitted, message, request, why, begun, until, hint, deadline = values
         return cls(
             job_id=job_id,
             stage=Stage(stage) if stage else None,
@@ -178,6 +212,10 @@ class JobFields:
             message=loads(message) if message else {},
             request=orjson.loads(request) if request else {},
             unknown_why=why or "",
+            begun_at_ms=int(begun) if begun else None,
+            unknown_until_ms=int(until) if until else None,
+            hint=hint,
+            deadline_at_ms=int(deadline) if deadline else None,
         )
 
 
@@ -187,6 +225,7 @@ class GateState:
 
     Args:
         paused: Why the account is paused, or None.
+        held: Why the operator holds submissions back, or None.
         closed_until_ms: Until when the gate is closed, in Redis time; 0 when open.
         reason: Why it was closed.
         failures: How many failures in a row closed it.
@@ -194,6 +233,7 @@ class GateState:
     """
 
     paused: str | None
+    held: str | None
     closed_until_ms: int
     reason: str | None
     failures: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import sys
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SIMULATOR_KEY: Final = "simulator-key"
+_WORKER_COMMAND: Final = (sys.executable, "-m", "wanimate_worker.cli")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +33,23 @@ class StackOptions:
         workers: Worker processes.
         has_beat: Whether beat runs.
         has_flower: Whether Flower runs.
+        has_callbacks: Whether the callback receiver runs, and workers ask the vendor for callbacks.
         simulator: Options of `wanimate-simulator`; None to use the vendor, with `WANIMATE_API_KEY`.
         settings: `WANIMATE_*` variables for every process.
         data_folder: Where Redis keeps its data; a temporary folder, removed afterwards, if not given.
         worker_options: Options of `celery worker`.
+        worker_app: The Celery app that workers load.
     """
 
     workers: int = 1
     has_beat: bool = True
     has_flower: bool = True
+    has_callbacks: bool = False
     simulator: Mapping[str, str] | None = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     data_folder: Path | None = None
     worker_options: tuple[str, ...] = ()
+    worker_app: str = "wanimate_worker"
 
 
 class Stack:
@@ -59,6 +65,8 @@ class Stack:
         self.redis = RedisServer(self._data_folder())
         self.simulator_url: str | None = None
         self.flower_url: str | None = None
+        self.callbacks_url: str | None = None
+        self._callback_secret = secrets.token_hex(32)
         self.workers: list[Process] = []
         self.beat: Process | None = None
         self._processes = ProcessGroup()
@@ -76,6 +84,11 @@ class Stack:
         variables = {"WANIMATE_REDIS_URL": self.redis.url, **self.options.settings}
         if self.simulator_url is not None:
             variables |= {"WANIMATE_API_BASE_URL": self.simulator_url, "WANIMATE_API_KEY": SIMULATOR_KEY}
+        if self.callbacks_url is not None:
+            variables |= {
+                "WANIMATE_CALLBACK_BASE_URL": self.callbacks_url,
+                "WANIMATE_CALLBACK_SECRET": self._callback_secret,
+            }
         return variables
 
     def start(self) -> None:
@@ -90,6 +103,8 @@ class Stack:
         self.redis.start()
         if self.options.simulator is not None:
             self._start_simulator(self.options.simulator)
+        if self.options.has_callbacks:
+            self._start_callbacks()
         for _ in range(self.options.workers):
             self.start_worker()
         if self.options.has_beat:
@@ -113,7 +128,7 @@ class Stack:
         """Start one more worker process."""
         name = f"worker{len(self.workers) + 1}"
         command = ["worker", "--loglevel", "INFO", "--hostname", f"{name}@%h", *self.options.worker_options]
-        worker = self._celery(name, *command)
+        worker = self._start(name, sys.executable, "-m", "celery", "-A", self.options.worker_app, *command)
         self.workers.append(worker)
         return worker
 
@@ -137,6 +152,13 @@ class Stack:
         simulator = self._start("simulator", program, "--port", str(port), *arguments)
         self.simulator_url = f"http://127.0.0.1:{port}"
         simulator.wait_until(lambda: _answers(f"{self.simulator_url}/simulator/health"), "ready")
+
+    def _start_callbacks(self) -> None:
+        port = free_port()
+        # Before it starts: it reads its own address.
+        self.callbacks_url = f"http://127.0.0.1:{port}"
+        receiver = self._start("callbacks", *_WORKER_COMMAND, "callbacks", "--port", str(port))
+        receiver.wait_until(lambda: _answers(f"{self.callbacks_url}/health"), "ready")
 
     def _start_flower(self) -> None:
         port = free_port()

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from wanimate.contract import CANCEL_TASK, Outcome
 from wanimate.errors import JobCancelled
 
 from .base import InternalTask
+
+if TYPE_CHECKING:
+    from wanimate.contract import CancelOutcome
+
+    from ..runtime import Runtime
 
 
 class CancelTask(InternalTask):
@@ -20,9 +27,19 @@ class CancelTask(InternalTask):
         Args:
             job_id: The job.
         """
-        failure = JobCancelled("cancelled before it was sent to the vendor; nothing is billed")
-        cancelled = self.runtime.ledger.cancel(job_id, Outcome.failure(failure))
-        if cancelled.must_deliver:
-            self.runtime.resume([job_id])
-        self.runtime.resume(cancelled.granted)
-        return cancelled.outcome.value
+        return cancel_job(self.runtime, job_id).value
+
+
+def cancel_job(runtime: Runtime, job_id: str) -> CancelOutcome:
+    """Cancel a job that was not sent to the vendor yet, and return what became of it.
+
+    Args:
+        runtime: Where its ledger is.
+        job_id: The job.
+    """
+    failure = JobCancelled("cancelled before it was sent to the vendor; nothing is billed")
+    cancelled = runtime.ledger.cancel(job_id, Outcome.failure(failure))
+    if cancelled.must_deliver:
+        runtime.resume([job_id])
+    runtime.resume(cancelled.granted)
+    return cancelled.outcome

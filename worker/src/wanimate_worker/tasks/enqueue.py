@@ -52,7 +52,8 @@ class EnqueueTask(InternalTask):
         except (WanimateError, TypeError) as error:
             self._refuse(job_id, error)
             return None
-        return Entry(job_id, job.priority, {"argsrepr": "()", "kwargsrepr": job.summary()}, request)
+        message = {"argsrepr": "()", "kwargsrepr": job.summary()}
+        return Entry(job_id, job.priority, message, request, job.deadline_ms)
 
     def _refuse(self, job_id: str, error: Exception) -> None:
         # The producer validates before it sends, so this is a foreign or newer one; its caller still gets an answer.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from celery import states
 from celery.exceptions import Reject
 from redis.exceptions import RedisError
-from wanimate.contract import CONTRACT_HEADER, CONTRACT_VERSION, GENERATE_TASK, Outcome, OutcomeKind, parse_job
+from wanimate.contract import GENERATE_TASK, Outcome, OutcomeKind, parse_job
 from wanimate.errors import InvalidRequest, JobCancelled, JobFailed, WanimateError
 
 from ..ledger import Busy, Deliver, Entry, Later, NothingToDo, Submit, WaitForPermit
@@ -110,7 +110,7 @@ class GenerateTask(SuspendableTask):
                 return
             raise
         message = capture(self.request, ignore_result=bool(self.request.ignore_result))
-        [admission] = ledger.admit([Entry(job_id, job.priority, message, request)])
+        [admission] = ledger.admit([Entry(job_id, job.priority, message, request, job.deadline_ms)])
         self.runtime.resume(other for other in admission.granted if other != job_id)
 
     # -- every run: claim the next step -------------------------------------------------------------------------
@@ -143,17 +143,17 @@ class GenerateTask(SuspendableTask):
             return self._advance(request)
         if step.attempt == 1 and not self.request.ignore_result:
             self._tell_started(job)
-        answer = self._send(job, time.monotonic() - begun)
+        answer = self._send(job, step.nonce, time.monotonic() - begun)
         if self._record_surely(step, answer):
             return self._advance(request)
         raise Suspended(started=isinstance(answer, Accepted))
 
-    def _send(self, job: Job, waited_seconds: float) -> SubmitAnswer:
+    def _send(self, job: Job, nonce: str, waited_seconds: float) -> SubmitAnswer:
         if waited_seconds > self.runtime.settings.lease_seconds:
             # This process stood still. The attempt may be given up already, and its caller told so.
             return NotSent(f"the worker stood still for {waited_seconds:.0f} s before it could send")
         try:
-            return self.runtime.upstream.submit(job)
+            return self.runtime.upstream.submit(job, self.runtime.callback_url(self.request.id, nonce))
         except Exception as error:
             # The POST may have been sent before this went wrong.
             log.exception("job %s: unexpected error while submitting", self.request.id)
@@ -193,7 +193,7 @@ class GenerateTask(SuspendableTask):
             case Unauthorised(_, message):
                 if ledger.pause(message):
                     log.error("account paused, the vendor refuses the key: %s; jobs wait, probing goes on", message)
-                self._step_back(step)
+                self._step_back(step, "the vendor refused the key")
             case Throttled():
                 closed_ms = ledger.close_gate(
                     f"throttled: {answer.message}",
@@ -204,11 +204,11 @@ class GenerateTask(SuspendableTask):
                     lower_cap=answer.concurrency is not False,
                 )
                 log.warning("throttled: %s; nothing is sent for %d ms", answer.message, closed_ms)
-                self._step_back(step)
+                self._step_back(step, "throttled")
             case NotSent(reason):
                 closed_ms = ledger.close_gate(f"not sent: {reason}", sent_at_ms=step.begun_at_ms)
                 log.warning("the vendor cannot be reached: %s; nothing is sent for %d ms", reason, closed_ms)
-                self._step_back(step)
+                self._step_back(step, "not sent")
             case Unknown(reason):
                 ledger.lose(job_id, step.nonce, reason)
                 log.error("job %s: the answer was lost (%s); the vendor may have accepted it", job_id, reason)
@@ -233,23 +233,17 @@ class GenerateTask(SuspendableTask):
         self.runtime.resume(granted or ())
         return granted is not None
 
-    def _step_back(self, step: Submit) -> None:
-        self.runtime.resume(self.runtime.ledger.release(self.request.id, step.nonce) or ())
+    def _step_back(self, step: Submit, why: str) -> None:
+        self.runtime.resume(self.runtime.ledger.release(self.request.id, step.nonce, why) or ())
 
 
 def _checked(request: Mapping[str, Any], headers: Mapping[str, Any]) -> Job:
     """Return the job of a first message, if this worker may take it.
 
     Raises:
-        InvalidRequest: It breaks the rules, asks for a later start, or is of a newer contract.
+        InvalidRequest: It breaks the rules, or asks for a later start.
         JobCancelled: It has expired.
     """
-    version = headers.get(CONTRACT_HEADER, CONTRACT_VERSION)
-    if not isinstance(version, int) or version > CONTRACT_VERSION:
-        raise InvalidRequest(
-            f"this job was made by a newer wanimate (contract {version}, this worker knows {CONTRACT_VERSION}): "
-            "upgrade the workers first, then enqueue it again"
-        )
     if DELAYED_HEADER in headers:
         raise InvalidRequest(
             "eta and countdown are not supported: enqueue the job when it shall start, for example from a scheduler"

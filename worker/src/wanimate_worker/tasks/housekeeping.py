@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 class HousekeepingTask(InternalTask):
-    """Puts stray slots back under the clock and hands out slots that are free although jobs wait."""
+    """Puts stray slots back under the clock, hands out slots that are free, forgets failures whose records are gone."""
 
     name = HOUSEKEEPING_TASK
 
@@ -21,4 +21,5 @@ class HousekeepingTask(InternalTask):
         strays = self.runtime.ledger.repair()
         if strays:
             log.error("%d slots had no due time; they are looked at now", strays)
+        self.runtime.ledger.trim()
         self.runtime.resume(self.runtime.ledger.grant())

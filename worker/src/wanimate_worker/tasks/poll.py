@@ -10,9 +10,6 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 from wanimate.contract import CONTROL_QUEUE, POLL_TASK, Outcome, Stage
 from wanimate.errors import (
-    ContentViolation,
-    DeadlineExceeded,
-    GenerationFailed,
     JobFailed,
     SubmissionUnknown,
 )
@@ -29,8 +26,13 @@ from ..upstream import (
     Unreadable,
 )
 from .base import InternalTask
+from .deadlines import expired_in_line, overdue
+from .endings import ending_of
+from .hints import HintVerdict, check_hint
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..ledger import Claim, JobFields
 
 log = logging.getLogger(__name__)
@@ -65,6 +67,7 @@ class PollTask(InternalTask):
     def _wake(self) -> None:
         """Do what only the passing of time brings about: a probe, or slots that are free again."""
         runtime = self.runtime
+        runtime.ledger.tick()
         if runtime.ledger.claim_probe():
             self._probe()
         runtime.resume(runtime.ledger.grant())
@@ -74,12 +77,12 @@ class PollTask(InternalTask):
         runtime = self.runtime
         claim = runtime.ledger.claim(runtime.settings.poll_batch_size)
         jobs = runtime.ledger.read(claim.job_ids)
-        self._repair([job for job in jobs if job.stage is not Stage.RUNNING])
-        running = [job for job in jobs if job.stage is Stage.RUNNING]
+        self._repair(claim, [job for job in jobs if job.asks_about is None])
+        asked = [job for job in jobs if job.asks_about is not None]
         is_full = len(jobs) == runtime.settings.poll_batch_size
-        return self._poll(claim, running, is_full=is_full) and is_full
+        return self._poll(claim, asked, is_full=is_full) and is_full
 
-    # -- running jobs: ask --------------------------------------------------------------------------------------
+    # -- tasks of the vendor: ask --------------------------------------------------------------------------------------
 
     def _poll(self, claim: Claim, jobs: list[JobFields], *, is_full: bool) -> bool:
         """Ask about the jobs, as many at once as there are threads, and return whether the budget allowed all."""
@@ -117,20 +120,40 @@ class PollTask(InternalTask):
     def _ask(self, claim: Claim, job: JobFields) -> StatusAnswer:
         """Ask for one job's state and settle it at once if it has ended."""
         try:
-            answer: StatusAnswer = self.runtime.upstream.status(job.task_id or "")
+            answer: StatusAnswer = self.runtime.upstream.status(job.asks_about or "")
         except Exception as error:
             log.exception("job %s: unexpected error while polling", job.job_id)
             answer = Unreadable(f"{type(error).__name__} while polling")
-        match answer:
-            case Succeeded(result):
-                self._settle(job, Outcome.success(result))
-            case Failed(code, message):
-                kind = ContentViolation if code == "CONTENT_VIOLATION" else GenerationFailed
-                self._settle(job, Outcome.failure(kind(message, code, job.task_id)))
-            case _:
-                self._note_trouble(claim, answer)
-                self._check_deadline(claim, job, answer)
+        if job.stage is Stage.UNKNOWN and not self._adopt(claim, job, answer):
+            return answer
+        # Neither end needs the claim's token: they are true whoever asked, and the attempt's nonce is checked. So a
+        # callback that makes a job due while it is asked about does not undo the answer.
+        outcome = ending_of(answer, job.asks_about)
+        if outcome is not None:
+            self._settle(job, outcome)
+        else:
+            self._note_trouble(claim, answer)
+            self._check_deadline(claim, job, answer)
         return answer
+
+    def _adopt(self, claim: Claim, job: JobFields, answer: StatusAnswer) -> bool:
+        """Decide about a task id that a callback named; True if it is the job's task and now on record as such."""
+        runtime, hint = self.runtime, job.hint or ""
+        match check_hint(job, answer):
+            case HintVerdict.RIGHT:
+                log.info("job %s: its answer was lost; the vendor's callback told that it is %s", job.job_id, hint)
+                delay_ms = round(runtime.poll_delay_seconds(runtime.ledger.in_flight()) * 1000)
+                return runtime.ledger.accept(
+                    job.job_id, job.nonce, task_id=hint, first_poll_ms=delay_ms, begun_at_ms=claim.claimed_at_ms
+                )
+            case HintVerdict.WRONG:
+                log.warning("job %s: a callback named %s, which is not its task: %s", job.job_id, hint, answer)
+                runtime.ledger.drop_hint(job.job_id, job.nonce, hint)
+            case HintVerdict.UNDECIDED:
+                self._note_trouble(claim, answer)
+                if isinstance(answer, Pending | Unreadable):
+                    runtime.resume(self._decide_unknown(claim, job))
+        return False
 
     def _note_trouble(self, claim: Claim, answer: StatusAnswer) -> None:
         ledger = self.runtime.ledger
@@ -152,53 +175,50 @@ class PollTask(InternalTask):
                 pass
 
     def _check_deadline(self, claim: Claim, job: JobFields, answer: StatusAnswer) -> None:
-        deadline_ms = self.runtime.settings.run_deadline_seconds * 1000
-        if not isinstance(answer, Pending | Forgotten) or job.submitted_at_ms is None:
-            # Only a word about the task ends it: an answer that says nothing may hide a finished video.
-            return
-        if claim.claimed_at_ms - job.submitted_at_ms < deadline_ms:
-            return
-        said = f"its last state was {answer.state!r}" if isinstance(answer, Pending) else "its state is not known"
-        failure = DeadlineExceeded(
-            f"the vendor has not finished this task within {deadline_ms / 1000:.0f} s; {said}. It may still finish "
-            "and be billed: ask the vendor, or raise WANIMATE_RUN_DEADLINE_SECONDS",
-            None,
-            job.task_id,
-        )
-        # By the clock, so only while the claim holds; what the vendor says of the end is true whoever writes it.
-        self._settle(job, Outcome.failure(failure), token=claim.token)
+        failure = overdue(job, answer, claim.claimed_at_ms, self.runtime.settings.run_deadline_seconds)
+        if failure is not None:
+            self._settle(job, Outcome.failure(failure), token=claim.token)
 
     def _settle(self, job: JobFields, outcome: Outcome, *, token: str = "") -> None:
         granted = self.runtime.ledger.settle(job.job_id, job.nonce, outcome, token=token)
         if granted is not None:
-            log.info("job %s: %s as %s", job.job_id, outcome.kind.value, job.task_id)
+            log.info("job %s: %s as %s", job.job_id, outcome.kind.value, job.asks_about)
             self.runtime.resume([job.job_id, *granted])
 
     # -- what a crash left behind -------------------------------------------------------------------------------
 
-    def _repair(self, jobs: list[JobFields]) -> None:
+    def _repair(self, claim: Claim, jobs: list[JobFields]) -> None:
         resumable: list[str] = []
         for job in jobs:
             match job.stage:
                 case Stage.WAITING | Stage.SETTLED | None:
+                    resumable += self._expire(claim, job)
                     # Its message was lost, or its worker died: it is sent again. One without a record is forgotten.
                     resumable.append(job.job_id)
                 case Stage.SUBMITTING:
                     log.error("job %s: its worker died while submitting; it may have been accepted", job.job_id)
                     self.runtime.ledger.lose(job.job_id, job.nonce, "the worker died while submitting")
                 case Stage.UNKNOWN:
-                    resumable += self._decide_unknown(job)
+                    resumable += self._decide_unknown(claim, job)
                 case Stage.DELIVERED:
                     self.runtime.ledger.finish(job.job_id)
                 case _:
                     pass
         self.runtime.resume(resumable)
 
-    def _decide_unknown(self, job: JobFields) -> list[str]:
+    def _expire(self, claim: Claim, job: JobFields) -> Sequence[str]:
+        failure = expired_in_line(job, claim.claimed_at_ms) if job.stage is Stage.WAITING else None
+        expired = self.runtime.ledger.expire(job.job_id, Outcome.failure(failure)) if failure else None
+        return () if expired is None else expired.granted
+
+    def _decide_unknown(self, claim: Claim, job: JobFields) -> list[str]:
         ledger = self.runtime.ledger
+        if claim.claimed_at_ms < (job.unknown_until_ms or 0):
+            # A callback made it due, and what it named is gone already; its bound has not passed.
+            return []
         if (job.request.get("on_unknown") or self.runtime.settings.on_unknown) == "resubmit":
             log.warning("job %s: its submission is lost; submitting again, as it was told to", job.job_id)
-            return ledger.release(job.job_id, job.nonce) or []
+            return ledger.release(job.job_id, job.nonce, "its submission is lost; submitting again") or []
         failure: JobFailed = SubmissionUnknown(
             f"the answer to the submission was lost ({job.unknown_why}): the vendor may have accepted and billed it, "
             "or not. Look in the vendor's task list before you enqueue it again",

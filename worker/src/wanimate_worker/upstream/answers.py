@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from wanimate.contract import Result
 
 
@@ -90,9 +92,11 @@ class Pending:
 
     Args:
         state: The vendor's word: `pending`, `processing`, or one that its document does not have.
+        created_at: When the vendor made the task, if it says so.
     """
 
     state: str
+    created_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +117,12 @@ class Failed:
     Args:
         code: `CONTENT_VIOLATION`, `GENERATION_FAILED` or another code, if it gave one.
         message: The vendor's explanation, may be empty.
+        created_at: When the vendor made the task, if it says so.
     """
 
     code: str | None
     message: str
+    created_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,8 +87,9 @@ class UpstreamClient:
         try:
             answer = self._exchange("POST", SUBMIT_PATH, self._timeouts.submit_read_seconds, content=body)
         except httpx.HTTPError as error:
-            return self._redacted(classify_submit_error(error))
-        return self._redacted(classify_submit(answer.status, answer.headers, answer.body, datetime.now(UTC)))
+            return self._redacted(classify_submit_error(error), callback_url)
+        said = classify_submit(answer.status, answer.headers, answer.body, datetime.now(UTC))
+        return self._redacted(said, callback_url)
 
     def status(self, task_id: str) -> StatusAnswer:
         """Ask once where a task stands; upstream trouble is a value, never an exception.
@@ -139,18 +140,19 @@ class UpstreamClient:
     def _make_context(self) -> ssl.SSLContext:
         return httpx.create_ssl_context(trust_env=self._trust_env)
 
-    def _redacted(self, answer: _Answer) -> _Answer:
-        """Take the API key out of whatever the other side quoted."""
-        key = self._api_key.get_secret_value()
-        if len(key) < _SHORTEST_SECRET:
-            return answer
-        texts: dict[str, Any] = {each.name: getattr(answer, each.name) for each in fields(answer)}
-        quoting = {
-            name: text.replace(key, "[API key]")
-            for name, text in texts.items()
-            if name != "task_id" and isinstance(text, str) and key in text
-        }
-        return type(answer)(**(texts | quoting)) if quoting else answer
+    def _redacted(self, answer: _Answer, callback_url: str | None = None) -> _Answer:
+        """Take the API key and the signature of the callback URL out of whatever the other side quoted."""
+        key, signature = self._api_key.get_secret_value(), (callback_url or "").rpartition("/")[2]
+        told: dict[str, Any] = {each.name: getattr(answer, each.name) for each in fields(answer)}
+        clean = dict(told)
+        for secret, stand_in in ((key, "[API key]"), (signature, "[signature]")):
+            if len(secret) >= _SHORTEST_SECRET:
+                clean |= {
+                    name: text.replace(secret, stand_in)
+                    for name, text in clean.items()
+                    if name != "task_id" and isinstance(text, str)
+                }
+        return answer if clean == told else type(answer)(**clean)
 
 
 class _HttpAnswer(NamedTuple):

@@ -34,9 +34,10 @@ def read_status(task_id: str, envelope: Envelope) -> Pending | Succeeded | Faile
         return Unreadable("the answer has no state")
     if state == "success":
         return _read_success(task_id, envelope.data)
+    created_at = _moment(envelope.data.get("createTime"))
     if state == "failed":
-        return Failed(envelope.fail_code, envelope.fail_message)
-    return Pending(one_line(state))
+        return Failed(envelope.fail_code, envelope.fail_message, created_at)
+    return Pending(one_line(state), created_at)
 
 
 def _read_success(task_id: str, data: Mapping[str, Any]) -> Succeeded | Unreadable:

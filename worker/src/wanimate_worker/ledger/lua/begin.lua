@@ -8,10 +8,11 @@
 --          {'later'}: the gate is closed; the job is back at its place among the waiting.
 --          {'busy', ms}: no permit within the longest wait; it is looked at again then.
 --          {'deliver', outcome (JSON)}
---          {'nothing', stage or ''}
+--          {'nothing', stage or ''}; also when the job's deadline has passed: it is due, for a poll to settle it.
 local job, waiting, slots, due, gate, budget = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local id, nonce = ARGV[1], ARGV[2]
-local fields = redis.call('HMGET', job, 'stage', 'outcome', 'delivering_until_ms', 'rank', 'nonce', 'attempts')
+local fields = redis.call('HMGET', job, 'stage', 'outcome', 'delivering_until_ms', 'rank', 'nonce', 'attempts',
+  'deadline_at_ms')
 local stage = fields[1]
 local now = now_ms()
 
@@ -30,14 +31,18 @@ if stage == 'submitting' and fields[5] == nonce then
   -- The same call once more, because its answer was lost on the way: the POST has not been sent.
   return {'submit', tonumber(fields[6]), now, redis.call('ZCARD', slots)}
 end
-if stage ~= 'waiting' or not redis.call('ZSCORE', slots, id) then
+local slot_since = redis.call('ZSCORE', slots, id)
+if stage ~= 'waiting' or not slot_since then
   return {'nothing', stage or ''}
 end
+if fields[7] and tonumber(fields[7]) <= now then
+  redis.call('ZADD', due, now, id)
+  return {'nothing', stage}
+end
 
-if not gate_is_open(gate, now) then
+if not may_submit(gate, now) then
   redis.call('ZREM', slots, id)
-  redis.call('ZREM', due, id)
-  redis.call('ZADD', waiting, fields[4], id)
+  line_up(waiting, due, id, fields[4], fields[7])
   return {'later'}
 end
 
@@ -58,6 +63,9 @@ if ARGV[8] ~= '1' then
   end
 end
 
-redis.call('HSET', job, 'stage', 'submitting', 'nonce', nonce)
+redis.call('HSET', job, 'stage', 'submitting', 'nonce', nonce, 'begun_at_ms', now)
 redis.call('ZADD', due, now + tonumber(ARGV[3]), id)
-return {'submit', redis.call('HINCRBY', job, 'attempts', 1), now, redis.call('ZCARD', slots)}
+local attempt = redis.call('HINCRBY', job, 'attempts', 1)
+note(job, tonumber(slot_since), 'admitted', 'slot')
+note(job, now, 'submitting', table.concat({'attempt', attempt}, ' '))
+return {'submit', attempt, now, redis.call('ZCARD', slots)}

@@ -25,6 +25,7 @@ if stage ~= 'waiting' then
   return {'billed'}
 end
 redis.call('HSET', job, 'stage', 'settled', 'outcome', ARGV[2], 'settled_at_ms', now)
+note(job, now, 'settled', 'cancelled')
 redis.call('ZREM', waiting, id)
 redis.call('ZREM', slots, id)
 redis.call('ZADD', due, now + tonumber(ARGV[4]), id)

@@ -1,6 +1,7 @@
--- Records that the outcome was delivered; the record lives on for as long as the result does.
--- KEYS: job, due
--- ARGV: job id, time to live (ms)
+-- Records that the outcome was delivered; the record lives on for as long as the result does. That of a failed job
+-- lives longer and keeps its message, so that it can be run again.
+-- KEYS: job, due, failed
+-- ARGV: job id, time to live (ms), time to live of a failed job (ms)
 -- Returns: 1, or 0 when there was nothing to deliver.
 local stage = redis.call('HGET', KEYS[1], 'stage')
 if stage ~= 'settled' then
@@ -9,8 +10,15 @@ if stage ~= 'settled' then
   end
   return 0
 end
-redis.call('HSET', KEYS[1], 'stage', 'delivered', 'delivered_at_ms', now_ms())
-redis.call('HDEL', KEYS[1], 'message', 'delivering_until_ms', 'rank', 'nonce')
+local now = now_ms()
+redis.call('HSET', KEYS[1], 'stage', 'delivered', 'delivered_at_ms', now)
+note(KEYS[1], now, 'delivered', 'result stored')
+redis.call('HDEL', KEYS[1], 'delivering_until_ms', 'rank', 'nonce', 'hint', 'look_at_ms')
 redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+if redis.call('ZSCORE', KEYS[3], ARGV[1]) then
+  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+else
+  redis.call('HDEL', KEYS[1], 'message')
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+end
 return 1

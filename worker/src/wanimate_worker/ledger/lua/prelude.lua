@@ -15,10 +15,49 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
--- The gate is a hash: paused (why), closed_until_ms, closed_at_ms, failures, reason, cap_low, cap_low_at_ms.
+-- Appends one transition to a job's history: lines of time (ms), stage and cause, the last 50. The first of a job,
+-- recorded as waiting, is not among them: waiting_at_ms says it, so a backlog costs no memory for its history.
+local function note(job, at_ms, stage, cause)
+  local lines = {}
+  for line in string.gmatch(redis.call('HGET', job, 'history') or '', '[^\n]+') do
+    lines[#lines + 1] = line
+  end
+  local why = string.gsub(cause, '%c', ' ')
+  lines[#lines + 1] = table.concat({whole(at_ms), stage, why}, ' ')
+  redis.call('HSET', job, 'history', table.concat(lines, '\n', math.max(1, #lines - 49)))
+end
+
+-- Lists a failed job for the operator. The list lives as long as its newest entry.
+local function note_failed(failed, id, at_ms, ttl_ms)
+  redis.call('ZADD', failed, at_ms, id)
+  redis.call('PEXPIRE', failed, ttl_ms)
+end
+
+-- Bands as Celery's priority steps (0, 3, 6, 9); within a band by arrival. A band is 10^10 s wide, and a double still
+-- tells apart arrivals 16 us from each other.
+local function rank_of(priority, at_us)
+  return string.format('%.6f', math.floor(priority / 3) * 10000000000 + at_us / 1000000)
+end
+
+-- Puts a job in line. Only one with a deadline (ms) is under the clock while it waits, so that somebody looks then.
+local function line_up(waiting, due, id, rank, deadline_ms)
+  redis.call('ZADD', waiting, rank, id)
+  if deadline_ms then
+    redis.call('ZADD', due, deadline_ms, id)
+  else
+    redis.call('ZREM', due, id)
+  end
+end
+
+-- The gate is a hash: paused (why), closed_until_ms, closed_at_ms, failures, reason, cap_low, cap_low_at_ms, and held
+-- (why) with held_at_ms, the operator's hold: nothing new is submitted, but polls go on.
 local function gate_is_open(gate, now)
   local state = redis.call('HMGET', gate, 'paused', 'closed_until_ms')
   return not state[1] and (tonumber(state[2]) or 0) <= now
+end
+
+local function may_submit(gate, now)
+  return redis.call('HEXISTS', gate, 'held') == 0 and gate_is_open(gate, now)
 end
 
 -- An answer to a request sent after the last closing proves the vendor well again.
@@ -47,7 +86,7 @@ end
 -- passes and they are resumed again.
 local function grant(waiting, slots, due, gate, cap, lease_ms, limit)
   local now = now_ms()
-  if not gate_is_open(gate, now) then
+  if not may_submit(gate, now) then
     return {}
   end
   local free = math.min(effective_cap(gate, cap, now) - redis.call('ZCARD', slots), limit)

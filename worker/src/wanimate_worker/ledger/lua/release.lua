@@ -1,19 +1,19 @@
 -- Gives a slot back and puts the job at its old place among the waiting: the vendor surely does not have the task, or
 -- the job opted in to resubmission. Hands the slot on, unless the gate is closed.
 -- KEYS: job, waiting, slots, due, gate
--- ARGV: job id, attempt nonce, cap, lease (ms), most grants
+-- ARGV: job id, attempt nonce, cap, lease (ms), most grants, why
 -- Returns: {'released' | 'lost', granted job ids...}
 local job, waiting, slots, due, gate = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local id = ARGV[1]
-local fields = redis.call('HMGET', job, 'stage', 'nonce', 'rank')
+local fields = redis.call('HMGET', job, 'stage', 'nonce', 'rank', 'deadline_at_ms')
 if fields[2] ~= ARGV[2] or (fields[1] ~= 'submitting' and fields[1] ~= 'unknown') then
   return {'lost'}
 end
 redis.call('HSET', job, 'stage', 'waiting')
-redis.call('HDEL', job, 'nonce', 'unknown_why')
+redis.call('HDEL', job, 'nonce', 'unknown_why', 'hint', 'look_at_ms')
+note(job, now_ms(), 'waiting', ARGV[6])
 redis.call('ZREM', slots, id)
-redis.call('ZREM', due, id)
-redis.call('ZADD', waiting, fields[3], id)
+line_up(waiting, due, id, fields[3], fields[4])
 local granted = grant(waiting, slots, due, gate, tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]))
 table.insert(granted, 1, 'released')
 return granted

@@ -1,6 +1,7 @@
 -- Records a job's outcome, frees its slot and hands it to the next waiting jobs, in one step.
--- KEYS: job, waiting, slots, due, gate
--- ARGV: job id, attempt nonce, claim token or '', outcome (JSON), cap, lease (ms), most grants
+-- KEYS: job, waiting, slots, due, gate, failed
+-- ARGV: job id, attempt nonce, claim token or '', outcome (JSON), cap, lease (ms), most grants, cause,
+--       time to live of a failed job (ms) or '' for a success
 -- Returns: {'settled' | 'lost', granted job ids...}. Lost: the attempt or the claim is no longer the caller's.
 local job, waiting, slots, due, gate = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local id, token = ARGV[1], ARGV[3]
@@ -14,6 +15,10 @@ if token ~= '' and tonumber(redis.call('ZSCORE', due, id)) ~= tonumber(token) th
 end
 local now = now_ms()
 redis.call('HSET', job, 'stage', 'settled', 'outcome', ARGV[4], 'settled_at_ms', now)
+note(job, now, 'settled', ARGV[8])
+if ARGV[9] ~= '' then
+  note_failed(KEYS[6], id, now, ARGV[9])
+end
 redis.call('ZREM', slots, id)
 redis.call('ZADD', due, now + tonumber(ARGV[6]), id)
 local granted = grant(waiting, slots, due, gate, tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]))

@@ -1,4 +1,4 @@
-"""`wanimate-worker`: the local stack and the settings reference."""
+"""`wanimate-worker`: what an operator does, the local stack, and the settings reference."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ import sys
 import click
 from wanimate.errors import WanimateError
 
+from .cancel import cancel
+from .dead import dead
+from .doctor import doctor
+from .hold import drain, pause, resume
+from .jobs import jobs, show
+from .resolve import resolve
+from .retry import retry
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="wanimate-worker")
 def cli() -> None:
-    """Run Wanimate on this machine.
+    """Operate Wanimate, or run all of it on this machine.
 
     In production run `celery -A wanimate_worker worker`, `beat` and `flower` instead.
     """
@@ -23,7 +31,7 @@ def demo() -> None:
     """Send forty jobs through the whole stack, with a simulated vendor."""
     from rich.console import Console
 
-    from .local.demo import run_demo
+    from ..local.demo import run_demo
 
     sys.exit(run_demo(Console()))
 
@@ -33,17 +41,31 @@ def up() -> None:
     """Run Redis, worker, beat and Flower until Ctrl-C: on the vendor if WANIMATE_API_KEY is set, else simulated."""
     from rich.console import Console
 
-    from .local.up import run_up
+    from ..local.up import run_up
 
     sys.exit(run_up(Console()))
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65_535), help="The port to listen on.")
+def callbacks(host: str, port: int) -> None:
+    """Receive the vendor's callbacks, at WANIMATE_CALLBACK_BASE_URL."""
+    from ..callbacks.server import run_receiver
+
+    run_receiver(host, port)
 
 
 @cli.command(name="settings")
 def settings_reference() -> None:
     """Print the settings reference, as Markdown."""
-    from .reference import settings_page
+    from ..reference import settings_page
 
     click.echo(settings_page(), nl=False)
+
+
+for _command in (jobs, show, retry, resolve, cancel, pause, resume, drain, doctor, dead):
+    cli.add_command(_command)
 
 
 def main() -> None:
@@ -55,7 +77,3 @@ def main() -> None:
     except WanimateError as error:
         click.echo(f"wanimate-worker: {error}", err=True)
         sys.exit(2)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,100 @@
+"""A receiver over a real ledger, called in process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+from wanimate_worker.callbacks import Signer
+from wanimate_worker.callbacks.receiver import Receiver
+from wanimate_worker.ledger import Entry, Ledger, LedgerLimits, Submit
+from wanimate_worker.local import RedisServer
+from wanimate_worker.pacing import RequestRate
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+ACCOUNT = "acct"
+BASE_URL = "http://receiver"
+BODY = b'{"code": 200, "data": {"taskId": "task-a", "state": "success"}}'
+SECRET = SecretStr("a-secret-of-thirty-two-characters")
+LIMITS = LedgerLimits(max_in_flight=100, request_rate=RequestRate(60_000, burst=1_000), callback_interval_ms=600_000)
+
+
+async def eventually(condition: Callable[[], object]) -> None:
+    """Wait until something is true; fail after a deadline."""
+    async with asyncio.timeout(10):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.001)
+
+
+@dataclass
+class Place:
+    """What a test of the receiver works with."""
+
+    redis: Redis
+    ledger: Ledger
+    signer: Signer = field(default_factory=lambda: Signer(SECRET))
+    #: Polls published.
+    polls: int = 0
+
+    def start(self, job_id: str) -> Submit:
+        """Bring a job to where the vendor has its task, to be polled in ten minutes."""
+        submit = self.begin(job_id)
+        self.ledger.accept(job_id, submit.nonce, task_id=f"task-{job_id}", first_poll_ms=600_000, begun_at_ms=0)
+        return submit
+
+    def begin(self, job_id: str) -> Submit:
+        self.ledger.admit([Entry(job_id, 0, {}, {"type": "animate"})])
+        step = self.ledger.begin(job_id)
+        assert isinstance(step, Submit)
+        return step
+
+    def url(self, job_id: str, nonce: str, account: str = ACCOUNT) -> str:
+        return self.signer.url(BASE_URL, account, job_id, nonce)
+
+    def due(self) -> list[str]:
+        return sorted(self.ledger.claim(1000).job_ids)
+
+    def publish(self) -> None:
+        self.polls += 1
+
+    @contextlib.asynccontextmanager
+    async def serve(self, redis: Redis | None = None) -> AsyncIterator[tuple[httpx.AsyncClient, Receiver]]:
+        """Run a receiver, on this place's server or on another, and give a client of it."""
+        ledger = self.ledger if redis is None else Ledger(redis, ACCOUNT, LIMITS)
+        receiver = Receiver(redis or self.redis, ledger, ACCOUNT, self.signer, self.publish)
+        transport = httpx.ASGITransport(receiver)
+        async with receiver._lifespan(receiver._app), httpx.AsyncClient(transport=transport) as client:
+            yield client, receiver
+
+
+def post(place: Place, url: str, body: bytes | AsyncIterator[bytes] = BODY, **headers: str) -> httpx.Response:
+    """Send one callback to a receiver that lives as long as the request."""
+
+    async def send() -> httpx.Response:
+        async with place.serve() as (client, _):
+            return await client.post(url, content=body, headers=headers)
+
+    return asyncio.run(send())
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[RedisServer]:
+    with RedisServer(is_durable=False) as server:
+        yield server
+
+
+@pytest.fixture
+def place(server: RedisServer) -> Iterator[Place]:
+    with Redis.from_url(server.url, decode_responses=True) as redis:
+        redis.flushdb()
+        yield Place(redis, Ledger(redis, ACCOUNT, LIMITS))

@@ -1,0 +1,84 @@
+"""Bodies that are too long, too slow or cut off: read up to a limit, and never what decides."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .conftest import BODY, post
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from .conftest import Place
+
+
+def receive_raw(place: Place, url: str, headers: list[tuple[bytes, bytes]], pieces: list[bytes]) -> tuple[int, int]:
+    """Call the receiver as a server does, and return its status and how many pieces it took."""
+    taken, status = 0, 0
+
+    async def receive() -> dict[str, object]:
+        nonlocal taken
+        if taken == len(pieces):
+            return {"type": "http.disconnect"}
+        taken += 1
+        return {"type": "http.request", "body": pieces[taken - 1], "more_body": True}
+
+    async def send(message: dict[str, object]) -> None:
+        nonlocal status
+        status = message.get("status", status)  # type: ignore[assignment]
+
+    async def scenario() -> None:
+        path = url.removeprefix("http://receiver")
+        scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "query_string": b""}
+        async with place.serve() as (_, receiver):
+            await receiver(scope, receive, send)  # type: ignore[arg-type]
+
+    asyncio.run(scenario())
+    return status, taken
+
+
+def test_a_body_of_ten_megabytes_without_a_length_is_read_up_to_the_limit_only(place: Place) -> None:
+    submit = place.start("a")
+    status, taken = receive_raw(place, place.url("a", submit.nonce), [], [b"x" * 16 * 1024] * 640)
+    assert (status, taken) == (413, 5)
+    assert place.due() == ["a"], "its URL alone says that there is news"
+
+
+def test_a_body_that_is_declared_too_long_is_not_read_at_all(place: Place) -> None:
+    submit = place.start("a")
+    headers = [(b"content-length", b"10000000")]
+    assert receive_raw(place, place.url("a", submit.nonce), headers, [b"x"]) == (413, 0)
+    assert place.due() == ["a"]
+
+
+def test_the_body_of_a_forged_callback_is_not_read(place: Place) -> None:
+    assert receive_raw(place, "http://receiver/v1/callbacks/acct/a/n/0", [], [b"x" * 1024] * 10) == (403, 0)
+
+
+@pytest.mark.parametrize("length", [b"-1", b"abc", b"", "²".encode("latin-1"), b"9" * 5000])
+def test_a_senseless_length_does_no_harm(place: Place, length: bytes) -> None:
+    submit = place.start("a")
+    status, _ = receive_raw(place, place.url("a", submit.nonce), [(b"content-length", length)], [BODY])
+    assert status in {204, 413}
+    assert place.due() == ["a"]
+
+
+def test_a_caller_that_hangs_up_in_the_middle_of_its_body_has_called_all_the_same(place: Place) -> None:
+    submit = place.start("a")
+    status, taken = receive_raw(place, place.url("a", submit.nonce), [], [b'{"data":'])
+    assert (status, taken) == (204, 1)
+    assert place.due() == ["a"]
+
+
+def test_a_body_that_never_ends_is_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def drip() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr("wanimate_worker.callbacks.body.BODY_TIMEOUT_SECONDS", 0.05)
+    submit = place.start("a")
+    assert post(place, place.url("a", submit.nonce), drip()).status_code == 204
+    assert place.due() == ["a"]

@@ -1,0 +1,140 @@
+"""What the vendor calls: checks the signature, makes the job due, answers. It decides nothing about a job."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from redis.exceptions import RedisError
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ..ledger import CallbackEffect
+from .body import BodyTooLarge, named_task, read_body
+from .counts import Counts
+from .signature import CALLBACK_PATH, SignedPath
+from .wake_ups import WakeUps
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from redis import Redis
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
+
+    from ..ledger import Ledger
+    from .signature import Signer
+
+log = logging.getLogger(__name__)
+
+#: How long a callback waits for Redis before the vendor is told to call again, in seconds; callers give up after a few.
+LEDGER_TIMEOUT_SECONDS: Final = 3.0
+#: How long the liveness check waits for Redis, in seconds.
+HEALTH_TIMEOUT_SECONDS: Final = 1.0
+#: Exchanges with Redis at once; each takes well under a millisecond of it.
+_THREADS: Final = 16
+#: Forged callbacks are told in the log no more often than this, in seconds.
+_FORGED_LOG_SECONDS: Final = 60.0
+
+#: The rest of a body that was not read to its end goes with its connection.
+_HANG_UP: Final = {"connection": "close"}
+
+_NO_CONTENT: Final = 204
+_FORBIDDEN: Final = 403
+_TOO_LARGE: Final = 413
+_UNAVAILABLE: Final = 503
+
+
+class Receiver:
+    """The receiver of one account, as an ASGI app.
+
+    Args:
+        redis: The connection of the ledger, for the liveness check.
+        ledger: The account's ledger.
+        account: The account; callbacks of another one are refused.
+        signer: Tells our URLs from others.
+        publish_poll: Publishes one poll message; may block.
+    """
+
+    def __init__(
+        self, redis: Redis, ledger: Ledger, account: str, signer: Signer, publish_poll: Callable[[], None]
+    ) -> None:
+        self.counts = Counts()
+        self._redis = redis
+        self._ledger = ledger
+        self._account = account
+        self._signer = signer
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="callback")
+        self._wake_ups = WakeUps(publish_poll, self._threads)
+        self._tell_forged_at = 0.0
+        routes = [
+            Route(CALLBACK_PATH + "{signed:path}", self._callback, methods=["POST"]),
+            Route("/health", self._health),
+        ]
+        self._app = Starlette(routes=routes, lifespan=self._lifespan)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        await self._app(scope, receive, send)
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        waking = asyncio.create_task(self._wake_ups.run())
+        yield
+        waking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await waking
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        log.info("callbacks: %s", asdict(self.counts))
+
+    async def _callback(self, request: Request) -> Response:
+        path = SignedPath.read(request.path_params["signed"])
+        # Before the body is read: whoever cannot sign makes us do nothing but this.
+        if path is None or path.account != self._account or not self._signer.has_signed(path):
+            return self._refuse()
+        status, task_id = _NO_CONTENT, ""
+        try:
+            task_id = named_task(await read_body(request))
+        except BodyTooLarge:
+            # The URL alone says that there is news of this job.
+            self.counts.too_large += 1
+            status = _TOO_LARGE
+        try:
+            effect = await self._note(path, task_id)
+        except (RedisError, TimeoutError) as error:
+            self.counts.unavailable += 1
+            log.warning("a callback was not noted, Redis is away: %s", type(error).__name__)
+            return Response(status_code=_UNAVAILABLE)
+        setattr(self.counts, effect.value, getattr(self.counts, effect.value) + 1)
+        if effect is CallbackEffect.DUE:
+            self._wake_ups.ask()
+        return Response(status_code=status, headers=_HANG_UP if status == _TOO_LARGE else None)
+
+    async def _note(self, path: SignedPath, task_id: str) -> CallbackEffect:
+        note = partial(self._ledger.callback, path.job_id, path.nonce, task_id)
+        async with asyncio.timeout(LEDGER_TIMEOUT_SECONDS):
+            return await asyncio.get_running_loop().run_in_executor(self._threads, note)
+
+    def _refuse(self) -> Response:
+        self.counts.forged += 1
+        if time.monotonic() >= self._tell_forged_at:
+            self._tell_forged_at = time.monotonic() + _FORGED_LOG_SECONDS
+            log.warning("callbacks without a valid signature: %d so far", self.counts.forged)
+        return Response(status_code=_FORBIDDEN, headers=_HANG_UP)
+
+    async def _health(self, _: Request) -> Response:
+        """Answer 200 while Redis answers too; the counts are for operators."""
+        try:
+            async with asyncio.timeout(HEALTH_TIMEOUT_SECONDS):
+                # Not in the callbacks' threads: those may all be waiting.
+                await asyncio.to_thread(self._redis.ping)
+        except (RedisError, TimeoutError):
+            return JSONResponse({"status": "Redis does not answer", "callbacks": asdict(self.counts)}, _UNAVAILABLE)
+        return JSONResponse({"status": "ok", "callbacks": asdict(self.counts)})

@@ -1,0 +1,35 @@
+"""`wanimate-worker cancel`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+from wanimate.contract import CancelOutcome
+
+from .exits import EXIT_CODES, Exit
+from .session import with_session
+
+if TYPE_CHECKING:
+    from .session import Session
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
+@with_session
+def cancel(session: Session, job_ids: tuple[str, ...]) -> Exit:
+    """Cancel jobs that were not sent to the vendor yet; exit code 1 if one was too late. Works without a worker."""
+    from ..tasks.cancel import cancel_job  # Celery: a quarter of a second
+
+    code = Exit.OK
+    for job_id in job_ids:
+        outcome = cancel_job(session.runtime, job_id)
+        session.output.line(
+            f"{job_id}  {outcome.value}  {outcome.explanation}",
+            id=job_id,
+            outcome=outcome.value,
+            message=outcome.explanation,
+        )
+        if outcome is not CancelOutcome.CANCELLED:
+            code = Exit.REFUSED
+    return code

@@ -1,0 +1,71 @@
+"""`wanimate-worker dead`: messages that nobody could use."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+from wanimate.contract import CONTRACT_VERSION
+
+from .exits import EXIT_CODES, Exit
+from .session import with_session
+
+if TYPE_CHECKING:
+    from ..dead_letters import DeadLetter
+    from .session import Session
+
+
+@click.command(epilog=EXIT_CODES)
+@click.option("--replay", is_flag=True, help="Put back those of a newer contract that this version knows by now.")
+@click.option("--clear", is_flag=True, help="Remove all of them.")
+@with_session
+def dead(session: Session, *, replay: bool, clear: bool) -> Exit:
+    """List messages that no worker could use, the newest first, with the reason; never what is in them.
+
+    The newest 1,000 are kept. Run --replay after all workers were upgraded: a job comes back under its own id, so
+    replaying twice is no harm.
+    """
+    from ..dead_letters import DeadLetter
+
+    if replay and clear:
+        raise click.UsageError("--replay or --clear, not both")
+    ledger, output = session.runtime.ledger, session.output
+    if clear:
+        count = ledger.clear_dead()
+        output.line(f"{count} removed", removed=count)
+        return Exit.OK
+    letters = [DeadLetter.read(stored) for stored in ledger.dead()]
+    if replay:
+        return _replay(session, letters)
+    for letter in letters:
+        output.line(_line(letter), **letter.facts())
+    if letters:
+        output.note(f"{len(letters)} kept, of {letters[0].number} since the list was last empty")
+    return Exit.OK
+
+
+def _replay(session: Session, letters: list[DeadLetter]) -> Exit:
+    from ..dead_letters import publish_again
+
+    left = 0
+    for letter in reversed(letters):
+        if letter.can_be_replayed(CONTRACT_VERSION):
+            # In this order a crash in between replays it twice, and loses nothing.
+            publish_again(session.app, letter)
+            session.runtime.ledger.unbury(letter.stored)
+            session.output.line(f"{letter.number}  replayed into {letter.content['queue']}", **letter.facts())
+        else:
+            left += 1
+    if left:
+        session.output.note(
+            f"{left} are left: not of a newer contract, or newer than this version ({CONTRACT_VERSION})"
+        )
+    return Exit.OK
+
+
+def _line(letter: DeadLetter) -> str:
+    facts = letter.facts()
+    at = datetime.fromtimestamp(facts["at_ms"] / 1000, tz=UTC).isoformat(sep=" ", timespec="seconds")
+    names = [facts["task"] or "", facts["id"] or "", facts["queue"]]
+    return "  ".join([str(letter.number), at, facts["reason"], *filter(None, names), f"({facts['why']})"])

@@ -1,0 +1,86 @@
+"""`wanimate-worker pause`, `resume` and `drain`: the operator's hold on submissions."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from .exits import EXIT_CODES, Exit
+from .session import with_session
+
+if TYPE_CHECKING:
+    from .session import Session
+
+#: How often a drain looks, and how often it says so on stderr, in seconds.
+_LOOK_SECONDS: Final = 0.5
+_TELL_SECONDS: Final = 10.0
+_MAX_REASON: Final = 200
+
+
+@click.command(epilog=EXIT_CODES)
+@click.option("--reason", metavar="TEXT", required=True, help="Why; shown to whoever asks.")
+@with_session
+def pause(session: Session, reason: str) -> Exit:
+    """Send nothing new to the vendor until `resume`; what runs is polled and delivered as ever.
+
+    This is the operator's hold. The pause after the vendor refused the key is another one: that one ends by itself.
+    """
+    was_held = not session.runtime.ledger.hold(_one_line(reason))
+    text = "the reason is another now; it was held before" if was_held else "nothing new is sent to the vendor"
+    session.output.line(f"held: {_one_line(reason)}; {text}", held=_one_line(reason), was_held=was_held)
+    return Exit.OK
+
+
+@click.command(epilog=EXIT_CODES)
+@with_session
+def resume(session: Session) -> Exit:
+    """End the hold of `pause` or `drain`."""
+    ledger = session.runtime.ledger
+    was_held = ledger.unhold()
+    session.runtime.resume(ledger.grant())
+    gate = ledger.gate()
+    text = "submissions go on" if was_held else "nothing was held"
+    if gate.paused is not None:
+        text += f"; but the vendor refuses the key ({gate.paused}): nothing is sent until it takes it again"
+    session.output.line(text, was_held=was_held, refused=gate.paused)
+    return Exit.OK
+
+
+@click.command(epilog=EXIT_CODES)
+@click.option("--reason", metavar="TEXT", default="drain", show_default=True, help="Why; shown to whoever asks.")
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="For ever, unless given.")
+@with_session
+def drain(session: Session, reason: str, timeout: float | None) -> Exit:
+    """Hold submissions, then wait until the vendor renders nothing and every outcome is delivered.
+
+    The hold stays, also when the time-out passes: `resume` ends it.
+    """
+    ledger = session.runtime.ledger
+    ledger.hold(_one_line(reason))
+    started = time.monotonic()
+    told_at = started - _TELL_SECONDS
+    while True:
+        in_flight, undelivered = ledger.in_flight(), ledger.undelivered()
+        now = time.monotonic()
+        if not in_flight and not undelivered:
+            session.output.line(
+                f"drained after {now - started:.0f} s; `resume` ends the hold", in_flight=0, undelivered=0
+            )
+            return Exit.OK
+        if timeout is not None and now - started >= timeout:
+            session.output.line(
+                f"not drained after {timeout:g} s: {in_flight} in flight, {undelivered} undelivered; the hold stays",
+                in_flight=in_flight,
+                undelivered=undelivered,
+            )
+            return Exit.TIMED_OUT
+        if now - told_at >= _TELL_SECONDS:
+            told_at = now
+            session.output.note(f"{in_flight} in flight, {undelivered} outcomes on their way")
+        time.sleep(_LOOK_SECONDS)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:_MAX_REASON] or "no reason given"

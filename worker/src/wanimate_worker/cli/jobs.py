@@ -1,0 +1,67 @@
+"""`wanimate-worker jobs` and `wanimate-worker show`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from .exits import EXIT_CODES, Exit
+from .selection import STATES, Filter, View, filter_options
+from .session import with_session
+
+if TYPE_CHECKING:
+    from .session import Session
+
+_LIMIT: Final = 50
+
+
+@click.command(epilog=EXIT_CODES)
+@click.option(
+    "--state", "states", type=click.Choice(list(STATES)), multiple=True, help="Repeatable; all, unless given."
+)
+@filter_options
+@with_session
+def jobs(
+    session: Session, *, states: tuple[str, ...], older_than: float, labels: dict[str, str], limit: int | None
+) -> Exit:
+    """List jobs: those that hold a slot, those that failed, those that wait; the oldest first, 50 unless --limit."""
+    now_ms = session.runtime.ledger.now_ms()
+    wanted = Filter(states or tuple(STATES), older_than, labels)
+    shown = 0
+    for view in islice(wanted.select(session.runtime.ledger, now_ms), limit or _LIMIT):
+        session.output.line(view.line(now_ms), **view.facts(now_ms))
+        shown += 1
+    if shown == (limit or _LIMIT):
+        session.output.note(f"The first {shown}; there may be more: --limit.")
+    elif not shown and not session.output.as_json:
+        session.output.note("No such jobs.")
+    return Exit.OK
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("job_id", metavar="ID")
+@with_session
+def show(session: Session, job_id: str) -> Exit:
+    """Print everything known about one job, with its history; never its URLs or its prompt."""
+    ledger = session.runtime.ledger
+    [record] = ledger.records([job_id])
+    if not record.fields:
+        session.output.note(f"{job_id}: no record. No worker has recorded it, or it ended long ago.")
+        return Exit.REFUSED
+    view, now_ms = View.of(record), ledger.now_ms()
+    facts = view.facts(now_ms)
+    if session.output.as_json:
+        history = [{"at_ms": step.at_ms, "stage": step.stage, "cause": step.cause} for step in view.history]
+        session.output.line("", **facts, history=history)
+        return Exit.OK
+    for name, value in facts.items():
+        if value is not None:
+            click.echo(f"{name:<14} {value}")
+    click.echo("history")
+    for step in view.history:
+        at = datetime.fromtimestamp(step.at_ms / 1000, tz=UTC).isoformat(sep=" ", timespec="milliseconds")
+        click.echo(f"  {at}  {step.stage:<10}  {step.cause}")
+    return Exit.OK

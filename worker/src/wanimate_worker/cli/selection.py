@@ -1,0 +1,152 @@
+"""Which jobs a command is about: by state, age, label and error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from wanimate.contract import JobState, JobStatus
+from wanimate.contract.record import read_outcome
+
+from ..durations import read_seconds, spelled
+from ..ledger import JobRecord, Transition, read_history
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from ..ledger import Ledger
+
+#: The states that can be listed, and where their jobs are found.
+STATES: Final = {
+    "submitting": "slots",
+    "unknown": "slots",
+    "running": "slots",
+    "failed": "failed",
+    "waiting": "waiting",
+}
+_PAGE: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One job as the operator sees it.
+
+    Args:
+        status: What its caller sees.
+        error: The name of the error it failed with.
+        since_ms: Since when it is in this state, in Redis time.
+        history: Its transitions, the oldest first.
+    """
+
+    status: JobStatus
+    error: str | None
+    since_ms: int | None
+    history: list[Transition]
+
+    @classmethod
+    def of(cls, record: JobRecord) -> View:
+        """Read what is stored about a job."""
+        fields = record.fields
+        status = JobStatus.from_hash(record.job_id, fields, record.rank, has_slot=record.slot_since_ms is not None)
+        outcome = read_outcome(fields)
+        history = read_history(fields)
+        settled = fields.get("settled_at_ms")
+        since = int(settled) if settled else history[-1].at_ms if history else None
+        if status.state is JobState.SUBMITTING and fields.get("stage") == "waiting":
+            since = record.slot_since_ms
+        return cls(status, outcome.error if outcome else None, since, history)
+
+    def facts(self, now_ms: int) -> dict[str, Any]:
+        """Return its fields for a program."""
+        age = None if self.since_ms is None else round((now_ms - self.since_ms) / 1000, 1)
+        told = self.status.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+        message = told.pop("error", None)
+        return {**told, "for_seconds": age, "error": self.error, "message": message}
+
+    def line(self, now_ms: int) -> str:
+        """Return it as one line for a person."""
+        status = self.status
+        age = "" if self.since_ms is None else f"for {spelled(now_ms - self.since_ms)}"
+        parts = [status.id, f"{status.state.value:<10}", f"{age:<12}", self.error or "", status.task_id or ""]
+        parts += [f"{name}={value}" for name, value in status.labels.items()]
+        return "  ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which jobs are meant.
+
+    Args:
+        states: Names of states.
+        older_than_seconds: They have been in their state for at least this long, in seconds.
+        labels: They have all of these labels.
+        error: They failed with this error.
+    """
+
+    states: tuple[str, ...]
+    older_than_seconds: float = 0.0
+    labels: Mapping[str, str] | None = None
+    error: str | None = None
+
+    def select(self, ledger: Ledger, now_ms: int) -> Iterator[View]:
+        """Yield the jobs that are meant, state by state, the oldest first; pages are read as they are needed."""
+        for source in dict.fromkeys(STATES[state] for state in STATES if state in self.states):
+            # What changes its place between two pages is shown once, or not at all.
+            seen: set[str] = set()
+            start = 0
+            while page := ledger.page(source, start, _PAGE):
+                start += len(page)
+                new = [job_id for job_id in page if job_id not in seen]
+                seen.update(new)
+                for record in ledger.records(new):
+                    view = View.of(record)
+                    if record.fields and self.takes(view, now_ms):
+                        yield view
+
+    def takes(self, view: View, now_ms: int) -> bool:
+        """Whether one job is meant."""
+        labels = view.status.labels
+        return (
+            view.status.state.value in self.states
+            and (self.error is None or view.error == self.error)
+            and all(labels.get(name) == value for name, value in (self.labels or {}).items())
+            and now_ms - (view.since_ms or now_ms) >= self.older_than_seconds * 1000
+        )
+
+
+def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --older-than, --label and --limit."""
+    for option in (
+        click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many jobs."),
+        click.option(
+            "--label", "labels", metavar="K=V", multiple=True, callback=_labels, help="Repeatable: all of them."
+        ),
+        click.option(
+            "--older-than",
+            "older_than",
+            metavar="TIME",
+            default="0",
+            callback=_seconds,
+            help="In this state for at least so long: 90, 15m, 2h or 3d.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _seconds(_context: click.Context, _option: click.Parameter, text: str) -> float:
+    try:
+        return read_seconds(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _labels(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    labels = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator or not name:
+            raise click.BadParameter(f"name=value is expected, got {text!r}")
+        labels[name] = value
+    return labels

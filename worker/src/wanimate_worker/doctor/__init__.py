@@ -1,0 +1,22 @@
+"""Whether everything is as it must be, as values: one finding per check."""
+
+from __future__ import annotations
+
+from .finding import Finding, Level
+from .server import check_server
+from .setup import check_limits, check_transport, check_vendor
+from .work import check_ledger, check_queues, check_workers
+
+__all__ = [
+    # What is found.
+    "Finding",
+    "Level",
+    # The checks, in the order in which one explains the next.
+    "check_server",
+    "check_limits",
+    "check_transport",
+    "check_vendor",
+    "check_queues",
+    "check_workers",
+    "check_ledger",
+]

@@ -1,0 +1,78 @@
+"""The settings: the vendor's key, the limits against each other, and the transport."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from wanimate.errors import SettingsError
+from wanimate.transport import VISIBILITY_TIMEOUT_SECONDS
+
+from ..upstream import NotSent, Throttled, Unauthorised, Unreadable
+from .finding import Finding, fail, ok, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from celery import Celery
+
+    from ..runtime import Runtime
+    from ..settings import WorkerSettings
+
+#: No task has this id: that the vendor says so shows that it takes the key.
+_PROBE_TASK_ID: Final = "wanimate-key-probe"
+
+
+def check_vendor(runtime: Runtime) -> Iterator[Finding]:
+    """Yield whether the vendor takes the key: one status request for a task that cannot exist."""
+    try:
+        answer = runtime.upstream.status(_PROBE_TASK_ID)
+    except SettingsError as error:
+        yield fail("api key", str(error), "set WANIMATE_API_KEY, here and on all workers")
+        return
+    match answer:
+        case Unauthorised(status, message):
+            advice = "add credit" if status == 402 else "set the right WANIMATE_API_KEY on all workers and restart them"  # noqa: PLR2004 - HTTP
+            yield fail("api key", f"refused ({status}): {message}", advice)
+        case NotSent(reason):
+            yield fail(
+                "api key", f"the vendor cannot be reached: {reason}", "check WANIMATE_API_BASE_URL and the network"
+            )
+        case Throttled(_, message):
+            yield warn("api key", f"throttled: {message}", "try again in a minute; see WANIMATE_REQUESTS_PER_MINUTE")
+        case Unreadable(reason):
+            yield warn("api key", f"the answer says nothing: {reason}", "try again; ask the vendor if it stays so")
+        case _:
+            yield ok("api key", f"{runtime.settings.api_base_url} takes it")
+
+
+def check_limits(settings: WorkerSettings) -> Iterator[Finding]:
+    """Yield whether the request budget suffices for the slots: one poll a minute for each, and its submission."""
+    slots, requests = settings.max_in_flight, settings.requests_per_minute
+    text = f"{requests} requests a minute for {slots} slots"
+    if requests < slots:
+        yield fail(
+            "limits",
+            f"{text}: not even one poll a minute for each",
+            "lower WANIMATE_MAX_IN_FLIGHT, or raise WANIMATE_REQUESTS_PER_MINUTE if the vendor allows it",
+        )
+    elif requests < 2 * slots:
+        yield warn(
+            "limits", f"{text}: results are noticed late", "lower WANIMATE_MAX_IN_FLIGHT to use fewer slots better"
+        )
+    else:
+        yield ok("limits", text)
+
+
+def check_transport(app: Celery, settings: WorkerSettings) -> Iterator[Finding]:
+    """Yield whether messages of workers that died come back in a sensible time."""
+    options: dict[str, Any] = app.conf.broker_transport_options
+    seconds = float(options.get("visibility_timeout", 3600))
+    text = f"messages of a worker that died come back after {seconds:.0f} s"
+    if seconds <= settings.lease_seconds:
+        yield warn(
+            "visibility", f"{text}, within the lease of {settings.lease_seconds:.0f} s", "lower WANIMATE_LEASE_SECONDS"
+        )
+    elif seconds > 10 * VISIBILITY_TIMEOUT_SECONDS:
+        yield warn("visibility", text, "lower visibility_timeout: every task of ours may safely run twice")
+    else:
+        yield ok("visibility", text)

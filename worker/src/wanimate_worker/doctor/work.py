@@ -1,0 +1,130 @@
+"""The work under way: queues, workers, beat, the gate, and jobs that are stuck."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from wanimate.contract import CONTROL_QUEUE, ENTRY_QUEUE, RESUME_QUEUE, Keys
+from wanimate.transport import PRIORITY_STEPS, UNACKED_KEY
+
+from ..durations import spelled
+from .finding import Finding, fail, ok, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from celery import Celery
+    from redis import Redis
+
+    from ..ledger import Ledger
+    from ..settings import WorkerSettings
+
+#: kombu's separator between a queue's name and a priority.
+_SEPARATOR: Final = "\x06\x16"
+#: How long workers have to answer a ping, in seconds.
+_PING_SECONDS: Final = 2.0
+#: Messages in the queue of new jobs that workers clear within a few seconds.
+_MANY_MESSAGES: Final = 1000
+#: Due for this long, or without a tick for this long, means that nobody looks; or so many ticks, if that is longer.
+_LATE_SECONDS: Final = 30.0
+_LATE_TICKS: Final = 10
+
+
+def check_queues(app: Celery, redis: Redis) -> Iterator[Finding]:
+    """Yield how many messages no worker has taken, and how many workers hold."""
+    for queue in (RESUME_QUEUE, CONTROL_QUEUE, ENTRY_QUEUE):
+        names = [queue if step == 0 else f"{queue}{_SEPARATOR}{step}" for step in PRIORITY_STEPS]
+        length = sum(int(redis.llen(name)) for name in names)
+        if length > _MANY_MESSAGES:
+            yield warn(f"queue {queue}", f"{length} messages", "start more workers, if it does not become fewer")
+        else:
+            yield ok(f"queue {queue}", f"{length} messages")
+    held = int(redis.hlen(UNACKED_KEY))
+    index = cast("list[tuple[str, float]]", redis.zrange(f"{UNACKED_KEY}.index", 0, 0, withscores=True))
+    age = time.time() - index[0][1] if index else 0.0
+    timeout = float(app.conf.broker_transport_options["visibility_timeout"])
+    if age > 2 * timeout:
+        yield warn("held messages", f"{held}, the oldest for {age:.0f} s", "no worker gives them back: start one")
+    else:
+        yield ok("held messages", f"{held} with workers")
+
+
+def check_workers(app: Celery, ledger: Ledger, redis: Redis, settings: WorkerSettings) -> Iterator[Finding]:
+    """Yield whether workers answer, and whether beat ticks."""
+    answers: list[dict[str, Any]] = app.control.ping(timeout=_PING_SECONDS) or []
+    names = sorted(name for answer in answers for name in answer)
+    if names:
+        yield ok("workers", f"{len(names)} answer: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}")  # noqa: PLR2004
+    else:
+        yield fail("workers", "none answers", "start one: celery -A wanimate_worker worker")
+    last = cast("str | None", redis.get(Keys(settings.account).tick))
+    bound_ms = max(_LATE_SECONDS, _LATE_TICKS * settings.poll_tick_seconds) * 1000
+    advice = "start beat: celery -A wanimate_worker beat; if it runs, see its log and whether workers answer"
+    if last is None:
+        yield fail("beat", "no poll in the last day", advice)
+    elif (age_ms := ledger.now_ms() - int(last)) > bound_ms:
+        yield fail("beat", f"the last poll was {spelled(age_ms)} ago", advice)
+    else:
+        yield ok("beat", f"the last poll was {spelled(age_ms)} ago")
+
+
+def check_ledger(ledger: Ledger, redis: Redis, settings: WorkerSettings) -> Iterator[Finding]:
+    """Yield what holds submissions back, and which jobs are stuck."""
+    keys, now_ms = Keys(settings.account), ledger.now_ms()
+    yield _gate(ledger, now_ms, settings.max_in_flight)
+    due = cast("list[tuple[str, float]]", redis.zrange(keys.due, 0, 0, withscores=True))
+    late_ms = now_ms - due[0][1] if due else 0.0
+    if late_ms > _LATE_SECONDS * 1000:
+        yield fail(
+            "clock of jobs", f"a job is due for {spelled(round(late_ms))}", "beat or workers do not keep up: see above"
+        )
+    else:
+        yield ok("clock of jobs", f"{int(redis.zcard(keys.due))} jobs, none late")
+    yield _slots(ledger, settings.max_in_flight)
+    waiting = int(redis.zcard(keys.waiting))
+    oldest = ledger.records(ledger.page("waiting", 0, 1))
+    since = oldest[0].fields.get("waiting_at_ms") if oldest else None
+    age = f", the next one since {spelled(now_ms - int(since))}" if since else ""
+    yield ok("waiting", f"{waiting} jobs{age}")
+    failed, dead = int(redis.zcard(keys.failed)), int(redis.llen(keys.dead))
+    yield ok("failed", f"{failed} jobs are kept")
+    if dead:
+        yield warn("dead letters", f"{dead} messages that nobody could use", "look at them: wanimate-worker dead")
+    else:
+        yield ok("dead letters", "none")
+
+
+def _gate(ledger: Ledger, now_ms: int, cap: int) -> Finding:
+    gate = ledger.gate()
+    if gate.paused is not None:
+        return fail(
+            "gate",
+            f"paused, the vendor refuses the key: {gate.paused}",
+            "correct the key or add credit; it goes on by itself",
+        )
+    if gate.held is not None:
+        return warn("gate", f"held by an operator: {gate.held}", "wanimate-worker resume, when it may go on")
+    if gate.closed_until_ms > now_ms:
+        return warn("gate", f"closed for {spelled(gate.closed_until_ms - now_ms)}: {gate.reason}", "it opens by itself")
+    if gate.lowered_cap is not None and gate.lowered_cap < cap:
+        return warn(
+            "gate",
+            f"open; the cap was lowered to {gate.lowered_cap} of {cap}",
+            "the vendor counts more tasks than we do: does somebody else use the key? It grows back in ten minutes",
+        )
+    return ok("gate", "open")
+
+
+def _slots(ledger: Ledger, cap: int) -> Finding:
+    job_ids: list[str] = []
+    while page := ledger.page("slots", len(job_ids), 500):
+        job_ids += page
+    lost = [record.job_id for record in ledger.records(job_ids) if not record.fields]
+    if lost:
+        return warn(
+            "slots",
+            f"{len(lost)} of {len(job_ids)} without a record, such as {lost[0]}",
+            "records were evicted or deleted; their slots are freed when their time comes",
+        )
+    return ok("slots", f"{len(job_ids)} of {cap} in use")

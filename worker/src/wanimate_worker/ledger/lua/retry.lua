@@ -1,0 +1,37 @@
+-- Puts a failed job in line again, under the same id, as if it had just arrived. The stored result of its failure goes
+-- in the same step, so that whoever waits for the job waits for the new outcome.
+-- KEYS: job, waiting, slots, due, gate, failed, result
+-- ARGV: job id, priority (0..9), deadline (ms from now) or '', cap, lease (ms), most grants, cause
+-- Returns: {'retried' | 'undelivered' | 'no', granted job ids...}. Undelivered: its failure is being delivered right
+--          now. No: it is not a failed job.
+local job, waiting, slots, due, gate = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local id = ARGV[1]
+local fields = redis.call('HMGET', job, 'stage', 'message')
+if not redis.call('ZSCORE', KEYS[6], id) or not fields[2] then
+  return {'no'}
+end
+if fields[1] == 'settled' then
+  return {'undelivered'}
+end
+if fields[1] ~= 'delivered' then
+  return {'no'}
+end
+local now = now_us()
+local rank = rank_of(tonumber(ARGV[2]), now)
+local at_ms = math.floor(now / 1000)
+redis.call('HSET', job, 'stage', 'waiting', 'rank', rank)
+redis.call('HDEL', job, 'outcome', 'settled_at_ms', 'delivered_at_ms', 'submitted_at_ms', 'task_id', 'unknown_why',
+  'deadline_at_ms')
+note(job, at_ms, 'waiting', ARGV[7])
+redis.call('PERSIST', job)
+redis.call('ZREM', KEYS[6], id)
+redis.call('DEL', KEYS[7])
+local deadline
+if ARGV[3] ~= '' then
+  deadline = whole(at_ms + tonumber(ARGV[3]))
+  redis.call('HSET', job, 'deadline_at_ms', deadline)
+end
+line_up(waiting, due, id, rank, deadline)
+local granted = grant(waiting, slots, due, gate, tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]))
+table.insert(granted, 1, 'retried')
+return granted

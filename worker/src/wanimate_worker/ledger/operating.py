@@ -1,0 +1,179 @@
+"""The operator's side of the ledger: jobs that failed, the hold, and messages that nobody could use."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Final, cast
+
+import orjson
+from wanimate.contract import Outcome, Stage
+
+from .base import LedgerBase, bounded, cause_of
+from .verdicts import Adoption, Expired, JobRecord, Retried, Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+#: Dead letters that are kept, the newest.
+DEAD_LETTERS: Final = 1000
+#: After this long without a poll nobody remembers when the last one was, in milliseconds.
+_TICK_TTL_MS: Final = 86_400_000
+
+
+class OperatingLedger(LedgerBase):
+    """What an operator changes by hand, and what the workers leave for the operator to see."""
+
+    # -- jobs that failed ---------------------------------------------------------------------------------------
+
+    def retry(
+        self, job_id: str, *, priority: int, deadline_ms: int | None, result_key: str, cause: str = "retried by hand"
+    ) -> Retry:
+        """Put a failed job in line again under the same id; it will be billed again.
+
+        Args:
+            job_id: The job.
+            priority: 0 (most urgent) to 9.
+            deadline_ms: Its deadline from now on, in milliseconds; None if it has none.
+            result_key: Where Celery keeps the result of its failure; removed in the same step.
+            cause: Who wants it, for its history.
+        """
+        verdict, *granted = self._scripts.retry(
+            keys=[*self._job_keys(job_id), self._keys.failed, result_key],
+            args=[job_id, priority, "" if deadline_ms is None else deadline_ms, *self._grants(), bounded(cause)],
+        )
+        return Retry(Retried(verdict), granted)
+
+    def revise(self, job_id: str, settled_at_ms: str, outcome: Outcome, *, task_id: str, result_key: str) -> bool:
+        """Replace a job's failure by another outcome, which is delivered anew; False if it has no such failure now.
+
+        Args:
+            job_id: The job, which must be resumed afterwards.
+            settled_at_ms: When the failure was settled, as the record says.
+            outcome: How the vendor's task ended.
+            task_id: The vendor's task.
+            result_key: Where Celery keeps the result of the failure; removed in the same step.
+        """
+        keys = [self._keys.job(job_id), self._keys.due, self._keys.failed, result_key]
+        stored = outcome.model_dump_json(exclude_none=True)
+        cause = cause_of(outcome, f"found by hand as {task_id}")
+        lease_ms, ttl = self._limits.lease_ms, self._failed_ttl(outcome)
+        return bool(
+            self._scripts.revise(keys=keys, args=[job_id, settled_at_ms, stored, task_id, lease_ms, cause, ttl])
+        )
+
+    def adopt(self, job_id: str, settled_at_ms: str, *, task_id: str, result_key: str) -> Adoption:
+        """Make a failed job run again with a task that the vendor still renders; it needs a free slot.
+
+        Args:
+            job_id: The job.
+            settled_at_ms: When the failure was settled, as the record says.
+            task_id: The vendor's task.
+            result_key: Where Celery keeps the result of the failure; removed in the same step.
+        """
+        names = self._keys
+        keys = [names.job(job_id), names.slots, names.due, names.gate, names.failed, result_key]
+        cause = bounded(f"{task_id} found by hand")
+        cap = self._limits.max_in_flight
+        args = [job_id, settled_at_ms, secrets.token_hex(8), task_id, str(cap), cause]
+        return Adoption(self._scripts.adopt(keys=keys, args=args))
+
+    def expire(self, job_id: str, outcome: Outcome) -> Expired | None:
+        """Settle a job whose deadline passed before it was sent; None if it was sent, or has time left.
+
+        Args:
+            job_id: The job, which must be resumed afterwards.
+            outcome: What its callers shall get.
+        """
+        verdict, *granted = self._scripts.expire(
+            keys=[*self._job_keys(job_id), self._keys.failed],
+            args=[
+                job_id,
+                outcome.model_dump_json(exclude_none=True),
+                *self._grants(),
+                cause_of(outcome),
+                self._limits.failed_ttl_ms,
+            ],
+        )
+        return Expired(granted) if verdict == "expired" else None
+
+    def trim(self) -> int:
+        """Take jobs off the list of failed ones whose records have expired, and return how many."""
+        return int(self._scripts.trim(keys=[self._keys.failed], args=[self._limits.failed_ttl_ms]))
+
+    # -- the hold -----------------------------------------------------------------------------------------------
+
+    def hold(self, reason: str) -> bool:
+        """Submit nothing new until `unhold`; True if it was not held before."""
+        return bool(self._scripts.hold(keys=[self._keys.gate], args=[reason]))
+
+    def unhold(self) -> bool:
+        """End the hold; True if it was held."""
+        return bool(self._scripts.unhold(keys=[self._keys.gate], args=[]))
+
+    # -- signs of life ------------------------------------------------------------------------------------------
+
+    def tick(self) -> int:
+        """Note that a poll has begun, and return when, in Redis time (Unix ms)."""
+        return int(self._scripts.tick(keys=[self._keys.tick], args=[_TICK_TTL_MS]))
+
+    # -- dead letters -------------------------------------------------------------------------------------------
+
+    def bury(self, letter: Mapping[str, Any]) -> int:
+        """Keep a message that nobody could use, and return how many there were since the list was empty."""
+        stored = orjson.dumps(letter).decode()
+        return int(self._scripts.bury(keys=[self._keys.dead], args=[stored, DEAD_LETTERS, self._limits.failed_ttl_ms]))
+
+    def unbury(self, stored: str) -> bool:
+        """Remove one dead letter, as `dead` returned it; False if it is gone."""
+        return bool(self._scripts.unbury(keys=[self._keys.dead], args=[stored]))
+
+    def clear_dead(self) -> int:
+        """Remove all dead letters, and return how many there were."""
+        return int(self._scripts.clear_dead(keys=[self._keys.dead], args=[]))
+
+    def dead(self) -> list[str]:
+        """Return the dead letters as they are stored (number, space, JSON), the newest first."""
+        return list(cast("list[str]", self._redis.lrange(self._keys.dead, 0, -1)))
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def records(self, job_ids: Sequence[str]) -> list[JobRecord]:
+        """Return everything that is stored about jobs, in one round trip."""
+        keys = self._keys
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for job_id in job_ids:
+                pipeline.hgetall(keys.job(job_id))
+                pipeline.zrank(keys.waiting, job_id)
+                pipeline.zscore(keys.slots, job_id)
+            rows = pipeline.execute() if job_ids else []
+        return [
+            JobRecord(job_id, fields, rank, None if slot is None else int(slot))
+            for job_id, fields, rank, slot in zip(job_ids, rows[::3], rows[1::3], rows[2::3], strict=True)
+        ]
+
+    def now_ms(self) -> int:
+        """Return the server's time, Unix ms."""
+        seconds, micros = self._redis.time()
+        return seconds * 1000 + micros // 1000
+
+    def page(self, name: str, start: int, count: int) -> list[str]:
+        """Return part of the jobs that wait, hold a slot, or failed, the oldest first.
+
+        Args:
+            name: `waiting`, `slots` or `failed`.
+            start: How many to pass over.
+            count: How many to return.
+        """
+        key = {"waiting": self._keys.waiting, "slots": self._keys.slots, "failed": self._keys.failed}[name]
+        return list(cast("list[str]", self._redis.zrange(key, start, start + count - 1)))
+
+    def undelivered(self) -> int:
+        """Return how many outcomes are on their way to their callers."""
+        job_ids = cast("list[str]", self._redis.zrange(self._keys.due, 0, -1))
+        if not job_ids:
+            return 0
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for job_id in job_ids:
+                pipeline.hget(self._keys.job(job_id), "stage")
+            return cast("list[str | None]", pipeline.execute()).count(Stage.SETTLED.value)

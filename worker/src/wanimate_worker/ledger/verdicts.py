@@ -1,0 +1,73 @@
+"""What the operator's side of the ledger answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """Everything that is stored about one job at one moment.
+
+    Args:
+        job_id: The job.
+        fields: Its hash, empty if it has none.
+        rank: Its zero-based place in line; None if it does not wait.
+        slot_since_ms: Since when it holds a slot, in Redis time; None if it holds none.
+    """
+
+    job_id: str
+    fields: Mapping[str, str]
+    rank: int | None
+    slot_since_ms: int | None
+
+
+class Retried(StrEnum):
+    """What became of a failed job that was to run again."""
+
+    #: It is in line again.
+    RETRIED = "retried"
+    #: Its failure is being delivered right now: ask again in a moment.
+    UNDELIVERED = "undelivered"
+    #: It is not a failed job.
+    NO = "no"
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """What became of a retry.
+
+    Args:
+        verdict: What became of it.
+        granted: Jobs that were given a slot, perhaps this one among them; each must be resumed.
+    """
+
+    verdict: Retried
+    granted: Sequence[str]
+
+
+class Adoption(StrEnum):
+    """What became of a failed job whose task the vendor still renders."""
+
+    #: It runs again.
+    ADOPTED = "adopted"
+    #: No slot is free.
+    FULL = "full"
+    #: It has no such failure any more.
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """A job's deadline passed before it was sent.
+
+    Args:
+        granted: Jobs that got its slot and must be resumed.
+    """
+
+    granted: Sequence[str]

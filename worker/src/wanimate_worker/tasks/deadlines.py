@@ -1,0 +1,51 @@
+"""Whether a job's time is up: the bound on every run, and the deadline that a job may bring along."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wanimate.errors import DeadlineExceeded
+
+from ..upstream import Forgotten, Pending, StatusAnswer
+
+if TYPE_CHECKING:
+    from ..ledger import JobFields
+
+
+def expired_in_line(job: JobFields, now_ms: int) -> DeadlineExceeded | None:
+    """Return the failure of a job that was not sent before its own deadline; None if it has time left.
+
+    Args:
+        job: A job that waits.
+        now_ms: The current time, in Redis time.
+    """
+    if job.deadline_at_ms is None or now_ms < job.deadline_at_ms:
+        return None
+    return DeadlineExceeded("its deadline_seconds passed before it was sent to the vendor; nothing is billed")
+
+
+def overdue(job: JobFields, answer: StatusAnswer, now_ms: int, run_deadline_seconds: float) -> DeadlineExceeded | None:
+    """Return the failure of a job whose task is not finished in time; None if it has time left.
+
+    Args:
+        job: A job that runs.
+        answer: What the vendor has just said of its task. Only a word about the task decides: an answer that says
+            nothing may hide a finished video.
+        now_ms: The current time, in Redis time.
+        run_deadline_seconds: How long any task may take after the vendor accepted it, in seconds.
+    """
+    if not isinstance(answer, Pending | Forgotten) or job.submitted_at_ms is None:
+        return None
+    if job.deadline_at_ms is not None and now_ms >= job.deadline_at_ms:
+        bound, advice = "deadline_seconds passed", "give such jobs a later deadline"
+    elif now_ms - job.submitted_at_ms >= run_deadline_seconds * 1000:
+        bound, advice = f"{run_deadline_seconds:.0f} s passed", "raise WANIMATE_RUN_DEADLINE_SECONDS"
+    else:
+        return None
+    said = f"its last state was {answer.state!r}" if isinstance(answer, Pending) else "its state is not known"
+    return DeadlineExceeded(
+        f"{bound} and the vendor has not finished this task; {said}. It may still finish and be billed: "
+        f"ask the vendor, or {advice}",
+        None,
+        job.task_id,
+    )
