@@ -1,0 +1,55 @@
+"""The worker's Celery app with points at which it kills itself when told to.
+
+A token in the Redis list `chaos:kill:<point>` is taken by the first worker that comes to that point; it dies there by
+SIGKILL, as if the machine had lost power between two lines of the product.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import redis
+from wanimate_worker import celery as app
+from wanimate_worker.ledger import Ledger
+from wanimate_worker.tasks import GenerateTask
+from wanimate_worker.upstream import UpstreamClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["app"]
+
+_redis = redis.Redis.from_url(os.environ["WANIMATE_REDIS_URL"], socket_timeout=2)
+
+
+def _die_if_told(point: str) -> None:
+    try:
+        told = _redis.lpop(f"chaos:kill:{point}")
+    except redis.RedisError:
+        return
+    if told:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _patch(owner: type, name: str, *, before: str | None = None, after: str | None = None) -> None:
+    original: Callable[..., Any] = getattr(owner, name)
+
+    @functools.wraps(original)
+    def patched(*args: Any, **kwargs: Any) -> Any:
+        if before:
+            _die_if_told(before)
+        answer = original(*args, **kwargs)
+        if after:
+            _die_if_told(after)
+        return answer
+
+    setattr(owner, name, patched)
+
+
+_patch(UpstreamClient, "submit", before="intent-and-post", after="post-and-record")
+_patch(Ledger, "claim", after="claim-and-poll")
+_patch(Ledger, "settle", after="settle-and-delivery")
+_patch(GenerateTask, "after_return", before="during-delivery")

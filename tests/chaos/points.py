@@ -1,0 +1,11 @@
+"""The points at which a worker can be told to die, named for the two steps each lies between."""
+
+from __future__ import annotations
+
+POINTS = (
+    "intent-and-post",
+    "post-and-record",
+    "claim-and-poll",
+    "settle-and-delivery",
+    "during-delivery",
+)
