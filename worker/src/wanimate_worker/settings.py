@@ -20,7 +20,8 @@ class UpstreamSettings(Settings):
     """The vendor."""
 
     api_key: SecretStr | None = Field(
-        default=None, description="The vendor's API key. Workers need it; beat and Flower do not."
+        default=None,
+        description="The vendor's API key. Workers need it, and the commands `resolve` and `doctor`; beat and Flower do not.",
     )
     api_base_url: str = Field(
         default="https://api.apixo.ai",
@@ -79,7 +80,10 @@ class PollSettings(Settings):
     )
     poll_batch_size: int = Field(default=50, ge=1, le=1000, description="Tasks that one poll run claims at most.")
     poll_concurrency: int = Field(
-        default=16, ge=1, le=64, description="Status requests in flight at once, per worker process."
+        default=16,
+        ge=1,
+        le=64,
+        description="Status requests in flight at once, per poll run; a worker process works on two.",
     )
 
 
