@@ -21,7 +21,8 @@ class UpstreamSettings(Settings):
 
     api_key: SecretStr | None = Field(
         default=None,
-        description="The vendor's API key. Workers need it, and the commands `resolve` and `doctor`; beat and Flower do not.",
+        description="The vendor's API key. Workers need it, and the commands `resolve` and `doctor`; beat and Flower "
+        "do not.",
     )
     api_base_url: str = Field(
         default="https://api.apixo.ai",
