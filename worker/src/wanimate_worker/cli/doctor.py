@@ -57,7 +57,7 @@ def _findings(*, asks_vendor: bool) -> Iterator[Finding]:
     server = list(checks.check_server(redis))
     yield from server
     yield from checks.check_limits(settings)
-    yield from checks.check_transport(runtime.app, settings)
+    yield from checks.check_transport(runtime.app)
     if asks_vendor:
         yield from checks.check_vendor(runtime)
     if len(server) == 1 and server[0].level is checks.Level.FAIL:

@@ -63,16 +63,12 @@ def check_limits(settings: WorkerSettings) -> Iterator[Finding]:
         yield ok("limits", text)
 
 
-def check_transport(app: Celery, settings: WorkerSettings) -> Iterator[Finding]:
+def check_transport(app: Celery) -> Iterator[Finding]:
     """Yield whether messages of workers that died come back in a sensible time."""
     options: dict[str, Any] = app.conf.broker_transport_options
     seconds = float(options.get("visibility_timeout", 3600))
     text = f"messages of a worker that died come back after {seconds:.0f} s"
-    if seconds <= settings.lease_seconds:
-        yield warn(
-            "visibility", f"{text}, within the lease of {settings.lease_seconds:.0f} s", "lower WANIMATE_LEASE_SECONDS"
-        )
-    elif seconds > 10 * VISIBILITY_TIMEOUT_SECONDS:
+    if seconds > 10 * VISIBILITY_TIMEOUT_SECONDS:
         yield warn("visibility", text, "lower visibility_timeout: every task of ours may safely run twice")
     else:
         yield ok("visibility", text)
