@@ -23,8 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from wanimate import AnimateJob, Client, ReplaceJob, Result
 from wanimate.settings import Settings
-from wanimate.transport import UNACKED_KEY
-from wanimate_worker.local.stack import Stack, StackOptions, redis_of
+from wanimate_worker.local.stack import Stack, StackOptions, leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,18 +99,6 @@ def wait_until_idle(stack: Stack, timeout_seconds: float = 30.0) -> None:
     deadline = time.monotonic() + timeout_seconds
     while leftovers(stack) and time.monotonic() < deadline:
         time.sleep(0.1)
-
-
-def leftovers(stack: Stack) -> list[str]:
-    """Return every key that should not be there once all jobs have ended."""
-    with redis_of(stack) as redis:
-        ours = [key for key in redis.scan_iter("wanimate:*", count=1000) if redis.ttl(key) == -1]
-        messages = [
-            f"{key}: {redis.llen(key)} messages" for key in redis.scan_iter("wanimate*", count=1000, _type="list")
-        ]
-        # Ticks of beat come and go; a message that stays unacknowledged does not.
-        unacked = redis.hlen(UNACKED_KEY)
-    return [*ours, *messages, *([f"unacked: {unacked}"] if unacked else [])]
 
 
 def _jobs() -> Iterator[Job]:

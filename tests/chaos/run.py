@@ -18,8 +18,9 @@ from faults import BACKGROUND, Faults
 from rich.console import Console
 from rich.table import Table
 from rig import LONG, SHORT, Profile, Rig
-from verdict import judge, leftovers
+from verdict import judge
 from wanimate import WaitTimeout, WanimateError
+from wanimate_worker.local.stack import leftovers
 
 if TYPE_CHECKING:
     from verdict import Outcome, Verdict
@@ -57,11 +58,11 @@ def run_chaos(profile: Profile, seed: int, mode: str, console: Console) -> dict[
         waiter.join()
         took = time.monotonic() - began
         deadline = time.monotonic() + 90
-        while leftovers(rig) and time.monotonic() < deadline:
+        while leftovers(rig.stack) and time.monotonic() < deadline:
             time.sleep(0.2)
         verdict = judge(rig, outcomes)
         if verdict.leaked:
-            console.print(f"left behind: {leftovers(rig)[:10]}")
+            console.print(f"left behind: {leftovers(rig.stack)[:10]}")
         report = {
             **asdict(verdict),
             "faults": dict(faults.struck),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wanimate import JobFailed, Result, SubmissionUnknown
-from wanimate.transport import UNACKED_KEY
-from wanimate_worker.local.stack import redis_of
+from wanimate_worker.local.stack import leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,17 +78,8 @@ def judge(rig: Rig, outcomes: Sequence[Outcome]) -> Verdict:
         mixed_up=mixed_up,
         paid_twice=sum(count > 1 for count in accepted.values()),
         over_limit=over_cap + over_budget,
-        leaked=len(leftovers(rig)),
+        leaked=len(leftovers(rig.stack)),
         slandered=slandered,
         unknown_unrecovered=unknown,
         unknown_without_cause=without_cause,
     )
-
-
-def leftovers(rig: Rig) -> list[str]:
-    """Return what should be gone when every job has ended."""
-    with redis_of(rig.stack) as redis:
-        kept: list[Any] = [key for key in redis.scan_iter("wanimate:*", count=1000) if redis.ttl(key) == -1]
-        queued = [f"{key} ({redis.llen(key)})" for key in redis.scan_iter("wanimate*", count=1000, _type="list")]
-        held = redis.hlen(UNACKED_KEY)
-    return [*kept, *queued, *([f"{held} held messages"] if held else [])]

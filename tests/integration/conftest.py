@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from harness import Vendor, eventually, leftovers
+from harness import Vendor, eventually
 from pydantic import SecretStr
 from wanimate import Client, Settings
 from wanimate_worker.local.processes import Process
-from wanimate_worker.local.stack import SIMULATOR_KEY, Stack, StackOptions, redis_of
+from wanimate_worker.local.stack import SIMULATOR_KEY, Stack, StackOptions, leftovers, redis_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

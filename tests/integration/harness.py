@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from wanimate import AnimateJob
 from wanimate.transport import UNACKED_KEY
-from wanimate_worker.local.stack import Stack, redis_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,12 +84,3 @@ def fields_of(marker: str, **fields: Any) -> dict[str, Any]:
 def is_recorded(redis: Redis) -> bool:
     """Whether every enqueued job is in the ledger: no message is queued, none is with a worker."""
     return not list(redis.scan_iter("wanimate*", count=1000, _type="list")) and redis.hlen(UNACKED_KEY) == 0
-
-
-def leftovers(stack: Stack) -> list[str]:
-    """Return whatever should be gone once every job has ended: held slots, keys without a TTL, messages, leases."""
-    with redis_of(stack) as redis:
-        kept = [key for key in redis.scan_iter("wanimate:*", count=1000) if redis.ttl(key) == -1]
-        queued = [f"{key} ({redis.llen(key)})" for key in redis.scan_iter("wanimate*", count=1000, _type="list")]
-        unacked = redis.hlen(UNACKED_KEY)
-    return [*kept, *queued, *([f"{unacked} unacked"] if unacked else [])]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from harness import PATIENCE_SECONDS, Vendor, eventually, job, leftovers
+from harness import PATIENCE_SECONDS, Vendor, eventually, job
 from pydantic import SecretStr
 from wanimate import Client, GenerationFailed, JobState, Result, Settings, SubmissionUnknown
-from wanimate_worker.local.stack import Stack, StackOptions, redis_of
+from wanimate_worker.local.stack import Stack, StackOptions, leftovers, redis_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

