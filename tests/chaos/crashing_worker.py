@@ -1,7 +1,7 @@
-"""The worker's Celery app with points at which it kills itself when told to.
+"""The worker's Celery app with points at which it ends itself when told to.
 
-A token in the Redis list `chaos:kill:<point>` is taken by the first worker that comes to that point; it dies there by
-SIGKILL, as if the machine had lost power between two lines of the product.
+A token in the Redis list `chaos:<signal>:<point>` is taken by the first worker that comes to that point. SIGKILL ends
+it there, as if the machine had lost power between two lines of the product; SIGTERM begins its shutdown there.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ __all__ = ["app"]
 _redis = redis.Redis.from_url(os.environ["WANIMATE_REDIS_URL"], socket_timeout=2)
 
 
-def _die_if_told(point: str) -> None:
-    try:
-        told = _redis.lpop(f"chaos:kill:{point}")
-    except redis.RedisError:
-        return
-    if told:
-        os.kill(os.getpid(), signal.SIGKILL)
+def _end_if_told(point: str) -> None:
+    for how in (signal.SIGKILL, signal.SIGTERM):
+        try:
+            told = _redis.lpop(f"chaos:{how.name}:{point}")
+        except redis.RedisError:
+            return
+        if told:
+            os.kill(os.getpid(), how)
 
 
 def _patch(owner: type, name: str, *, before: str | None = None, after: str | None = None) -> None:
@@ -40,10 +41,10 @@ def _patch(owner: type, name: str, *, before: str | None = None, after: str | No
     @functools.wraps(original)
     def patched(*args: Any, **kwargs: Any) -> Any:
         if before:
-            _die_if_told(before)
+            _end_if_told(before)
         answer = original(*args, **kwargs)
         if after:
-            _die_if_told(after)
+            _end_if_told(after)
         return answer
 
     setattr(owner, name, patched)

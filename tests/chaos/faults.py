@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import httpx
 from points import POINTS
+from recovery import seconds_until_well
 from redis.exceptions import RedisError
 from wanimate_worker.local.stack import SIMULATOR_KEY, redis_of
 
@@ -25,158 +26,221 @@ BACKGROUND: dict[str, Any] = {
     "drop_before_rate": 0.01,
     "bad_json_rate": 0.01,
     "error_5xx_rate": 0.01,
+    "error_5xx_after_accept_rate": 0.005,
     "unknown_fields": True,
     "unknown_state_rate": 0.02,
     "callback_missing_rate": 0.02,
     "callback_duplicate_rate": 0.05,
 }
 
+#: How often each kind comes, in relation to the others.
+WEIGHTS: dict[str, int] = {
+    "kill_worker": 3,
+    **{f"kill_worker_between:{point}": 2 for point in POINTS},
+    "stop_worker": 2,
+    **{f"stop_worker_between:{point}": 1 for point in POINTS},
+    "kill_beat": 2,
+    "stop_beat": 1,
+    "restart_redis": 2,
+    "freeze_redis": 1,
+    "cut_connections": 2,
+    "burst_of_5xx": 2,
+    "outage": 1,
+    "drop_all_requests": 1,
+    "slow_answers": 1,
+    "throttle": 2,
+    "share_the_key": 2,
+    "forget_tasks": 1,
+    "revoke_the_key": 1,
+}
+#: Only where the vendor calls back.
+CALLBACK_WEIGHTS: dict[str, int] = {"kill_receiver": 1, "late_callbacks": 2}
 
-@dataclass
+
 class Faults:
     """The faults of one run, drawn by its seed.
 
     Args:
         rig: What they strike.
         chance: The run's random numbers.
-        freeze_seconds: How long Redis is frozen.
     """
 
-    rig: Rig
-    chance: random.Random
-    freeze_seconds: float
-    struck: Counter[str] = field(default_factory=Counter)
+    def __init__(self, rig: Rig, chance: random.Random) -> None:
+        self.struck: Counter[str] = Counter()
+        self.recovery_seconds: dict[str, list[float]] = defaultdict(list)
+        self._rig = rig
+        self._chance = chance
+        self._processes = threading.Lock()
+        self._vendor = VendorFaults(rig)
 
-    def strike(self) -> None:
-        """Let one fault happen."""
-        kinds: list[tuple[Callable[[], None], int]] = [
-            (self.kill_worker, 4),
-            (self.kill_worker_at_a_point, 8),
-            (self.stop_worker, 2),
-            (self.kill_beat, 1),
-            (self.restart_redis, 1),
-            (self.freeze_redis, 1),
-            (self.cut_connections, 2),
-            (self.burst_of_5xx, 2),
-            (self.outage, 1),
-            (self.refuse_connections, 1),
-            (self.slow_answers, 1),
-            (self.throttle, 2),
-            (self.share_the_key, 1),
-            (self.revoke_the_key, 1),
-        ]
-        fault = self.chance.choices([kind for kind, _ in kinds], [weight for _, weight in kinds])[0]
-        fault()
+    def strike(self, kinds: set[str]) -> None:
+        """Let faults happen, several at the same time, and wait until the queue is well again.
+
+        Args:
+            kinds: Names of methods, with the point where one is asked for: `kill_worker_between:claim-and-poll`.
+        """
+        self._rig.wait_until_ready()
+        began = time.time()
+        threads = [threading.Thread(target=self._happen, args=(kind,)) for kind in sorted(kinds)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.replace_dead()
+        recovered = seconds_until_well(self._rig, began)
+        self.recovery_seconds[" + ".join(sorted(kind.replace("_", " ") for kind in kinds))].append(recovered)
+
+    def _happen(self, kind: str) -> None:
+        name, _, point = kind.partition(":")
+        happened = getattr(self, name)(*filter(None, [point]))
+        if happened is not False:
+            self.struck[kind.replace("_", " ")] += 1
+
+    def replace_dead(self) -> None:
+        """Start what has ended again."""
+        with self._processes:
+            self._rig.replace_dead()
 
     # -- processes ----------------------------------------------------------------------------------------------
 
     def kill_worker(self) -> None:
-        self.struck["SIGKILL of a worker"] += 1
-        self.chance.choice(self.rig.running_workers()).kill()
+        with self._processes:
+            self._chance.choice(self._rig.running_workers()).kill()
         self._pause()
-        self.rig.replace_dead_workers()
+        self.replace_dead()
 
-    def kill_worker_at_a_point(self) -> None:
-        point = self.chance.choice(POINTS)
-        with redis_of(self.rig.stack) as redis:
-            alive = len(self.rig.running_workers())
-            redis.rpush(f"chaos:kill:{point}", 1)
-            died = self._until(lambda: len(self.rig.running_workers()) < alive, 5.0)
-            redis.delete(f"chaos:kill:{point}")
-        if died:
-            self.struck[f"SIGKILL: {point.replace('-', ' ')}"] += 1
-        self._pause()
-        self.rig.replace_dead_workers()
+    def kill_worker_between(self, point: str) -> bool:
+        return self._end_at(point, signal.SIGKILL)
 
     def stop_worker(self) -> None:
-        self.struck["SIGTERM of a worker"] += 1
-        self.chance.choice(self.rig.running_workers()).stop(timeout_seconds=30)
-        self.rig.replace_dead_workers()
+        with self._processes:
+            self._chance.choice(self._rig.running_workers()).stop(timeout_seconds=30)
+        self.replace_dead()
+
+    def stop_worker_between(self, point: str) -> bool:
+        return self._end_at(point, signal.SIGTERM)
 
     def kill_beat(self) -> None:
-        self.struck["SIGKILL of beat"] += 1
-        beat = self.rig.stack.beat
-        assert beat is not None
-        beat.kill()
+        self._rig.beat.kill()
         self._pause()
-        self.rig.stack.start_beat()
+        self.replace_dead()
+
+    def stop_beat(self) -> None:
+        self._rig.beat.stop()
+        self.replace_dead()
+
+    def kill_receiver(self) -> None:
+        self._rig.receiver.kill()
+        self._pause()
+        self.replace_dead()
+
+    def _end_at(self, point: str, how: signal.Signals) -> bool:
+        """Tell the first worker that comes to a point to end there; False if none came by."""
+        token = f"chaos:{how.name}:{point}"
+        running = set(self._rig.running_workers())
+        try:
+            with redis_of(self._rig.stack) as redis:
+                redis.rpush(token, 1)
+                ended = _until(lambda: not all(worker.is_running for worker in running), 6.0)
+                redis.delete(token)
+        except RedisError:
+            # Another fault at the same time.
+            return False
+        self._pause()
+        self.replace_dead()
+        return ended
 
     # -- Redis --------------------------------------------------------------------------------------------------
 
     def restart_redis(self) -> None:
-        self.struck["restart of Redis"] += 1
-        self.rig.stack.redis.stop()
-        self._pause()
-        self.rig.stack.redis.start()
+        with self._processes:
+            self._rig.stack.redis.stop()
+            self._pause()
+            self._rig.stack.redis.start()
 
     def freeze_redis(self) -> None:
-        self.struck["freeze of Redis"] += 1
-        process = self.rig.stack.redis.process
-        assert process is not None
-        process.signal(signal.SIGSTOP)
-        time.sleep(self.freeze_seconds)
-        process.signal(signal.SIGCONT)
+        with self._processes:
+            process = self._rig.stack.redis.process
+            assert process is not None
+            process.signal(signal.SIGSTOP)
+            time.sleep(self._rig.profile.freeze_seconds)
+            process.signal(signal.SIGCONT)
 
-    def cut_connections(self) -> None:
-        self.struck["all connections cut"] += 1
+    def cut_connections(self) -> bool:
         try:
-            with redis_of(self.rig.stack) as redis:
+            with redis_of(self._rig.stack) as redis:
                 redis.client_kill_filter(_type="normal", skipme=True)
                 redis.client_kill_filter(_type="pubsub", skipme=True)
         except RedisError:
-            pass
+            return False
+        return True
 
     # -- the vendor ---------------------------------------------------------------------------------------------
 
     def burst_of_5xx(self) -> None:
-        self.struck["burst of 5xx"] += 1
-        self._vendor_for(1.0, error_5xx_rate=0.5)
+        self._vendor.during(1.0, error_5xx_rate=0.5)
 
     def outage(self) -> None:
-        self.struck["outage of the vendor"] += 1
-        self._vendor_for(2.0, outage=True)
+        self._vendor.during(2.0, outage=True)
 
-    def refuse_connections(self) -> None:
-        self.struck["connections dropped"] += 1
-        self._vendor_for(1.0, drop_before_rate=1.0)
+    def drop_all_requests(self) -> None:
+        self._vendor.during(0.5, drop_before_rate=1.0)
 
     def slow_answers(self) -> None:
-        self.struck["answers past the time-out"] += 1
-        self._vendor_for(1.0, slow_rate=0.3, slow_ms=4_000)
+        self._vendor.during(1.0, slow_rate=0.3, slow_ms=self._rig.submit_timeout_seconds * 2_000)
 
     def throttle(self) -> None:
-        retry_after = self.chance.choice([None, "seconds", "http-date"])
-        self.struck["storm of 429"] += 1
-        self._vendor_for(1.5, throttle_rate=0.5, retry_after=retry_after, retry_after_seconds=1)
+        retry_after = self._chance.choice([None, "seconds", "http-date"])
+        self._vendor.during(1.5, throttle_rate=0.5, retry_after=retry_after, retry_after_seconds=1)
 
     def share_the_key(self) -> None:
-        self.struck["others use the key"] += 1
-        self._vendor_for(2.0, concurrency_used_elsewhere=self.rig.profile.cap // 2)
+        self._vendor.during(2.0, concurrency_used_elsewhere=self._rig.profile.cap // 2)
+
+    def forget_tasks(self) -> None:
+        self._vendor.during(1.0, forget_rate=0.05)
 
     def revoke_the_key(self) -> None:
-        self.struck["key revoked"] += 1
-        self._vendor_for(2.0, revoked_keys=[SIMULATOR_KEY])
+        self._vendor.during(2.0, revoked_keys=[SIMULATOR_KEY])
 
-    # -- helpers ------------------------------------------------------------------------------------------------
-
-    def _vendor_for(self, seconds: float, **faults: Any) -> None:
-        self.rig.set_vendor_faults(**{**BACKGROUND, **faults})
-        time.sleep(seconds)
-        self.rig.set_vendor_faults(**BACKGROUND)
+    def late_callbacks(self) -> None:
+        # Two minutes of the vendor's time.
+        self._vendor.during(2.0, callback_delay_seconds=120 / self._rig.speed)
 
     def _pause(self) -> None:
-        time.sleep(self.chance.uniform(0.2, 1.5))
-
-    @staticmethod
-    def _until(condition: Callable[[], bool], within_seconds: float) -> bool:
-        deadline = time.monotonic() + within_seconds
-        while not condition():
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.05)
-        return True
+        time.sleep(self._chance.uniform(0.2, 1.5))
 
 
-def vendor_http(url: str) -> httpx.Client:
-    """Return a connection to the simulator's switches and ground truth."""
-    return httpx.Client(base_url=f"{url}/simulator", trust_env=False, timeout=30)
+@dataclass
+class VendorFaults:
+    """The vendor's switches: the background, and whatever is wrong at the moment besides.
+
+    Args:
+        rig: The run.
+    """
+
+    rig: Rig
+    _now: list[dict[str, Any]] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def during(self, seconds: float, **faults: Any) -> None:
+        """Switch faults on for a time."""
+        self._set(self._now.append, faults)
+        time.sleep(seconds)
+        self._set(self._now.remove, faults)
+
+    def _set(self, change: Callable[[dict[str, Any]], None], faults: dict[str, Any]) -> None:
+        with self._lock:
+            change(faults)
+            merged = dict(BACKGROUND)
+            for each in self._now:
+                merged |= each
+            self.rig.set_vendor_faults(**merged)
+
+
+def _until(condition: Callable[[], bool], within_seconds: float) -> bool:
+    deadline = time.monotonic() + within_seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True

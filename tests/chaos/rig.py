@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from faults import vendor_http
+import httpx
 from pydantic import SecretStr
-from wanimate import AnimateJob, Client, ReplaceJob, Settings
+from wanimate import Client, Settings
+from wanimate.contract import Keys
 from wanimate_worker.local.stack import Stack, StackOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from wanimate.contract import Job
     from wanimate_worker.local.processes import Process
 
 HERE = Path(__file__).parent
-SPEED = 20
+#: Tasks that the simulator lists in one go.
+_PAGE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Profile:
     """How large a run is.
 
     Args:
-        jobs: Jobs enqueued.
+        jobs: Jobs enqueued before the first fault; more follow as long as faults do.
         cap: Upstream slots.
         workers: Worker processes.
         strikes: Faults, one after the other.
@@ -44,23 +45,28 @@ class Profile:
     longest_seconds: float
 
 
-SHORT = Profile(jobs=400, cap=40, workers=2, strikes=12, freeze_seconds=3.0, longest_seconds=200)
-LONG = Profile(jobs=2_000, cap=100, workers=2, strikes=40, freeze_seconds=10.0, longest_seconds=540)
+SHORT = Profile(jobs=200, cap=40, workers=2, strikes=12, freeze_seconds=3.0, longest_seconds=240)
+LONG = Profile(jobs=2_000, cap=100, workers=2, strikes=45, freeze_seconds=10.0, longest_seconds=900)
 
 
 class Rig:
-    """A stack with workers that can be told to die at a point.
+    """A stack with workers that can be told to end at a point.
 
     Args:
         profile: How large the run is.
         seed: Of the simulator.
         has_callbacks: Whether the vendor reports the end of tasks.
+        old_source: A checkout of an earlier version; every other worker runs its code.
     """
 
-    def __init__(self, profile: Profile, seed: int, *, has_callbacks: bool) -> None:
+    speed = 20
+    submit_timeout_seconds = 2
+
+    def __init__(self, profile: Profile, seed: int, *, has_callbacks: bool, old_source: Path | None = None) -> None:
         self.profile = profile
-        window_requests = profile.cap * 10
-        self.window_requests = window_requests
+        self.window_requests = profile.cap * 10
+        self.due_key = Keys("default").due
+        self._old_source = old_source
         self.stack = Stack(
             StackOptions(
                 workers=0,
@@ -69,21 +75,23 @@ class Rig:
                 has_callbacks=has_callbacks,
                 simulator={
                     "cap": str(profile.cap),
-                    "speed": str(SPEED),
+                    "speed": str(self.speed),
                     "seed": str(seed),
-                    "rate": str(window_requests),
+                    "rate": str(self.window_requests),
                 },
                 settings={
-                    "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, sys.path)]),
+                    "PYTHONPATH": _python_path(),
                     "WANIMATE_MAX_IN_FLIGHT": str(profile.cap),
                     # The simulator's 60 s window is 3 s: 85 % of its limit leaves room for the burst in any of them.
-                    "WANIMATE_REQUESTS_PER_MINUTE": str(int(window_requests * SPEED * 0.85)),
+                    "WANIMATE_REQUESTS_PER_MINUTE": str(int(self.window_requests * self.speed * 0.85)),
                     "WANIMATE_POLL_TICK_SECONDS": "0.2",
                     "WANIMATE_POLL_FLOOR_SECONDS": "0.3",
                     "WANIMATE_LEASE_SECONDS": "2",
                     "WANIMATE_UNKNOWN_AFTER_SECONDS": "15",
+                    # Reached only by tasks that the vendor has forgotten: the others take 2 s.
+                    "WANIMATE_RUN_DEADLINE_SECONDS": "60",
                     "WANIMATE_CONNECT_TIMEOUT_SECONDS": "1",
-                    "WANIMATE_SUBMIT_TIMEOUT_SECONDS": "2",
+                    "WANIMATE_SUBMIT_TIMEOUT_SECONDS": str(self.submit_timeout_seconds),
                     "WANIMATE_POLL_TIMEOUT_SECONDS": "2",
                     "WANIMATE_PROBE_INTERVAL_SECONDS": "0.5",
                     "WANIMATE_REDIS_TIMEOUT_SECONDS": "3",
@@ -93,9 +101,8 @@ class Rig:
 
     def __enter__(self) -> Self:
         self.stack.start()
-        assert self.stack.simulator_url is not None
-        self._vendor = vendor_http(self.stack.simulator_url)
-        self.replace_dead_workers()
+        self._vendor = httpx.Client(base_url=f"{self.stack.simulator_url}/simulator", trust_env=False, timeout=30)
+        self.replace_dead()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -106,24 +113,46 @@ class Rig:
         """Return a client of the stack."""
         return Client(Settings(redis_url=SecretStr(self.stack.redis.url)))
 
-    def jobs(self) -> Iterator[Job]:
-        """Yield the jobs of the run, each known to the vendor by its marker."""
-        for number in range(self.profile.jobs):
-            kind = ReplaceJob if number % 3 == 0 else AnimateJob
-            yield kind(
-                image_url=f"https://example.com/{number}.png?marker=job-{number}",
-                video_url="https://example.com/motion.mp4",
-                prompt="[violation]" if number % 50 == 49 else None,
-            )
+    # -- processes ----------------------------------------------------------------------------------------------
+
+    @property
+    def beat(self) -> Process:
+        """The beat."""
+        assert self.stack.beat is not None
+        return self.stack.beat
+
+    @property
+    def receiver(self) -> Process:
+        """The callback receiver."""
+        assert self.stack.receiver is not None
+        return self.stack.receiver
 
     def running_workers(self) -> list[Process]:
         """Return the workers that have not ended."""
         return [worker for worker in self.stack.workers if worker.is_running]
 
-    def replace_dead_workers(self) -> None:
-        """Start workers until there are as many as the profile says."""
+    def wait_until_ready(self) -> None:
+        """Wait until every running worker takes messages."""
+        for worker in self.running_workers():
+            worker.wait_until(lambda worker=worker: " ready." in worker.log_path.read_text(), "ready")  # type: ignore[misc]
+
+    def replace_dead(self) -> None:
+        """Start workers until there are as many as the profile says, and whatever else has ended."""
         while len(self.running_workers()) < self.profile.workers:
-            self.stack.start_worker()
+            is_old = self._old_source is not None and len(self.stack.workers) % 2 == 1
+            self.stack.start_worker({"PYTHONPATH": _python_path(self._old_source)} if is_old else None)
+        if not self.beat.is_running:
+            self.stack.start_beat()
+        if self.stack.receiver is not None and not self.receiver.is_running:
+            self.stack.start_receiver()
+
+    def keep_logs(self, folder: Path) -> None:
+        """Copy what the processes have written to a folder, for whoever wants to know why."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for log in self.stack.folder.rglob("*.log"):
+            shutil.copy(log, folder)
+
+    # -- the vendor ---------------------------------------------------------------------------------------------
 
     def set_vendor_faults(self, **faults: Any) -> None:
         """Switch faults on; those not named are off."""
@@ -135,4 +164,21 @@ class Rig:
 
     def tasks(self) -> list[dict[str, Any]]:
         """Return every task that the vendor accepted, so billed."""
-        return self._vendor.get("/tasks", params={"limit": 10_000}).raise_for_status().json()["tasks"]  # type: ignore[no-any-return]
+        tasks: list[dict[str, Any]] = []
+        while True:
+            page = self._vendor.get("/tasks", params={"offset": len(tasks), "limit": _PAGE}).raise_for_status().json()
+            tasks += page["tasks"]
+            if len(tasks) >= page["total"]:
+                return tasks
+
+    def wait_for_callbacks(self, within_seconds: float) -> None:
+        """Wait until the vendor has made or given up every callback."""
+        deadline = time.monotonic() + within_seconds
+        while self.summary()["callbacks"]["waiting"] and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+
+def _python_path(source: Path | None = None) -> str:
+    """Return where a process finds its code: the points to end at, then an earlier version, then what is installed."""
+    old = [] if source is None else [source / "producer" / "src", source / "worker" / "src"]
+    return os.pathsep.join([str(HERE), *map(str, old), *filter(None, sys.path)])

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from wanimate import JobFailed, Result, SubmissionUnknown
+from wanimate import ContentViolation, DeadlineExceeded, Result, SubmissionUnknown
 from wanimate_worker.local.stack import leftovers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rig import Rig
+    from traffic import Traffic
 
-Outcome = Result | JobFailed | None
+#: What the ledger says of a submission whose worker did not live to see the answer.
+_DIED = "the worker died while submitting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class Verdict:
         paid_twice: Jobs that the vendor accepted more than once.
         over_limit: Tasks above the cap and requests above the budget of a window.
         leaked: Slots, ledger entries and messages left at the end.
-        slandered: Jobs reported as failed that the vendor made.
-        unknown_unrecovered: Jobs that ended as `SubmissionUnknown`.
-        unknown_without_cause: Of these, jobs whose answer cannot have been lost, for the vendor never had them.
+        slandered: Jobs reported as failed in a way that the vendor knows nothing of.
+        unknown_without_cause: Jobs reported as `SubmissionUnknown` whose answer reached a worker that lived.
+        unknown_unrecovered: Jobs reported as `SubmissionUnknown` although the vendor's callback had arrived.
     """
 
     lost: int
@@ -38,48 +38,62 @@ class Verdict:
     over_limit: int
     leaked: int
     slandered: int
-    unknown_unrecovered: int
     unknown_without_cause: int
+    unknown_unrecovered: int
 
     @property
     def is_clean(self) -> bool:
         """Whether all that must be zero is."""
-        return not any((self.lost, self.mixed_up, self.paid_twice, self.over_limit, self.leaked, self.slandered))
+        return not any(getattr(self, name) for name in self.__slots__)
 
 
-def judge(rig: Rig, outcomes: Sequence[Outcome]) -> Verdict:
+def judge(rig: Rig, traffic: Traffic) -> tuple[Verdict, dict[str, int]]:
     """Compare what callers were told with what the vendor knows.
 
     Args:
         rig: The stack, idle again.
-        outcomes: How each job ended, in the order they were enqueued; None for one that did not.
+        traffic: What the callers enqueued and were told.
+
+    Returns:
+        The verdict, and how many jobs ended in which way.
     """
     tasks, summary = rig.tasks(), rig.summary()
     accepted = Counter(task["marker"] for task in tasks)
-    outcome_of_marker = {task["marker"]: task["outcome"] for task in tasks}
-    marker_of_task = {task["task_id"]: task["marker"] for task in tasks}
-    lost = mixed_up = slandered = unknown = without_cause = 0
-    for number, outcome in enumerate(outcomes):
-        marker = f"job-{number}"
+    task_of = {task["marker"]: task for task in tasks}
+    endings: Counter[str] = Counter()
+    mixed_up = slandered = without_cause = unrecovered = 0
+    for number in range(traffic.enqueued):
+        outcome, task = traffic.outcomes.get(number), task_of.get(f"job-{number}")
+        endings[type(outcome).__name__] += 1
         match outcome:
             case None:
-                lost += 1
+                pass
             case Result():
-                mixed_up += marker_of_task.get(outcome.task_id) != marker
+                mixed_up += task is None or outcome.task_id != task["task_id"]
             case SubmissionUnknown():
-                unknown += 1
-                without_cause += marker not in accepted
+                without_cause += not _was_answer_lost(outcome, task)
+                unrecovered += task is not None and task["callback_state"] == "ok"
+            case DeadlineExceeded():
+                slandered += task is not None and not task["forgotten"]
+            case ContentViolation():
+                slandered += task is None or task["outcome"] != "CONTENT_VIOLATION"
             case _:
-                slandered += outcome_of_marker.get(marker) == "success"
-    over_cap = max(0, summary["in_flight_max"] - rig.profile.cap)
+                slandered += 1
+    over_cap = max(0, summary["in_flight_max"] - rig.profile.cap) + summary["violations_of_cap"]
     over_budget = max(0, summary["requests_window_max"] - rig.window_requests)
-    return Verdict(
-        lost=lost,
+    verdict = Verdict(
+        lost=endings.pop("NoneType", 0),
         mixed_up=mixed_up,
         paid_twice=sum(count > 1 for count in accepted.values()),
         over_limit=over_cap + over_budget,
         leaked=len(leftovers(rig.stack)),
         slandered=slandered,
-        unknown_unrecovered=unknown,
         unknown_without_cause=without_cause,
+        unknown_unrecovered=unrecovered,
     )
+    return verdict, dict(endings)
+
+
+def _was_answer_lost(outcome: SubmissionUnknown, task: dict[str, Any] | None) -> bool:
+    """Whether nobody could know the answer: the worker died, or the vendor's side lost the answer or the request."""
+    return _DIED in str(outcome) or task is None or task.get("answer_lost", True)

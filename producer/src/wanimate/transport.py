@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 PRIORITY_STEPS: Final = (0, 3, 6, 9)
 #: How long the message of a worker that died stays away, in seconds. Every task may safely run twice (the ledger lets
 #: one run take each step), so this need not exceed the longest request, and a dead worker is noticed within seconds.
-VISIBILITY_TIMEOUT_SECONDS: Final = 15
+VISIBILITY_TIMEOUT_SECONDS: Final = 5
 #: How often workers look for such messages, in seconds.
-RESTORE_INTERVAL_SECONDS: Final = 5
+RESTORE_INTERVAL_SECONDS: Final = 1
 #: Where messages that workers hold are kept. Not kombu's default name: its sweep gives back every message it finds
 #: there after the visibility time-out, also those of other Celery apps in the same database, whose tasks may rightly
 #: take longer.

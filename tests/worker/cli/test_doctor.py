@@ -59,7 +59,7 @@ def test_the_budget_must_allow_a_poll_a_minute_for_each_slot(slots: int, request
     assert finding.level is level
 
 
-@pytest.mark.parametrize(("visibility", "level"), [(15, Level.OK), (60, Level.OK), (3600, Level.WARN)])
+@pytest.mark.parametrize(("visibility", "level"), [(5, Level.OK), (50, Level.OK), (3600, Level.WARN)])
 def test_messages_of_dead_workers_must_come_back_in_a_sensible_time(visibility: float, level: Level) -> None:
     conf = SimpleNamespace(broker_transport_options={"visibility_timeout": visibility})
     [finding] = check_transport(SimpleNamespace(conf=conf))  # type: ignore[arg-type]

@@ -79,7 +79,7 @@ class PollSettings(Settings):
     poll_floor_seconds: float = Field(
         default=0.5, ge=0.01, le=60, description="The shortest time between two polls of one task, in seconds."
     )
-    poll_batch_size: int = Field(default=50, ge=1, le=1000, description="Tasks that one poll run claims at most.")
+    poll_batch_size: int = Field(default=16, ge=1, le=1000, description="Tasks that one poll run claims at most.")
     poll_concurrency: int = Field(
         default=16,
         ge=1,
@@ -188,7 +188,9 @@ class WorkerSettings(UpstreamSettings, LimitSettings, PollSettings, RecoverySett
         rate = RequestRate(self.requests_per_minute)
         rounds = -(-self.poll_batch_size // self.poll_concurrency)
         timeouts = self.timeouts()
-        poll_seconds = rounds * _longest_seconds(timeouts, timeouts.status_read_seconds)
+        # Not the longest that a request may take: when a claim ends too early, a task is asked about twice and no
+        # harm is done; when it ends late, the tasks of a dead worker go unnoticed for as long.
+        poll_seconds = rounds * (timeouts.connect_seconds + timeouts.status_read_seconds)
         return LedgerLimits(
             max_in_flight=self.max_in_flight,
             request_rate=rate,
@@ -196,7 +198,7 @@ class WorkerSettings(UpstreamSettings, LimitSettings, PollSettings, RecoverySett
             submit_lease_ms=round(
                 (_longest_seconds(timeouts, timeouts.submit_read_seconds) + self.lease_seconds) * 1000
             ),
-            poll_lease_ms=round((poll_seconds + self.lease_seconds) * 1000),
+            poll_lease_ms=round(poll_seconds * 1000),
             unknown_after_ms=round(self.unknown_after_seconds * 1000),
             result_ttl_ms=self.result_ttl_seconds * 1000,
             failed_ttl_ms=max(self.failed_ttl_seconds, self.result_ttl_seconds) * 1000,

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SIMULATOR_KEY: Final = "simulator-key"
+#: What is left of a gate that is open while a lowered cap grows back.
+_LOWERED_CAP: Final = frozenset({"cap_low", "cap_low_at_ms"})
 _WORKER_COMMAND: Final = (sys.executable, "-m", "wanimate_worker.cli")
 
 
@@ -70,6 +72,7 @@ class Stack:
         self._callback_secret = secrets.token_hex(32)
         self.workers: list[Process] = []
         self.beat: Process | None = None
+        self.receiver: Process | None = None
         self._processes = ProcessGroup()
 
     def __enter__(self) -> Self:
@@ -105,7 +108,7 @@ class Stack:
         if self.options.simulator is not None:
             self._start_simulator(self.options.simulator)
         if self.options.has_callbacks:
-            self._start_callbacks()
+            self.start_receiver()
         for _ in range(self.options.workers):
             self.start_worker()
         if self.options.has_beat:
@@ -125,11 +128,16 @@ class Stack:
         """Return a process that has ended by itself, if there is one."""
         return self._processes.ended()
 
-    def start_worker(self) -> Process:
-        """Start one more worker process."""
+    def start_worker(self, environment: Mapping[str, str] | None = None) -> Process:
+        """Start one more worker process.
+
+        Args:
+            environment: Variables for this one only.
+        """
         name = f"worker{len(self.workers) + 1}"
         command = ["worker", "--loglevel", "INFO", "--hostname", f"{name}@%h", *self.options.worker_options]
-        worker = self._start(name, sys.executable, "-m", "celery", "-A", self.options.worker_app, *command)
+        celery = (sys.executable, "-m", "celery", "-A", self.options.worker_app)
+        worker = self._start(name, *celery, *command, environment=environment)
         self.workers.append(worker)
         return worker
 
@@ -154,12 +162,14 @@ class Stack:
         self.simulator_url = f"http://127.0.0.1:{port}"
         simulator.wait_until(lambda: _answers(f"{self.simulator_url}/simulator/health"), "ready")
 
-    def _start_callbacks(self) -> None:
-        port = free_port()
+    def start_receiver(self) -> Process:
+        """Start the callback receiver, always at the same address."""
         # Before it starts: it reads its own address.
-        self.callbacks_url = f"http://127.0.0.1:{port}"
-        receiver = self._start("callbacks", *_WORKER_COMMAND, "callbacks", "--port", str(port))
-        receiver.wait_until(lambda: _answers(f"{self.callbacks_url}/health"), "ready")
+        self.callbacks_url = self.callbacks_url or f"http://127.0.0.1:{free_port()}"
+        port = self.callbacks_url.rpartition(":")[2]
+        self.receiver = self._start("callbacks", *_WORKER_COMMAND, "callbacks", "--port", port)
+        self.receiver.wait_until(lambda: _answers(f"{self.callbacks_url}/health"), "ready")
+        return self.receiver
 
     def _start_flower(self) -> None:
         port = free_port()
@@ -170,8 +180,9 @@ class Stack:
     def _celery(self, name: str, *arguments: str) -> Process:
         return self._start(name, sys.executable, "-m", "celery", "-A", "wanimate_worker", *arguments)
 
-    def _start(self, name: str, *command: str) -> Process:
-        return self._processes.add(Process(name, command, self.folder / f"{name}.log", self.environment))
+    def _start(self, name: str, *command: str, environment: Mapping[str, str] | None = None) -> Process:
+        variables = {**self.environment, **(environment or {})}
+        return self._processes.add(Process(name, command, self.folder / f"{name}.log", variables))
 
     def _data_folder(self) -> Path:
         folder = self.options.data_folder or self.folder / "redis"
@@ -188,6 +199,8 @@ def leftovers(stack: Stack) -> list[str]:
     """Return whatever should be gone once every job has ended: held slots, keys without a TTL, messages, leases."""
     with redis_of(stack) as redis:
         kept = [key for key in redis.scan_iter("wanimate:*", count=1000) if redis.ttl(key) == -1]
+        # The account's own state, and gone as soon as the cap has grown back.
+        kept = [key for key in kept if not key.endswith(":gate") or set(redis.hkeys(key)) - _LOWERED_CAP]
         queued = [f"{key} ({redis.llen(key)})" for key in redis.scan_iter("wanimate*", count=1000, _type="list")]
         unacked = redis.hlen(UNACKED_KEY)
     return [*kept, *queued, *([f"{unacked} unacked"] if unacked else [])]

@@ -1,0 +1,131 @@
+"""What callers do during a run: they enqueue, in every way there is, and wait for what becomes of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from wanimate import AnimateJob, JobFailed, QueueUnavailable, ReplaceJob, Result, WaitTimeout
+from wanimate.contract import CONTRACT_HEADER, ENTRY_QUEUE, GENERATE_TASK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rig import Rig
+    from wanimate import Client, JobHandle
+    from wanimate.contract import Job
+
+Outcome = Result | JobFailed
+_PAUSE_SECONDS = 0.3
+
+
+class Traffic:
+    """Callers that keep the queue busy until told to stop, and count on nothing but what they are promised.
+
+    Args:
+        rig: Whose queue it is.
+        client: Their client.
+    """
+
+    def __init__(self, rig: Rig, client: Client) -> None:
+        self.outcomes: dict[int, Outcome] = {}
+        self._rig = rig
+        self._client = client
+        self._stopping = threading.Event()
+        # As a backend that uses Celery and knows the task only by its name.
+        self._foreign = Celery("backend", broker=rig.stack.redis.url, set_as_current=False)
+        self._foreign.conf.update(broker_transport_options={"max_retries": 1}, broker_connection_max_retries=1)
+        first = client.submit_many(_job(number) for number in range(rig.profile.jobs))
+        self._numbers = {handle.id: number for number, handle in enumerate(first)}
+        self._handles = list(first)
+        self._enqueuing = threading.Thread(target=self._enqueue)
+        self._collecting = threading.Thread(target=self._collect)
+
+    def start(self) -> None:
+        """Begin to wait for the jobs, and to enqueue more."""
+        self._enqueuing.start()
+        self._collecting.start()
+
+    def stop(self) -> None:
+        """Enqueue nothing more and wait until all that was enqueued has ended, or the run takes too long."""
+        self._stopping.set()
+        self._enqueuing.join()
+        self._collecting.join()
+        self._foreign.close()
+
+    @property
+    def enqueued(self) -> int:
+        """How many jobs the callers believe to be in the queue."""
+        return len(self._handles)
+
+    def _enqueue(self) -> None:
+        """Keep a backlog of a few times what the vendor takes at once."""
+        ways = (self._by_client, self._by_name, self._by_earlier_contract)
+        while not self._stopping.is_set():
+            if len(self._handles) - len(self.outcomes) > 4 * self._rig.profile.cap:
+                self._stopping.wait(_PAUSE_SECONDS)
+                continue
+            number = len(self._handles)
+            self._insist(ways[number % len(ways)], number)
+
+    def _insist(self, way: Callable[[int], JobHandle], number: int) -> None:
+        """Enqueue one job, again and again until it is certain: with a key or an id of its own that is safe."""
+        while True:
+            try:
+                handle = way(number)
+            except (QueueUnavailable, OperationalError, OSError):
+                time.sleep(_PAUSE_SECONDS)
+            else:
+                self._numbers[handle.id] = number
+                self._handles.append(handle)
+                return
+
+    def _by_client(self, number: int) -> JobHandle:
+        return self._client.submit(_job(number, idempotency_key=f"chaos-{number}"))
+
+    def _by_name(self, number: int) -> JobHandle:
+        return self._send(number, {})
+
+    def _by_earlier_contract(self, number: int) -> JobHandle:
+        return self._send(number, {CONTRACT_HEADER: 0})
+
+    def _send(self, number: int, headers: dict[str, Any]) -> JobHandle:
+        job_id = f"00000000-0000-4000-8000-{number:012}"
+        self._foreign.send_task(
+            GENERATE_TASK,
+            kwargs=_job(number).to_kwargs(),
+            task_id=job_id,
+            queue=ENTRY_QUEUE,
+            headers=headers,
+            retry=False,
+            ignore_result=False,
+        )
+        return self._client.job(job_id)
+
+    def _collect(self) -> None:
+        deadline = time.monotonic() + self._rig.profile.longest_seconds
+        while time.monotonic() < deadline:
+            pending = [handle for handle in self._handles if self._numbers[handle.id] not in self.outcomes]
+            if not pending and self._stopping.is_set() and not self._enqueuing.is_alive():
+                return
+            try:
+                for handle, outcome in self._client.as_completed(pending, timeout=2):
+                    self.outcomes[self._numbers[handle.id]] = outcome
+            except WaitTimeout:
+                pass
+            except QueueUnavailable:
+                time.sleep(_PAUSE_SECONDS)
+
+
+def _job(number: int, **fields: Any) -> Job:
+    """Return a job that the vendor's ground truth knows by its marker."""
+    kind = ReplaceJob if number % 3 == 0 else AnimateJob
+    return kind(
+        image_url=f"https://example.com/{number}.png?marker=job-{number}",
+        video_url="https://example.com/motion.mp4",
+        prompt="[violation]" if number % 50 == 49 else None,
+        **fields,
+    )
