@@ -4,10 +4,12 @@ import asyncio
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +158,44 @@ def live(live_url: str) -> Iterator[httpx.Client]:
         client.post("/simulator/reset", json=defaults).raise_for_status()
         yield client
         client.post("/simulator/reset", json=defaults).raise_for_status()
+
+
+class Receiver:
+    """Keeps the bodies POSTed to it; answers the codes it is told to, then 200."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        self.bodies: list[dict[str, Any]] = []
+        self.arrived_at_ms: list[float] = []
+        self.codes: list[int] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                receiver.arrived_at_ms.append(time.time() * 1000)
+                receiver.paths.append(self.path)
+                receiver.bodies.append(json.loads(body))
+                self.send_response(receiver.codes.pop(0) if receiver.codes else 200)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/callback"
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    with receiver.server:
+        thread = threading.Thread(target=receiver.server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield receiver
+        receiver.server.shutdown()
+        thread.join()
 
 
 @pytest.fixture

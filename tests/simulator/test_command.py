@@ -107,6 +107,7 @@ def test_it_listens_beyond_this_machine_if_allowed(launch: Launch) -> None:
     [
         ("--faults", '{"no_such_fault": 1}'),
         ("--faults", "{"),
+        ("--faults", '{"refuse_for_seconds": 1}'),
         ("--cap", "0"),
         ("--speed", "0"),
         ("--failure-rate", "0.6", "--content-violation-rate", "0.6"),

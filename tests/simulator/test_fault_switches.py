@@ -310,7 +310,18 @@ def test_faults_that_make_no_sense_are_refused_and_change_nothing(live: httpx.Cl
         ("outage_windows", [[1, 2, 3]]),
         ("revoked_keys", "key"),
         ("revoked_keys", [1]),
+        ("refuse_for_seconds", -1),
+        ("strange_body_rate", 2),
         ("callback_delay_seconds", -1),
+        ("callback_hold_rate", 2),
+        ("callback_hold_seconds", "1"),
+        ("callback_replay_rate", -1),
+        ("callback_replay_seconds", None),
+        ("callback_forged_rate", True),
+        ("callback_other_signature_rate", 2),
+        ("callback_premature_rate", 2),
+        ("callback_wrong_task_rate", 2),
+        ("callback_huge_rate", 2),
     ],
 )
 def test_each_switch_refuses_what_it_cannot_take(switch: str, value: object) -> None:

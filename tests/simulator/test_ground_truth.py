@@ -122,6 +122,8 @@ def test_the_summary_adds_up_over_a_small_run(bench: MakeBench) -> None:
             "missing": 0,
             "duplicated": 0,
             "refused": 0,
+            "extras_waiting": 0,
+            "extras": {},
         },
         "makespan_seconds": 15.0,
         "slot_use": 20.0 / (20.0 * 4),
@@ -158,12 +160,15 @@ def test_every_task_is_listed_page_by_page_in_order_of_acceptance(bench: MakeBen
         "accepted_at_ms": 1_700_000_000_000,
         "completed_at_ms": 1_700_000_041_000,
         "first_told_at_ms": 1_700_000_041_500,
+        "answer_lost": None,
+        "answer_delay_seconds": 0.0,
         "polls": 1,
         "forgotten": False,
         "input": told["input"],
         "callback_url": None,
         "callback_state": "none",
         "callback_attempts": 0,
+        "extra_callbacks": [],
     }
     assert (untold["first_told_at_ms"], untold["polls"]) == (None, 0)
 

@@ -16,15 +16,19 @@ class Answer(NamedTuple):
 
     Args:
         code: HTTP status.
-        body: the JSON, or None to close the connection without an answer.
+        body: the bytes, or None to close the connection without an answer.
         headers: further headers.
         delay_seconds: real seconds to hold it back.
+        content_type: of the body.
+        accepted: the task it tells the acceptance of.
     """
 
     code: int
     body: bytes | None
     headers: tuple[tuple[bytes, bytes], ...] = ()
     delay_seconds: float = 0.0
+    content_type: bytes = b"application/json"
+    accepted: Task | None = None
 
 
 class Cause(StrEnum):

@@ -9,8 +9,9 @@ from starlette.types import Receive, Scope, Send
 
 from .answers import Answer, encoded, envelope
 from .control import Control
-from .sending import header, read_body, send_answer
+from .sending import header, is_gone, read_body, send_answer
 from .simulator import Simulator
+from .task import AnswerLoss
 
 #: Source: the vendor's page, "Endpoints".
 SUBMIT_PATH = "/api/v1/generateTask/wan-2-2-animate"
@@ -29,6 +30,9 @@ class SubmitEndpoint:
         answer = self._simulator.vendor.submit(header(scope, b"authorization"), body)
         if answer.delay_seconds:
             await self._simulator.hold_back(answer.delay_seconds)
+        task = answer.accepted
+        if task is not None and task.answer_lost is None and is_gone(scope):
+            task.answer_lost = AnswerLoss.GONE
         await send_answer(answer, scope, receive, send)
 
 

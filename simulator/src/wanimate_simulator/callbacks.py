@@ -1,27 +1,22 @@
 """Telling callers the end of their tasks. Source: the vendor's page, `request_type` and `callback_url`."""
 
 import asyncio
-from urllib.parse import urlsplit
-
-import httpx
+from collections.abc import Coroutine
 
 from .answers import encoded, envelope, task_data
 from .clock import Clock
 from .faults import FaultBoard
-from .loopback import is_loopback
+from .mischief import Extra, ExtraKind, Mischief
+from .postman import Postman
 from .task import CallbackState, Task
 from .truth import CallbackCounts
 
-#: Callbacks on their way at once.
-_CONCURRENT_POSTS = 20
-#: Real seconds to wait for the receiver.
-_TIMEOUT_SECONDS = 5.0
 #: Simulated seconds before the second and the third try.
 _BACK_OFF_SECONDS = (1.0, 4.0)
 
 
 class Courier:
-    """POSTs each task's status answer to its callback URL once the task has ended.
+    """POSTs each task's status answer to its callback URL once the task has ended, and the extras of `Mischief`.
 
     Args:
         clock: the simulator's clock.
@@ -34,17 +29,17 @@ class Courier:
         self._clock = clock
         self._board = board
         self._counts = counts
-        self._allow_non_loopback = allow_non_loopback
+        self._mischief = Mischief(clock, board)
+        self._postman = Postman(allow_non_loopback=allow_non_loopback)
         self._errands: set[asyncio.Task[None]] = set()
-        self._posts = asyncio.Semaphore(_CONCURRENT_POSTS)
-        self._client: httpx.AsyncClient | None = None
 
     def schedule(self, task: Task) -> None:
         """Arrange for a task's end to be told; needs a running event loop."""
         self._counts.waiting += 1
-        errand = asyncio.get_running_loop().create_task(self._carry(task))
-        self._errands.add(errand)
-        errand.add_done_callback(self._errands.discard)
+        self._begin(self._carry(task))
+        if self._postman.may_reach(task.callback_url or ""):
+            for extra in self._mischief.plan(task):
+                self._begin_extra(task, extra)
 
     async def close(self) -> None:
         """Give up all callbacks under way and close the connections."""
@@ -52,17 +47,34 @@ class Courier:
         for errand in errands:
             errand.cancel()
         await asyncio.gather(*errands, return_exceptions=True)
-        if self._client is not None:
-            await self._client.aclose()
+        await self._postman.close()
+
+    def _begin(self, errand: Coroutine[None, None, None]) -> None:
+        begun = asyncio.get_running_loop().create_task(errand)
+        self._errands.add(begun)
+        begun.add_done_callback(self._errands.discard)
+
+    def _begin_extra(self, task: Task, extra: Extra) -> None:
+        self._counts.extras_waiting += 1
+        self._begin(self._carry_extra(task, extra))
 
     async def _carry(self, task: Task) -> None:
         await asyncio.sleep(task.completes_at_seconds - self._clock.now_seconds())
         await asyncio.sleep(self._board.current.callback_delay_seconds)
+        if self._board.strikes("callback_hold_rate"):
+            await asyncio.sleep(self._board.current.callback_hold_seconds * self._board.share("callback_hold_seconds"))
         task.callback_state = await self._tell(task, task.callback_url or "")
         self._counts.waiting -= 1
 
+    async def _carry_extra(self, task: Task, extra: Extra) -> None:
+        await asyncio.sleep(extra.at_seconds - self._clock.now_seconds())
+        task.extra_callbacks.append(extra.kind.value)
+        status = await self._postman.post(extra.url, extra.body)
+        self._counts.answered_extra(extra.kind.value, status)
+        self._counts.extras_waiting -= 1
+
     async def _tell(self, task: Task, url: str) -> CallbackState:
-        if not self._allow_non_loopback and not is_loopback(urlsplit(url).hostname or ""):
+        if not self._postman.may_reach(url):
             self._counts.refused += 1
             return CallbackState.REFUSED
         if self._board.strikes("callback_missing_rate"):
@@ -72,11 +84,13 @@ class Courier:
         if self._board.strikes("callback_duplicate_rate"):
             self._counts.duplicated += 1
             delivered = await self._deliver(task, url) or delivered
+        if self._board.strikes("callback_replay_rate"):
+            again_at_seconds = self._clock.now_seconds() + self._board.current.callback_replay_seconds
+            self._begin_extra(task, Extra(ExtraKind.REPLAY, again_at_seconds, url, self._body(task)))
         return CallbackState.OK if delivered else CallbackState.FAILED
 
     async def _deliver(self, task: Task, url: str) -> bool:
-        # The loop's timer may fire a millisecond early; the task has ended all the same.
-        body = encoded(envelope(task_data(task, task.completes_at_seconds, self._clock)))
+        body = self._body(task)
         for back_off_seconds in (*_BACK_OFF_SECONDS, None):
             if await self._post(task, url, body):
                 self._counts.ok += 1
@@ -87,13 +101,11 @@ class Courier:
         return False
 
     async def _post(self, task: Task, url: str, body: bytes) -> bool:
-        if self._client is None:
-            self._client = httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=False)
-        async with self._posts:
-            self._counts.sent += 1
-            task.callback_attempts += 1
-            try:
-                answer = await self._client.post(url, content=body, headers={"content-type": "application/json"})
-            except (httpx.HTTPError, httpx.InvalidURL):
-                return False
-        return answer.is_success
+        self._counts.sent += 1
+        task.callback_attempts += 1
+        status = await self._postman.post(url, body)
+        return status is not None and 200 <= status < 300  # noqa: PLR2004  # the codes of success
+
+    def _body(self, task: Task) -> bytes:
+        # The loop's timer may fire a millisecond early; the task has ended all the same.
+        return encoded(envelope(task_data(task, task.completes_at_seconds, self._clock)))

@@ -12,9 +12,12 @@ _SHARE = click.FloatRange(0, 1)
 
 def _parse_faults(_context: click.Context, _parameter: click.Parameter, value: str) -> Faults:
     try:
-        return Faults.parse(orjson.loads(value))
+        faults = Faults.parse(orjson.loads(value))
     except (orjson.JSONDecodeError, InvalidFaultsError) as error:
         raise click.BadParameter(str(error)) from error
+    if faults.refuse_for_seconds:
+        raise click.BadParameter("refuse_for_seconds acts when it is put; it cannot be on at the start")
+    return faults
 
 
 @click.command(context_settings={"show_default": True})

@@ -1,6 +1,9 @@
 """The simulator's own endpoints: ground truth, fault switches, reset and health."""
 
+from dataclasses import replace
+
 import orjson
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -61,10 +64,25 @@ class Control:
     async def write_faults(self, request: Request) -> Response:
         """Set every fault switch: as the JSON says, or off."""
         try:
-            self._simulator.board.current = Faults.parse(orjson.loads(await request.body()))
+            faults = Faults.parse(orjson.loads(await request.body()))
         except (orjson.JSONDecodeError, InvalidFaultsError) as error:
             return _error(str(error))
-        return await self.read_faults(request)
+        if faults.refuse_for_seconds and self._simulator.refuse is None:
+            return _error("refuse_for_seconds needs a listening simulator; this one is run inside another program")
+        self._simulator.board.current = faults
+        answer = await self.read_faults(request)
+        if faults.refuse_for_seconds:
+            # The answer goes out before its connection closes with all the others.
+            answer.headers["connection"] = "close"
+            answer.background = BackgroundTask(self._refuse, faults.refuse_for_seconds)
+        return answer
+
+    async def _refuse(self, seconds: float) -> None:
+        board = self._simulator.board
+        board.note("refuse_for_seconds")
+        if self._simulator.refuse is not None:
+            await self._simulator.refuse(seconds)
+        board.current = replace(board.current, refuse_for_seconds=0.0)
 
     async def reset(self, request: Request) -> Response:
         """Forget everything and begin again, with the options the JSON changes."""

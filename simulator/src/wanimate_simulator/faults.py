@@ -17,9 +17,17 @@ RateSwitch = Literal[
     "slow_rate",
     "throttle_rate",
     "bad_json_rate",
+    "strange_body_rate",
     "unknown_state_rate",
     "callback_missing_rate",
     "callback_duplicate_rate",
+    "callback_hold_rate",
+    "callback_replay_rate",
+    "callback_forged_rate",
+    "callback_other_signature_rate",
+    "callback_premature_rate",
+    "callback_wrong_task_rate",
+    "callback_huge_rate",
 ]
 
 
@@ -49,7 +57,9 @@ class Faults:
         concurrency_used_elsewhere: tasks somebody else has in flight on the same key.
         outage: whether every request is answered 503.
         outage_windows: the same, in spans of real seconds since the start or the last reset.
+        refuse_for_seconds: real seconds without a listening socket; acts once, when it is put.
         bad_json_rate: share of 200 answers whose body is cut short.
+        strange_body_rate: share of 200 answers with a body of another shape, each of `strange.FORMS` in turn.
         unknown_fields: whether answers carry fields nobody documented.
         unknown_state_rate: share of status answers with the undocumented state `queued_v2`.
         forget_rate: share of tasks whose status is answered 400 for ever.
@@ -57,6 +67,15 @@ class Faults:
         callback_missing_rate: share of callbacks never sent.
         callback_duplicate_rate: share of callbacks sent twice.
         callback_delay_seconds: real seconds between a task's end and its callback.
+        callback_hold_rate: share of callbacks that wait up to `callback_hold_seconds` longer, so that others overtake.
+        callback_hold_seconds: most real seconds of that wait, which is drawn.
+        callback_replay_rate: share of callbacks whose last POST is made again `callback_replay_seconds` later.
+        callback_replay_seconds: real seconds in between.
+        callback_forged_rate: share of tasks with an extra POST to a URL whose end was changed.
+        callback_other_signature_rate: share of tasks with an extra POST to a URL that ends like another task's.
+        callback_premature_rate: share of tasks with an extra POST that claims success while the task runs.
+        callback_wrong_task_rate: the same, with another task's id.
+        callback_huge_rate: share of tasks with an extra POST of 10 MB.
     """
 
     drop_answer_rate: float = _switch(0.0, checks.rate)
@@ -72,7 +91,9 @@ class Faults:
     concurrency_used_elsewhere: int = _switch(0, checks.count)
     outage: bool = _switch(False, checks.switch)  # noqa: FBT003  # the default reads as the switch's position
     outage_windows: tuple[tuple[float, float], ...] = _switch((), checks.windows)
+    refuse_for_seconds: float = _switch(0.0, checks.amount)
     bad_json_rate: float = _switch(0.0, checks.rate)
+    strange_body_rate: float = _switch(0.0, checks.rate)
     unknown_fields: bool = _switch(False, checks.switch)  # noqa: FBT003  # as above
     unknown_state_rate: float = _switch(0.0, checks.rate)
     forget_rate: float = _switch(0.0, checks.rate)
@@ -80,6 +101,15 @@ class Faults:
     callback_missing_rate: float = _switch(0.0, checks.rate)
     callback_duplicate_rate: float = _switch(0.0, checks.rate)
     callback_delay_seconds: float = _switch(0.0, checks.amount)
+    callback_hold_rate: float = _switch(0.0, checks.rate)
+    callback_hold_seconds: float = _switch(5.0, checks.amount)
+    callback_replay_rate: float = _switch(0.0, checks.rate)
+    callback_replay_seconds: float = _switch(1.0, checks.amount)
+    callback_forged_rate: float = _switch(0.0, checks.rate)
+    callback_other_signature_rate: float = _switch(0.0, checks.rate)
+    callback_premature_rate: float = _switch(0.0, checks.rate)
+    callback_wrong_task_rate: float = _switch(0.0, checks.rate)
+    callback_huge_rate: float = _switch(0.0, checks.rate)
 
     @classmethod
     def parse(cls, switches: object) -> "Faults":
@@ -129,8 +159,7 @@ class FaultBoard:
         rate: float = getattr(self.current, switch)
         if rate <= 0.0:
             return False
-        self._rolled[switch] += 1
-        if uniform(self._seed, switch, str(self._rolled[switch])) >= rate:
+        if self.share(switch) >= rate:
             return False
         self.struck[switch] += 1
         return True
@@ -138,6 +167,11 @@ class FaultBoard:
     def note(self, switch: str) -> None:
         """Count a fault that strikes without dice."""
         self.struck[switch] += 1
+
+    def share(self, purpose: str) -> float:
+        """Draw a number strictly between 0 and 1."""
+        self._rolled[purpose] += 1
+        return uniform(self._seed, purpose, str(self._rolled[purpose]))
 
     def delay_seconds(self) -> float:
         """Return the real seconds to hold the next answer back."""

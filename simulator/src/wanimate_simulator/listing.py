@@ -25,10 +25,13 @@ def listed(task: Task, now_seconds: float, clock: Clock) -> dict[str, object]:
         "accepted_at_ms": clock.unix_ms(task.accepted_at_seconds),
         "completed_at_ms": clock.unix_ms(task.completes_at_seconds) if ended else None,
         "first_told_at_ms": clock.unix_ms(told_at_seconds) if told_at_seconds is not None else None,
+        "answer_lost": task.answer_lost.value if task.answer_lost is not None else None,
+        "answer_delay_seconds": task.answer_delay_seconds,
         "polls": task.polls,
         "forgotten": task.forgotten,
         "input": orjson.Fragment(task.input_json),
         "callback_url": task.callback_url,
         "callback_state": task.callback_state.value,
         "callback_attempts": task.callback_attempts,
+        "extra_callbacks": task.extra_callbacks,
     }

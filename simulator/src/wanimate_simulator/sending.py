@@ -5,8 +5,6 @@ from starlette.types import Receive, Scope, Send
 from .answers import Answer
 from .protocol import DROP_EXTENSION
 
-_JSON = (b"content-type", b"application/json")
-
 
 async def read_body(receive: Receive) -> bytes:
     """Return the whole body of a request."""
@@ -23,15 +21,20 @@ def header(scope: Scope, name: bytes) -> bytes:
     return next((value for each, value in scope["headers"] if each == name), b"")
 
 
+def is_gone(scope: Scope) -> bool:
+    """Tell whether the connection of a request has closed."""
+    extension = scope.get("extensions", {}).get(DROP_EXTENSION)
+    return extension is not None and bool(extension["is_gone"]())
+
+
 async def send_answer(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
     """Send an answer, or close the connection if it has no body to send."""
     if answer.body is None:
         await _hang_up(scope, receive)
         return
+    kind = (b"content-type", answer.content_type)
     length = (b"content-length", str(len(answer.body)).encode())
-    await send(
-        {"type": "http.response.start", "status": answer.code, "headers": [_JSON, length, *answer.headers]},
-    )
+    await send({"type": "http.response.start", "status": answer.code, "headers": [kind, length, *answer.headers]})
     await send({"type": "http.response.body", "body": answer.body})
 
 

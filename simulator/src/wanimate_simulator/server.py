@@ -29,15 +29,41 @@ class NonLoopbackHostError(ValueError):
 class _Server(uvicorn.Server):
     """Tells when it is ready, and takes SIGTERM and SIGINT for a normal end."""
 
-    def __init__(self, config: uvicorn.Config, simulator: Simulator, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, simulator: Simulator, listener: socket.socket, on_ready: Callable[[str], None]
+    ) -> None:
         super().__init__(config)
+        self._listener = listener
         self._simulator = simulator
         self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            self._on_ready()
+            self._simulator.refuse = self.refuse
+            self._on_ready(_base_url(self._listener))
+
+    async def refuse(self, seconds: float) -> None:
+        """Close the listening socket and every connection; listen again on the same port after some seconds."""
+        address = self._listener.getsockname()[:2]
+        for server in self.servers:
+            server.close()
+        self.servers.clear()
+        # Bound and not listening: connections are refused, and nobody else takes the port meanwhile.
+        self._listener = _listen(*address)
+        for connection in list(self.server_state.connections):
+            # Not aborted: an answer that was given goes out first.
+            connection.transport.close()
+        await self._simulator.hold_back(seconds)
+        if self._simulator.is_closing:
+            self._listener.close()
+            return
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(self._protocol, sock=self._listener, backlog=self.config.backlog)
+        self.servers.append(server)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return DroppableProtocol(self.config, self.server_state, self.lifespan.state)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._simulator.begin_closing()
@@ -94,7 +120,7 @@ def serve(
         server_header=False,
         timeout_graceful_shutdown=_GRACEFUL_SECONDS,
     )
-    server = _Server(config, simulator, lambda: on_ready(_base_url(listener)))
+    server = _Server(config, simulator, listener, on_ready)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve([listener]))
 

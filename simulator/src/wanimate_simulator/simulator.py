@@ -1,7 +1,7 @@
 """A whole simulator: one run of the vendor after the other, each with its own truth."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from .callbacks import Courier
 from .clock import Clock
@@ -26,6 +26,8 @@ class Simulator:
         self.options = options
         self._initial_faults = faults if faults is not None else Faults()
         self._closing = asyncio.Event()
+        #: Closes the listening socket for some real seconds; set by whoever listens.
+        self.refuse: Callable[[float], Awaitable[None]] | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -69,6 +71,11 @@ class Simulator:
             await asyncio.wait_for(self._closing.wait(), delay_seconds)
         except TimeoutError:
             return
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the simulator is about to end."""
+        return self._closing.is_set()
 
     def begin_closing(self) -> None:
         """Let every answer that is held back go out now."""

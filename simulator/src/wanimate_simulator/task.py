@@ -1,6 +1,6 @@
 """One accepted task."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from .outcomes import Outcome
@@ -29,6 +29,17 @@ class CallbackState(StrEnum):
     REFUSED = "refused"
 
 
+class AnswerLoss(StrEnum):
+    """Why the answer to an accepted submit did not tell its task id as documented."""
+
+    DROPPED = "dropped"
+    ERROR_5XX = "error_5xx"
+    BAD_JSON = "bad_json"
+    STRANGE_BODY = "strange_body"
+    #: The connection had closed before the answer: the caller gave up, or `refuse_for_seconds` closed it.
+    GONE = "gone"
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class Task:
     """An accepted request and all that happened to it; moments are real seconds of the simulator's clock.
@@ -44,6 +55,9 @@ class Task:
         input_json: the request's input.
         callback_url: where to tell its end, in callback mode.
         forget_draw: the task is forgotten once `forget_rate` is above this.
+        answer_lost: what became of the submit's answer, if it was not the documented one.
+        answer_delay_seconds: real seconds the submit's answer was held back by the fault switches.
+        extra_callbacks: kinds of the POSTs made to its callback URL besides the true ones.
     """
 
     task_id: str
@@ -57,10 +71,13 @@ class Task:
     callback_url: str | None
     forget_draw: float
     forgotten: bool = False
+    answer_lost: AnswerLoss | None = None
+    answer_delay_seconds: float = 0.0
     polls: int = 0
     first_told_at_seconds: float | None = None
     callback_state: CallbackState = CallbackState.NONE
     callback_attempts: int = 0
+    extra_callbacks: list[str] = field(default_factory=list)
 
     def state(self, now_seconds: float) -> State:
         """Return the state at a moment."""

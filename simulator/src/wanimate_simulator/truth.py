@@ -2,7 +2,7 @@
 
 from array import array
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from statistics import fmean, median
 
@@ -32,6 +32,8 @@ class CallbackCounts:
         missing: callbacks left out by the fault switch.
         duplicated: callbacks sent twice by the fault switch.
         refused: callbacks not sent because they would leave this machine.
+        extras_waiting: extra POSTs not answered yet.
+        extras: answers to extra POSTs, by kind and HTTP status; "none" for no answer.
     """
 
     waiting: int = 0
@@ -41,6 +43,14 @@ class CallbackCounts:
     missing: int = 0
     duplicated: int = 0
     refused: int = 0
+    extras_waiting: int = 0
+    extras: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def answered_extra(self, kind: str, status: int | None) -> None:
+        """Count what an extra POST was answered."""
+        by_status = self.extras.setdefault(kind, {})
+        name = "none" if status is None else str(status)
+        by_status[name] = by_status.get(name, 0) + 1
 
 
 class Truth:

@@ -16,7 +16,8 @@ from .listing import listed
 from .options import Options
 from .outcomes import Outcomes
 from .slots import Slots
-from .task import CallbackState, Task
+from .strange import strange_body
+from .task import AnswerLoss, CallbackState, Task
 from .truth import Kind, Truth
 from .validation import InvalidRequestError, Submission, parse_submission
 
@@ -74,18 +75,15 @@ class Vendor:
             submission = parse_submission(body)
             self._check_capacity(now_seconds)
             task = self._accept(submission, now_seconds)
-            if self._board.strikes("drop_answer_rate"):
-                raise DroppedError  # noqa: TRY301  # the faults and the vendor's own refusals end alike
         except DroppedError:
             return self._dropped()
         except InvalidRequestError as error:
             return self._refuse(Kind.SUBMIT, RefusedError(400, str(error)))
         except RefusedError as refused:
             return self._refuse(Kind.SUBMIT, refused)
-        if self._board.strikes("error_5xx_after_accept_rate"):
-            body = encoded(envelope(None, code=503, message="Service unavailable"))
-            return Answer(503, body, (), self._board.delay_seconds())
-        return self._success({"taskId": task.task_id}, broken=self._board.strikes("bad_json_rate"))
+        answer, task.answer_lost = self._answer_accepted(task)
+        task.answer_delay_seconds = answer.delay_seconds
+        return answer._replace(accepted=task)
 
     def status(self, authorization: bytes, task_id: str | None) -> Answer:
         """Decide about a status request.
@@ -104,12 +102,10 @@ class Vendor:
         except RefusedError as refused:
             return self._refuse(Kind.STATUS, refused)
         data = task_data(task, now_seconds, self._clock)
-        broken = self._board.strikes("bad_json_rate")
-        strange = self._board.strikes("unknown_state_rate")
-        if strange:
+        if self._board.strikes("unknown_state_rate"):
             data = {"taskId": task.task_id, "state": _UNKNOWN_STATE, "createTime": data["createTime"]}
-        answer = self._success(data, broken=broken)
-        if "completeTime" in data and not broken:
+        answer, loss = self._success(data)
+        if "completeTime" in data and loss is None:
             self._truth.told(task, now_seconds + answer.delay_seconds)
         return answer
 
@@ -180,16 +176,28 @@ class Vendor:
         for task in self._slots.release(now_seconds):
             self._truth.completed(task)
 
-    def _success(self, data: dict[str, object], *, broken: bool) -> Answer:
+    def _answer_accepted(self, task: Task) -> tuple[Answer, AnswerLoss | None]:
+        if self._board.strikes("drop_answer_rate"):
+            return self._dropped(), AnswerLoss.DROPPED
+        if self._board.strikes("error_5xx_after_accept_rate"):
+            body = encoded(envelope(None, code=503, message="Service unavailable"))
+            return Answer(503, body, (), self._board.delay_seconds()), AnswerLoss.ERROR_5XX
+        return self._success({"taskId": task.task_id})
+
+    def _success(self, data: dict[str, object]) -> tuple[Answer, AnswerLoss | None]:
         answer = envelope(data)
         if self._board.current.unknown_fields:
             self._board.note("unknown_fields")
             data["queueInfo"] = {"position": 1, "region": "unknown"}
             answer["requestId"] = uuid4().hex
         body = encoded(answer)
-        if broken:
-            body = body[: len(body) // 2]
-        return Answer(200, body, (), self._board.delay_seconds())
+        delay_seconds = self._board.delay_seconds()
+        if self._board.strikes("bad_json_rate"):
+            return Answer(200, body[: len(body) // 2], (), delay_seconds), AnswerLoss.BAD_JSON
+        if self._board.strikes("strange_body_rate"):
+            body, content_type = strange_body(self._board.struck["strange_body_rate"] - 1, answer)
+            return Answer(200, body, (), delay_seconds, content_type), AnswerLoss.STRANGE_BODY
+        return Answer(200, body, (), delay_seconds), None
 
     def _refuse(self, kind: Kind, refused: RefusedError) -> Answer:
         self._truth.refused(kind, refused.code, refused.cause)
