@@ -29,8 +29,17 @@ BACKGROUND: dict[str, Any] = {
     "error_5xx_after_accept_rate": 0.005,
     "unknown_fields": True,
     "unknown_state_rate": 0.02,
+    "strange_body_rate": 0.005,
     "callback_missing_rate": 0.02,
     "callback_duplicate_rate": 0.05,
+    "callback_hold_rate": 0.05,
+    "callback_hold_seconds": 3.0,
+    "callback_replay_rate": 0.05,
+    "callback_forged_rate": 0.05,
+    "callback_other_signature_rate": 0.05,
+    "callback_premature_rate": 0.05,
+    "callback_wrong_task_rate": 0.05,
+    "callback_huge_rate": 0.005,
 }
 
 #: How often each kind comes, in relation to the others.
@@ -41,12 +50,15 @@ WEIGHTS: dict[str, int] = {
     **{f"stop_worker_between:{point}": 1 for point in POINTS},
     "kill_beat": 2,
     "stop_beat": 1,
-    "restart_redis": 2,
+    "restart_redis": 1,
+    "kill_redis": 2,
     "freeze_redis": 1,
     "cut_connections": 2,
     "burst_of_5xx": 2,
     "outage": 1,
     "drop_all_requests": 1,
+    "refuse_connections": 2,
+    "strange_answers": 1,
     "slow_answers": 1,
     "throttle": 2,
     "share_the_key": 2,
@@ -158,6 +170,14 @@ class Faults:
             self._pause()
             self._rig.stack.redis.start()
 
+    def kill_redis(self) -> None:
+        with self._processes:
+            process = self._rig.stack.redis.process
+            assert process is not None
+            process.kill()
+            self._pause()
+            self._rig.stack.redis.start()
+
     def freeze_redis(self) -> None:
         with self._processes:
             process = self._rig.stack.redis.process
@@ -185,6 +205,12 @@ class Faults:
 
     def drop_all_requests(self) -> None:
         self._vendor.during(0.5, drop_before_rate=1.0)
+
+    def refuse_connections(self) -> None:
+        self._vendor.during(1.5, refuse_for_seconds=1.5)
+
+    def strange_answers(self) -> None:
+        self._vendor.during(1.0, strange_body_rate=0.3)
 
     def slow_answers(self) -> None:
         self._vendor.during(1.0, slow_rate=0.3, slow_ms=self._rig.submit_timeout_seconds * 2_000)
@@ -235,6 +261,8 @@ class VendorFaults:
             for each in self._now:
                 merged |= each
             self.rig.set_vendor_faults(**merged)
+            # Acts once, whenever it is put.
+            faults.pop("refuse_for_seconds", None)
 
 
 def _until(condition: Callable[[], bool], within_seconds: float) -> bool:

@@ -156,7 +156,17 @@ class Rig:
 
     def set_vendor_faults(self, **faults: Any) -> None:
         """Switch faults on; those not named are off."""
-        self._vendor.put("/faults", json=faults).raise_for_status()
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                self._vendor.put("/faults", json=faults).raise_for_status()
+            except httpx.TransportError:
+                # It refuses all connections at the moment, for one of the faults.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
 
     def summary(self) -> dict[str, Any]:
         """Return the vendor's totals."""

@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rig import Rig
 from wanimate import ContentViolation, DeadlineExceeded, Result, SubmissionUnknown
 from wanimate_worker.local.stack import leftovers
 
 if TYPE_CHECKING:
-    from rig import Rig
     from traffic import Traffic
 
 #: What the ledger says of a submission whose worker did not live to see the answer.
@@ -96,4 +96,6 @@ def judge(rig: Rig, traffic: Traffic) -> tuple[Verdict, dict[str, int]]:
 
 def _was_answer_lost(outcome: SubmissionUnknown, task: dict[str, Any] | None) -> bool:
     """Whether nobody could know the answer: the worker died, or the vendor's side lost the answer or the request."""
-    return _DIED in str(outcome) or task is None or task.get("answer_lost", True)
+    if _DIED in str(outcome) or task is None:
+        return True
+    return bool(task["answer_lost"]) or task["answer_delay_seconds"] >= Rig.submit_timeout_seconds
