@@ -1,6 +1,7 @@
 """Besides the true callback, a callback URL gets what anybody might send it."""
 
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any
 
 import httpx
@@ -179,7 +180,8 @@ def test_callbacks_that_are_held_come_out_of_order(
     counts = settle(20)
 
     ended_at_ms = [body["data"]["completeTime"] for body in receiver.bodies]
-    assert ended_at_ms != sorted(ended_at_ms)
+    # By more than threads of the receiver overtake each other.
+    assert max(latest - each for latest, each in zip(accumulate(ended_at_ms, max), ended_at_ms, strict=True)) > 50
     assert counts["sent"] == 20
     assert 3 <= live.get("/simulator/summary").json()["faults_struck"]["callback_hold_rate"] <= 17
 
