@@ -38,7 +38,6 @@ BACKGROUND: dict[str, Any] = {
     "callback_forged_rate": 0.05,
     "callback_other_signature_rate": 0.05,
     "callback_premature_rate": 0.05,
-    "callback_wrong_task_rate": 0.05,
     "callback_huge_rate": 0.005,
 }
 

@@ -184,8 +184,12 @@ class Rig:
     def wait_for_callbacks(self, within_seconds: float) -> None:
         """Wait until the vendor has made or given up every callback."""
         deadline = time.monotonic() + within_seconds
-        while self.summary()["callbacks"]["waiting"] and time.monotonic() < deadline:
+        while _is_calling(self.summary()["callbacks"]) and time.monotonic() < deadline:
             time.sleep(0.1)
+
+
+def _is_calling(callbacks: dict[str, Any]) -> bool:
+    return bool(callbacks["waiting"] or callbacks["extras_waiting"])
 
 
 def _python_path(source: Path | None = None) -> str:
