@@ -18,6 +18,7 @@ from wanimate_worker.ledger import (
     WaitForPermit,
 )
 from wanimate_worker.ledger.scripts import Scripts
+from wanimate_worker.local.stack import OPEN_GATE
 from wanimate_worker.pacing import RequestRate
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ LIMITS = LedgerLimits(
     unknown_after_ms=4 * LONG_MS,
     backoff_base_ms=500,
     backoff_longest_ms=60_000,
+    trial_base_ms=LONG_MS,
     probe_interval_ms=5 * LONG_MS,
     callback_interval_ms=LONG_MS // 2,
 )
@@ -181,7 +183,9 @@ class Bench:
                 self.redis.hset(self.keys.job(job_id), "delivering_until_ms", past)
 
     def open_gate(self) -> None:
-        """Let the time pass for which the gate is closed."""
+        """Let the time pass for which the gate is closed, or a trial is put off."""
+        if self.redis.hexists(self.keys.gate, "trial_at_ms"):
+            self.redis.hset(self.keys.gate, "trial_at_ms", self.now_ms() - 1)
         if self.redis.hexists(self.keys.gate, "closed_until_ms"):
             self.redis.hset(self.keys.gate, "closed_until_ms", self.now_ms() - 1)
 
@@ -267,7 +271,8 @@ def leaks(redis: Redis, allowed: Iterable[str] = ()) -> list[str]:
     found = []
     for name in key_names(redis, "wanimate:{*"):
         kind = name.split("}:", 1)[1].split(":", 1)[0]
-        expires = kind in {"job", "budget", "failed", "dead", "tick"} and redis.ttl(name) != -1
+        is_open_gate = kind == "gate" and not set(redis.hkeys(name)) - OPEN_GATE
+        expires = is_open_gate or (kind in {"job", "budget", "failed", "dead", "tick"} and redis.ttl(name) != -1)
         if not expires and kind not in allowed:
             found.append(name)
     return found

@@ -109,6 +109,8 @@ class LedgerRules(RuleBasedStateMachine):
         assert (step.attempt, step.in_flight) == (len(life.attempts) + 1, len(self.model.slots))
         self.posts += 1
         life.stage, life.nonce = "submitting", step.nonce
+        if self.model.is_doubted is not None:
+            self.model.is_doubted, self.model.trial = True, step.nonce
         self.model.clock(job_id)
         life.attempts.append(Attempt(job_id, life, step, task_id=f"task{self.posts}"))
         return life.attempts[-1]
@@ -249,8 +251,8 @@ class LedgerRules(RuleBasedStateMachine):
             if is_ours:
                 self.model.clock(look.job_id)
         elif look.stage == "submitting":
-            granted = [] if self.ledger.lose(look.job_id, look.nonce, "the worker died") else None
-            expected = [] if self.model.lose(look.job_id, look.nonce) else None
+            granted = [] if self.ledger.lose(look.job_id, look.nonce, "the worker died", is_ours=True) else None
+            expected = [] if self.model.lose(look.job_id, look.nonce, is_ours=True) else None
         elif look.stage == "unknown" and look.hint:
             self.check_hint(look)
             return
@@ -308,9 +310,10 @@ class LedgerRules(RuleBasedStateMachine):
     @precondition(lambda self: not self.model.is_open)
     @rule(has_slots_left=st.booleans())
     def the_gate_opens(self, *, has_slots_left: bool) -> None:
-        if self.model.is_closed:
-            self.bench.open_gate()
+        self.bench.open_gate()
         self.model.is_closed = False
+        if self.model.is_doubted:
+            self.model.is_doubted = False
         assert self.ledger.unpause() is self.model.is_paused
         self.model.is_paused = False
         if not has_slots_left:

@@ -91,6 +91,12 @@ class Model:
         self.failures = 0
         self.closed_at_ms = 0
         self.low_cap: int | None = None
+        #: Submissions whose answer was lost since one was answered.
+        self.lost = 0
+        #: The time of the next trial has not come; None while submissions are trusted.
+        self.is_doubted: bool | None = None
+        #: The nonce of the submission that was tried last.
+        self.trial = ""
         self._arrivals = 0
 
     # -- parts --------------------------------------------------------------------------------------------------
@@ -101,7 +107,7 @@ class Model:
 
     @property
     def is_open(self) -> bool:
-        return not self.is_paused and not self.is_closed and not self.is_held
+        return not self.is_paused and not self.is_closed and not self.is_held and not self.is_doubted
 
     @property
     def effective_cap(self) -> int:
@@ -134,7 +140,8 @@ class Model:
             return []
         if self.low_cap is not None and self.low_cap >= self.cap:
             self.low_cap = None
-        granted = self.waiting[: max(0, self.effective_cap - len(self.slots))]
+        free = max(0, self.effective_cap - len(self.slots))
+        granted = self.waiting[: free if self.is_doubted is None else min(free, 1)]
         for job_id in granted:
             del self.line[job_id]
             self.slots.add(job_id)
@@ -175,17 +182,26 @@ class Model:
             return False
         if life.stage != "running":
             was_called = life.stage == "submitting" and life.is_called
+            if life.stage == "submitting":
+                self.trust()
             life.stage, life.task_id, life.hint = "running", attempt.task_id, ""
             (self.wake if was_called else self.clock)(attempt.job_id)
             if self.failures and attempt.submit.begun_at_ms >= self.closed_at_ms:
                 self.is_closed, self.failures, self.closed_at_ms = False, 0, 0
         return True
 
-    def lose(self, job_id: str, nonce: str) -> bool:
+    def trust(self) -> None:
+        self.lost, self.is_doubted, self.trial = 0, None, ""
+
+    def lose(self, job_id: str, nonce: str, *, is_ours: bool = False) -> bool:
         life = self.lives.get(job_id)
         if life is None or life.stage != "submitting" or life.nonce != nonce:
             return False
         life.stage = "unknown"
+        if not is_ours:
+            self.lost += 1
+            if (self.lost >= 3 and self.is_doubted is None) or (self.is_doubted is not None and self.trial == nonce):
+                self.is_doubted = True
         (self.wake if life.hint else self.clock)(job_id)
         return True
 
@@ -220,6 +236,8 @@ class Model:
             return None
         life.stage, life.nonce, life.hint, life.is_called = "waiting", "", "", False
         life.attempts[-1].is_released = True
+        if self.trial == nonce:
+            self.is_doubted = False
         self.drop(job_id)
         self.line[job_id] = life.rank
         return self.grant()
@@ -230,6 +248,8 @@ class Model:
             return None
         if look is not None and self.due.get(job_id) is not look:
             return None
+        if life.stage == "submitting":
+            self.trust()
         return self._end(job_id, life, outcome)
 
     def cancel(self, job_id: str) -> tuple[str, bool, list[str]]:

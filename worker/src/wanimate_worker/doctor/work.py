@@ -107,6 +107,12 @@ def _gate(ledger: Ledger, now_ms: int, cap: int) -> Finding:
         return warn("gate", f"held by an operator: {gate.held}", "wanimate-worker resume, when it may go on")
     if gate.closed_until_ms > now_ms:
         return warn("gate", f"closed for {spelled(gate.closed_until_ms - now_ms)}: {gate.reason}", "it opens by itself")
+    if gate.next_trial_ms is not None:
+        return warn(
+            "gate",
+            f"the answers to the last {gate.lost_in_a_row} submissions were lost; one at a time is tried",
+            "it goes on by itself once one is answered; is the vendor down?",
+        )
     if gate.lowered_cap is not None and gate.lowered_cap < cap:
         return warn(
             "gate",

@@ -121,10 +121,32 @@ class Ledger(OperatingLedger):
         keys = [self._keys.job(job_id), self._keys.due, self._keys.gate]
         return bool(self._scripts.accept(keys=keys, args=[job_id, nonce, task_id, first_poll_ms, begun_at_ms]))
 
-    def lose(self, job_id: str, nonce: str, why: str) -> bool:
-        """Record that the answer to a submission was lost; the slot stays taken."""
-        keys = [self._keys.job(job_id), self._keys.due]
-        return bool(self._scripts.lose(keys=keys, args=[job_id, nonce, self._limits.unknown_after_ms, bounded(why)]))
+    def lose(self, job_id: str, nonce: str, why: str, *, is_ours: bool = False) -> bool:
+        """Record that the answer to a submission was lost; the slot stays taken.
+
+        After three in a row that the vendor's side lost, one submission at a time is tried until one is answered.
+
+        Args:
+            job_id: The job.
+            nonce: The attempt.
+            why: What became of the answer.
+            is_ours: Whether our side lost it, which says nothing about the vendor.
+        """
+        limits = self._limits
+        return bool(
+            self._scripts.lose(
+                keys=[self._keys.job(job_id), self._keys.due, self._keys.gate],
+                args=[
+                    job_id,
+                    nonce,
+                    limits.unknown_after_ms,
+                    bounded(why),
+                    "" if is_ours else "1",
+                    limits.trial_base_ms,
+                    limits.backoff_longest_ms,
+                ],
+            )
+        )
 
     def callback(self, job_id: str, nonce: str, task_id: str = "") -> CallbackEffect:
         """Note that the vendor called back, and return what that changed.
@@ -305,7 +327,7 @@ class Ledger(OperatingLedger):
     def gate(self) -> GateState:
         """Return the shared back-off as last written."""
         fields = cast("dict[str, str]", self._redis.hgetall(self._keys.gate))
-        lowered = fields.get("cap_low")
+        lowered, trial = fields.get("cap_low"), fields.get("trial_at_ms")
         return GateState(
             paused=fields.get("paused"),
             held=fields.get("held"),
@@ -313,4 +335,6 @@ class Ledger(OperatingLedger):
             reason=fields.get("reason"),
             failures=int(fields.get("failures", 0)),
             lowered_cap=int(lowered) if lowered else None,
+            lost_in_a_row=int(fields.get("lost_in_a_row", 0)),
+            next_trial_ms=int(trial) if trial else None,
         )

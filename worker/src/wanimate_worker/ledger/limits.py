@@ -29,6 +29,7 @@ class LedgerLimits:
         grant_batch: The most slots handed out by one script, so that no script blocks Redis for long.
         backoff_base_ms: The first back-off after a failure of the vendor.
         backoff_longest_ms: The longest back-off.
+        trial_base_ms: The first pause before one more submission is tried after several lost answers.
         probe_interval_ms: How often a paused account is probed.
         callback_interval_ms: The shortest time between two looks at a job that callbacks ask for.
     """
@@ -46,5 +47,6 @@ class LedgerLimits:
     grant_batch: int = 100
     backoff_base_ms: int = round(BASE_SECONDS * 1000)
     backoff_longest_ms: int = round(CAP_SECONDS * 1000)
+    trial_base_ms: int = 1_000
     probe_interval_ms: int = 5_000
     callback_interval_ms: int = 1_000

@@ -230,6 +230,8 @@ class GateState:
         reason: Why it was closed.
         failures: How many failures in a row closed it.
         lowered_cap: The cap after a concurrency 429, before it grew back; None when not lowered.
+        lost_in_a_row: Submissions whose answer was lost since one was answered.
+        next_trial_ms: When one more submission is tried, in Redis time, after several were lost; None otherwise.
     """
 
     paused: str | None
@@ -238,3 +240,5 @@ class GateState:
     reason: str | None
     failures: int
     lowered_cap: int | None
+    lost_in_a_row: int
+    next_trial_ms: int | None

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SIMULATOR_KEY: Final = "simulator-key"
-#: What is left of a gate that is open while a lowered cap grows back.
-_LOWERED_CAP: Final = frozenset({"cap_low", "cap_low_at_ms"})
+#: What may be left of an open gate: a lowered cap that grows back, and answers that were lost last.
+OPEN_GATE: Final = frozenset({"cap_low", "cap_low_at_ms", "lost_in_a_row"})
 _WORKER_COMMAND: Final = (sys.executable, "-m", "wanimate_worker.cli")
 
 
@@ -199,8 +199,8 @@ def leftovers(stack: Stack) -> list[str]:
     """Return whatever should be gone once every job has ended: held slots, keys without a TTL, messages, leases."""
     with redis_of(stack) as redis:
         kept = [key for key in redis.scan_iter("wanimate:*", count=1000) if redis.ttl(key) == -1]
-        # The account's own state, and gone as soon as the cap has grown back.
-        kept = [key for key in kept if not key.endswith(":gate") or set(redis.hkeys(key)) - _LOWERED_CAP]
+        # The account's own state; the next submission clears it.
+        kept = [key for key in kept if not key.endswith(":gate") or set(redis.hkeys(key)) - OPEN_GATE]
         queued = [f"{key} ({redis.llen(key)})" for key in redis.scan_iter("wanimate*", count=1000, _type="list")]
         unacked = redis.hlen(UNACKED_KEY)
     return [*kept, *queued, *([f"{unacked} unacked"] if unacked else [])]

@@ -63,6 +63,10 @@ if ARGV[8] ~= '1' then
   end
 end
 
+if redis.call('HEXISTS', gate, 'trial_at_ms') == 1 then
+  -- Nobody else is tried until this one is answered, or its lease ends.
+  redis.call('HSET', gate, 'trial', nonce, 'trial_at_ms', now + tonumber(ARGV[3]))
+end
 redis.call('HSET', job, 'stage', 'submitting', 'nonce', nonce, 'begun_at_ms', now)
 redis.call('ZADD', due, now + tonumber(ARGV[3]), id)
 local attempt = redis.call('HINCRBY', job, 'attempts', 1)

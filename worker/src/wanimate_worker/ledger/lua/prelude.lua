@@ -50,14 +50,34 @@ local function line_up(waiting, due, id, rank, deadline_ms)
 end
 
 -- The gate is a hash: paused (why), closed_until_ms, closed_at_ms, failures, reason, cap_low, cap_low_at_ms, and held
--- (why) with held_at_ms, the operator's hold: nothing new is submitted, but polls go on.
+-- (why) with held_at_ms, the operator's hold: nothing new is submitted, but polls go on. And lost_in_a_row with, from
+-- the third on, trial_at_ms, trial and trials: see doubt.
 local function gate_is_open(gate, now)
   local state = redis.call('HMGET', gate, 'paused', 'closed_until_ms')
   return not state[1] and (tonumber(state[2]) or 0) <= now
 end
 
 local function may_submit(gate, now)
-  return redis.call('HEXISTS', gate, 'held') == 0 and gate_is_open(gate, now)
+  local state = redis.call('HMGET', gate, 'held', 'trial_at_ms')
+  return not state[1] and (tonumber(state[2]) or 0) <= now and gate_is_open(gate, now)
+end
+
+-- One lost answer is an accident. Three without an answered submission in between are an outage, and each job sent into
+-- it may be paid for without anybody knowing its task. So from then on one submission at a time is tried, after longer
+-- and longer pauses, until one is answered.
+local function doubt(gate, nonce, now, base_ms, longest_ms)
+  local lost = redis.call('HINCRBY', gate, 'lost_in_a_row', 1)
+  local state = redis.call('HMGET', gate, 'trial_at_ms', 'trial')
+  local is_first = lost >= 3 and not state[1]
+  if is_first or (state[1] and state[2] == nonce) then
+    local trials = is_first and 0 or redis.call('HINCRBY', gate, 'trials', 1)
+    redis.call('HSET', gate, 'trial_at_ms', whole(now + math.min(longest_ms, base_ms * 2 ^ math.min(trials, 30))))
+  end
+end
+
+-- A submission was answered.
+local function trust(gate)
+  redis.call('HDEL', gate, 'lost_in_a_row', 'trial_at_ms', 'trial', 'trials')
 end
 
 -- An answer to a request sent after the last closing proves the vendor well again.
@@ -88,6 +108,9 @@ local function grant(waiting, slots, due, gate, cap, lease_ms, limit)
   local now = now_ms()
   if not may_submit(gate, now) then
     return {}
+  end
+  if redis.call('HEXISTS', gate, 'trial_at_ms') == 1 then
+    limit = 1
   end
   local free = math.min(effective_cap(gate, cap, now) - redis.call('ZCARD', slots), limit)
   if free <= 0 then

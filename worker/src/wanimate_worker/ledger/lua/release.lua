@@ -13,6 +13,10 @@ redis.call('HSET', job, 'stage', 'waiting')
 redis.call('HDEL', job, 'nonce', 'unknown_why', 'hint', 'look_at_ms')
 note(job, now_ms(), 'waiting', ARGV[6])
 redis.call('ZREM', slots, id)
+if redis.call('HGET', gate, 'trial') == ARGV[2] then
+  -- It came to nothing and told nothing: the next one may be tried as soon as the gate is open.
+  redis.call('HSET', gate, 'trial_at_ms', 0)
+end
 line_up(waiting, due, id, fields[3], fields[4])
 local granted = grant(waiting, slots, due, gate, tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]))
 table.insert(granted, 1, 'released')

@@ -20,6 +20,10 @@ if ARGV[9] ~= '' then
   note_failed(KEYS[6], id, now, ARGV[9])
 end
 redis.call('ZREM', slots, id)
+if stage == 'submitting' then
+  -- The vendor has answered: it refuses this request.
+  trust(gate)
+end
 redis.call('ZADD', due, now + tonumber(ARGV[6]), id)
 local granted = grant(waiting, slots, due, gate, tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]))
 table.insert(granted, 1, 'settled')
