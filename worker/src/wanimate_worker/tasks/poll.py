@@ -197,9 +197,7 @@ class PollTask(InternalTask):
                     resumable.append(job.job_id)
                 case Stage.SUBMITTING:
                     log.error("job %s: its worker died while submitting; it may have been accepted", job.job_id)
-                    self.runtime.ledger.lose(
-                        job.job_id, job.nonce, "the worker died while submitting", is_ours=True
-                    )
+                    self.runtime.ledger.lose(job.job_id, job.nonce, "the worker died while submitting", is_ours=True)
                 case Stage.UNKNOWN:
                     resumable += self._decide_unknown(claim, job)
                 case Stage.DELIVERED:
