@@ -73,6 +73,13 @@ class _Taking:
         (self._unacknowledged.add if no_ack else self._unacknowledged.discard)(queue)
         return super().basic_consume(queue, no_ack, *args, **options)  # type: ignore[misc]
 
+    def _connparams(self: Any, *args: Any, **options: Any) -> Any:
+        # A task that ends after its connection was lost acknowledges on a closed channel. Celery logs a connection
+        # error and goes on; kombu's AttributeError would end the worker.
+        if self.connection is None or self.connection.client is None:
+            raise RedisConnectionError("the channel was closed when its connection was lost")
+        return super()._connparams(*args, **options)  # type: ignore[misc]
+
     def decode_body(self: Any, body: Any, encoding: str | None = None) -> Any:
         """Return the body decoded; what cannot be is returned as it is, and its reader finds that it makes no sense."""
         decode: Callable[..., Any] = super().decode_body  # type: ignore[misc]
