@@ -12,6 +12,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import redis
+from kombu.transport import virtual
 from wanimate_worker import celery as app
 from wanimate_worker.ledger import Ledger
 from wanimate_worker.tasks import GenerateTask
@@ -54,3 +55,16 @@ _patch(UpstreamClient, "submit", before="intent-and-post", after="post-and-recor
 _patch(Ledger, "claim", after="claim-and-poll")
 _patch(Ledger, "settle", after="settle-and-delivery")
 _patch(GenerateTask, "after_return", before="during-delivery")
+
+
+_deliver = virtual.Transport._deliver
+
+
+def _deliver_or_die(self: Any, message: Any, queue: str) -> Any:
+    # Replies to remote control come through here too.
+    if queue.startswith("wanimate"):
+        _die_if_told("take-and-run")
+    return _deliver(self, message, queue)
+
+
+virtual.Transport._deliver = _deliver_or_die

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 POINTS = (
+    "take-and-run",
     "intent-and-post",
     "post-and-record",
     "claim-and-poll",

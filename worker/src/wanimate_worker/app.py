@@ -25,7 +25,10 @@ from wanimate.contract import (
 from wanimate.errors import SettingsError
 from wanimate.transport import celery_settings
 
-from . import revoking  # noqa: F401 - importing it puts our revoke into Celery's panel
+from . import (
+    broker,
+    revoking,  # noqa: F401 - importing it puts our revoke into Celery's panel
+)
 from .runtime import Runtime
 from .settings import WorkerSettings
 from .tasks import CancelTask, EnqueueTask, GenerateTask, HousekeepingTask, PollTask
@@ -44,6 +47,7 @@ def create_app(settings: WorkerSettings) -> Celery:
     Args:
         settings: What it runs with.
     """
+    broker.install()
     app = Celery("wanimate")
     app.conf.update(celery_settings(settings))
     app.conf.update(_worker_settings(settings))

@@ -23,6 +23,11 @@ log = logging.getLogger(__name__)
 class Consumer(CeleryConsumer):
     """Keeps dead letters. Celery would log them and drop them, or end the worker when their form surprises it."""
 
+    def __init__(self, *args: Any, worker_options: dict[str, Any] | None = None, **options: Any) -> None:
+        # Workers need not hear of each other: Flower listens to the same heartbeats. Mingle stays, though it costs a
+        # second at each start: it is how a new worker learns which messages were revoked.
+        super().__init__(*args, worker_options={**(worker_options or {}), "without_gossip": True}, **options)
+
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:
         """Return the handler of every message of our queues."""
         handle = super().create_task_handler(*args, **options)

@@ -1,0 +1,142 @@
+"""What Celery and kombu on Redis are known to lose or to hang on; here nothing is lost and everything goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from harness import PATIENCE_SECONDS, Vendor, eventually, job
+from pydantic import SecretStr
+from wanimate import Client, Settings
+from wanimate.contract import CONTROL_QUEUE, ENTRY_QUEUE, Keys
+from wanimate.transport import UNACKED_KEY
+from wanimate_worker.local.stack import Stack, StackOptions, redis_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from redis import Redis
+
+CHAOS = Path(__file__).parents[1] / "chaos"
+ENVELOPE = {
+    "headers": {},
+    "content-type": "application/json",
+    "content-encoding": "utf-8",
+    "properties": {
+        "delivery_tag": "a-tag",
+        "delivery_info": {"exchange": "", "routing_key": ENTRY_QUEUE},
+        "body_encoding": "base64",
+    },
+}
+NO_MESSAGES = {
+    "text": b"garbage",
+    "bytes": b"\xff\xfe\x00",
+    "a list": b"[]",
+    "a number": b"17",
+    "no properties": b'{"body": ""}',
+    "no tag": b'{"body": "", "properties": {"delivery_info": {"exchange": "", "routing_key": "wanimate"}}}',
+    "numbers for text": b'{"properties": {"delivery_tag": 5, "delivery_info": {"exchange": 1, "routing_key": 2}}}',
+    "a broken body": json.dumps({**ENVELOPE, "body": "!"}).encode(),
+    "JSON to Lua alone": json.dumps({**ENVELOPE, "body": 7}).replace("7", "0x1f").encode(),
+    "a type unknown to kombu": json.dumps({**ENVELOPE, "body": {"__type__": "uuid", "__value__": "x"}}).encode(),
+}
+
+
+@pytest.fixture
+def own_stack() -> Iterator[Stack]:
+    """A stack of its own, whose worker dies where it is told to, and whose server may be restarted."""
+    options = StackOptions(
+        has_flower=False,
+        worker_app="crashing_worker",
+        simulator={"speed": "40"},
+        settings={
+            "PYTHONPATH": os.pathsep.join([str(CHAOS), *filter(None, sys.path)]),
+            "WANIMATE_POLL_TICK_SECONDS": "0.1",
+            "WANIMATE_POLL_FLOOR_SECONDS": "0.1",
+            "WANIMATE_LEASE_SECONDS": "2",
+        },
+        worker_options=("--concurrency", "4"),
+    )
+    with Stack(options) as stack:
+        yield stack
+
+
+@pytest.fixture
+def own_client(own_stack: Stack) -> Iterator[Client]:
+    with Client(Settings(redis_url=SecretStr(own_stack.redis.url))) as client:
+        yield client
+
+
+@pytest.fixture
+def own_redis(own_stack: Stack) -> Iterator[Redis]:
+    with redis_of(own_stack) as redis:
+        yield redis
+
+
+@pytest.mark.parametrize("queue", [ENTRY_QUEUE, CONTROL_QUEUE])
+@pytest.mark.parametrize("what", NO_MESSAGES)
+def test_what_is_no_message_is_kept_and_ends_no_worker(
+    stack: Stack, client: Client, vendor: Vendor, redis: Redis, what: str, queue: str
+) -> None:
+    dead = Keys("default").dead
+    redis.lpush(queue, NO_MESSAGES[what])
+    eventually(lambda: redis.llen(dead) == 1, "it is kept as a dead letter")
+    assert client.submit(job("after-it")).wait(timeout=PATIENCE_SECONDS).urls
+    eventually(lambda: redis.hlen(UNACKED_KEY) == 0, "it is acknowledged")
+    assert stack.ended() is None
+    assert stack.log("worker1").count(" ready.") == 1, "the worker started anew"
+    redis.delete(dead)
+
+
+def test_a_worker_that_dies_with_a_message_it_has_just_taken_does_not_lose_it(
+    own_stack: Stack, own_client: Client, own_redis: Redis
+) -> None:
+    assert own_stack.beat is not None
+    own_stack.beat.stop()  # its ticks would come to that point first
+    eventually(lambda: own_redis.llen(CONTROL_QUEUE) == 0 and own_redis.hlen(UNACKED_KEY) == 0, "no tick is left")
+    own_redis.lpush("chaos:kill:take-and-run", "die")
+    handle = own_client.submit(job("taken"))
+    eventually(lambda: not own_stack.workers[0].is_running, "the worker is dead")
+    own_stack.start_worker()
+    own_stack.start_beat()
+    assert handle.wait(timeout=PATIENCE_SECONDS).urls
+
+
+def test_a_frozen_worker_that_is_killed_takes_no_message_with_it(own_stack: Stack, own_client: Client) -> None:
+    frozen = own_stack.workers[0]
+    frozen.signal(signal.SIGSTOP)
+    handles = [own_client.submit(job(f"frozen-{number}")) for number in range(3)]
+    frozen.kill()
+    own_stack.start_worker()
+    for handle in handles:
+        assert handle.wait(timeout=PATIENCE_SECONDS).urls
+
+
+def test_a_redis_that_is_full_loses_no_message(own_stack: Stack, own_client: Client, own_redis: Redis) -> None:
+    worker = own_stack.workers[0]
+    worker.signal(signal.SIGSTOP)
+    handle = own_client.submit(job("full"))
+    own_redis.config_set("maxmemory", "100kb")
+    worker.signal(signal.SIGCONT)
+    eventually(lambda: own_redis.llen(ENTRY_QUEUE) == 0, "a worker has taken it")
+    own_redis.config_set("maxmemory", "0")
+    if not worker.is_running:
+        own_stack.start_worker()
+    assert handle.wait(timeout=PATIENCE_SECONDS).urls
+
+
+def test_connections_that_break_again_and_again_stop_no_worker(own_stack: Stack, own_client: Client) -> None:
+    with redis_of(own_stack) as redis:
+        for number in range(10):
+            own_client.submit(job(f"flapping-{number}"))
+            for kind in ("normal", "pubsub"):
+                redis.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+        handles = [own_client.submit(job(f"after-{number}")) for number in range(5)]
+    for handle in handles:
+        assert handle.wait(timeout=PATIENCE_SECONDS).urls
+    assert own_stack.ended() is None

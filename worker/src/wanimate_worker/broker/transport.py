@@ -1,0 +1,167 @@
+"""How workers read their queues.
+
+Kombu pops a message (`BRPOP`) and notes in a second step that a worker holds it. Whoever dies between the two loses the
+message, and so does a Redis that is full, or a connection that breaks while a message is on its way. Here a script does
+both at once. A script cannot wait, so a worker that finds nothing waits a moment, in Redis, and looks again.
+"""
+
+from __future__ import annotations
+
+import logging
+from importlib.resources import files
+from queue import Empty
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from kombu.transport import TRANSPORT_ALIASES, redis, virtual
+from kombu.utils.encoding import bytes_to_str
+from kombu.utils.json import loads
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+#: How long a worker that found nothing waits, in seconds: half of it is what an idle queue adds to a message's way.
+NAP_SECONDS: Final = 0.05
+#: A list that nobody writes to.
+_NAP_KEY: Final = "wanimate.nap"
+_TAKE: Final = (files(__package__) / "take.lua").read_text()
+
+
+def install() -> None:
+    """Let every Redis URL of this process mean these transports; for the processes of the worker's app alone."""
+    own = f"{__name__}:Transport"
+    TRANSPORT_ALIASES.update({"redis": own, "rediss": own, "sentinel": f"{__name__}:SentinelTransport"})
+
+
+class QoS(redis.QoS):
+    """Notes of who holds which message."""
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Remember a message that this worker holds; the note in Redis is there already if the script took it."""
+        if delivery_tag == self.channel.taken_tag:
+            virtual.QoS.append(self, message, delivery_tag)
+        else:
+            super().append(message, delivery_tag)
+
+    def restore_visible(self, *args: Any, **options: Any) -> None:
+        """Give back what dead workers hold; a Redis that is full or read-only must not end this worker."""
+        try:
+            super().restore_visible(*args, **options)
+        except ResponseError as error:
+            log.warning("what dead workers hold could not be given back now: %s", error)
+
+
+class _Taking:
+    """The part of a channel that reads queues; kombu calls `_brpop_start`, then `_brpop_read` for the answer."""
+
+    QoS = QoS
+    taken_tag: str | None = None
+    _is_napping = False
+    _is_kombus = False
+
+    def __init__(self: Any, *args: Any, **options: Any) -> None:
+        #: Queues whose messages nobody acknowledges, so that they are read kombu's way: replies to remote control.
+        self._unacknowledged: set[str] = set()
+        super().__init__(*args, **options)
+
+    def basic_consume(self: Any, queue: str, no_ack: bool, *args: Any, **options: Any) -> Any:  # noqa: FBT001 - kombu's
+        """Read a queue too."""
+        (self._unacknowledged.add if no_ack else self._unacknowledged.discard)(queue)
+        return super().basic_consume(queue, no_ack, *args, **options)  # type: ignore[misc]
+
+    def _connparams(self: Any, *args: Any, **options: Any) -> Any:
+        # A task that ends after its connection was lost acknowledges on a closed channel. Celery logs a connection
+        # error and goes on; kombu's AttributeError would end the worker.
+        if self.connection is None or self.connection.client is None:
+            raise RedisConnectionError("the channel was closed when its connection was lost")
+        return super()._connparams(*args, **options)  # type: ignore[misc]
+
+    def decode_body(self: Any, body: Any, encoding: str | None = None) -> Any:
+        """Return the body decoded; what cannot be is returned as it is, and its reader finds that it makes no sense."""
+        decode: Callable[..., Any] = super().decode_body  # type: ignore[misc]
+        try:
+            return decode(body, encoding)
+        except (KeyError, ValueError, TypeError, AttributeError):
+            return body
+
+    def _brpop_start(self: Any, timeout: float | None = None) -> None:
+        self._is_kombus = not self._unacknowledged.isdisjoint(self.active_queues)
+        if self._is_kombus:
+            super()._brpop_start(timeout)  # type: ignore[misc]
+            return
+        queues = self._queue_cycle.consume(len(self.active_queues))
+        if not queues:
+            return
+        connection = self._in_poll = self.client.connection
+        self._brpop_sent_at = monotonic()
+        if self._is_napping:
+            connection.send_command("BRPOP", _NAP_KEY, NAP_SECONDS)
+            return
+        lists = [(self._q_for_pri(queue, step), queue) for step in self.priority_steps for queue in queues]
+        keys = [self.unacked_key, self.unacked_index_key, *(key for key, _ in lists)]
+        # Not EVALSHA: a server that has just restarted would not know it, and the text is short.
+        connection.send_command("EVAL", _TAKE, len(keys), *keys, *(queue for _, queue in lists))
+
+    def _brpop_read(self: Any, **options: Any) -> bool:
+        if self._is_kombus:
+            return bool(super()._brpop_read(**options))  # type: ignore[misc]
+        connection = self.client.connection
+        try:
+            try:
+                answer = self.client.parse_response(connection, "BRPOP" if self._is_napping else "EVAL")
+            except ResponseError as error:
+                # Read-only after a fail-over, a script that blocks the server: Celery connects anew until it is over.
+                connection.disconnect()
+                raise RedisConnectionError(str(error)) from error
+            except self.connection_errors:
+                connection.disconnect()
+                raise
+            if not answer or self._is_napping:
+                self._is_napping = not self._is_napping
+                raise Empty
+            queue, tag, item = map(bytes_to_str, answer)
+            self._queue_cycle.rotate(queue)
+            self.taken_tag = tag
+            self.connection._deliver(self._message(item, tag, queue), queue)  # noqa: SLF001 - as kombu does
+            return True
+        finally:
+            self._in_poll = None
+            self._flush_brpop_reauth()
+
+    def _message(self: Any, item: str, tag: str, queue: str) -> dict[str, Any]:
+        """Return a list's entry as a message; what is none in an envelope, which the consumer then keeps."""
+        try:
+            message: dict[str, Any] = loads(item)
+            if self.Message(message, channel=self).delivery_tag == tag:
+                return message
+        except Exception as error:  # noqa: BLE001 - whatever a decoder raises
+            log.debug("an entry of %s is no message: %s", queue, type(error).__name__)
+        return {
+            "body": item,
+            "headers": {},
+            "properties": {"delivery_tag": tag, "delivery_info": {"exchange": "", "routing_key": queue}},
+        }
+
+
+class Channel(_Taking, redis.Channel):
+    """A channel to one server."""
+
+
+class SentinelChannel(_Taking, redis.SentinelChannel):
+    """A channel to the server that Sentinels name."""
+
+
+class Transport(redis.Transport):
+    """For `redis://`, `rediss://` and `redis+socket://`."""
+
+    Channel = Channel
+
+
+class SentinelTransport(redis.SentinelTransport):
+    """For `sentinel://`."""
+
+    Channel = SentinelChannel
