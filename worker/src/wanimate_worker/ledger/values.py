@@ -67,6 +67,17 @@ class Submit:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsafe:
+    """The intent is written, but a crash of Redis might forget it: the POST must not be sent.
+
+    Args:
+        reason: Why.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Deliver:
     """The outcome is known and this run delivers it."""
 
@@ -230,6 +241,8 @@ class GateState:
         reason: Why it was closed.
         failures: How many failures in a row closed it.
         lowered_cap: The cap after a concurrency 429, before it grew back; None when not lowered.
+        unsafe: Why an intent could not be made safe, the last time.
+        unsafe_until_ms: Until when nothing is submitted for it, in Redis time; 0 if it never happened.
     """
 
     paused: str | None
@@ -238,3 +251,5 @@ class GateState:
     reason: str | None
     failures: int
     lowered_cap: int | None
+    unsafe: str | None
+    unsafe_until_ms: int

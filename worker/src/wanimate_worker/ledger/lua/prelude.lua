@@ -50,14 +50,22 @@ local function line_up(waiting, due, id, rank, deadline_ms)
 end
 
 -- The gate is a hash: paused (why), closed_until_ms, closed_at_ms, failures, reason, cap_low, cap_low_at_ms, and held
--- (why) with held_at_ms, the operator's hold: nothing new is submitted, but polls go on.
+-- (why) with held_at_ms, the operator's hold: nothing new is submitted, but polls go on. So it is until
+-- unsafe_until_ms, when intents could not be made safe; unsafe says why.
 local function gate_is_open(gate, now)
   local state = redis.call('HMGET', gate, 'paused', 'closed_until_ms')
   return not state[1] and (tonumber(state[2]) or 0) <= now
 end
 
 local function may_submit(gate, now)
-  return redis.call('HEXISTS', gate, 'held') == 0 and gate_is_open(gate, now)
+  local state = redis.call('HMGET', gate, 'held', 'unsafe_until_ms')
+  if state[2] then
+    if tonumber(state[2]) > now then
+      return false
+    end
+    redis.call('HDEL', gate, 'unsafe', 'unsafe_until_ms')
+  end
+  return not state[1] and gate_is_open(gate, now)
 end
 
 -- An answer to a request sent after the last closing proves the vendor well again.
