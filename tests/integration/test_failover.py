@@ -46,7 +46,8 @@ def own_stack() -> Iterator[Stack]:
     )
     with Stack(options) as stack:
         yield stack
-        assert stack.ended() is None, "a process of the stack ended by itself"
+        ended = stack.ended()
+        assert ended is None, f"{ended.name} ended by itself: {ended.log_tail(90)}"
 
 
 def killed(redis: ReplicatedRedis) -> None:

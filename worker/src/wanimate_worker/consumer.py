@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ class Consumer(CeleryConsumer):
         handle = super().create_task_handler(*args, **options)
 
         def on_message(message: Any) -> None:
+            _survive_late_ack(message)
             if _contract_of(message) > CONTRACT_VERSION:
                 self._bury(message, Reason.NEWER_CONTRACT, "upgrade the workers, then replay it")
                 return
@@ -88,6 +90,23 @@ class Consumer(CeleryConsumer):
     def _is_of_a_queue(self, message: Any) -> bool:
         # Remote control comes through here too.
         return (message.delivery_info or {}).get("routing_key") in self.app.amqp.queues.consume_from
+
+
+def _survive_late_ack(message: Any) -> None:
+    """Let a task that ends after its connection was given up drop its acknowledgement: the message comes again.
+
+    kombu would look for the address on the connection that is gone, and the `AttributeError` ends the worker.
+    """
+    for name in ("ack_log_error", "reject_log_error"):
+        setattr(message, name, partial(_if_connected, message, getattr(message, name)))
+
+
+def _if_connected(message: Any, acknowledge: Callable[..., None], *args: Any, **options: Any) -> None:
+    transport = message.channel.connection
+    if transport is None or transport.client is None:
+        log.warning("a task ended after its connection to Redis was lost; its message comes again, which is harmless")
+        return
+    acknowledge(*args, **options)
 
 
 def _contract_of(message: Any) -> int:
