@@ -41,6 +41,17 @@ class Consumer(CeleryConsumer):
 
         return on_message
 
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Let go of a lost connection; Celery calls this.
+
+        While a fail-over goes on the next connection may be lost during the clean-up of the last one, and kombu then
+        looks for the address on one that is gone already; the `AttributeError` would end the worker.
+        """
+        try:
+            super().on_connection_error_after_connected(exc)
+        except AttributeError:
+            log.warning("the connection to Redis was lost once more while it was given up; trying again")
+
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Keep a message whose body cannot be read; Celery calls this."""
         if self._is_of_a_queue(message):
