@@ -3,9 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from redis.sentinel import SentinelManagedSSLConnection
 from wanimate import AsyncClient, Client, Settings
+from wanimate.address import sentinel_of, without_secrets
 from wanimate.errors import SettingsError
-from wanimate.transport import celery_settings, celery_url
+from wanimate.transport import celery_settings, celery_url, connection_pool
 
 
 @pytest.mark.parametrize(
@@ -13,6 +15,14 @@ from wanimate.transport import celery_settings, celery_url
     [
         ({"redis_url": "http://localhost"}, "WANIMATE_REDIS_URL"),
         ({"redis_url": "localhost:6379"}, "WANIMATE_REDIS_URL"),
+        ({"redis_url": "sentinel://host:26379/0"}, "WANIMATE_REDIS_URL: the name of the master is missing"),
+        ({"redis_url": "sentinel://host:x/0?service=m"}, "WANIMATE_REDIS_URL: hosts of sentinels"),
+        ({"redis_url": "sentinel://a,,b/0?service=m"}, "WANIMATE_REDIS_URL: hosts of sentinels"),
+        ({"redis_url": "sentinel://host/zero?service=m"}, "WANIMATE_REDIS_URL: a number"),
+        ({"redis_url": "sentinel://host/0?service=m&quorum=2"}, "WANIMATE_REDIS_URL: it has no option quorum"),
+        ({"redis_url": "sentinel://host/0?service=m&ssl_ca_certs=ca"}, "WANIMATE_REDIS_URL: ssl_ options"),
+        ({"redis_url": "sentinel+tls://host/0?service=m&ssl_cert_reqs=no"}, "WANIMATE_REDIS_URL: ssl_cert_reqs"),
+        ({"redis_url": "redis://[host/0"}, "WANIMATE_REDIS_URL: it is not a URL"),
         ({"account": "a{b}"}, "WANIMATE_ACCOUNT"),
         ({"result_ttl_seconds": 5}, "WANIMATE_RESULT_TTL_SECONDS"),
         ({"redis_timeout_seconds": 0}, "WANIMATE_REDIS_TIMEOUT_SECONDS"),
@@ -50,6 +60,45 @@ def test_the_password_is_in_no_representation() -> None:
 def test_tls_checks_the_certificate_unless_told_otherwise() -> None:
     assert "ssl_cert_reqs=required" in celery_url(Settings(redis_url="rediss://host:6380/0"))
     assert "ssl_cert_reqs=none" in celery_url(Settings(redis_url="rediss://host:6380/0?ssl_cert_reqs=none"))
+
+
+SENTINELS = "sentinel+tls://user:p%40ss%3B@one:26380,[::1],two/3?service=main&sentinel_password=hunter2&ssl_ca_certs=ca"
+
+
+def test_each_library_is_told_of_sentinels_in_its_own_words() -> None:
+    settings = Settings(redis_url=SENTINELS)
+
+    told = celery_settings(settings)
+
+    login = "user:p%40ss%3B@"
+    assert told["broker_url"] == told["result_backend"]
+    # Each part has everything: kombu goes on with the next one after a failure, and forgets what the first one said.
+    assert told["broker_url"].split(";") == [
+        f"sentinel://{login}one:26380/3",
+        f"sentinel://{login}[::1]:26379/3",
+        f"sentinel://{login}two:26379/3",
+    ]
+    for options in (told["broker_transport_options"], told["result_backend_transport_options"]):
+        assert options["master_name"] == "main"
+        assert options["sentinel_kwargs"]["password"] == "hunter2"
+        assert options["sentinel_kwargs"]["ssl_ca_certs"] == "ca"
+    assert (
+        told["broker_use_ssl"] == told["redis_backend_use_ssl"] == {"ssl_ca_certs": "ca", "ssl_cert_reqs": "required"}
+    )
+    pool = connection_pool(settings)
+    assert pool.connection_class is SentinelManagedSSLConnection
+    assert (pool.connection_kwargs["db"], pool.connection_kwargs["password"]) == (3, "p@ss;")
+
+
+def test_the_passwords_of_sentinels_are_in_no_representation() -> None:
+    settings = Settings(redis_url=SENTINELS)
+
+    with Client(settings) as client:
+        shown = " ".join(f"{thing!r} {thing}" for thing in (settings, client, sentinel_of(SENTINELS)))
+
+    assert "one:26380,[::1]:26379,two:26379/3 (main)" in shown
+    assert not any(secret in shown for secret in ("hunter2", "p%40ss", "p@ss"))
+    assert without_secrets("AUTH p@ss; p%40ss%3B hunter2", SENTINELS) == "AUTH *** *** ***"
 
 
 def test_results_are_kept_as_long_as_the_setting_says() -> None:

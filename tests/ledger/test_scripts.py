@@ -85,6 +85,8 @@ def live_through_everything(bench: Bench) -> None:
     submit = bench.start("a")
     bench.admit("b", "c", "d")
     b_submit = bench.begin("b")
+    assert ledger._scripts.confirm(keys=[bench.keys.job("b")], args=[b_submit.nonce]) == 1
+    ledger._scripts.postpone(keys=[bench.keys.gate], args=["why", 0])
     ledger.lose("b", b_submit.nonce, "why")
     assert ledger.callback("b", b_submit.nonce, "wrong") == "due"
     assert ledger.drop_hint("b", b_submit.nonce, "wrong")

@@ -6,8 +6,9 @@ import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
+from .address import sentinel_of, without_secrets
 from .effects import Forget, Publish, ReadRecord, ReadResults, ReadSlots, Remember, Sleep
 from .errors import QueueUnavailable, SettingsError, WanimateError
 
@@ -108,9 +109,7 @@ class Engine:
 
     def _explain(self, error: Exception) -> str:
         reason = " ".join(str(error).split()) or type(error).__name__
-        secret = urlsplit(self.settings.redis_url.get_secret_value()).password
-        for spelling in {secret, unquote(secret)} if secret else ():
-            reason = reason.replace(spelling, "***")
+        reason = without_secrets(reason, self.settings.redis_url.get_secret_value())
         return (
             f"Redis at {self.address} is not available ({reason}): check WANIMATE_REDIS_URL, that the server runs, and "
             "that this machine may reach it"
@@ -126,6 +125,9 @@ def _redis_errors() -> tuple[type[Exception], ...]:
 
 def _address(settings: Settings) -> str:
     """Return where Redis is, for people: never with the password."""
+    sentinel = sentinel_of(settings.redis_url.get_secret_value())
+    if sentinel is not None:
+        return str(sentinel)
     parts = urlsplit(settings.redis_url.get_secret_value())
     if parts.scheme == "unix":
         return parts.path

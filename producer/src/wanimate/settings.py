@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from .address import check_url
 from .errors import SettingsError
 
 
@@ -24,7 +24,8 @@ class Settings(BaseSettings):
 
     redis_url: SecretStr = Field(
         default=SecretStr("redis://127.0.0.1:6379/0"),
-        description="Redis or Valkey >= 6.2: broker, ledger and results. `redis://`, `rediss://` (TLS) or `unix://`.",
+        description="Redis or Valkey >= 6.2: broker, ledger and results. `redis://`, `rediss://` (TLS), `unix://`, or "
+        "`sentinel://HOST:26379,HOST:26379/0?service=NAME` (`sentinel+tls://`).",
     )
     account: str = Field(
         default="default",
@@ -49,9 +50,7 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _is_redis_url(cls, value: SecretStr) -> SecretStr:
-        parts = urlsplit(value.get_secret_value())
-        if parts.scheme not in {"redis", "rediss", "unix"} or not (parts.netloc or parts.path):
-            raise ValueError("a redis://, rediss:// or unix:// URL is expected")
+        check_url(value.get_secret_value())
         return value
 
     @classmethod

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from redis import BlockingConnectionPool
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection, SentinelManagedSSLConnection
+
+from .address import sentinel_of, tls_of
 
 if TYPE_CHECKING:
-    from redis.retry import Retry
-
+    from .address import SentinelAddress
     from .settings import Settings
 
 #: Celery's default steps, named because producer and worker must use the same ones: each step is a list in Redis.
@@ -25,7 +29,8 @@ RESTORE_INTERVAL_SECONDS: Final = 1
 UNACKED_KEY: Final = "wanimate.unacked"
 #: Time-out for opening a connection to Redis, in seconds.
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
-
+#: Bound on one question to a sentinel, in seconds: a dead one must not keep us from the next.
+_SENTINEL_TIMEOUT_SECONDS: Final = 1.0
 
 #: Connections of one pool, and how long a thread waits for a free one, in seconds.
 _CONNECTIONS: Final = 100
@@ -43,15 +48,51 @@ def connection_pool(settings: Settings, retry: Retry | None = None) -> BlockingC
     options: dict[str, Any] = {} if retry is None else {"retry": retry}
     if not url.startswith("unix://"):
         options |= {"socket_connect_timeout": CONNECT_TIMEOUT_SECONDS, "socket_keepalive": True}
-    return BlockingConnectionPool.from_url(
-        _redis_url(url),
-        decode_responses=True,
-        max_connections=_CONNECTIONS,
-        timeout=_POOL_TIMEOUT_SECONDS,
-        socket_timeout=settings.redis_timeout_seconds,
-        health_check_interval=25,
+    options |= {
+        "decode_responses": True,
+        "max_connections": _CONNECTIONS,
+        "timeout": _POOL_TIMEOUT_SECONDS,
+        "socket_timeout": settings.redis_timeout_seconds,
+        "health_check_interval": 25,
+    }
+    sentinel = sentinel_of(url)
+    if sentinel is None:
+        return BlockingConnectionPool.from_url(_redis_url(url), **options)
+    return _master_pool(sentinel, options)
+
+
+class _MasterPool(SentinelConnectionPool, BlockingConnectionPool):
+    """Connections to whichever server is the master; a thread waits for a free one."""
+
+
+def _master_pool(sentinel: SentinelAddress, options: dict[str, Any]) -> BlockingConnectionPool:
+    sentinels: Any = Sentinel  # untyped
+    pool: Any = _MasterPool
+    manager = sentinels(sentinel.hosts, sentinel_kwargs=_sentinel_options(sentinel))
+    made: BlockingConnectionPool = pool(
+        sentinel.service,
+        manager,
+        connection_class=SentinelManagedConnection if sentinel.tls is None else SentinelManagedSSLConnection,
+        db=sentinel.database,
+        username=sentinel.username,
+        password=sentinel.password,
+        **(sentinel.tls or {}),
         **options,
     )
+    return made
+
+
+def _sentinel_options(sentinel: SentinelAddress) -> dict[str, Any]:
+    """Return how redis-py connects to the sentinels themselves, for every library that uses it."""
+    login = {"username": sentinel.sentinel_username, "password": sentinel.sentinel_password}
+    return {
+        "socket_timeout": _SENTINEL_TIMEOUT_SECONDS,
+        "socket_connect_timeout": _SENTINEL_TIMEOUT_SECONDS,
+        # redis-py would try each ten times, and only then ask the next.
+        "retry": Retry(NoBackoff(), 0),
+        **{name: value for name, value in login.items() if value is not None},
+        **({} if sentinel.tls is None else {"ssl": True, **sentinel.tls}),
+    }
 
 
 def celery_settings(settings: Settings) -> dict[str, Any]:
@@ -62,6 +103,10 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
     """
     url = celery_url(settings)
     timeout_seconds = settings.redis_timeout_seconds
+    sentinel, tls = sentinel_of(settings.redis_url.get_secret_value()), tls_of(settings.redis_url.get_secret_value())
+    sentinels = (
+        {} if sentinel is None else {"master_name": sentinel.service, "sentinel_kwargs": _sentinel_options(sentinel)}
+    )
     return {
         "broker_url": url,
         "result_backend": url,
@@ -86,7 +131,12 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
             "priority_steps": list(PRIORITY_STEPS),
             # Queues are read in the order they are declared in: resumed jobs before new ones.
             "queue_order_strategy": "priority",
+            **sentinels,
         },
+        "result_backend_transport_options": sentinels,
+        # Flower reads TLS from here and not from the URL; for Sentinel everyone does.
+        **({} if tls is None else {"broker_use_ssl": tls}),
+        **({} if tls is None or sentinel is None else {"redis_backend_use_ssl": tls}),
         "redis_socket_timeout": timeout_seconds,
         "redis_socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "redis_retry_on_timeout": True,
@@ -109,6 +159,9 @@ def celery_url(settings: Settings) -> str:
 
     Celery's own default for `rediss://` is not to check the server's certificate, and it has no `unix://`.
     """
+    sentinel = sentinel_of(settings.redis_url.get_secret_value())
+    if sentinel is not None:
+        return sentinel.celery_url
     parts = urlsplit(settings.redis_url.get_secret_value())
     query = dict(parse_qsl(parts.query))
     if parts.scheme == "unix":

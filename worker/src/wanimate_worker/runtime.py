@@ -57,12 +57,13 @@ class Runtime:
         """The ledger of this account.
 
         Raises:
-            SettingsError: The Redis database belongs to another account.
+            SettingsError: The Redis database belongs to another account, or cannot do what WANIMATE_INTENT_… ask.
         """
         settings = self.settings
         redis = Redis(connection_pool=connection_pool(settings))
         ledger = Ledger(redis, settings.account, settings.ledger_limits())
         ledger.claim_database()
+        ledger.check_intent_settings()
         return ledger
 
     @cached_property

@@ -127,6 +127,30 @@ class RecoverySettings(Settings):
     )
 
 
+class IntentSettings(Settings):
+    """How safe the intent to submit must be before a request is sent that may be billed."""
+
+    intent_replicas: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="How many replicas of Redis must have the intent to submit before the request is sent. With 0, a "
+        "fail-over may forget an intent of the last moments, and its job is submitted and billed again.",
+    )
+    intent_fsync: bool = Field(
+        default=False,
+        description="Whether the intent must also be on the server's disk, against a loss of power with `appendfsync "
+        "everysec`; up to a second for each submission. Needs Redis >= 7.2 or Valkey, and `appendonly yes`.",
+    )
+    intent_timeout_seconds: float = Field(
+        default=3.0,
+        ge=0.1,
+        le=60,
+        description="How long to wait for that, in seconds. Without it nothing is sent, the job waits, and a few "
+        "seconds later it is tried again.",
+    )
+
+
 class CallbackSettings(Settings):
     """Where the vendor reports that a task has ended."""
 
@@ -162,7 +186,7 @@ class CallbackSettings(Settings):
         return SecretStr(secret) if secret else None
 
 
-class WorkerSettings(UpstreamSettings, LimitSettings, PollSettings, RecoverySettings, CallbackSettings):
+class WorkerSettings(UpstreamSettings, LimitSettings, PollSettings, RecoverySettings, IntentSettings, CallbackSettings):
     """Everything a worker reads, validated once at its start."""
 
     worker_threads: int = Field(
@@ -173,6 +197,16 @@ class WorkerSettings(UpstreamSettings, LimitSettings, PollSettings, RecoverySett
     def _floor_within_deadline(self) -> Self:
         if self.poll_floor_seconds >= self.run_deadline_seconds:
             raise ValueError("WANIMATE_POLL_FLOOR_SECONDS must be shorter than WANIMATE_RUN_DEADLINE_SECONDS")
+        return self
+
+    @model_validator(mode="after")
+    def _redis_outwaits_intents(self) -> Self:
+        if (
+            self.intent_replicas or self.intent_fsync
+        ) and 2 * self.intent_timeout_seconds >= self.redis_timeout_seconds:
+            raise ValueError(
+                "WANIMATE_INTENT_TIMEOUT_SECONDS must be shorter than half of WANIMATE_REDIS_TIMEOUT_SECONDS"
+            )
         return self
 
     def timeouts(self) -> Timeouts:
@@ -204,6 +238,9 @@ class WorkerSettings(UpstreamSettings, LimitSettings, PollSettings, RecoverySett
             failed_ttl_ms=max(self.failed_ttl_seconds, self.result_ttl_seconds) * 1000,
             poll_headroom=rate.burst // 4,
             probe_interval_ms=round(self.probe_interval_seconds * 1000),
+            intent_replicas=self.intent_replicas,
+            intent_fsync=self.intent_fsync,
+            intent_timeout_ms=round(self.intent_timeout_seconds * 1000),
         )
 
 

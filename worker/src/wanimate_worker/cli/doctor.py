@@ -64,6 +64,8 @@ def _findings(*, asks_vendor: bool) -> Iterator[Finding]:
         # Without Redis there is nothing more to see.
         return
     try:
+        yield from checks.check_replicas(redis, settings)
+        yield from checks.check_fsync(ledger, settings)
         yield from checks.check_queues(runtime.app, redis)
         yield from checks.check_workers(runtime.app, ledger, redis, settings)
         yield from checks.check_ledger(ledger, redis, settings)

@@ -1,4 +1,4 @@
-"""The Redis server: its version, its memory policy, its durability, its clock."""
+"""The Redis server: its version, its memory policy, its durability, its clock, its replicas."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from redis.exceptions import RedisError, ResponseError
+from wanimate.errors import SettingsError
 
 from .finding import Finding, fail, ok, warn
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from redis import Redis
+
+    from ..ledger import Ledger
+    from ..settings import WorkerSettings
 
 #: The scripts use what this version has.
 _OLDEST: Final = (6, 2)
@@ -71,3 +75,41 @@ def _config(redis: Redis, name: str, wanted: str, advice: str) -> Iterator[Findi
         yield fail(name, value, advice)
     else:
         yield ok(name, value)
+
+
+def check_replicas(redis: Redis, settings: WorkerSettings) -> Iterator[Finding]:
+    """Yield whether intents are as safe as the settings ask, and whether the settings use the replicas there are."""
+    wanted = settings.intent_replicas
+    try:
+        info = redis.info("replication")
+    except RedisError as error:
+        yield warn("replicas", f"cannot be read here ({type(error).__name__})", "allow the user +info")
+        return
+    there = int(info.get("connected_slaves", 0))
+    text = f"{there} connected, {wanted} must have an intent before its request is sent"
+    if info.get("role") != "master":
+        yield fail("replicas", f"this server is a {info.get('role')}", "point WANIMATE_REDIS_URL at the master")
+    elif wanted > there:
+        yield fail(
+            "replicas", f"{text}: nothing is submitted", "bring the replicas back, or lower WANIMATE_INTENT_REPLICAS"
+        )
+    elif there and not wanted:
+        yield warn(
+            "replicas",
+            f"{text}: a fail-over may forget one, and its job is billed twice",
+            f"set WANIMATE_INTENT_REPLICAS={there} on all workers",
+        )
+    else:
+        yield ok("replicas", text)
+
+
+def check_fsync(ledger: Ledger, settings: WorkerSettings) -> Iterator[Finding]:
+    """Yield whether the server can do what `WANIMATE_INTENT_FSYNC` asks, where it is set."""
+    if not settings.intent_fsync:
+        return
+    try:
+        ledger.check_intent_settings()
+    except SettingsError as error:
+        yield fail("intents on disk", str(error), "workers do not start with it: unset it, or change the server")
+    else:
+        yield ok("intents on disk", "the server can wait for its disk")

@@ -107,6 +107,12 @@ def _gate(ledger: Ledger, now_ms: int, cap: int) -> Finding:
         return warn("gate", f"held by an operator: {gate.held}", "wanimate-worker resume, when it may go on")
     if gate.closed_until_ms > now_ms:
         return warn("gate", f"closed for {spelled(gate.closed_until_ms - now_ms)}: {gate.reason}", "it opens by itself")
+    if gate.unsafe_until_ms > now_ms:
+        return fail(
+            "gate",
+            f"nothing is sent for {spelled(gate.unsafe_until_ms - now_ms)}: {gate.unsafe}",
+            "see the finding about replicas; jobs wait at their place, and it is tried again by itself",
+        )
     if gate.next_trial_ms is not None:
         return warn(
             "gate",

@@ -20,6 +20,7 @@ from .values import (
     NothingToDo,
     Step,
     Submit,
+    Unsafe,
     WaitForPermit,
 )
 from .verdicts import Adoption, Expired, JobRecord, Retried, Retry
@@ -47,6 +48,7 @@ __all__ = [
     "Step",
     "Submit",
     "Transition",
+    "Unsafe",
     "WaitForPermit",
     "read_history",
 ]

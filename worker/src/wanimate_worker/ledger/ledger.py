@@ -11,6 +11,7 @@ from kombu.utils.json import dumps
 from wanimate.contract import CancelOutcome, Outcome, Stage
 
 from .base import bounded, cause_of
+from .confirming import ConfirmingLedger
 from .operating import OperatingLedger
 from .values import (
     Admission,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from .values import Entry
 
 
-class Ledger(OperatingLedger):
+class Ledger(OperatingLedger, ConfirmingLedger):
     """Jobs, slots, clock, budget and gate of one vendor account.
 
     Every method is one atomic script (or one read) on the server; every change is safe to repeat.
@@ -337,4 +338,6 @@ class Ledger(OperatingLedger):
             lowered_cap=int(lowered) if lowered else None,
             lost_in_a_row=int(fields.get("lost_in_a_row", 0)),
             next_trial_ms=int(trial) if trial else None,
+            unsafe=fields.get("unsafe"),
+            unsafe_until_ms=int(fields.get("unsafe_until_ms", 0)),
         )

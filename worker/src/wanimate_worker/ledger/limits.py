@@ -32,6 +32,9 @@ class LedgerLimits:
         trial_base_ms: The first pause before one more submission is tried after several lost answers.
         probe_interval_ms: How often a paused account is probed.
         callback_interval_ms: The shortest time between two looks at a job that callbacks ask for.
+        intent_replicas: How many replicas must have an intent before its request is sent.
+        intent_fsync: Whether it must be on the server's disk.
+        intent_timeout_ms: How long to wait for either.
     """
 
     max_in_flight: int
@@ -50,3 +53,6 @@ class LedgerLimits:
     trial_base_ms: int = 1_000
     probe_interval_ms: int = 5_000
     callback_interval_ms: int = 1_000
+    intent_replicas: int = 0
+    intent_fsync: bool = False
+    intent_timeout_ms: int = 3_000

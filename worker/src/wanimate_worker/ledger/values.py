@@ -67,6 +67,17 @@ class Submit:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsafe:
+    """The intent is written, but a crash of Redis might forget it: the POST must not be sent.
+
+    Args:
+        reason: Why.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Deliver:
     """The outcome is known and this run delivers it."""
 
@@ -232,6 +243,8 @@ class GateState:
         lowered_cap: The cap after a concurrency 429, before it grew back; None when not lowered.
         lost_in_a_row: Submissions whose answer was lost since one was answered.
         next_trial_ms: When one more submission is tried, in Redis time, after several were lost; None otherwise.
+        unsafe: Why an intent could not be made safe, the last time.
+        unsafe_until_ms: Until when nothing is submitted for it, in Redis time; 0 if it never happened.
     """
 
     paused: str | None
@@ -242,3 +255,5 @@ class GateState:
     lowered_cap: int | None
     lost_in_a_row: int
     next_trial_ms: int | None
+    unsafe: str | None
+    unsafe_until_ms: int

@@ -11,13 +11,16 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Final, Self
 
 import httpx
+from pydantic import SecretStr
 from redis import Redis
+from wanimate import Settings
 from wanimate.errors import SettingsError
-from wanimate.transport import UNACKED_KEY
+from wanimate.transport import UNACKED_KEY, connection_pool
 
 from .ports import free_port
 from .processes import Process, ProcessGroup
 from .redis_server import RedisServer
+from .sentinels import ReplicatedRedis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +40,8 @@ class StackOptions:
         has_beat: Whether beat runs.
         has_flower: Whether Flower runs.
         has_callbacks: Whether the callback receiver runs, and workers ask the vendor for callbacks.
+        has_sentinel: Whether Redis is a master, a replica and sentinels; `Stack.replicated` can then fail over.
+        redis: The server to use, which the stack starts and stops; one of its own if not given.
         simulator: Options of `wanimate-simulator`; None to use the vendor, with `WANIMATE_API_KEY`.
         settings: `WANIMATE_*` variables for every process.
         data_folder: Where Redis keeps its data; a temporary folder, removed afterwards, if not given.
@@ -48,6 +53,8 @@ class StackOptions:
     has_beat: bool = True
     has_flower: bool = True
     has_callbacks: bool = False
+    has_sentinel: bool = False
+    redis: RedisServer | None = None
     simulator: Mapping[str, str] | None = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     data_folder: Path | None = None
@@ -65,7 +72,7 @@ class Stack:
     def __init__(self, options: StackOptions | None = None) -> None:
         self.options = options or StackOptions()
         self.folder = Path(mkdtemp(prefix="wanimate-"))
-        self.redis = RedisServer(self._data_folder())
+        self.redis = self._redis()
         self.simulator_url: str | None = None
         self.flower_url: str | None = None
         self.callbacks_url: str | None = None
@@ -184,6 +191,18 @@ class Stack:
         variables = {**self.environment, **(environment or {})}
         return self._processes.add(Process(name, command, self.folder / f"{name}.log", variables))
 
+    @property
+    def replicated(self) -> ReplicatedRedis:
+        """The servers and sentinels of a stack with `has_sentinel`, to make them fail over."""
+        if not isinstance(self.redis, ReplicatedRedis):
+            raise TypeError("this stack has no sentinels: StackOptions(has_sentinel=True)")
+        return self.redis
+
+    def _redis(self) -> RedisServer | ReplicatedRedis:
+        if self.options.redis is not None:
+            return self.options.redis
+        return (ReplicatedRedis if self.options.has_sentinel else RedisServer)(self._data_folder())
+
     def _data_folder(self) -> Path:
         folder = self.options.data_folder or self.folder / "redis"
         folder.mkdir(parents=True, exist_ok=True)
@@ -192,7 +211,7 @@ class Stack:
 
 def redis_of(stack: Stack) -> Redis:
     """Return a connection to the stack's server that decodes responses."""
-    return Redis.from_url(stack.redis.url, decode_responses=True)
+    return Redis.from_pool(connection_pool(Settings(redis_url=SecretStr(stack.redis.url))))
 
 
 def leftovers(stack: Stack) -> list[str]:

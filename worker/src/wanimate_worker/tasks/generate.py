@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from wanimate.contract import GENERATE_TASK, Outcome, OutcomeKind, parse_job
 from wanimate.errors import InvalidRequest, JobCancelled, JobFailed, WanimateError
 
-from ..ledger import Busy, Deliver, Entry, Later, NothingToDo, Submit, WaitForPermit
+from ..ledger import Busy, Deliver, Entry, Later, NothingToDo, Submit, Unsafe, WaitForPermit
 from ..suspension import DELAYED_HEADER, EXPIRES_HEADER, SuspendableTask, Suspended, capture, is_resumed
 from ..upstream import Accepted, NotSent, Rejected, SubmitAnswer, Throttled, Unauthorised, Unknown
 
@@ -143,10 +143,18 @@ class GenerateTask(SuspendableTask):
             return self._advance(request)
         if step.attempt == 1 and not self.request.ignore_result:
             self._tell_started(job)
-        answer = self._send(job, step.nonce, time.monotonic() - begun)
+        answer = self._unsafe(step) or self._send(job, step.nonce, time.monotonic() - begun)
         if self._record_surely(step, answer):
             return self._advance(request)
         raise Suspended(started=isinstance(answer, Accepted))
+
+    def _unsafe(self, step: Submit) -> Unsafe | None:
+        """Return why a crash of Redis might forget this intent, so that the request must not be sent; None if safe."""
+        try:
+            why = self.runtime.ledger.confirm(self.request.id, step.nonce)
+        except RedisError as error:
+            why = f"Redis went away ({type(error).__name__})"
+        return None if why is None else Unsafe(why)
 
     def _send(self, job: Job, nonce: str, waited_seconds: float) -> SubmitAnswer:
         if waited_seconds > self.runtime.settings.lease_seconds:
@@ -166,7 +174,7 @@ class GenerateTask(SuspendableTask):
         except Exception as error:  # noqa: BLE001 - whatever the backend raises, the state is only for show
             log.warning("job %s: its state STARTED could not be written: %s", self.request.id, type(error).__name__)
 
-    def _record_surely(self, step: Submit, answer: SubmitAnswer) -> bool:
+    def _record_surely(self, step: Submit, answer: SubmitAnswer | Unsafe) -> bool:
         """Write down the vendor's answer, however long Redis is away: an accepted task is paid for.
 
         After `unknown_after` the ledger has given this attempt up, and the log is the only record there is.
@@ -182,7 +190,7 @@ class GenerateTask(SuspendableTask):
                 log.warning("job %s: Redis is away (%s); its answer is recorded later", self.request.id, error)
                 time.sleep(_AGAIN_SECONDS)
 
-    def _record(self, step: Submit, answer: SubmitAnswer) -> bool:
+    def _record(self, step: Submit, answer: SubmitAnswer | Unsafe) -> bool:
         """Write down what the vendor's answer means, and return whether the job has ended."""
         job_id, ledger = self.request.id, self.runtime.ledger
         match answer:
@@ -205,9 +213,13 @@ class GenerateTask(SuspendableTask):
                 )
                 log.warning("throttled: %s; nothing is sent for %d ms", answer.message, closed_ms)
                 self._step_back(step, "throttled")
+            case Unsafe(reason):
+                postponed_ms = ledger.postpone(reason)
+                log.warning("job %s: not sent: %s; nothing is sent for %d ms", job_id, reason, postponed_ms)
+                self._step_back(step, f"not sent: {reason}")
             case NotSent(reason):
                 closed_ms = ledger.close_gate(f"not sent: {reason}", sent_at_ms=step.begun_at_ms)
-                log.warning("the vendor cannot be reached: %s; nothing is sent for %d ms", reason, closed_ms)
+                log.warning("not sent: %s; nothing is sent for %d ms", reason, closed_ms)
                 self._step_back(step, "not sent")
             case Unknown(reason):
                 ledger.lose(job_id, step.nonce, reason)

@@ -50,15 +50,22 @@ local function line_up(waiting, due, id, rank, deadline_ms)
 end
 
 -- The gate is a hash: paused (why), closed_until_ms, closed_at_ms, failures, reason, cap_low, cap_low_at_ms, and held
--- (why) with held_at_ms, the operator's hold: nothing new is submitted, but polls go on. And lost_in_a_row with, from
--- the third on, trial_at_ms, trial and trials: see doubt.
+-- (why) with held_at_ms, the operator's hold: nothing new is submitted, but polls go on. So it is until
+-- unsafe_until_ms, when intents could not be made safe; unsafe says why. And lost_in_a_row with, from the third on,
+-- trial_at_ms, trial and trials: see doubt.
 local function gate_is_open(gate, now)
   local state = redis.call('HMGET', gate, 'paused', 'closed_until_ms')
   return not state[1] and (tonumber(state[2]) or 0) <= now
 end
 
 local function may_submit(gate, now)
-  local state = redis.call('HMGET', gate, 'held', 'trial_at_ms')
+  local state = redis.call('HMGET', gate, 'held', 'trial_at_ms', 'unsafe_until_ms')
+  if state[3] then
+    if tonumber(state[3]) > now then
+      return false
+    end
+    redis.call('HDEL', gate, 'unsafe', 'unsafe_until_ms')
+  end
   return not state[1] and (tonumber(state[2]) or 0) <= now and gate_is_open(gate, now)
 end
 
