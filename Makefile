@@ -9,7 +9,7 @@ PACKAGES := producer/src/wanimate worker/src/wanimate_worker simulator/src/wanim
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast lint format bench-smoke chaos docs clean
+.PHONY: help setup demo up test test-fast lint audit format bench-smoke chaos docs clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -42,6 +42,9 @@ lint: setup ## style, types and import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy $(PACKAGES)
 	@$(BIN)/lint-imports
+
+audit: setup ## known vulnerabilities of the locked dependencies; says so loudly where nobody can be asked
+	@$(BIN)/python .ci/audit.py
 
 format: setup ## put the code in shape
 	@$(BIN)/ruff check --fix .

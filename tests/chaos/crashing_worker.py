@@ -63,7 +63,7 @@ _deliver = virtual.Transport._deliver
 def _deliver_or_die(self: Any, message: Any, queue: str) -> Any:
     # Replies to remote control come through here too.
     if queue.startswith("wanimate"):
-        _die_if_told("take-and-run")
+        _end_if_told("take-and-run")
     return _deliver(self, message, queue)
 
 

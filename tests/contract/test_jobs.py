@@ -172,3 +172,17 @@ def test_a_deadline_is_whole_milliseconds_and_never_none_at_all(
 def test_a_deadline_is_no_part_of_the_request_that_an_idempotency_key_stands_for() -> None:
     job = AnimateJob(image_url=IMAGE, video_url=VIDEO)
     assert job.fingerprint() == AnimateJob(image_url=IMAGE, video_url=VIDEO, deadline_seconds=60).fingerprint()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("callback_url", "callback_base_url", "callback_secret", "request_type", "mode", "input"),
+        *("api_base_url", "base_url", "api_key", "headers", "proxy", "trust_env", "image_urls", "redis_url"),
+    ],
+)
+def test_a_job_cannot_say_where_anything_is_sent(name: str) -> None:
+    request = {"type": "animate", "image_url": IMAGE, "video_url": VIDEO, name: "http://169.254.169.254/"}
+    with pytest.raises(InvalidRequest) as refused:
+        parse_job(request)
+    assert refused.value.field == name

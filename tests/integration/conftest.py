@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from harness import Vendor, eventually
+from harness import Vendor, eventually, stack_settings
 from pydantic import SecretStr
 from wanimate import Client, Settings
 from wanimate_worker.local.processes import Process
@@ -32,15 +32,7 @@ def stack() -> Iterator[Stack]:
     options = StackOptions(
         has_flower=False,
         simulator={"cap": str(CAP), "speed": "40"},
-        settings={
-            "WANIMATE_MAX_IN_FLIGHT": str(CAP),
-            "WANIMATE_POLL_TICK_SECONDS": "0.1",
-            "WANIMATE_POLL_FLOOR_SECONDS": "0.1",
-            "WANIMATE_LEASE_SECONDS": "3",
-            "WANIMATE_UNKNOWN_AFTER_SECONDS": "1",
-            "WANIMATE_PROBE_INTERVAL_SECONDS": "0.2",
-            "WANIMATE_SUBMIT_TIMEOUT_SECONDS": "3",
-        },
+        settings=stack_settings(CAP, unknown_after_seconds="1"),
         worker_options=("--concurrency", "8"),
     )
     with Stack(options) as stack:

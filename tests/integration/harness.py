@@ -31,6 +31,25 @@ def eventually(look: Callable[[], T], what: str, within_seconds: float = PATIENC
     return answer
 
 
+def stack_settings(cap: int, **changed: str) -> dict[str, str]:
+    """Return the settings of a stack whose times are short, so that recovery is seen.
+
+    Args:
+        cap: Upstream slots.
+        changed: Settings by their names without `WANIMATE_`, in lower case.
+    """
+    settings = {
+        "max_in_flight": str(cap),
+        "poll_tick_seconds": "0.1",
+        "poll_floor_seconds": "0.1",
+        "lease_seconds": "3",
+        "probe_interval_seconds": "0.2",
+        "submit_timeout_seconds": "3",
+        **changed,
+    }
+    return {f"WANIMATE_{name.upper()}": value for name, value in settings.items()}
+
+
 class Vendor:
     """The simulator's ground truth and its fault switches."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from harness import PATIENCE_SECONDS, Vendor, eventually, fields_of, job
+from harness import PATIENCE_SECONDS, Vendor, eventually, fields_of, job, stack_settings
 from kombu import Connection
 from pydantic import SecretStr
 from wanimate import (
@@ -46,14 +46,7 @@ def stack() -> Iterator[Stack]:
     options = StackOptions(
         has_flower=False,
         simulator={"cap": str(CAP), "speed": "40"},
-        settings={
-            "WANIMATE_MAX_IN_FLIGHT": str(CAP),
-            "WANIMATE_POLL_TICK_SECONDS": "0.1",
-            "WANIMATE_POLL_FLOOR_SECONDS": "0.1",
-            "WANIMATE_LEASE_SECONDS": "3",
-            "WANIMATE_PROBE_INTERVAL_SECONDS": "0.2",
-            "WANIMATE_SUBMIT_TIMEOUT_SECONDS": "3",
-        },
+        settings=stack_settings(CAP),
         worker_options=("--concurrency", "8"),
     )
     with Stack(options) as stack:

@@ -6,7 +6,7 @@ import random
 from typing import TYPE_CHECKING
 
 import pytest
-from harness import PATIENCE_SECONDS, Vendor, eventually, is_recorded, job
+from harness import PATIENCE_SECONDS, Vendor, eventually, is_recorded, job, stack_settings
 from pydantic import SecretStr
 from wanimate import Client, Result, Settings, SubmissionUnknown
 from wanimate_worker.local.stack import Stack, StackOptions, redis_of
@@ -25,17 +25,15 @@ def own_stack() -> Iterator[Stack]:
         workers=2,
         has_flower=False,
         simulator={"cap": str(CAP), "speed": "20"},
-        settings={
-            "WANIMATE_MAX_IN_FLIGHT": str(CAP),
-            "WANIMATE_POLL_TICK_SECONDS": "0.1",
-            "WANIMATE_POLL_FLOOR_SECONDS": "0.1",
-            "WANIMATE_LEASE_SECONDS": "1",
-            "WANIMATE_UNKNOWN_AFTER_SECONDS": "3",
-            "WANIMATE_CONNECT_TIMEOUT_SECONDS": "0.5",
-            "WANIMATE_SUBMIT_TIMEOUT_SECONDS": "1",
-            "WANIMATE_POLL_TIMEOUT_SECONDS": "0.5",
-            "WANIMATE_POLL_BATCH_SIZE": "16",
-        },
+        settings=stack_settings(
+            CAP,
+            lease_seconds="1",
+            unknown_after_seconds="3",
+            connect_timeout_seconds="0.5",
+            submit_timeout_seconds="1",
+            poll_timeout_seconds="0.5",
+            poll_batch_size="16",
+        ),
         worker_options=("--concurrency", "8"),
     )
     with Stack(options) as stack:

@@ -233,6 +233,28 @@ def test_the_outcome_of_a_task_found_by_hand_is_delivered_in_place_of_the_failur
     assert history(bench, "a")[-2] == "settled succeeded (found by hand as task-x)"
 
 
+def test_the_result_of_a_job_that_has_ended_anew_meanwhile_is_kept(bench: Bench) -> None:
+    fail(bench, "a")
+    failure = bench.redis.get(RESULT)
+    assert isinstance(failure, str)
+    # The operator's command stood still between its two steps, and the job has run meanwhile.
+    bench.redis.set(RESULT, "the new outcome")
+    bench.ledger._forget_result(RESULT, failure)
+    assert bench.redis.get(RESULT) == "the new outcome"
+    bench.redis.delete(RESULT)
+    bench.drain()
+
+
+def test_a_job_that_is_not_taken_back_keeps_its_result(bench: Bench) -> None:
+    fail(bench, "a")
+    assert not bench.ledger.revise("a", "1", FAILED, task_id="task-x", result_key=RESULT)
+    assert bench.ledger.adopt("a", "1", task_id="task-x", result_key=RESULT) is Adoption.LOST
+    assert bench.redis.get(RESULT) == "the failure"
+    assert retry(bench) is Retried.RETRIED
+    assert bench.redis.get(RESULT) is None
+    bench.drain()
+
+
 def test_another_failure_found_by_hand_stays_on_the_list(bench: Bench) -> None:
     fail(bench, "a", UNKNOWN)
     settled = bench.state().jobs["a"]["settled_at_ms"]

@@ -137,7 +137,9 @@ def test_enqueueing_leaves_no_subscription_and_no_connection_per_job_behind(own_
 
         assert len(handles) == 20
         assert beside.redis.pubsub_channels() == []
-        assert int(beside.redis.info("clients")["connected_clients"]) <= 3
+        assert (
+            int(beside.redis.info("clients")["connected_clients"]) <= 4
+        )  # one of them has looked whose database it is
     eventually(lambda: int(beside.redis.info("clients")["connected_clients"]) == 1)
     beside.redis.close()
 

@@ -40,6 +40,7 @@ class Engine:
         self._publisher: Publisher | None = None
         self._store: Store | None = None
         self._closed = False
+        self._knows_owner = False
 
     def attempt(self, effect: Effect) -> Any:
         """Perform an effect and return its answer, or the `WanimateError` it failed with."""
@@ -53,6 +54,7 @@ class Engine:
 
         Raises:
             QueueUnavailable: Redis could not be reached or refused the command.
+            SettingsError: The Redis database belongs to another account.
         """
         if isinstance(effect, Sleep):
             time.sleep(effect.seconds)
@@ -66,6 +68,8 @@ class Engine:
 
     def _exchange(self, effect: Effect) -> Any:
         publisher, store = self._open()
+        if not self._knows_owner:
+            self._check_owner(store)
         match effect:
             case Publish(message):
                 return publisher.publish(message)
@@ -81,6 +85,17 @@ class Engine:
                 return store.forget(task_id)
             case _:
                 raise TypeError(f"{type(effect).__name__} is not performed here")
+
+    def _check_owner(self, store: Store) -> None:
+        """Make sure once that this database serves our account: its workers take, and pay for, whatever is queued."""
+        owner, account = store.owner(), self.settings.account
+        if owner not in {None, account}:
+            raise SettingsError(
+                f"WANIMATE_ACCOUNT: the Redis database at {self.address} belongs to the account {owner!r}, not "
+                f"{account!r}: set the account's own database in WANIMATE_REDIS_URL, or the right account"
+            )
+        # Without an owner it may still get another one: looked at again.
+        self._knows_owner = owner is not None
 
     def _open(self) -> tuple[Publisher, Store]:
         with self._lock:

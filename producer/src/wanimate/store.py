@@ -9,7 +9,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError  # noqa: A004 - not the builtin, which redis-py does not raise
 from redis.retry import Retry
 
-from .contract import Keys
+from .contract import DATABASE_KEY, Keys
 from .effects import Record
 from .transport import connection_pool
 
@@ -36,6 +36,11 @@ class Store:
         # Redis(connection_pool=…) leaves the pool to its maker, who closes it.
         self._pool = pool
         self._redis: Any = Redis(connection_pool=pool)
+
+    def owner(self) -> str | None:
+        """Return the account that this database belongs to; None until its first worker has started."""
+        owner: str | None = self._redis.get(DATABASE_KEY)
+        return owner
 
     def remember(self, fingerprints: Sequence[tuple[str, str]]) -> list[str]:
         """Remember what is not remembered yet, and return what is."""

@@ -26,6 +26,8 @@ from wanimate_worker.upstream import (
     UpstreamClient,
 )
 
+from .conftest import Server
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -207,6 +209,34 @@ def test_a_redirect_is_not_followed_and_counts_as_not_sent(
     assert isinstance(client.submit(job), NotSent)
     assert isinstance(client.status("t"), NotSent)
     assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_the_key_goes_to_no_other_host_whatever_the_vendor_answers(
+    server: Any, client: UpstreamClient, job: AnimateJob, status: int
+) -> None:
+    elsewhere = Server()
+    elsewhere.answers(ACCEPTED)
+    try:
+        server.answers(
+            "", status, f"Location: http://{elsewhere.address}/api", f"Refresh: 0;http://{elsewhere.address}/"
+        )
+        client.submit(job, callback_url=f"http://{elsewhere.address}/v1/callbacks/a")
+        client.status("t")
+        assert elsewhere.connections == 0
+    finally:
+        elsewhere.stop()
+
+
+def test_the_urls_of_a_job_are_never_fetched(server: Any, client: UpstreamClient) -> None:
+    elsewhere = Server()
+    try:
+        server.answers(ACCEPTED)
+        url = f"http://{elsewhere.address}/c.png"
+        assert client.submit(AnimateJob(image_url=url, video_url=url)) == Accepted("task_1")
+        assert elsewhere.connections == 0
+    finally:
+        elsewhere.stop()
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,13 @@ from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Final
 
 from kombu.exceptions import OperationalError
-from redis import Redis
 from redis.exceptions import RedisError
 from wanimate.contract import GENERATE_TASK, RESUME_QUEUE, Stage
 from wanimate.errors import SettingsError
-from wanimate.transport import connection_pool
 
 from . import suspension
 from .callbacks.signature import Signer
-from .ledger import Ledger
+from .database import open_database
 from .pacing import next_poll_seconds, polls_per_second
 from .upstream import UpstreamClient
 
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 
     from celery import Celery
 
-    from .ledger import JobFields
+    from .ledger import JobFields, Ledger
     from .settings import WorkerSettings
 
 log = logging.getLogger(__name__)
@@ -59,9 +57,7 @@ class Runtime:
         Raises:
             SettingsError: The Redis database belongs to another account, or cannot do what WANIMATE_INTENT_… ask.
         """
-        settings = self.settings
-        redis = Redis(connection_pool=connection_pool(settings))
-        ledger = Ledger(redis, settings.account, settings.ledger_limits())
+        ledger = open_database(self.settings).ledger
         ledger.claim_database()
         ledger.check_intent_settings()
         return ledger

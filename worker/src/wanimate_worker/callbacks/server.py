@@ -7,21 +7,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
-from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 from redis.retry import Retry
 from wanimate.contract import CONTROL_QUEUE, POLL_TASK
 from wanimate.errors import SettingsError
-from wanimate.transport import connection_pool
 
 from ..app import create_app, ignore_celery_variables, tick_expiry_seconds
-from ..ledger import Ledger
+from ..database import open_database
 from ..settings import WorkerSettings
 from .receiver import Receiver
 from .signature import Signer
 
 if TYPE_CHECKING:
     from celery import Celery
+
+log = logging.getLogger(__name__)
 
 #: Bound on one exchange with Redis, in seconds; a vendor that gets no answer calls again.
 _REDIS_TIMEOUT_SECONDS: Final = 2.0
@@ -76,7 +77,7 @@ def make_receiver(settings: WorkerSettings) -> Receiver:
         settings: The settings of the workers whose callbacks it receives.
 
     Raises:
-        SettingsError: Callbacks are not switched on.
+        SettingsError: Callbacks are not switched on, or the Redis database belongs to another account.
     """
     if settings.callback_base_url is None or settings.callback_secret is None:
         raise SettingsError(
@@ -87,8 +88,12 @@ def make_receiver(settings: WorkerSettings) -> Receiver:
     hasty = settings.model_copy(
         update={"redis_timeout_seconds": min(settings.redis_timeout_seconds, _REDIS_TIMEOUT_SECONDS)}
     )
-    redis = Redis(connection_pool=connection_pool(hasty, Retry(NoBackoff(), 1)))
-    ledger = Ledger(redis, settings.account, settings.ledger_limits())
+    redis, ledger = open_database(hasty, Retry(NoBackoff(), 1))
+    try:
+        ledger.check_database()
+    except RedisError as error:
+        # It must come up without Redis: callers get 503 and call again. Its URLs name the account, too.
+        log.warning("Redis is away (%s): whose database it is was not looked at", type(error).__name__)
     publish = partial(_publish_poll, create_app(hasty), tick_expiry_seconds(settings.poll_tick_seconds))
     return Receiver(redis, ledger, settings.account, Signer(settings.callback_secret), publish)
 

@@ -48,6 +48,7 @@ def doctor(*, no_vendor: bool, as_json: bool) -> None:
 
 def _findings(*, asks_vendor: bool) -> Iterator[Finding]:
     from redis.exceptions import RedisError
+    from wanimate.errors import SettingsError
 
     from .. import doctor as checks
     from ..doctor.finding import fail
@@ -64,11 +65,14 @@ def _findings(*, asks_vendor: bool) -> Iterator[Finding]:
         # Without Redis there is nothing more to see.
         return
     try:
+        ledger.check_database()
         yield from checks.check_replicas(redis, settings)
         yield from checks.check_fsync(ledger, settings)
         yield from checks.check_queues(runtime.app, redis)
         yield from checks.check_workers(runtime.app, ledger, redis, settings)
         yield from checks.check_ledger(ledger, redis, settings)
+    except SettingsError as error:
+        yield fail("account", str(error), "nothing else here was looked at: the jobs in it are another account's")
     except RedisError as error:
         yield fail("redis", f"lost while looking: {type(error).__name__}", "see whether it restarts; run doctor again")
 

@@ -72,6 +72,7 @@ def with_session(command: Callable[..., Exit]) -> Callable[..., None]:
     def run(*args: Any, as_json: bool, **options: Any) -> None:
         with reported_errors():
             runtime, _ = open_runtime()
+            runtime.ledger.check_database()
             code = command(Session(runtime, Output(as_json=as_json)), *args, **options)
         raise SystemExit(code)
 
@@ -79,16 +80,14 @@ def with_session(command: Callable[..., Exit]) -> Callable[..., None]:
 
 
 def open_runtime() -> tuple[Runtime, Redis]:
-    """Return what workers work with, and its connection to Redis; nothing is sent yet."""
+    """Return what workers work with, and its connection to Redis; nothing is sent, and the account is not checked."""
     # Celery takes a quarter of a second; --help needs none of it.
-    from redis import Redis
     from redis.backoff import ExponentialWithJitterBackoff
     from redis.exceptions import ConnectionError as RedisConnectionError
     from redis.retry import Retry
-    from wanimate.transport import connection_pool
 
     from ..app import create_app, ignore_celery_variables
-    from ..ledger import Ledger
+    from ..database import open_database
     from ..runtime import Runtime
     from ..settings import WorkerSettings
 
@@ -97,6 +96,5 @@ def open_runtime() -> tuple[Runtime, Redis]:
     runtime = Runtime(create_app(settings), settings)
     # Workers ride out an outage; a person is told within a second.
     retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 1, supported_errors=(RedisConnectionError,))
-    redis = Redis(connection_pool=connection_pool(settings, retry=retry))
-    runtime.ledger = Ledger(redis, settings.account, settings.ledger_limits())
+    redis, runtime.ledger = open_database(settings, retry)
     return runtime, redis

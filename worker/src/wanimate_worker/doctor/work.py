@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from celery import Celery
     from redis import Redis
 
-    from ..ledger import Ledger
+    from ..ledger import GateState, Ledger
     from ..settings import WorkerSettings
 
 #: kombu's separator between a queue's name and a priority.
@@ -105,6 +105,11 @@ def _gate(ledger: Ledger, now_ms: int, cap: int) -> Finding:
         )
     if gate.held is not None:
         return warn("gate", f"held by an operator: {gate.held}", "wanimate-worker resume, when it may go on")
+    return _back_off(gate, now_ms, cap)
+
+
+def _back_off(gate: GateState, now_ms: int, cap: int) -> Finding:
+    """Tell of what ends by itself."""
     if gate.closed_until_ms > now_ms:
         return warn("gate", f"closed for {spelled(gate.closed_until_ms - now_ms)}: {gate.reason}", "it opens by itself")
     if gate.unsafe_until_ms > now_ms:

@@ -36,14 +36,22 @@ class LedgerBase:
         self._limits = limits
 
     def claim_database(self) -> None:
-        """Make sure that this Redis database serves this account and no other.
+        """Make sure that this Redis database serves this account and no other; one that serves none becomes its own.
 
         Raises:
             SettingsError: It belongs to another account.
         """
         self._redis.setnx(DATABASE_KEY, self._account)
+        self.check_database()
+
+    def check_database(self) -> None:
+        """Make sure that this Redis database serves no other account.
+
+        Raises:
+            SettingsError: It belongs to another account.
+        """
         owner = self._redis.get(DATABASE_KEY)
-        if owner != self._account:
+        if owner not in {None, self._account}:
             raise SettingsError(
                 f"WANIMATE_ACCOUNT: this Redis database belongs to the account {owner!r}, not {self._account!r}: give "
                 f"each account a database of its own in WANIMATE_REDIS_URL, or delete the key {DATABASE_KEY} if the "

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from redis.client import Pipeline
+
 #: Dead letters that are kept, the newest.
 DEAD_LETTERS: Final = 1000
 #: After this long without a poll nobody remembers when the last one was, in milliseconds.
@@ -35,14 +37,18 @@ class OperatingLedger(LedgerBase):
             job_id: The job.
             priority: 0 (most urgent) to 9.
             deadline_ms: Its deadline from now on, in milliseconds; None if it has none.
-            result_key: Where Celery keeps the result of its failure; removed in the same step.
+            result_key: Where Celery keeps the result of its failure; removed once the job has left it.
             cause: Who wants it, for its history.
         """
+        old = self._stored(result_key)
         verdict, *granted = self._scripts.retry(
-            keys=[*self._job_keys(job_id), self._keys.failed, result_key],
+            keys=[*self._job_keys(job_id), self._keys.failed],
             args=[job_id, priority, "" if deadline_ms is None else deadline_ms, *self._grants(), bounded(cause)],
         )
-        return Retry(Retried(verdict), granted)
+        answer = Retry(Retried(verdict), granted)
+        if answer.verdict is Retried.RETRIED:
+            self._forget_result(result_key, old)
+        return answer
 
     def revise(self, job_id: str, settled_at_ms: str, outcome: Outcome, *, task_id: str, result_key: str) -> bool:
         """Replace a job's failure by another outcome, which is delivered anew; False if it has no such failure now.
@@ -52,15 +58,17 @@ class OperatingLedger(LedgerBase):
             settled_at_ms: When the failure was settled, as the record says.
             outcome: How the vendor's task ended.
             task_id: The vendor's task.
-            result_key: Where Celery keeps the result of the failure; removed in the same step.
+            result_key: Where Celery keeps the result of the failure; removed once the job has left it.
         """
-        keys = [self._keys.job(job_id), self._keys.due, self._keys.failed, result_key]
+        keys = [self._keys.job(job_id), self._keys.due, self._keys.failed]
         stored = outcome.model_dump_json(exclude_none=True)
         cause = cause_of(outcome, f"found by hand as {task_id}")
         lease_ms, ttl = self._limits.lease_ms, self._failed_ttl(outcome)
-        return bool(
-            self._scripts.revise(keys=keys, args=[job_id, settled_at_ms, stored, task_id, lease_ms, cause, ttl])
-        )
+        old = self._stored(result_key)
+        if not self._scripts.revise(keys=keys, args=[job_id, settled_at_ms, stored, task_id, lease_ms, cause, ttl]):
+            return False
+        self._forget_result(result_key, old)
+        return True
 
     def adopt(self, job_id: str, settled_at_ms: str, *, task_id: str, result_key: str) -> Adoption:
         """Make a failed job run again with a task that the vendor still renders; it needs a free slot.
@@ -69,14 +77,37 @@ class OperatingLedger(LedgerBase):
             job_id: The job.
             settled_at_ms: When the failure was settled, as the record says.
             task_id: The vendor's task.
-            result_key: Where Celery keeps the result of the failure; removed in the same step.
+            result_key: Where Celery keeps the result of the failure; removed once the job has left it.
         """
         names = self._keys
-        keys = [names.job(job_id), names.slots, names.due, names.gate, names.failed, result_key]
+        keys = [names.job(job_id), names.slots, names.due, names.gate, names.failed]
         cause = bounded(f"{task_id} found by hand")
         cap = self._limits.max_in_flight
         args = [job_id, settled_at_ms, secrets.token_hex(8), task_id, str(cap), cause]
-        return Adoption(self._scripts.adopt(keys=keys, args=args))
+        old = self._stored(result_key)
+        adoption = Adoption(self._scripts.adopt(keys=keys, args=args))
+        if adoption is Adoption.ADOPTED:
+            self._forget_result(result_key, old)
+        return adoption
+
+    def _stored(self, result_key: str) -> str | None:
+        return cast("str | None", self._redis.get(result_key))
+
+    def _forget_result(self, result_key: str, old: str | None) -> None:
+        """Delete the result of a failure that was taken back, so that whoever waits waits for the new outcome.
+
+        Only that very result: by now the job may have ended anew. It is not one of the ledger's keys, so it has its own
+        step, the last: whoever dies before it leaves the old failure to be read until the new outcome replaces it.
+        """
+
+        def delete(pipeline: Pipeline) -> None:
+            is_old = pipeline.get(result_key) == old
+            pipeline.multi()
+            if is_old:
+                pipeline.delete(result_key)
+
+        if old is not None:
+            self._redis.transaction(delete, result_key)
 
     def expire(self, job_id: str, outcome: Outcome) -> Expired | None:
         """Settle a job whose deadline passed before it was sent; None if it was sent, or has time left.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from celery import Task
 
 if TYPE_CHECKING:
     from ..runtime import Runtime
+
+#: Pause before something is tried again while Redis is away, in seconds.
+AGAIN_SECONDS: Final = 0.5
 
 
 class InternalTask(Task):

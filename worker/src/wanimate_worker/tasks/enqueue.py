@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from celery.exceptions import Reject
@@ -13,15 +13,12 @@ from wanimate.contract import ENQUEUE_TASK, parse_job
 from wanimate.errors import WanimateError
 
 from ..ledger import Entry
-from .base import InternalTask
+from .base import AGAIN_SECONDS, InternalTask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 log = logging.getLogger(__name__)
-
-#: Pause before a message is taken again while Redis is away, in seconds.
-_AGAIN_SECONDS: Final = 0.5
 
 
 class EnqueueTask(InternalTask):
@@ -40,7 +37,7 @@ class EnqueueTask(InternalTask):
             admissions = self.runtime.ledger.admit(entries)
         except RedisError:
             # Some may be recorded, some not: the whole message comes back, and those recorded are left alone.
-            time.sleep(_AGAIN_SECONDS)
+            time.sleep(AGAIN_SECONDS)
             raise Reject(requeue=True) from None
         self.runtime.resume(job_id for admission in admissions for job_id in admission.granted)
 

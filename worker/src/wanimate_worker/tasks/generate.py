@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from celery import states
 from celery.exceptions import Reject
@@ -16,6 +16,7 @@ from wanimate.errors import InvalidRequest, JobCancelled, JobFailed, WanimateErr
 from ..ledger import Busy, Deliver, Entry, Later, NothingToDo, Submit, Unsafe, WaitForPermit
 from ..suspension import DELAYED_HEADER, EXPIRES_HEADER, SuspendableTask, Suspended, capture, is_resumed
 from ..upstream import Accepted, NotSent, Rejected, SubmitAnswer, Throttled, Unauthorised, Unknown
+from .base import AGAIN_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from ..runtime import Runtime
 
 log = logging.getLogger(__name__)
-
-#: Pause before something is tried again while Redis is away, in seconds.
-_AGAIN_SECONDS: Final = 0.5
 
 
 class GenerateTask(SuspendableTask):
@@ -69,7 +67,7 @@ class GenerateTask(SuspendableTask):
             log.warning("job %s: Redis is away; it goes on later", self.request.id)
             if is_resumed(self.request):
                 raise Suspended from None
-            time.sleep(_AGAIN_SECONDS)
+            time.sleep(AGAIN_SECONDS)
             raise Reject(requeue=True) from None
 
     def after_return(self, status: str, _retval: Any, task_id: str, *_: Any) -> None:
@@ -188,7 +186,7 @@ class GenerateTask(SuspendableTask):
                     log.critical("job %s: not recorded, Redis is away: %s", self.request.id, answer)
                     raise
                 log.warning("job %s: Redis is away (%s); its answer is recorded later", self.request.id, error)
-                time.sleep(_AGAIN_SECONDS)
+                time.sleep(AGAIN_SECONDS)
 
     def _record(self, step: Submit, answer: SubmitAnswer | Unsafe) -> bool:
         """Write down what the vendor's answer means, and return whether the job has ended."""

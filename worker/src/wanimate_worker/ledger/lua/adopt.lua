@@ -1,6 +1,6 @@
 -- Makes a failed job run again with the task that the vendor has of it: failed -> running. The task counts at the
--- vendor, so it needs a slot; the gate does not matter, for nothing is sent. The stored result of the failure goes.
--- KEYS: job, slots, due, gate, failed, result
+-- vendor, so it needs a slot; the gate does not matter, for nothing is sent.
+-- KEYS: job, slots, due, gate, failed
 -- ARGV: job id, when the failure was settled (ms), attempt nonce, upstream task id, cap, cause
 -- Returns: 'adopted', 'full' when no slot is free, or 'lost' when the job has no such failure any more.
 local job, slots, due, gate = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -20,5 +20,4 @@ redis.call('PERSIST', job)
 redis.call('ZADD', slots, now, id)
 redis.call('ZADD', due, now, id)
 redis.call('ZREM', KEYS[5], id)
-redis.call('DEL', KEYS[6])
 return 'adopted'

@@ -1,6 +1,5 @@
--- Puts a failed job in line again, under the same id, as if it had just arrived. The stored result of its failure goes
--- in the same step, so that whoever waits for the job waits for the new outcome.
--- KEYS: job, waiting, slots, due, gate, failed, result
+-- Puts a failed job in line again, under the same id, as if it had just arrived.
+-- KEYS: job, waiting, slots, due, gate, failed
 -- ARGV: job id, priority (0..9), deadline (ms from now) or '', cap, lease (ms), most grants, cause
 -- Returns: {'retried' | 'undelivered' | 'no', granted job ids...}. Undelivered: its failure is being delivered right
 --          now. No: it is not a failed job.
@@ -25,7 +24,6 @@ redis.call('HDEL', job, 'outcome', 'settled_at_ms', 'delivered_at_ms', 'submitte
 note(job, at_ms, 'waiting', ARGV[7])
 redis.call('PERSIST', job)
 redis.call('ZREM', KEYS[6], id)
-redis.call('DEL', KEYS[7])
 local deadline
 if ARGV[3] ~= '' then
   deadline = whole(at_ms + tonumber(ARGV[3]))

@@ -1,6 +1,6 @@
 -- Replaces the failure of a job by another outcome, to be delivered anew: the vendor has the task after all, and it has
--- ended. The stored result of the failure goes in the same step.
--- KEYS: job, due, failed, result
+-- ended.
+-- KEYS: job, due, failed
 -- ARGV: job id, when the failure was settled (ms), outcome (JSON), upstream task id, lease (ms), cause,
 --       time to live of a failed job (ms) or '' for a success
 -- Returns: 1, or 0 when the job has no such failure any more.
@@ -18,6 +18,5 @@ redis.call('ZREM', KEYS[3], id)
 if ARGV[7] ~= '' then
   note_failed(KEYS[3], id, now, ARGV[7])
 end
-redis.call('DEL', KEYS[4])
 redis.call('ZADD', KEYS[2], now + tonumber(ARGV[5]), id)
 return 1

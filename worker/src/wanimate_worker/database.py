@@ -1,0 +1,36 @@
+"""The account's Redis database: the one place where a connection to it and its ledger are made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from redis import Redis
+from wanimate.transport import connection_pool
+
+from .ledger import Ledger
+
+if TYPE_CHECKING:
+    from redis.retry import Retry
+
+    from .settings import WorkerSettings
+
+
+class Database(NamedTuple):
+    """A connection to Redis, and the account's ledger there."""
+
+    redis: Redis
+    ledger: Ledger
+
+
+def open_database(settings: WorkerSettings, retry: Retry | None = None) -> Database:
+    """Return the account's database; nothing is sent yet.
+
+    Whoever changes anything in it calls `Ledger.claim_database` (workers) or `Ledger.check_database` (all others)
+    before.
+
+    Args:
+        settings: Where Redis is, and the account's limits.
+        retry: How a lost connection is retried; redis-py's own way if not given.
+    """
+    redis = Redis(connection_pool=connection_pool(settings, retry))
+    return Database(redis, Ledger(redis, settings.account, settings.ledger_limits()))
