@@ -54,7 +54,7 @@ bench-smoke: setup ## 3,000 jobs over 200 slots, judged by the simulator's groun
 	@$(BIN)/python benchmarks/smoke.py
 
 chaos: setup ## everything goes wrong at once, for three seeds, judged by the simulator's ground truth
-	@$(BIN)/python tests/chaos/run.py
+	@PYTHONPATH=tests/support $(BIN)/python tests/chaos/run.py
 
 docs: setup ## make the generated pages again
 	@$(BIN)/wanimate-worker settings > docs/reference/settings.md

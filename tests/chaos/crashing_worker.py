@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 from kombu.transport import virtual
+from wanimate import Settings
+from wanimate.transport import connection_pool
 from wanimate_worker import celery as app
 from wanimate_worker.ledger import Ledger
 from wanimate_worker.tasks import GenerateTask
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-_redis = redis.Redis.from_url(os.environ["WANIMATE_REDIS_URL"], socket_timeout=2)
+_redis = redis.Redis.from_pool(connection_pool(Settings()))
 
 
 def _end_if_told(point: str) -> None:

@@ -49,9 +49,6 @@ WEIGHTS: dict[str, int] = {
     **{f"stop_worker_between:{point}": 1 for point in POINTS},
     "kill_beat": 2,
     "stop_beat": 1,
-    "restart_redis": 1,
-    "kill_redis": 2,
-    "freeze_redis": 1,
     "cut_connections": 2,
     "burst_of_5xx": 2,
     "outage": 1,
@@ -64,8 +61,18 @@ WEIGHTS: dict[str, int] = {
     "forget_tasks": 1,
     "revoke_the_key": 1,
 }
+#: Where Redis is one server with an append-only file.
+ONE_SERVER_WEIGHTS: dict[str, int] = {"restart_redis": 1, "kill_redis": 2, "freeze_redis": 1}
+#: Where Redis is a master and a replica that Sentinels watch.
+SENTINEL_WEIGHTS: dict[str, int] = {"fail_over": 2, "freeze_master": 2}
 #: Only where the vendor calls back.
 CALLBACK_WEIGHTS: dict[str, int] = {"kill_receiver": 1, "late_callbacks": 2}
+
+
+def weights_for(*, has_callbacks: bool, has_sentinel: bool) -> dict[str, int]:
+    """Return the kinds of faults that a run can have, with how often each comes."""
+    redis = SENTINEL_WEIGHTS if has_sentinel else ONE_SERVER_WEIGHTS
+    return WEIGHTS | redis | (CALLBACK_WEIGHTS if has_callbacks else {})
 
 
 class Faults:
@@ -165,25 +172,30 @@ class Faults:
 
     def restart_redis(self) -> None:
         with self._processes:
-            self._rig.stack.redis.stop()
+            self._rig.redis_server.stop()
             self._pause()
-            self._rig.stack.redis.start()
+            self._rig.redis_server.start()
 
     def kill_redis(self) -> None:
         with self._processes:
-            process = self._rig.stack.redis.process
-            assert process is not None
-            process.kill()
+            self._rig.redis_process.kill()
             self._pause()
-            self._rig.stack.redis.start()
+            self._rig.redis_server.start()
 
     def freeze_redis(self) -> None:
         with self._processes:
-            process = self._rig.stack.redis.process
-            assert process is not None
-            process.signal(signal.SIGSTOP)
+            self._rig.redis_process.signal(signal.SIGSTOP)
             time.sleep(self._rig.profile.freeze_seconds)
-            process.signal(signal.SIGCONT)
+            self._rig.redis_process.signal(signal.SIGCONT)
+
+    def fail_over(self) -> None:
+        with self._processes:
+            self._rig.stack.replicated.fail_over()
+
+    def freeze_master(self) -> None:
+        with self._processes:
+            replicated = self._rig.stack.replicated
+            replicated.thaw(replicated.freeze_master())
 
     def cut_connections(self) -> bool:
         try:

@@ -14,6 +14,7 @@ import httpx
 from pydantic import SecretStr
 from wanimate import Client, Settings
 from wanimate.contract import Keys
+from wanimate_worker.local.redis_server import RedisServer
 from wanimate_worker.local.stack import Stack, StackOptions
 
 if TYPE_CHECKING:
@@ -56,13 +57,22 @@ class Rig:
         profile: How large the run is.
         seed: Of the simulator.
         has_callbacks: Whether the vendor reports the end of tasks.
+        has_sentinel: Whether Redis is a master and a replica that Sentinels watch, instead of one server.
         old_source: A checkout of an earlier version; every other worker runs its code.
     """
 
     speed = 20
     submit_timeout_seconds = 2
 
-    def __init__(self, profile: Profile, seed: int, *, has_callbacks: bool, old_source: Path | None = None) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        seed: int,
+        *,
+        has_callbacks: bool,
+        has_sentinel: bool = False,
+        old_source: Path | None = None,
+    ) -> None:
         self.profile = profile
         self.window_requests = profile.cap * 10
         self.due_key = Keys("default").due
@@ -73,6 +83,7 @@ class Rig:
                 worker_app="crashing_worker",
                 has_flower=False,
                 has_callbacks=has_callbacks,
+                has_sentinel=has_sentinel,
                 simulator={
                     "cap": str(profile.cap),
                     "speed": str(self.speed),
@@ -95,6 +106,8 @@ class Rig:
                     "WANIMATE_POLL_TIMEOUT_SECONDS": "2",
                     "WANIMATE_PROBE_INTERVAL_SECONDS": "0.5",
                     "WANIMATE_REDIS_TIMEOUT_SECONDS": "3",
+                    # Without it a fail-over may forget that a request was sent, and send it again.
+                    "WANIMATE_INTENT_REPLICAS": "1" if has_sentinel else "0",
                 },
             )
         )
@@ -112,6 +125,18 @@ class Rig:
     def client(self) -> Client:
         """Return a client of the stack."""
         return Client(Settings(redis_url=SecretStr(self.stack.redis.url)))
+
+    @property
+    def redis_server(self) -> RedisServer:
+        """The one server."""
+        assert isinstance(self.stack.redis, RedisServer)
+        return self.stack.redis
+
+    @property
+    def redis_process(self) -> Process:
+        """Its process."""
+        assert self.redis_server.process is not None
+        return self.redis_server.process
 
     # -- processes ----------------------------------------------------------------------------------------------
 

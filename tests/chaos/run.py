@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from deck import deal
-from faults import BACKGROUND, CALLBACK_WEIGHTS, WEIGHTS, Faults
+from faults import BACKGROUND, Faults, weights_for
 from rich.console import Console
 from rich.table import Table
 from rig import LONG, SHORT, Profile, Rig
@@ -43,15 +43,16 @@ def run_chaos(
         console: Where to tell what happens.
         old_source: A checkout of an earlier version, for every other worker.
     """
-    has_callbacks, chance = mode == "callbacks", random.Random(seed)
-    with Rig(profile, seed, has_callbacks=has_callbacks, old_source=old_source) as rig, rig.client() as client:
+    chance = random.Random(seed)
+    # A failing master instead of a failing server.
+    options = {"has_callbacks": mode == "callbacks", "has_sentinel": seed % 3 == 0}
+    with Rig(profile, seed, **options, old_source=old_source) as rig, rig.client() as client:
         console.print(f"seed {seed}, {mode}: {profile.cap} slots, {profile.workers} workers, {profile.strikes} strikes")
         rig.set_vendor_faults(**BACKGROUND)
         traffic, faults = Traffic(rig, client), Faults(rig, chance)
         began = time.monotonic()
         traffic.start()
-        weights = WEIGHTS | CALLBACK_WEIGHTS if has_callbacks else WEIGHTS
-        for kinds in deal(weights, profile.strikes, chance):
+        for kinds in deal(weights_for(**options), profile.strikes, chance):
             faults.strike(kinds)
         rig.set_vendor_faults()
         traffic.stop()

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from celery import Celery
 from kombu.exceptions import OperationalError
-from wanimate import AnimateJob, JobFailed, QueueUnavailable, ReplaceJob, Result, WaitTimeout
+from pydantic import SecretStr
+from wanimate import AnimateJob, JobFailed, QueueUnavailable, ReplaceJob, Result, Settings, WaitTimeout
 from wanimate.contract import CONTRACT_HEADER, ENTRY_QUEUE, GENERATE_TASK
+from wanimate.transport import celery_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 Outcome = Result | JobFailed
 _PAUSE_SECONDS = 0.3
+#: In the URL of every job, as a signature of a storage service is; it may be in Redis and nowhere else.
+SIGNED = "X-Signature=5e1f7a9c3b"
 
 
 class Traffic:
@@ -36,8 +40,10 @@ class Traffic:
         self._client = client
         self._stopping = threading.Event()
         # As a backend that uses Celery and knows the task only by its name.
-        self._foreign = Celery("backend", broker=rig.stack.redis.url, set_as_current=False)
-        self._foreign.conf.update(broker_transport_options={"max_retries": 1}, broker_connection_max_retries=1)
+        self._foreign = Celery("backend", set_as_current=False)
+        options = celery_settings(Settings(redis_url=SecretStr(rig.stack.redis.url)))
+        options["broker_transport_options"] |= {"max_retries": 1}
+        self._foreign.conf.update(options, broker_connection_max_retries=1)
         first = client.submit_many(_job(number) for number in range(rig.profile.jobs))
         self._numbers = {handle.id: number for number, handle in enumerate(first)}
         self._handles = list(first)
@@ -125,7 +131,7 @@ def _job(number: int, **fields: Any) -> Job:
     kind = ReplaceJob if number % 3 == 0 else AnimateJob
     return kind(
         image_url=f"https://example.com/{number}.png?marker=job-{number}",
-        video_url="https://example.com/motion.mp4",
+        video_url=f"https://example.com/motion.mp4?{SIGNED}",
         prompt="[violation]" if number % 50 == 49 else None,
         **fields,
     )

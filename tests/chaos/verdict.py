@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rig import Rig
+from secrets_in import secrets_in_stack
+from traffic import SIGNED
 from wanimate import ContentViolation, DeadlineExceeded, Result, SubmissionUnknown
 from wanimate_worker.local.stack import leftovers
 
@@ -30,6 +32,7 @@ class Verdict:
         slandered: Jobs reported as failed in a way that the vendor knows nothing of.
         unknown_without_cause: Jobs reported as `SubmissionUnknown` whose answer reached a worker that lived.
         unknown_unrecovered: Jobs reported as `SubmissionUnknown` although the vendor's callback had arrived.
+        exposed: Secrets found in logs, in Redis or in what callers were told.
     """
 
     lost: int
@@ -40,6 +43,7 @@ class Verdict:
     slandered: int
     unknown_without_cause: int
     unknown_unrecovered: int
+    exposed: int
 
     @property
     def is_clean(self) -> bool:
@@ -90,6 +94,7 @@ def judge(rig: Rig, traffic: Traffic) -> tuple[Verdict, dict[str, int]]:
         slandered=slandered,
         unknown_without_cause=without_cause,
         unknown_unrecovered=unrecovered,
+        exposed=len(secrets_in_stack(rig.stack, [SIGNED], outcomes=repr(traffic.outcomes))),
     )
     return verdict, dict(endings)
 
