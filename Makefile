@@ -9,7 +9,7 @@ PACKAGES := producer/src/wanimate worker/src/wanimate_worker simulator/src/wanim
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast lint audit format bench-smoke chaos docs clean
+.PHONY: help setup demo up test test-fast lint audit format bench-smoke chaos chaos-short docs clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -55,6 +55,10 @@ bench-smoke: setup ## 3,000 jobs over 200 slots, judged by the simulator's groun
 
 chaos: setup ## everything goes wrong at once, for three seeds, judged by the simulator's ground truth
 	@PYTHONPATH=tests/support $(BIN)/python tests/chaos/run.py
+
+chaos-short: setup ## the same in about three minutes: two seeds, one in each mode
+	@PYTHONPATH=tests/support $(BIN)/python tests/chaos/run.py --short --mode polling --seed 1
+	@PYTHONPATH=tests/support $(BIN)/python tests/chaos/run.py --short --mode callbacks --seed 2
 
 docs: setup ## make the generated pages again
 	@$(BIN)/wanimate-worker settings > docs/reference/settings.md

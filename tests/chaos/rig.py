@@ -106,6 +106,7 @@ class Rig:
                     "WANIMATE_POLL_TIMEOUT_SECONDS": "2",
                     "WANIMATE_PROBE_INTERVAL_SECONDS": "0.5",
                     "WANIMATE_REDIS_TIMEOUT_SECONDS": "3",
+                    "WANIMATE_INTENT_TIMEOUT_SECONDS": "1",
                     # Without it a fail-over may forget that a request was sent, and send it again.
                     "WANIMATE_INTENT_REPLICAS": "1" if has_sentinel else "0",
                 },

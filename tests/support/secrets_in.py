@@ -7,7 +7,10 @@ import binascii
 import re
 from typing import TYPE_CHECKING, Any
 
+from pydantic import SecretStr
 from redis import Redis
+from wanimate import Settings
+from wanimate.transport import connection_pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -57,7 +60,7 @@ def secrets_in(texts: Mapping[str, str], secrets: Mapping[str, str]) -> list[str
 
 def dump(url: str) -> str:
     """Return every key of a Redis database with everything in it, as text."""
-    with Redis.from_url(url, decode_responses=True, encoding_errors="replace") as redis:
+    with Redis.from_pool(connection_pool(Settings(redis_url=SecretStr(url)))) as redis:
         return "\n".join(f"{key} {_content(redis, key)}" for key in redis.scan_iter(count=1000))
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .address import check_url
 from .errors import SettingsError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 class Settings(BaseSettings):
@@ -60,9 +63,11 @@ class Settings(BaseSettings):
 
 
 def _explain(error: ValidationError) -> str:
-    problems = [
-        f"WANIMATE_{'_'.join(str(part) for part in problem['loc']).upper()}: "
-        + problem["msg"].removeprefix("Value error, ")
-        for problem in error.errors(include_url=False, include_input=False)
-    ]
-    return "; ".join(problems)
+    return "; ".join(_problem(problem) for problem in error.errors(include_url=False, include_input=False))
+
+
+def _problem(problem: ErrorDetails) -> str:
+    told = problem["msg"].removeprefix("Value error, ")
+    # What concerns several settings names them itself.
+    names = "_".join(str(part) for part in problem["loc"]).upper()
+    return f"WANIMATE_{names}: {told}" if names else told

@@ -321,6 +321,10 @@ class Ledger(OperatingLedger, ConfirmingLedger):
             rows = cast("list[list[str | None]]", pipeline.execute())
         return [JobFields.read(job_id, row) for job_id, row in zip(job_ids, rows, strict=True)]
 
+    def exists(self, key: str) -> bool:
+        """Return whether the server that the ledger speaks to has a key of somebody else's."""
+        return bool(self._redis.exists(key))
+
     def in_flight(self) -> int:
         """Return how many slots are held."""
         return int(self._redis.zcard(self._keys.slots))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery import states
 from celery.exceptions import Reject
+from kombu.utils.encoding import bytes_to_str
 from redis.exceptions import RedisError
 from wanimate.contract import GENERATE_TASK, Outcome, OutcomeKind, parse_job
 from wanimate.errors import InvalidRequest, JobCancelled, JobFailed, WanimateError
@@ -84,9 +85,16 @@ class GenerateTask(SuspendableTask):
                 log.error("job %s: its outcome could not be delivered, it is tried again", task_id)
         else:
             try:
-                self.runtime.ledger.finish(task_id)
+                if self.request.ignore_result or self.runtime.ledger.exists(self._result_key(task_id)):
+                    self.runtime.ledger.finish(task_id)
+                else:
+                    # The backend's connection led to a master that has been replaced, and what it said is forgotten.
+                    log.error("job %s: its outcome is not in Redis, it is delivered once more", task_id)
             except RedisError:
                 log.warning("job %s: Redis is away; its outcome is delivered once more when its lease ends", task_id)
+
+    def _result_key(self, task_id: str) -> str:
+        return bytes_to_str(self.backend.get_key_for_task(task_id))
 
     def summarise(self, kwargs: Mapping[str, Any]) -> str:
         """Return what Flower may show of a request that other Celery code has sent."""
