@@ -99,7 +99,7 @@ def test_a_worker_that_dies_with_a_message_it_has_just_taken_does_not_lose_it(
     assert own_stack.beat is not None
     own_stack.beat.stop()  # its ticks would come to that point first
     eventually(lambda: own_redis.llen(CONTROL_QUEUE) == 0 and own_redis.hlen(UNACKED_KEY) == 0, "no tick is left")
-    own_redis.lpush("chaos:kill:take-and-run", "die")
+    own_redis.lpush("chaos:SIGKILL:take-and-run", "die")
     handle = own_client.submit(job("taken"))
     eventually(lambda: not own_stack.workers[0].is_running, "the worker is dead")
     own_stack.start_worker()

@@ -172,8 +172,12 @@ def test_jobs_are_listed_by_state_age_and_label(client: Client, vendor: Vendor, 
     vendor.reset(mean_seconds=900, sigma=0.01)
     running = client.submit_many(job(f"listed-{i}") for i in range(CAP))
     eventually(lambda: all(handle.status().state is JobState.RUNNING for handle in running), "they run")
-    waiting = [client.submit(job(f"line-{i}", labels={"customer": str(i)})) for i in range(3)]
-    eventually(lambda: waiting[-1].status().state is JobState.WAITING, "it waits")
+    waiting = []
+    for i in range(3):
+        handle = client.submit(job(f"line-{i}", labels={"customer": str(i)}))
+        # Its place in line is given to it by the worker that records it, and several record at the same time.
+        eventually(lambda handle=handle: handle.status().state is JobState.WAITING, "it waits")  # type: ignore[misc]
+        waiting.append(handle)
     assert {line["id"] for line in command.lines("jobs", "--state", "running")} == {handle.id for handle in running}
     assert [line["id"] for line in command.lines("jobs", "--state", "waiting")] == [handle.id for handle in waiting]
     assert [line["id"] for line in command.lines("jobs", "--label", "customer=1")] == [waiting[1].id]

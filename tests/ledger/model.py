@@ -182,8 +182,7 @@ class Model:
             return False
         if life.stage != "running":
             was_called = life.stage == "submitting" and life.is_called
-            if life.stage == "submitting":
-                self.trust()
+            self.trust()
             life.stage, life.task_id, life.hint = "running", attempt.task_id, ""
             (self.wake if was_called else self.clock)(attempt.job_id)
             if self.failures and attempt.submit.begun_at_ms >= self.closed_at_ms:

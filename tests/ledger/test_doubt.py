@@ -9,7 +9,7 @@ from wanimate.contract import Outcome
 from wanimate.errors import InvalidRequest
 from wanimate_worker.ledger import Later, Submit
 
-from .bench import LONG_MS, success
+from .bench import LONG_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,12 +90,10 @@ def test_a_refused_submission_ends_the_doubt_too(bench: Bench) -> None:
     bench.drain()
 
 
-def test_a_task_that_a_callback_told_of_does_not_end_it(bench: Bench) -> None:
-    # Its answer was lost all the same.
+def test_a_task_that_a_callback_told_of_ends_it_too(bench: Bench) -> None:
     nonce = bench.ledger.read(["a"])[0].nonce
     assert bench.ledger.accept("a", nonce, task_id="t", first_poll_ms=0, begun_at_ms=bench.now_ms())
-    assert bench.ledger.settle("a", nonce, success("t")) is not None
-    assert not is_trusted(bench)
+    assert is_trusted(bench)
     bench.drain()
 
 

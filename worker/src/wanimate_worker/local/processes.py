@@ -64,7 +64,7 @@ class Process:
         """Its exit code, once it has ended."""
         return self._popen.poll()
 
-    def wait_until(self, condition: Callable[[], bool], what: str, timeout_seconds: float = 30.0) -> None:
+    def wait_until(self, condition: Callable[[], bool], what: str, timeout_seconds: float = 60.0) -> None:
         """Wait for a condition that this process brings about.
 
         Raises:

@@ -17,7 +17,5 @@ redis.call('HDEL', KEYS[1], 'hint')
 local was_called = fields[1] == 'submitting' and fields[4]
 redis.call('ZADD', KEYS[2], was_called and now or now + tonumber(ARGV[4]), ARGV[1])
 gate_success(KEYS[3], ARGV[5])
-if fields[1] == 'submitting' then
-  trust(KEYS[3])
-end
+trust(KEYS[3])
 return 1

@@ -82,7 +82,7 @@ local function doubt(gate, nonce, now, base_ms, longest_ms)
   end
 end
 
--- A submission was answered.
+-- A submission was answered, or a callback told of its task: what is sent is not lost.
 local function trust(gate)
   redis.call('HDEL', gate, 'lost_in_a_row', 'trial_at_ms', 'trial', 'trials')
 end
