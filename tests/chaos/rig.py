@@ -47,7 +47,7 @@ class Profile:
 
 
 SHORT = Profile(jobs=200, cap=40, workers=2, strikes=12, freeze_seconds=3.0, longest_seconds=240)
-LONG = Profile(jobs=2_000, cap=100, workers=2, strikes=45, freeze_seconds=10.0, longest_seconds=900)
+LONG = Profile(jobs=2_000, cap=100, workers=2, strikes=32, freeze_seconds=10.0, longest_seconds=900)
 
 
 class Rig:
