@@ -139,8 +139,8 @@ def _stop(error: SettingsError) -> Never:
 
 @after_setup_logger.connect
 def _quiet_routine(**_: Any) -> None:
-    """Keep routine lines of libraries out of the log: several for each poll, and none of them about a job."""
-    for name in ("httpx", "httpcore", "celery.worker.strategy", "celery.app.trace", "celery.beat"):
+    """Keep routine lines of libraries out of the log: several for each poll, and some with all of a job's arguments."""
+    for name in ("httpx", "httpcore", "celery.worker.strategy", "celery.app.trace", "celery.beat", "celery.pool"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -94,7 +94,8 @@ class GenerateTask(SuspendableTask):
                 log.warning("job %s: Redis is away; its outcome is delivered once more when its lease ends", task_id)
 
     def _result_key(self, task_id: str) -> str:
-        return bytes_to_str(self.backend.get_key_for_task(task_id))
+        key: str = bytes_to_str(self.backend.get_key_for_task(task_id))
+        return key
 
     def summarise(self, kwargs: Mapping[str, Any]) -> str:
         """Return what Flower may show of a request that other Celery code has sent."""
