@@ -9,7 +9,7 @@ PACKAGES := producer/src/wanimate worker/src/wanimate_worker simulator/src/wanim
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast lint audit format bench-smoke chaos chaos-short docs clean
+.PHONY: help setup demo up test test-fast test-failover lint audit format bench-smoke chaos chaos-short docs clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -32,7 +32,10 @@ up: setup ## the whole stack until Ctrl-C; on the vendor if WANIMATE_API_KEY is 
 	@$(BIN)/wanimate-worker up
 
 test: setup ## all tests that need no Docker
-	@$(BIN)/pytest
+	@$(BIN)/pytest -m "not failover"
+
+test-failover: setup ## the tests in which Sentinels replace the master, some minutes
+	@$(BIN)/pytest -m failover tests/integration/test_failover.py
 
 test-fast: setup ## the tests of single units, under a minute
 	@$(BIN)/pytest -m "not integration" tests/contract tests/worker tests/simulator tests/ledger

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CAP = 10
 JOBS = 60
 
-pytestmark = pytest.mark.timeout(280)
+pytestmark = [pytest.mark.timeout(280), pytest.mark.failover]
 
 
 @pytest.fixture
