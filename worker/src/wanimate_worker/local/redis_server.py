@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from abc import ABC, abstractmethod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
@@ -41,22 +42,19 @@ def find_redis_server() -> str:
     return str(get_binary_path())
 
 
-class RedisServer:
-    """A server on a free loopback port, as safe as the queue needs it: append-only file, nothing evicted.
+class LocalServers(ABC):
+    """One server or several, with a folder for their data, stopped again when a `with` block ends.
 
     Args:
-        folder: Where its data and log go; a temporary one if not given.
-        port: Its port; a free one if not given.
-        is_durable: Whether it writes an append-only file.
+        folder: Where data and logs go; a temporary one, removed with the block, if not given.
     """
 
-    def __init__(self, folder: Path | None = None, port: int | None = None, *, is_durable: bool = True) -> None:
+    #: Where clients find them.
+    url: str
+
+    def __init__(self, folder: Path | None) -> None:
         self._temporary = TemporaryDirectory(prefix="wanimate-redis-") if folder is None else None
         self.folder = Path(self._temporary.name) if self._temporary else Path(folder or ".")
-        self.port = port or free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._is_durable = is_durable
-        self.process: Process | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -66,6 +64,31 @@ class RedisServer:
         self.stop()
         if self._temporary:
             self._temporary.cleanup()
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start and wait until all is ready."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Stop; the data stays in the folder."""
+
+
+class RedisServer(LocalServers):
+    """A server on a free loopback port, as safe as the queue needs it: append-only file, nothing evicted.
+
+    Args:
+        folder: Where its data and log go; a temporary one if not given.
+        port: Its port; a free one if not given.
+        is_durable: Whether it writes an append-only file.
+    """
+
+    def __init__(self, folder: Path | None = None, port: int | None = None, *, is_durable: bool = True) -> None:
+        super().__init__(folder)
+        self.port = port or free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._is_durable = is_durable
+        self.process: Process | None = None
 
     def start(self) -> None:
         """Start it and wait until it answers."""

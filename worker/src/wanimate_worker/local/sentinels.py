@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import signal
 import time
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from redis import Redis
 from redis.exceptions import RedisError
 
 from .ports import free_port
 from .processes import Process, ProcessFailed
-from .redis_server import RedisServer, find_redis_server
+from .redis_server import LocalServers, RedisServer, find_redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 _SERVICE: Final = "wanimate"
 #: How long a master must be silent before the sentinels replace it, in milliseconds.
@@ -24,7 +23,7 @@ _DOWN_AFTER_MS: Final = 1_000
 _PATIENCE_SECONDS: Final = 45.0
 
 
-class ReplicatedRedis:
+class ReplicatedRedis(LocalServers):
     """Two servers, one of them the other's replica, and sentinels; a stack uses it like a `RedisServer`.
 
     Args:
@@ -33,22 +32,12 @@ class ReplicatedRedis:
     """
 
     def __init__(self, folder: Path | None = None, sentinels: int = 3) -> None:
-        self._temporary = TemporaryDirectory(prefix="wanimate-redis-") if folder is None else None
-        self.folder = Path(self._temporary.name) if self._temporary else Path(folder or ".")
+        super().__init__(folder)
         self.servers = [self._server(number) for number in (1, 2)]
         self._sentinel_ports = [free_port() for _ in range(sentinels)]
         self._sentinels: list[Process] = []
         hosts = ",".join(f"127.0.0.1:{port}" for port in self._sentinel_ports)
         self.url = f"sentinel://{hosts}/0?service={_SERVICE}"
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-        if self._temporary:
-            self._temporary.cleanup()
 
     def start(self) -> None:
         """Start all of them, and wait until the replica has the master's data and every sentinel knows both."""
