@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -60,7 +61,7 @@ class SentinelAddress:
 def check_url(url: str) -> None:
     """Raise a `ValueError`, which never quotes the URL, if this is no address of Redis."""
     try:
-        parts = urlsplit(url)
+        parts = _split(url)
     except ValueError:
         raise ValueError("it is not a URL: is there a bracket or a slash that must be percent-encoded?") from None
     if parts.scheme in _SENTINEL:
@@ -71,7 +72,7 @@ def check_url(url: str) -> None:
 
 def sentinel_of(url: str) -> SentinelAddress | None:
     """Return the sentinels of a URL that `check_url` has seen; None if it names the server itself."""
-    parts = urlsplit(url)
+    parts = _split(url)
     return _read_sentinel(parts) if parts.scheme in _SENTINEL else None
 
 
@@ -80,18 +81,27 @@ def tls_of(url: str) -> dict[str, str] | None:
 
     Celery's own default for TLS is not to check the server's certificate.
     """
-    parts = urlsplit(url)
+    parts = _split(url)
     return _tls(dict(parse_qsl(parts.query))) if parts.scheme in {"rediss", "sentinel+tls"} else None
 
 
 def without_secrets(text: str, url: str) -> str:
     """Return a text, such as a library's error, without the passwords of the URL."""
-    parts = urlsplit(url)
+    parts = _split(url)
     raw = parts.netloc.rpartition("@")[0].partition(":")[2]
     given = dict(parse_qsl(parts.query))
     for secret in {raw, unquote(raw), *(given.get(name, "") for name in ("password", "sentinel_password"))} - {""}:
         text = text.replace(secret, "***")
     return text
+
+
+def _split(url: str) -> SplitResult:
+    scheme, mark, rest = url.partition("://")
+    if not mark or scheme.lower() not in _SENTINEL:
+        return urlsplit(url)
+    # Newer Pythons take brackets only around the one host of a URL; here there may be several hosts.
+    hosts = re.split("[/?#]", rest, maxsplit=1)[0]
+    return urlsplit(f"{scheme}://_{rest[len(hosts) :]}")._replace(netloc=hosts)
 
 
 def _read_sentinel(parts: SplitResult) -> SentinelAddress:
