@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from redis import Redis
-from wanimate.errors import SettingsError
 from wanimate_worker.ledger import Later
 from wanimate_worker.local import RedisServer
 
@@ -102,27 +101,6 @@ def test_a_server_that_does_not_know_the_intent_never_confirms_it(
         safe.ledger.lose("a", submit.nonce, "given up")
     assert safe.ledger.confirm("a", submit.nonce) == "Redis does not know the intent any more"
     follow(replica, "NO", "ONE")
-
-
-def test_an_intent_is_waited_for_on_the_disk_where_the_settings_ask(safe: Bench) -> None:
-    ledger = safe.with_limits(intent_replicas=0, intent_fsync=True, intent_timeout_ms=5_000)
-    safe.admit("a")
-    submit = safe.begin("a")
-    safe.redis.config_resetstat()
-    assert ledger.confirm("a", submit.nonce) is None
-    ledger.check_intent_settings()
-    assert "cmdstat_waitaof" in safe.redis.info("commandstats")
-
-
-def test_a_server_that_cannot_wait_for_its_disk_is_told_at_the_start(bench: Bench) -> None:
-    ledger = bench.with_limits(intent_fsync=True)
-    with pytest.raises(SettingsError, match=r"WANIMATE_INTENT_FSYNC: .*appendonly yes"):
-        ledger.check_intent_settings()
-    bench.admit("a")
-    reason = ledger.confirm("a", bench.begin("a").nonce)
-    assert reason is not None
-    assert "WANIMATE_INTENT_FSYNC" in reason
-    bench.drain()
 
 
 @pytest.mark.leaves("gate")

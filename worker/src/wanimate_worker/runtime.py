@@ -55,11 +55,10 @@ class Runtime:
         """The ledger of this account.
 
         Raises:
-            SettingsError: The Redis database belongs to another account, or cannot do what WANIMATE_INTENT_… ask.
+            SettingsError: The Redis database belongs to another account.
         """
         ledger = open_database(self.settings).ledger
         ledger.claim_database()
-        ledger.check_intent_settings()
         return ledger
 
     @cached_property

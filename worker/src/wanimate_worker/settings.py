@@ -137,11 +137,6 @@ class IntentSettings(Settings):
         description="How many replicas of Redis must have the intent to submit before the request is sent. With 0, a "
         "fail-over may forget an intent of the last moments, and its job is submitted and billed again.",
     )
-    intent_fsync: bool = Field(
-        default=False,
-        description="Whether the intent must also be on the server's disk, against a loss of power with `appendfsync "
-        "everysec`; up to a second for each submission. Needs Redis >= 7.2 or Valkey, and `appendonly yes`.",
-    )
     intent_timeout_seconds: float = Field(
         default=3.0,
         ge=0.1,
@@ -201,12 +196,8 @@ class WorkerSettings(UpstreamSettings, LimitSettings, PollSettings, RecoverySett
 
     @model_validator(mode="after")
     def _redis_outwaits_intents(self) -> Self:
-        if (
-            self.intent_replicas or self.intent_fsync
-        ) and 2 * self.intent_timeout_seconds >= self.redis_timeout_seconds:
-            raise ValueError(
-                "WANIMATE_INTENT_TIMEOUT_SECONDS must be shorter than half of WANIMATE_REDIS_TIMEOUT_SECONDS"
-            )
+        if self.intent_replicas and self.intent_timeout_seconds >= self.redis_timeout_seconds:
+            raise ValueError("WANIMATE_INTENT_TIMEOUT_SECONDS must be shorter than WANIMATE_REDIS_TIMEOUT_SECONDS")
         return self
 
     def timeouts(self) -> Timeouts:
@@ -239,7 +230,6 @@ class WorkerSettings(UpstreamSettings, LimitSettings, PollSettings, RecoverySett
             poll_headroom=rate.burst // 4,
             probe_interval_ms=round(self.probe_interval_seconds * 1000),
             intent_replicas=self.intent_replicas,
-            intent_fsync=self.intent_fsync,
             intent_timeout_ms=round(self.intent_timeout_seconds * 1000),
         )
 

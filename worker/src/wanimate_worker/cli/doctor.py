@@ -67,7 +67,6 @@ def _findings(*, asks_vendor: bool) -> Iterator[Finding]:
     try:
         ledger.check_database()
         yield from checks.check_replicas(redis, settings)
-        yield from checks.check_fsync(ledger, settings)
         yield from checks.check_queues(runtime.app, redis)
         yield from checks.check_workers(runtime.app, ledger, redis, settings)
         yield from checks.check_ledger(ledger, redis, settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .finding import Finding, Level
-from .server import check_fsync, check_replicas, check_server
+from .server import check_replicas, check_server
 from .setup import check_limits, check_transport, check_vendor
 from .work import check_ledger, check_queues, check_workers
 
@@ -14,7 +14,6 @@ __all__ = [
     # The checks, in the order in which one explains the next.
     "check_server",
     "check_replicas",
-    "check_fsync",
     "check_limits",
     "check_transport",
     "check_vendor",

@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from redis.exceptions import RedisError, ResponseError
-from wanimate.errors import SettingsError
 
 from .finding import Finding, fail, ok, warn
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from ..ledger import Ledger
     from ..settings import WorkerSettings
 
 #: The scripts use what this version has.
@@ -101,15 +99,3 @@ def check_replicas(redis: Redis, settings: WorkerSettings) -> Iterator[Finding]:
         )
     else:
         yield ok("replicas", text)
-
-
-def check_fsync(ledger: Ledger, settings: WorkerSettings) -> Iterator[Finding]:
-    """Yield whether the server can do what `WANIMATE_INTENT_FSYNC` asks, where it is set."""
-    if not settings.intent_fsync:
-        return
-    try:
-        ledger.check_intent_settings()
-    except SettingsError as error:
-        yield fail("intents on disk", str(error), "workers do not start with it: unset it, or change the server")
-    else:
-        yield ok("intents on disk", "the server can wait for its disk")

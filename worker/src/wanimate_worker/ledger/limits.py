@@ -33,7 +33,6 @@ class LedgerLimits:
         probe_interval_ms: How often a paused account is probed.
         callback_interval_ms: The shortest time between two looks at a job that callbacks ask for.
         intent_replicas: How many replicas must have an intent before its request is sent.
-        intent_fsync: Whether it must be on the server's disk.
         intent_timeout_ms: How long to wait for either.
     """
 
@@ -54,5 +53,4 @@ class LedgerLimits:
     probe_interval_ms: int = 5_000
     callback_interval_ms: int = 1_000
     intent_replicas: int = 0
-    intent_fsync: bool = False
     intent_timeout_ms: int = 3_000
