@@ -31,7 +31,7 @@ class ConfirmingLedger(LedgerBase):
             return None
         with self._redis.pipeline(transaction=False) as pipeline:
             self._scripts.confirm(keys=[self._keys.job(job_id)], args=[nonce], client=pipeline)
-            pipeline.execute_command("WAIT", limits.intent_replicas, limits.intent_timeout_ms)
+            pipeline.wait(limits.intent_replicas, limits.intent_timeout_ms)
             is_known, replicas = pipeline.execute(raise_on_error=False)
         if isinstance(is_known, Exception):
             raise is_known
