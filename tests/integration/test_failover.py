@@ -49,7 +49,8 @@ def own_stack() -> Iterator[Stack]:
         assert ended is None, f"{ended.name} ended by itself: {ended.log_tail(90)}"
 
 
-def test_each_job_ends_once_and_is_paid_at_most_once_when_the_master_is_killed(own_stack: Stack) -> None:
+@pytest.mark.parametrize("fault", ["killed", "frozen"])
+def test_each_job_ends_once_and_is_paid_at_most_once_when_the_master_is_replaced(own_stack: Stack, fault: str) -> None:
     assert own_stack.simulator_url is not None
     vendor = Vendor(own_stack.simulator_url)
     with Client(Settings(redis_url=SecretStr(own_stack.redis.url))) as client, redis_of(own_stack) as redis:
@@ -57,7 +58,10 @@ def test_each_job_ends_once_and_is_paid_at_most_once_when_the_master_is_killed(o
         eventually(lambda: is_recorded(redis), "all jobs are recorded")
         eventually(lambda: vendor.summary()["accepted"] >= CAP, "jobs run")
         master = own_stack.replicated.master
-        own_stack.replicated.fail_over()
+        if fault == "killed":
+            own_stack.replicated.fail_over()
+        else:
+            own_stack.replicated.thaw(own_stack.replicated.freeze_master())
         assert own_stack.replicated.master is not master
         outcomes = client.wait_all(handles, timeout=2 * PATIENCE_SECONDS)
         accepted = vendor.accepted()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from wanimate.contract import CancelOutcome, Stage
-from wanimate_worker.ledger import Deliver, Ledger, NothingToDo
+from wanimate_worker.ledger import Deliver, Ledger, NothingToDo, ResultMissing
 
 from .bench import ACCOUNT, CANCELLED, UNKNOWN, eventually, success
 
@@ -99,6 +99,19 @@ def test_finish_ends_the_record_with_the_result_and_may_be_repeated(bench: Bench
     assert not bench.ledger.finish("a")
     assert bench.state() == state
     assert bench.ledger.begin("a") == NothingToDo(Stage.DELIVERED)
+
+
+def test_an_outcome_is_closed_only_on_the_server_that_has_its_result(bench: Bench) -> None:
+    submit = bench.start("a")
+    bench.ledger.settle("a", submit.nonce, success("t"))
+    bench.ledger.begin("a")
+    before = bench.state()
+    with pytest.raises(ResultMissing):
+        bench.ledger.finish("a", "celery-task-meta-a")
+    assert bench.state() == before
+    bench.redis.set("celery-task-meta-a", "{}")
+    assert bench.ledger.finish("a", "celery-task-meta-a")
+    bench.redis.delete("celery-task-meta-a")
 
 
 def test_finish_of_a_delivered_job_takes_it_off_the_clock_if_it_strayed_there(bench: Bench) -> None:

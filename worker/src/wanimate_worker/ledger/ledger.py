@@ -24,6 +24,7 @@ from .values import (
     JobFields,
     Later,
     NothingToDo,
+    ResultMissing,
     Step,
     Submit,
     WaitForPermit,
@@ -200,10 +201,22 @@ class Ledger(OperatingLedger, ConfirmingLedger):
         )
         return None if answer[0] == "lost" else list(answer[1:])
 
-    def finish(self, job_id: str) -> bool:
-        """Record that the outcome was delivered; False if there was nothing to deliver."""
-        keys, limits = [self._keys.job(job_id), self._keys.due, self._keys.failed], self._limits
-        return bool(self._scripts.finish(keys=keys, args=[job_id, limits.result_ttl_ms, limits.failed_ttl_ms]))
+    def finish(self, job_id: str, result_key: str | None = None) -> bool:
+        """Record that the outcome was delivered; False if there was nothing to deliver.
+
+        Args:
+            job_id: The job.
+            result_key: Where Celery keeps its result; None for a job that wants none, or one closed already.
+
+        Raises:
+            ResultMissing: There is no such key on the ledger's server.
+        """
+        limits = self._limits
+        keys = [self._keys.job(job_id), self._keys.due, self._keys.failed, *([result_key] if result_key else ())]
+        answer = self._scripts.finish(keys=keys, args=[job_id, limits.result_ttl_ms, limits.failed_ttl_ms])
+        if answer < 0:
+            raise ResultMissing(job_id)
+        return bool(answer)
 
     def cancel(self, job_id: str, outcome: Outcome) -> Cancelled:
         """Cancel a job that was not submitted yet.
@@ -320,10 +333,6 @@ class Ledger(OperatingLedger, ConfirmingLedger):
                 pipeline.hmget(self._keys.job(job_id), names)
             rows = cast("list[list[str | None]]", pipeline.execute())
         return [JobFields.read(job_id, row) for job_id, row in zip(job_ids, rows, strict=True)]
-
-    def exists(self, key: str) -> bool:
-        """Return whether the server that the ledger speaks to has a key of somebody else's."""
-        return bool(self._redis.exists(key))
 
     def in_flight(self) -> int:
         """Return how many slots are held."""

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from wanimate.contract import CancelOutcome
 
 
+class ResultMissing(Exception):
+    """An outcome is to be closed as delivered, and the server that the ledger speaks to does not have it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A new job to record.

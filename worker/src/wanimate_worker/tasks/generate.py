@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from wanimate.contract import GENERATE_TASK, Outcome, OutcomeKind, parse_job
 from wanimate.errors import InvalidRequest, JobCancelled, JobFailed, WanimateError
 
-from ..ledger import Busy, Deliver, Entry, Later, NothingToDo, Submit, Unsafe, WaitForPermit
+from ..ledger import Busy, Deliver, Entry, Later, NothingToDo, ResultMissing, Submit, Unsafe, WaitForPermit
 from ..suspension import DELAYED_HEADER, EXPIRES_HEADER, SuspendableTask, Suspended, capture, is_resumed
 from ..upstream import Accepted, NotSent, Rejected, SubmitAnswer, Throttled, Unauthorised, Unknown
 from .base import AGAIN_SECONDS
@@ -85,11 +85,10 @@ class GenerateTask(SuspendableTask):
                 log.error("job %s: its outcome could not be delivered, it is tried again", task_id)
         else:
             try:
-                if self.request.ignore_result or self.runtime.ledger.exists(self._result_key(task_id)):
-                    self.runtime.ledger.finish(task_id)
-                else:
-                    # The backend's connection led to a master that has been replaced, and what it said is forgotten.
-                    log.error("job %s: its outcome is not in Redis, it is delivered once more", task_id)
+                self.runtime.ledger.finish(task_id, None if self.request.ignore_result else self._result_key(task_id))
+            except ResultMissing:
+                # The backend's connection led to a master that has been replaced, and what it said is forgotten.
+                log.warning("job %s: its outcome is not in Redis, it is delivered once more", task_id)
             except RedisError:
                 log.warning("job %s: Redis is away; its outcome is delivered once more when its lease ends", task_id)
 

@@ -1,14 +1,17 @@
 -- Records that the outcome was delivered; the record lives on for as long as the result does. That of a failed job
 -- lives longer and keeps its message, so that it can be run again.
--- KEYS: job, due, failed
+-- KEYS: job, due, failed, the result's key where there must be one
 -- ARGV: job id, time to live (ms), time to live of a failed job (ms)
--- Returns: 1, or 0 when there was nothing to deliver.
+-- Returns: 1; 0 when there was nothing to deliver; -1 when this server does not have the result.
 local stage = redis.call('HGET', KEYS[1], 'stage')
 if stage ~= 'settled' then
   if stage == 'delivered' then
     redis.call('ZREM', KEYS[2], ARGV[1])
   end
   return 0
+end
+if KEYS[4] and redis.call('EXISTS', KEYS[4]) == 0 then
+  return -1
 end
 local now = now_ms()
 redis.call('HSET', KEYS[1], 'stage', 'delivered', 'delivered_at_ms', now)
