@@ -106,10 +106,13 @@ def test_an_outcome_is_closed_only_on_the_server_that_has_its_result(bench: Benc
     bench.ledger.settle("a", submit.nonce, success("t"))
     bench.ledger.begin("a")
     before = bench.state()
-    with pytest.raises(ResultMissing):
-        bench.ledger.finish("a", "celery-task-meta-a")
-    assert bench.state() == before
-    bench.redis.set("celery-task-meta-a", "{}")
+    for nothing_yet in (None, '{"status": "STARTED", "result": null}'):
+        if nothing_yet:
+            bench.redis.set("celery-task-meta-a", nothing_yet)
+        with pytest.raises(ResultMissing):
+            bench.ledger.finish("a", "celery-task-meta-a")
+        assert bench.state() == before
+    bench.redis.set("celery-task-meta-a", '{"status": "SUCCESS", "result": {}}')
     assert bench.ledger.finish("a", "celery-task-meta-a")
     bench.redis.delete("celery-task-meta-a")
 

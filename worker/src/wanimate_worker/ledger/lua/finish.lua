@@ -10,8 +10,12 @@ if stage ~= 'settled' then
   end
   return 0
 end
-if KEYS[4] and redis.call('EXISTS', KEYS[4]) == 0 then
-  return -1
+if KEYS[4] then
+  local result = redis.call('GET', KEYS[4])
+  -- Celery keeps there that the job has started, too.
+  if not result or cjson.decode(result).status == 'STARTED' then
+    return -1
+  end
 end
 local now = now_ms()
 redis.call('HSET', KEYS[1], 'stage', 'delivered', 'delivered_at_ms', now)
