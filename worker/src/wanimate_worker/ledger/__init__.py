@@ -20,6 +20,7 @@ from .values import (
     NothingToDo,
     Step,
     Submit,
+    Survey,
     WaitForPermit,
 )
 from .verdicts import Adoption, Expired, JobRecord, Retried, Retry
@@ -46,6 +47,7 @@ __all__ = [
     "Retry",
     "Step",
     "Submit",
+    "Survey",
     "Transition",
     "WaitForPermit",
     "read_history",
