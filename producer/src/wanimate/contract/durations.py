@@ -1,7 +1,7 @@
 """How long the vendor's tasks take: a histogram in Redis, and what it says about a task that runs or waits.
 
-Workers count every ended task by kind (type and resolution) and bin, and plan their polls from it; callers estimate when
-a job will end. Before there is data, and beside it, a prior stands in.
+Workers count every ended task by kind (type and resolution) and bin, and plan their polls from it; callers estimate
+when a job will end. Before there is data, and beside it, a prior stands in.
 """
 
 from __future__ import annotations
