@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from statistics import fmean
 
 import pytest
@@ -45,7 +46,7 @@ def test_without_data_a_task_is_expected_to_take_what_the_vendor_shows() -> None
 def test_the_chance_to_last_longer_never_grows_and_never_ends(bins: dict[int, int]) -> None:
     survival = spread(bins).survival
     assert survival[0] == 1
-    assert all(later <= earlier for earlier, later in zip(survival, survival[1:], strict=False))
+    assert all(later <= earlier for earlier, later in pairwise(survival))
     assert survival[-1] > 0
 
 

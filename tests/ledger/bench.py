@@ -267,7 +267,7 @@ def leaks(redis: Redis, allowed: Iterable[str] = ()) -> list[str]:
     found = []
     for name in key_names(redis, "wanimate:{*"):
         kind = name.split("}:", 1)[1].split(":", 1)[0]
-        expires = kind in {"job", "budget", "failed", "dead", "tick"} and redis.ttl(name) != -1
+        expires = kind in {"job", "budget", "failed", "dead", "tick", "durations"} and redis.ttl(name) != -1
         if not expires and kind not in allowed:
             found.append(name)
     return found

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from itertools import islice
 from math import exp, sqrt
 from statistics import fmean
@@ -73,7 +74,7 @@ def test_tasks_submitted_together_are_first_polled_over_some_seconds() -> None:
     assert busiest < SLOTS / 2
 
 
-# -- a simulation of polling as the oracle of what is computed -----------------------------------------------------------
+# -- a simulation of polling as the oracle of what is computed -----------------------------------------------------
 
 
 def polled(durations: Durations, tasks: list[float], stride: float) -> tuple[float, float]:
@@ -120,14 +121,14 @@ def test_uniform_polling_of_an_exponential_needs_as_many_polls_as_its_geometric_
 
 
 @pytest.mark.parametrize("sigma", [0.1, 0.3, 0.5, 0.8])
-def test_no_schedule_at_all_is_more_than_two_percent_better(sigma: float) -> None:
+def test_no_schedule_at_all_is_more_than_three_percent_better(sigma: float) -> None:
     durations = log_normal(sigma)
     # About what the vendor's limits leave (see below).
     stride = 0.7
     price = stride**2 / 2
     polls, lag = cost(by_hazard(durations, stride), durations)
     best_polls, best_lag = cost(best_schedule(durations, price, [0.5 * step for step in range(1, 700)]), durations)
-    assert lag + price * polls <= (best_lag + price * best_polls) * 1.02
+    assert lag + price * polls <= (best_lag + price * best_polls) * 1.03
 
 
 @settings(deadline=None, max_examples=40)
@@ -187,18 +188,18 @@ def test_the_stride_makes_tasks_in_flight_need_just_the_polls_there_are(
 
 
 def test_a_full_account_in_a_steady_state_uses_its_budget_and_no_more() -> None:
-    """A thousand slots in steps of a tenth of a second, against the budget; nothing here knows of `cost`."""
+    """A thousand slots in steps of a fifth of a second, against the budget; nothing here knows of `cost`."""
     generator = random.Random(11)
     durations = log_normal(0.3)
     mix = Mix({"animate:480p": durations})
     urgency = mix.of("animate:480p")
-    ends = drawn(0.3, 40_000, seed=9)
-    step, now, stride, used = 0.1, 0.0, 1.0, []
+    ends = drawn(0.3, 20_000, seed=9)
+    step, now, stride, used = 0.2, 0.0, 1.0, []
     tasks = [(-generator.uniform(0, 41), ends.pop()) for _ in range(SLOTS)]
     slots = [(begun, begun + length, generator.uniform(0, 10)) for begun, length in tasks if length > -begun]
-    while now < 400:
-        if round(now / step) % 10 == 0:
-            in_flight = [(now - begun, 1) for begun, _, _ in slots]
+    while now < 260:
+        if round(now / step) % 5 == 0:
+            in_flight = list(Counter(round(now - begun, 1) for begun, _, _ in slots).items())
             polls = polls_per_second(PER_SECOND, len(slots), mix.mean_seconds)
             stride = stride_of(mix.urgency(in_flight), polls, mix.mean_seconds, 0.5)
         requests, kept = 0, []
@@ -216,8 +217,8 @@ def test_a_full_account_in_a_steady_state_uses_its_budget_and_no_more() -> None:
             kept.append((now, now + ends.pop(), first))
         slots, now = kept, now + step
         used.append(requests)
-    steady = used[round(200 / step) :]
-    assert fmean(steady) / step == pytest.approx(PER_SECOND, rel=0.03)
+    steady = used[round(130 / step) :]
+    assert 0.95 * PER_SECOND <= fmean(steady) / step <= PER_SECOND
 
 
 @settings(deadline=None)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 #: The first poll comes after this many strides, a little later than the others: the formula holds for short intervals,
-#: and the first is long. Found by comparison with the exact optimum, which is then less than 2 % better.
+#: and the first is long. Found by comparison with the exact optimum, which is then less than 3 % better.
 FIRST_STRIDES: Final = 1.25
 #: A stride varies by this share to either side, so that tasks submitted together are not polled together for ever.
 JITTER: Final = 0.1
