@@ -22,11 +22,13 @@ class Reach:
     """What a way of polling reaches in a steady state, with a backlog.
 
     Args:
+        scale: The argument of the schedule that uses the budget: an interval in seconds, a stride, a price.
         polls: Polls of one task, on average.
         lag_seconds: From a task's end to the poll that notices it, on average.
         slot_use: The share of slots whose task is at work.
     """
 
+    scale: float
     polls: float
     lag_seconds: float
     slot_use: float
@@ -95,7 +97,7 @@ def reach(
         middle = sqrt(fewest * most)
         fewest, most = (fewest, middle) if used(middle) > requests_per_second else (middle, most)
     polls, lag = cost(schedule(fewest), durations)
-    return Reach(polls, lag, mean / (mean + lag))
+    return Reach(fewest, polls, lag, mean / (mean + lag))
 
 
 def best_schedule(durations: Durations, lag_per_poll_seconds: float, grid_seconds: Iterable[float]) -> list[float]:
