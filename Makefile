@@ -9,10 +9,10 @@ PACKAGES := producer/src/wanimate worker/src/wanimate_worker simulator/src/wanim
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast test-failover lint audit format bench-smoke chaos chaos-short docs clean
+.PHONY: help setup demo up test test-fast test-failover lint audit format bench-smoke bench-planner chaos chaos-short docs clean
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
 setup: .venv/.ready ## install everything into .venv
 
@@ -55,6 +55,9 @@ format: setup ## put the code in shape
 
 bench-smoke: setup ## 3,000 jobs over 200 slots, judged by the simulator's ground truth
 	@$(BIN)/python benchmarks/smoke.py
+
+bench-planner: setup ## what polling can reach at the vendor's limits, computed; draws docs/images/polling.svg
+	@$(BIN)/python benchmarks/planner.py
 
 chaos: setup ## everything goes wrong at once, for three seeds, judged by the simulator's ground truth
 	@PYTHONPATH=tests/support $(BIN)/python tests/chaos/run.py

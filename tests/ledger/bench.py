@@ -272,7 +272,8 @@ def leaks(redis: Redis, allowed: Iterable[str] = ()) -> list[str]:
     for name in key_names(redis, "wanimate:{*"):
         kind = name.split("}:", 1)[1].split(":", 1)[0]
         is_open_gate = kind == "gate" and not set(redis.hkeys(name)) - OPEN_GATE
-        expires = is_open_gate or (kind in {"job", "budget", "failed", "dead", "tick"} and redis.ttl(name) != -1)
+        fades = kind in {"job", "budget", "failed", "dead", "tick", "durations"} and redis.ttl(name) != -1
+        expires = is_open_gate or fades
         if not expires and kind not in allowed:
             found.append(name)
     return found

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import pytest
 from wanimate import Client, JobState
 from wanimate.contract import Keys, Outcome
+from wanimate.contract.durations import field_of, kind_of
 
 from .conftest import RESULT, Database
 
@@ -20,6 +22,48 @@ def test_a_waiting_job_tells_its_place(client: Client, database: Database) -> No
 
     assert (status.state, status.position) == (JobState.WAITING, 2)
     assert (status.type, status.resolution, status.labels) == ("replace", "480p", {"a": "b"})
+
+
+def learn(database: Database, seconds: float, count: int = 2000) -> None:
+    """Write down that so many tasks took about so long."""
+    field = field_of(kind_of("animate", "480p"), seconds)
+    database.redis.hset(KEYS.durations, mapping={field: count, "total": count, "called": "0"})
+    database.redis.expire(KEYS.durations, 60)
+
+
+def test_a_waiting_job_tells_when_it_will_probably_end(client: Client, database: Database) -> None:
+    learn(database, 60)
+    database.record("job-1", stage="waiting", request='{"type": "animate"}')
+    database.redis.zadd(KEYS.waiting, {f"job-{number}": number for number in range(-8, 2)})
+    database.redis.zadd(KEYS.slots, {f"running-{number}": 1 for number in range(5)})
+
+    # The tenth in line: five slots turn over twice, and then it takes a minute itself.
+    assert client.job("job-1").status().eta_seconds == pytest.approx(180, rel=0.05)
+
+
+def test_a_running_job_tells_what_tasks_of_its_age_still_needed(client: Client, database: Database) -> None:
+    learn(database, 60)
+    submitted_at_ms = int(database.redis.time()[0]) * 1000 - 40_000
+    database.record("job-1", stage="running", request='{"type": "animate"}', submitted_at_ms=str(submitted_at_ms))
+    database.record(
+        "new", stage="running", request='{"type": "replace"}', submitted_at_ms=str(submitted_at_ms + 40_000)
+    )
+
+    assert client.job("job-1").status().eta_seconds == pytest.approx(20, abs=3)
+    # Nothing is known of its kind but the vendor's example.
+    assert client.job("new").status().eta_seconds == pytest.approx(41, abs=3)
+
+
+@pytest.mark.parametrize("stop", ["paused", "held"])
+def test_a_job_that_cannot_be_sent_has_no_estimate(client: Client, database: Database, stop: str) -> None:
+    database.record("job-1", stage="waiting", request='{"type": "animate"}')
+    database.redis.zadd(KEYS.waiting, {"job-1": 1})
+    assert client.job("job-1").status().eta_seconds is None
+    database.redis.zadd(KEYS.slots, {"running": 1})
+    assert client.job("job-1").status().eta_seconds is not None
+    database.redis.hset(KEYS.gate, stop, "why")
+    assert client.job("job-1").status().eta_seconds is None
+    database.redis.delete(KEYS.gate)
 
 
 def test_a_job_with_a_slot_is_being_submitted(client: Client, database: Database) -> None:

@@ -7,7 +7,7 @@ output itself, so the sync and the async client run the very same one.
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from .errors import WanimateError
@@ -53,12 +53,27 @@ class ReadRecord:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is stored about one job at one moment."""
+    """What is stored about one job at one moment, and what its end is estimated from.
+
+    Args:
+        fields: Its hash, empty if it has none.
+        rank: Its zero-based place in line; None if it does not wait.
+        has_slot: Whether it holds an upstream slot.
+        stored_result: Celery's result.
+        now_ms: The time of Redis, in Unix ms.
+        in_flight: How many slots are held.
+        is_stopped: Whether nothing is submitted: the account is paused, or the operator holds submissions back.
+        durations: The hash that counts durations.
+    """
 
     fields: Mapping[str, str]
     rank: int | None
     has_slot: bool
     stored_result: str | None
+    now_ms: int | None = None
+    in_flight: int = 0
+    is_stopped: bool = False
+    durations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,8 @@ class JobHandle(_Handle):
     def status(self) -> JobStatus:
         """Return where the job stands now.
 
+        `eta_seconds` is an estimate, good for a progress bar and not for a promise.
+
         A job that no worker has recorded yet is `queued`. Redis cannot tell it from an id that was never enqueued or
         whose record and result have expired, so those read as `queued` too.
 

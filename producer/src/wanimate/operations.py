@@ -10,6 +10,7 @@ from . import messages
 from .contract import CancelOutcome, JobStatus, Result
 from .effects import Done, Emit, Forget, Publish, ReadRecord, ReadResults, Remember, Sleep, advance
 from .errors import IdempotencyConflict, JobFailed, QueueUnavailable, WaitTimeout, WanimateError, WorkerUnavailable
+from .estimates import eta_seconds
 from .outcomes import read_ending, read_error, read_meta, status_of
 
 if TYPE_CHECKING:
@@ -96,7 +97,9 @@ def status(job_id: str) -> Operation[JobStatus]:
         ending = read_ending(record.stored_result)
         if ending is not None:
             return status_of(job_id, ending)
-    return JobStatus.from_hash(job_id, record.fields, record.rank, has_slot=record.has_slot)
+    told = JobStatus.from_hash(job_id, record.fields, record.rank, has_slot=record.has_slot)
+    eta = eta_seconds(record, {"type": told.type or "", "resolution": told.resolution or ""})
+    return told if eta is None else told.model_copy(update={"eta_seconds": round(eta, 1)})
 
 
 def wait(job_id: str, timeout: float | None) -> Operation[Result]:

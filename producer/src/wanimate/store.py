@@ -67,8 +67,21 @@ class Store:
         pipeline.zrank(self._keys.waiting, job_id)
         pipeline.zscore(self._keys.slots, job_id)
         pipeline.get(_result_key(job_id))
-        fields, rank, slot, stored_result = pipeline.execute()
-        return Record(fields, rank, slot is not None, stored_result)
+        pipeline.time()
+        pipeline.zcard(self._keys.slots)
+        pipeline.hmget(self._keys.gate, "paused", "held")
+        pipeline.hgetall(self._keys.durations)
+        fields, rank, slot, stored_result, (seconds, micros), in_flight, stops, durations = pipeline.execute()
+        return Record(
+            fields,
+            rank,
+            slot is not None,
+            stored_result,
+            now_ms=int(seconds) * 1000 + int(micros) // 1000,
+            in_flight=in_flight,
+            is_stopped=any(stops),
+            durations=durations,
+        )
 
     def slots(self) -> frozenset[str]:
         """Return the ids of the jobs that hold an upstream slot."""

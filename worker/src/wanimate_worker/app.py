@@ -127,6 +127,8 @@ def _schedule(every_seconds: Mapping[str, float]) -> dict[str, Any]:
         task: {
             "task": task,
             "schedule": timedelta(seconds=seconds),
+            # A tick's run goes on looking until the next tick: jobs are due at any time between.
+            "kwargs": {"lingers": True} if task == POLL_TASK else {},
             "options": {"queue": CONTROL_QUEUE, "expires": tick_expiry_seconds(seconds), "ignore_result": True},
         }
         for task, seconds in every_seconds.items()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from threading import BoundedSemaphore
@@ -17,7 +16,7 @@ from wanimate.errors import SettingsError
 from . import suspension
 from .callbacks.signature import Signer
 from .database import open_database
-from .pacing import next_poll_seconds, polls_per_second
+from .pacer import Pacer
 from .upstream import UpstreamClient
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: The mean the vendor's example shows, in seconds: how fast slots turn over, so how many requests submissions need.
-EXPECTED_DURATION_SECONDS: Final = 41.0
 #: Poll runs of one process at once: one asks while the other claims.
 POLL_TURNS: Final = 2
 #: Jobs read and published in one go.
@@ -95,15 +92,10 @@ class Runtime:
         """
         return BoundedSemaphore(POLL_TURNS)
 
-    def poll_delay_seconds(self, in_flight: int) -> float:
-        """Return when to ask about a task next.
-
-        Args:
-            in_flight: Tasks that share the polls.
-        """
-        settings = self.settings
-        shared = polls_per_second(settings.requests_per_minute, in_flight / EXPECTED_DURATION_SECONDS)
-        return next_poll_seconds(in_flight, shared, settings.poll_floor_seconds, random.random())  # noqa: S311 - jitter
+    @cached_property
+    def pacer(self) -> Pacer:
+        """When to ask about tasks."""
+        return Pacer(self.ledger, self.settings)
 
     def resume(self, job_ids: Iterable[str]) -> None:
         """Publish the messages of jobs that have a slot or an outcome, so that any worker goes on with them.

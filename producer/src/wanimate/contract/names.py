@@ -61,6 +61,9 @@ class Keys:
         #: string: when the last poll began, Unix ms: beat and a worker were alive then.
         self.tick: Final = f"{self.prefix}tick"
 
+        #: hash: how many tasks of each kind took how long, and how often a callback came first.
+        self.durations: Final = f"{self.prefix}durations"
+
     def job(self, job_id: str) -> str:
         """Return the hash that holds everything known about one job."""
         return f"{self.prefix}job:{job_id}"

@@ -86,6 +86,8 @@ class JobStatus(BaseModel):
         id: The job's id, also its Celery task id.
         state: Where it stands.
         position: Its place among the waiting jobs, 1 is next; only while it waits.
+        eta_seconds: In how many seconds the vendor will probably have finished it: an estimate, from how long other
+            jobs took and how many slots are in use. None where there is nothing to estimate from.
         attempts: How many times it was sent to the vendor.
         task_id: The vendor's task id, once known.
         type: `animate` or `replace`.
@@ -103,6 +105,7 @@ class JobStatus(BaseModel):
     id: str
     state: JobState
     position: int | None = None
+    eta_seconds: float | None = None
     attempts: int = 0
     task_id: str | None = None
     type: str | None = None

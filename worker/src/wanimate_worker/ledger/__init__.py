@@ -21,6 +21,7 @@ from .values import (
     ResultMissing,
     Step,
     Submit,
+    Survey,
     Unsafe,
     WaitForPermit,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "Retry",
     "Step",
     "Submit",
+    "Survey",
     "Transition",
     "Unsafe",
     "WaitForPermit",

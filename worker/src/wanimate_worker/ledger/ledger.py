@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 import secrets
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import orjson
 from kombu.utils.json import dumps
 from wanimate.contract import CancelOutcome, Outcome, Stage
+from wanimate.contract.durations import EDGES
 
 from .base import bounded, cause_of
 from .confirming import ConfirmingLedger
@@ -27,6 +28,7 @@ from .values import (
     ResultMissing,
     Step,
     Submit,
+    Survey,
     WaitForPermit,
 )
 
@@ -34,6 +36,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .values import Entry
+
+#: What was learnt about durations is kept for so long after the last task ended, in ms: 30 days.
+_DURATIONS_TTL_MS: Final = 30 * 86_400_000
+#: The ages by which tasks in flight are counted, in ms: every second end of a bin, and 0.
+_AGES_MS: Final = (0, *(round(edge * 1000) for edge in EDGES[2::2]))
 
 
 class Ledger(OperatingLedger, ConfirmingLedger):
@@ -175,7 +182,9 @@ class Ledger(OperatingLedger, ConfirmingLedger):
         answer = self._scripts.release(keys=self._job_keys(job_id), args=[job_id, nonce, *self._grants(), bounded(why)])
         return None if answer[0] == "lost" else list(answer[1:])
 
-    def settle(self, job_id: str, nonce: str, outcome: Outcome, *, token: str = "") -> list[str] | None:
+    def settle(
+        self, job_id: str, nonce: str, outcome: Outcome, *, token: str = "", duration: str = ""
+    ) -> list[str] | None:
         """Record the outcome, free the slot and hand it on; None if the attempt or the claim is another's.
 
         Args:
@@ -183,12 +192,13 @@ class Ledger(OperatingLedger, ConfirmingLedger):
             nonce: The attempt the outcome belongs to.
             outcome: How the job ended.
             token: The claim's fencing token, where the outcome comes from a claimed poll.
+            duration: The field that counts how long the vendor had the task, where that is known.
 
         Returns:
             The jobs that were given a slot and must be resumed too.
         """
         answer = self._scripts.settle(
-            keys=[*self._job_keys(job_id), self._keys.failed],
+            keys=[*self._job_keys(job_id), self._keys.failed, self._keys.durations],
             args=[
                 job_id,
                 nonce,
@@ -197,6 +207,8 @@ class Ledger(OperatingLedger, ConfirmingLedger):
                 *self._grants(),
                 cause_of(outcome),
                 self._failed_ttl(outcome),
+                duration,
+                _DURATIONS_TTL_MS,
             ],
         )
         return None if answer[0] == "lost" else list(answer[1:])
@@ -334,6 +346,16 @@ class Ledger(OperatingLedger, ConfirmingLedger):
             rows = cast("list[list[str | None]]", pipeline.execute())
         return [JobFields.read(job_id, row) for job_id, row in zip(job_ids, rows, strict=True)]
 
+    def survey(self, grace_ms: int) -> Survey:
+        """Return what polls are planned from.
+
+        Args:
+            grace_ms: For how long a due job may be left alone before it counts as late.
+        """
+        keys = [self._keys.slots, self._keys.waiting, self._keys.due, self._keys.durations]
+        in_flight, waiting, late, older, durations = self._scripts.survey(keys=keys, args=[grace_ms, *_AGES_MS])
+        return Survey(in_flight, waiting, late, _by_age(older), dict(zip(durations[::2], durations[1::2], strict=True)))
+
     def in_flight(self) -> int:
         """Return how many slots are held."""
         return int(self._redis.zcard(self._keys.slots))
@@ -354,3 +376,11 @@ class Ledger(OperatingLedger, ConfirmingLedger):
             unsafe=fields.get("unsafe"),
             unsafe_until_ms=int(fields.get("unsafe_until_ms", 0)),
         )
+
+
+def _by_age(older: Sequence[int]) -> list[tuple[float, int]]:
+    """Return pairs of an age in seconds and how many slots are about that old, from how many are at least so old."""
+    younger = [*older[1:], 0]
+    middles = ((start + end) / 2000 for start, end in zip(_AGES_MS, (*_AGES_MS[1:], _AGES_MS[-1]), strict=True))
+    counts = (here - there for here, there in zip(older, younger, strict=False))
+    return [(age, count) for age, count in zip(middles, counts, strict=False) if count]

@@ -151,6 +151,25 @@ class Cancelled:
     granted: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What polls are planned from.
+
+    Args:
+        in_flight: Slots held.
+        waiting: Jobs that wait for one.
+        late: Jobs that are due and that nobody looked at in time.
+        in_flight_by_age: Pairs of an age in seconds and how many slots were taken about so long ago.
+        durations: The hash that counts durations.
+    """
+
+    in_flight: int
+    waiting: int
+    late: int
+    in_flight_by_age: Sequence[tuple[float, int]]
+    durations: Mapping[str, str]
+
+
 class CallbackEffect(StrEnum):
     """What a callback of the vendor changed."""
 

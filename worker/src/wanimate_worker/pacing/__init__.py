@@ -5,7 +5,7 @@ from __future__ import annotations
 from .aimd import grown, lowered
 from .backoff import BASE_SECONDS, CAP_SECONDS, closed_for_seconds
 from .budget import RequestRate, Reservation, default_burst, reserve
-from .polling import next_poll_seconds, polls_per_second
+from .planner import Mix, Urgency, fallback_share, polls_per_second, stride_of
 
 __all__ = [
     # The request budget.
@@ -18,8 +18,11 @@ __all__ = [
     "CAP_SECONDS",
     "closed_for_seconds",
     # When to ask about a task.
-    "next_poll_seconds",
+    "Mix",
+    "Urgency",
+    "fallback_share",
     "polls_per_second",
+    "stride_of",
     # The effective cap.
     "grown",
     "lowered",

@@ -150,7 +150,7 @@ class GenerateTask(SuspendableTask):
         if step.attempt == 1 and not self.request.ignore_result:
             self._tell_started(job)
         answer = self._unsafe(step) or self._send(job, step.nonce, time.monotonic() - begun)
-        if self._record_surely(step, answer):
+        if self._record_surely(request, step, answer):
             return self._advance(request)
         raise Suspended(started=isinstance(answer, Accepted))
 
@@ -180,7 +180,7 @@ class GenerateTask(SuspendableTask):
         except Exception as error:  # noqa: BLE001 - whatever the backend raises, the state is only for show
             log.warning("job %s: its state STARTED could not be written: %s", self.request.id, type(error).__name__)
 
-    def _record_surely(self, step: Submit, answer: SubmitAnswer | Unsafe) -> bool:
+    def _record_surely(self, request: Mapping[str, Any], step: Submit, answer: SubmitAnswer | Unsafe) -> bool:
         """Write down the vendor's answer, however long Redis is away: an accepted task is paid for.
 
         After `unknown_after` the ledger has given this attempt up, and the log is the only record there is.
@@ -188,7 +188,7 @@ class GenerateTask(SuspendableTask):
         give_up_at = time.monotonic() + self.runtime.settings.unknown_after_seconds
         while True:
             try:
-                return self._record(step, answer)
+                return self._record(request, step, answer)
             except RedisError as error:
                 if time.monotonic() > give_up_at:
                     log.critical("job %s: not recorded, Redis is away: %s", self.request.id, answer)
@@ -196,12 +196,12 @@ class GenerateTask(SuspendableTask):
                 log.warning("job %s: Redis is away (%s); its answer is recorded later", self.request.id, error)
                 time.sleep(AGAIN_SECONDS)
 
-    def _record(self, step: Submit, answer: SubmitAnswer | Unsafe) -> bool:
+    def _record(self, request: Mapping[str, Any], step: Submit, answer: SubmitAnswer | Unsafe) -> bool:
         """Write down what the vendor's answer means, and return whether the job has ended."""
         job_id, ledger = self.request.id, self.runtime.ledger
         match answer:
             case Accepted(task_id):
-                self._accepted(step, task_id)
+                self._accepted(request, step, task_id)
             case Rejected(code, message):
                 return self._settle(step, InvalidRequest(f"the vendor refused the request: {message}", code))
             case Unauthorised(_, message):
@@ -232,13 +232,12 @@ class GenerateTask(SuspendableTask):
                 log.error("job %s: the answer was lost (%s); the vendor may have accepted it", job_id, reason)
         return False
 
-    def _accepted(self, step: Submit, task_id: str) -> None:
-        delay = self.runtime.poll_delay_seconds(step.in_flight)
+    def _accepted(self, request: Mapping[str, Any], step: Submit, task_id: str) -> None:
         is_ours = self.runtime.ledger.accept(
             self.request.id,
             step.nonce,
             task_id=task_id,
-            first_poll_ms=round(delay * 1000),
+            first_poll_ms=self.runtime.pacer.next_poll_ms(request),
             begun_at_ms=step.begun_at_ms,
         )
         if is_ours:

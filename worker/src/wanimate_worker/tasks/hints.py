@@ -45,7 +45,7 @@ def check_hint(job: JobFields, answer: StatusAnswer) -> HintVerdict:
             return HintVerdict.WRONG
         case Pending(state, created_at) if state in _AT_WORK:
             pass
-        case Failed(_, _, created_at):
+        case Failed(created_at=created_at):
             pass
         case Succeeded(result):
             created_at = result.created_at

@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Final
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 from wanimate.contract import CONTROL_QUEUE, POLL_TASK, Outcome, Stage
-from wanimate.errors import (
-    JobFailed,
-    SubmissionUnknown,
-)
+from wanimate.errors import JobFailed, SubmissionUnknown
 
 from ..upstream import (
     Failed,
@@ -29,6 +26,7 @@ from .base import InternalTask
 from .deadlines import expired_in_line, overdue
 from .endings import ending_of
 from .hints import HintVerdict, check_hint
+from .observing import observed_field
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +39,12 @@ log = logging.getLogger(__name__)
 _ASK_AGAIN_SECONDS: Final = 5.0
 #: A run gives its thread back after this and leaves the rest to the next tick, in seconds.
 _LONGEST_RUN_SECONDS: Final = 5.0
+#: Pause between two looks while nothing is due, in seconds.
+_LOOK_AGAIN_SECONDS: Final = 0.05
+#: Jobs that get no request permit for so long are left to a later run, in seconds.
+_PATIENCE_SECONDS: Final = 0.5
+#: Pause before permits are asked for again, in seconds: at 10,000 requests a minute there are eight more.
+_NEXT_PERMITS_SECONDS: Final = 0.05
 #: Asking for a task that cannot exist tells whether the vendor takes the key again.
 _PROBE_TASK_ID: Final = "wanimate-key-probe"
 
@@ -50,17 +54,37 @@ class PollTask(InternalTask):
 
     name = POLL_TASK
 
-    def run(self) -> None:
-        """Look until nothing more is due, and call others in when one batch is not enough."""
+    def run(self, *, lingers: bool = False) -> None:
+        """Look until nothing more is due, and call others in when one batch is not enough.
+
+        Args:
+            lingers: Whether to go on looking until the next tick, if tasks are in flight. Of all runs one does, the
+                tick's, so that polls are made when they are due without each worker asking Redis all the time.
+        """
+        runtime = self.runtime
+        tick_seconds = min(runtime.settings.poll_tick_seconds, _LONGEST_RUN_SECONDS)
+        linger_until = time.monotonic() + tick_seconds if lingers else 0.0
+        try:
+            self._take_turn(wakes=True)
+            if lingers and not runtime.ledger.in_flight():
+                return
+            while time.monotonic() + _LOOK_AGAIN_SECONDS < linger_until:
+                # Without its turn: whoever is called meanwhile, by a callback, finds it free.
+                time.sleep(_LOOK_AGAIN_SECONDS)
+                self._take_turn(wakes=False)
+        except (RedisError, OperationalError) as error:
+            log.warning("Redis is away (%s); what was claimed is looked at again when its lease ends", error)
+
+    def _take_turn(self, *, wakes: bool) -> None:
+        """Look until nothing more is due, unless this process works on enough runs already."""
         if not self.runtime.poll_turns.acquire(blocking=False):
             return
         stop_at = time.monotonic() + _LONGEST_RUN_SECONDS
         try:
-            self._wake()
+            if wakes:
+                self._wake()
             while self._look() and time.monotonic() < stop_at:
                 pass
-        except (RedisError, OperationalError) as error:
-            log.warning("Redis is away (%s); what was claimed is looked at again when its lease ends", error)
         finally:
             self.runtime.poll_turns.release()
 
@@ -87,17 +111,23 @@ class PollTask(InternalTask):
     def _poll(self, claim: Claim, jobs: list[JobFields], *, is_full: bool) -> bool:
         """Ask about the jobs, as many at once as there are threads, and return whether the budget allowed all."""
         ledger, width = self.runtime.ledger, self.runtime.settings.poll_concurrency
-        for start in range(0, len(jobs), width):
-            together = jobs[start : start + width]
+        give_up_at = time.monotonic() + _PATIENCE_SECONDS
+        first, left = True, jobs
+        while left:
             # Taken just before they are used: a permit that waits would be used in somebody else's window.
-            permits = ledger.permit(len(together))
-            if start == 0 and is_full and permits == len(together):
+            permits = ledger.permit(min(width, len(left)))
+            if first and is_full and permits == min(width, len(left)):
                 # More may be due: another process starts on it while this one waits for answers.
                 self.apply_async(queue=CONTROL_QUEUE)
-            self._ask_together(claim, together[:permits])
-            if permits < len(together):
-                # Due again at once, for the next tick.
-                ledger.plan(claim.token, dict.fromkeys((job.job_id for job in jobs[start + permits :]), 0))
+            first = False
+            if permits:
+                self._ask_together(claim, left[:permits])
+                left, give_up_at = left[permits:], time.monotonic() + _PATIENCE_SECONDS
+            elif time.monotonic() < give_up_at:
+                time.sleep(_NEXT_PERMITS_SECONDS)
+            else:
+                # Due again at once, for whoever looks next.
+                ledger.plan(claim.token, dict.fromkeys((job.job_id for job in left), 0))
                 return False
         return True
 
@@ -105,17 +135,24 @@ class PollTask(InternalTask):
         if not jobs:
             return
         runtime = self.runtime
-        in_flight = runtime.ledger.in_flight()
         answers = runtime.pollers.map(lambda job: self._ask(claim, job), jobs)
         delays_ms: dict[str, int] = {}
         is_well = False
         for job, answer in zip(jobs, answers, strict=True):
             is_well = is_well or isinstance(answer, Pending | Succeeded | Failed)
             if isinstance(answer, Pending):
-                delays_ms[job.job_id] = round(runtime.poll_delay_seconds(in_flight) * 1000)
+                delays_ms[job.job_id] = self._delay_ms(claim, job)
             elif not isinstance(answer, Succeeded | Failed):
                 delays_ms[job.job_id] = round(_ASK_AGAIN_SECONDS * 1000)
         runtime.ledger.plan(claim.token, delays_ms, answered_since_ms=claim.claimed_at_ms if is_well else None)
+
+    def _delay_ms(self, claim: Claim, job: JobFields) -> int:
+        """Return when to ask again about a task that is at work: as planned, or when its time is up."""
+        begun_ms = job.submitted_at_ms or claim.claimed_at_ms
+        up_at_ms = begun_ms + round(self.runtime.settings.run_deadline_seconds * 1000)
+        deadlines_ms = [each for each in (up_at_ms, job.deadline_at_ms) if each is not None]
+        age_ms = max(1, claim.claimed_at_ms - begun_ms)
+        return self.runtime.pacer.next_poll_ms(job.request, age_ms, min(deadlines_ms) - claim.claimed_at_ms)
 
     def _ask(self, claim: Claim, job: JobFields) -> StatusAnswer:
         """Ask for one job's state and settle it at once if it has ended."""
@@ -130,7 +167,7 @@ class PollTask(InternalTask):
         # callback that makes a job due while it is asked about does not undo the answer.
         outcome = ending_of(answer, job.asks_about)
         if outcome is not None:
-            self._settle(job, outcome)
+            self._settle(job, outcome, duration=observed_field(job, answer, claim.claimed_at_ms))
         else:
             self._note_trouble(claim, answer)
             self._check_deadline(claim, job, answer)
@@ -142,9 +179,12 @@ class PollTask(InternalTask):
         match check_hint(job, answer):
             case HintVerdict.RIGHT:
                 log.info("job %s: its answer was lost; the vendor's callback told that it is %s", job.job_id, hint)
-                delay_ms = round(runtime.poll_delay_seconds(runtime.ledger.in_flight()) * 1000)
                 return runtime.ledger.accept(
-                    job.job_id, job.nonce, task_id=hint, first_poll_ms=delay_ms, begun_at_ms=claim.claimed_at_ms
+                    job.job_id,
+                    job.nonce,
+                    task_id=hint,
+                    first_poll_ms=runtime.pacer.next_poll_ms(job.request),
+                    begun_at_ms=claim.claimed_at_ms,
                 )
             case HintVerdict.WRONG:
                 log.warning("job %s: a callback named %s, which is not its task: %s", job.job_id, hint, answer)
@@ -179,8 +219,8 @@ class PollTask(InternalTask):
         if failure is not None:
             self._settle(job, Outcome.failure(failure), token=claim.token)
 
-    def _settle(self, job: JobFields, outcome: Outcome, *, token: str = "") -> None:
-        granted = self.runtime.ledger.settle(job.job_id, job.nonce, outcome, token=token)
+    def _settle(self, job: JobFields, outcome: Outcome, *, token: str = "", duration: str = "") -> None:
+        granted = self.runtime.ledger.settle(job.job_id, job.nonce, outcome, token=token, duration=duration)
         if granted is not None:
             log.info("job %s: %s as %s", job.job_id, outcome.kind.value, job.asks_about)
             self.runtime.resume([job.job_id, *granted])

@@ -118,11 +118,13 @@ class Failed:
         code: `CONTENT_VIOLATION`, `GENERATION_FAILED` or another code, if it gave one.
         message: The vendor's explanation, may be empty.
         created_at: When the vendor made the task, if it says so.
+        completed_at: When it gave it up, if it says so.
     """
 
     code: str | None
     message: str
     created_at: datetime | None = field(default=None, compare=False)
+    completed_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,8 @@ def read_status(task_id: str, envelope: Envelope) -> Pending | Succeeded | Faile
         return _read_success(task_id, envelope.data)
     created_at = _moment(envelope.data.get("createTime"))
     if state == "failed":
-        return Failed(envelope.fail_code, envelope.fail_message, created_at)
+        completed_at = _moment(envelope.data.get("completeTime"))
+        return Failed(envelope.fail_code, envelope.fail_message, created_at, completed_at)
     return Pending(one_line(state), created_at)
 
 

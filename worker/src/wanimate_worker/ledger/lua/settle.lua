@@ -1,11 +1,13 @@
 -- Records a job's outcome, frees its slot and hands it to the next waiting jobs, in one step.
--- KEYS: job, waiting, slots, due, gate, failed
+-- Counts how long the vendor had the task, and whether its callback came before a poll noticed the end.
+-- KEYS: job, waiting, slots, due, gate, failed, durations
 -- ARGV: job id, attempt nonce, claim token or '', outcome (JSON), cap, lease (ms), most grants, cause,
---       time to live of a failed job (ms) or '' for a success
+--       time to live of a failed job (ms) or '' for a success, field that counts its duration or '',
+--       time to live of the durations (ms)
 -- Returns: {'settled' | 'lost', granted job ids...}. Lost: the attempt or the claim is no longer the caller's.
 local job, waiting, slots, due, gate = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local id, token = ARGV[1], ARGV[3]
-local fields = redis.call('HMGET', job, 'stage', 'nonce')
+local fields = redis.call('HMGET', job, 'stage', 'nonce', 'look_at_ms')
 local stage = fields[1]
 if fields[2] ~= ARGV[2] or (stage ~= 'submitting' and stage ~= 'unknown' and stage ~= 'running') then
   return {'lost'}
@@ -18,6 +20,9 @@ redis.call('HSET', job, 'stage', 'settled', 'outcome', ARGV[4], 'settled_at_ms',
 note(job, now, 'settled', ARGV[8])
 if ARGV[9] ~= '' then
   note_failed(KEYS[6], id, now, ARGV[9])
+end
+if ARGV[10] ~= '' then
+  learn(KEYS[7], ARGV[10], fields[3], ARGV[11])
 end
 redis.call('ZREM', slots, id)
 if stage == 'submitting' then

@@ -1,0 +1,72 @@
+"""How a worker process feeds the planner; the ledger's survey is written down here instead of read."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from statistics import fmean
+from typing import Any, cast
+
+import pytest
+from wanimate.contract.durations import field_of
+from wanimate_worker.ledger import Ledger, Survey
+from wanimate_worker.pacer import Pacer
+from wanimate_worker.settings import WorkerSettings
+
+REQUEST = {"type": "animate", "resolution": "480p"}
+CALLBACKS = {"callback_base_url": "https://callbacks.example.com", "callback_secret": "0123456789abcdef"}
+
+
+class Surveyed:
+    """A full account whose tasks take about 41 s, and how often it was read."""
+
+    def __init__(self, called: float = 0.0, late: int = 0, in_flight: int = 1000) -> None:
+        counts = {field_of("animate:480p", 41 + offset): "200" for offset in range(-10, 11)}
+        by_age = [(float(age), in_flight // 40) for age in range(40)]
+        self.survey_ = Survey(in_flight, 5000, late, by_age, {**counts, "called": str(called), "total": "4200"})
+        self.reads = 0
+
+    def survey(self, _: int) -> Survey:
+        self.reads += 1
+        return self.survey_
+
+
+def mean_delay_ms(surveyed: Surveyed, age_ms: int = 41_000, **settings: Any) -> float:
+    pacer = Pacer(cast("Ledger", surveyed), WorkerSettings(**settings))
+    return fmean(pacer.next_poll_ms(REQUEST, age_ms) for _ in range(200))
+
+
+def test_while_callbacks_come_polls_are_sparse_and_dense_again_when_they_stop() -> None:
+    dense = mean_delay_ms(Surveyed(called=0.0), **CALLBACKS)
+    assert mean_delay_ms(Surveyed(called=1.0), **CALLBACKS) > 3 * dense
+    assert mean_delay_ms(Surveyed(called=0.0)) == pytest.approx(dense, rel=0.1)
+
+
+def test_without_callbacks_configured_it_does_not_matter_that_they_came_once() -> None:
+    assert mean_delay_ms(Surveyed(called=1.0)) == pytest.approx(mean_delay_ms(Surveyed(called=0.0)), rel=0.1)
+
+
+def test_late_polls_make_the_next_ones_rarer() -> None:
+    assert mean_delay_ms(Surveyed(late=200)) > 1.5 * mean_delay_ms(Surveyed())
+
+
+def test_a_few_tasks_are_polled_at_the_floor_when_their_end_is_likely() -> None:
+    few = mean_delay_ms(Surveyed(in_flight=40), age_ms=45_000, poll_floor_seconds=0.5)
+    assert few == pytest.approx(500, rel=0.05)
+
+
+def test_a_task_is_looked_at_when_its_time_is_up_even_if_no_poll_is_planned_before() -> None:
+    pacer = Pacer(cast("Ledger", Surveyed()), WorkerSettings())
+    assert pacer.next_poll_ms(REQUEST, 1_000, 50) == 50
+    assert pacer.next_poll_ms(REQUEST, 41_000, 50_000_000) < 60_001
+    # It was up before, and the vendor's answer decided nothing.
+    assert pacer.next_poll_ms(REQUEST, 41_000, -5) > 50
+
+
+def test_many_threads_plan_from_one_survey() -> None:
+    surveyed = Surveyed()
+    pacer = Pacer(cast("Ledger", surveyed), WorkerSettings())
+    with ThreadPoolExecutor(8) as threads:
+        delays = list(threads.map(lambda _: pacer.next_poll_ms(REQUEST), range(200)))
+    assert len(delays) == 200
+    # Once, and again if these took longer than a second.
+    assert surveyed.reads < 10

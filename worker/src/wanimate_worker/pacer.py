@@ -1,0 +1,98 @@
+"""When this process asks about tasks next: the planner, fed with what Redis knows."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from wanimate.contract.durations import CALLED_FIELD, Durations, kind_of
+
+from .pacing import Mix, fallback_share, polls_per_second, stride_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .ledger import Ledger
+    from .settings import WorkerSettings
+
+#: How long one survey is planned from, in seconds.
+_SURVEY_SECONDS: Final = 1.0
+#: Due jobs are looked at sooner than this, in ms, unless there is too much to do.
+_GRACE_MS: Final = 250
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    mix: Mix
+    stride: float
+    floor_seconds: float
+
+
+class Pacer:
+    """Plans polls from a survey of the ledger, read again at most once a second; safe to share between threads.
+
+    Args:
+        ledger: The account's ledger.
+        settings: The worker's settings.
+    """
+
+    def __init__(self, ledger: Ledger, settings: WorkerSettings) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self._requests_per_second: Final = 1e6 / settings.ledger_limits().request_rate.emission_interval_us
+        self._reading = threading.Lock()
+        self._plan: _Plan | None = None
+        self._read_at = 0.0
+
+    def next_poll_ms(self, request: Mapping[str, Any], age_ms: int = 0, until_ms: int | None = None) -> int:
+        """Return in how many ms to ask about a task.
+
+        Args:
+            request: What its job asks for.
+            age_ms: How long the vendor has had it; 0 if it was just accepted.
+            until_ms: When it must be looked at, in ms from now; None for any time.
+        """
+        plan = self._current()
+        urgency = plan.mix.of(kind_of(request.get("type", ""), request.get("resolution")))
+        chance = random.random()  # noqa: S311 - jitter, not a secret
+        seconds = urgency.next_poll_seconds(age_ms / 1000, plan.stride, plan.floor_seconds, chance)
+        delay_ms = round(seconds * 1000)
+        return delay_ms if until_ms is None or until_ms <= 0 else min(delay_ms, until_ms)
+
+    def _current(self) -> _Plan:
+        plan = self._plan
+        if plan is not None and time.monotonic() < self._read_at + _SURVEY_SECONDS:
+            return plan
+        # One thread reads; the others go on with what there is, if there is anything.
+        if self._reading.acquire(blocking=plan is None):
+            try:
+                if self._plan is plan:
+                    self._plan = self._survey()
+                    self._read_at = time.monotonic()
+            finally:
+                self._reading.release()
+        return self._plan or self._survey()
+
+    def _survey(self) -> _Plan:
+        settings, survey = self._settings, self._ledger.survey(_GRACE_MS)
+        mix = Mix(Durations.read(survey.durations))
+        free = max(0, settings.max_in_flight - survey.in_flight)
+        polls = polls_per_second(
+            self._requests_per_second,
+            survey.in_flight,
+            mix.mean_seconds,
+            free_and_wanted=min(survey.waiting, free),
+            late=survey.late,
+        )
+        floor_seconds = settings.poll_floor_seconds
+        if settings.callback_base_url is not None:
+            share = fallback_share(float(survey.durations.get(CALLED_FIELD, 0)))
+            polls, floor_seconds = polls * share, floor_seconds / share
+        return _Plan(
+            mix,
+            stride_of(mix.urgency(survey.in_flight_by_age), polls, mix.mean_seconds, floor_seconds),
+            floor_seconds,
+        )
