@@ -1,0 +1,71 @@
+"""What the rig needs of whoever is measured."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from .arrivals import Arrivals
+    from .load import Load
+
+
+class Contender(ABC):
+    """Someone who runs jobs: with its own Redis server, its own simulator, and as many processes as the load says."""
+
+    #: What it is called in reports.
+    name: str
+    load: Load
+    redis_url: str
+    simulator_url: str
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start everything and wait until it is ready for jobs."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Stop everything."""
+
+    @abstractmethod
+    def enqueue(self) -> None:
+        """Enqueue the jobs of the load."""
+
+    @abstractmethod
+    def arrivals(self) -> Arrivals:
+        """Return a caller that waits for the results."""
+
+    @abstractmethod
+    def pids(self) -> list[int]:
+        """Return the processes whose CPU counts: workers and whatever schedules for them."""
+
+    @abstractmethod
+    def kill_worker(self) -> None:
+        """Kill one worker process without notice."""
+
+    @abstractmethod
+    def replace_worker(self) -> None:
+        """Start a worker process in place of the killed one."""
+
+    @abstractmethod
+    def stop_redis(self) -> None:
+        """Stop the server; its data stays."""
+
+    @abstractmethod
+    def start_redis(self) -> None:
+        """Start the server again, on its data."""
+
+    def late_results(self) -> set[str]:
+        """Return tasks whose results a caller would find by asking, though it heard of none; read after faults."""
+        return set()
