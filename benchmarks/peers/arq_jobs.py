@@ -38,6 +38,8 @@ class WorkerSettings:
     on_shutdown = stop
     redis_settings = RedisSettings.from_dsn(REDIS_URL)
     max_jobs = CAP // PROCESSES
+    # The caller gets its result from the list above, so arq need not keep another.
+    keep_result = 0
     job_timeout = JOB_TIMEOUT_SECONDS
     # arq's default is half a second.
     poll_delay = 0.5 / SPEED

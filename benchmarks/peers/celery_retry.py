@@ -18,6 +18,8 @@ from vendor_sync import submit as vendor_submit
 
 app = Celery("celery_retry", broker=REDIS_URL, backend=REDIS_URL)
 app.conf.update(
+    # The caller gets its result from the list below, so Celery need not store another.
+    task_ignore_result=True,
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Self
 
@@ -49,6 +51,19 @@ class Contender(ABC):
     @abstractmethod
     def pids(self) -> list[int]:
         """Return the processes whose CPU counts: workers and whatever schedules for them."""
+
+    def pause(self) -> None:
+        """Stop the workers' clocks, so that everyone starts with the whole backlog."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let the workers run."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in self.pids():
+            # Each leads a group with its children.
+            os.killpg(pid, number)
 
     @abstractmethod
     def kill_worker(self) -> None:

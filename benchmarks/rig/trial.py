@@ -62,7 +62,11 @@ def run(
         before, data_before = gauge.counters(redis), gauge.dataset_bytes(redis)
         cpu_before = gauge.cpu_seconds(contender.pids())
         began = time.monotonic()
-        contender.enqueue()
+        contender.pause()
+        try:
+            contender.enqueue()
+        finally:
+            contender.go_on()
         enqueued = time.monotonic()
         if fault is not None:
             _wait_for_acceptance(contender, round(jobs * _STRIKE_AT), patience_seconds)
@@ -71,13 +75,13 @@ def run(
         ended = time.monotonic()
         cpu = gauge.cpu_seconds(contender.pids()) - cpu_before
         done = gauge.counters(redis).since(before) if fault is None else None
-        own = arrivals.own_calls + sampler.own_calls * 1
+        own = arrivals.own_calls + sampler.own_calls
         figures = {
             **_figures(contender, arrivals),
             "enqueue_seconds": enqueued - began,
             "seconds": ended - began,
             "machine_load": sampler.machine_load,
-            "cpu_cores": cpu / (ended - began),
+            "cpu_cores": cpu / (ended - enqueued),
         }
         if done is not None:
             figures |= {
