@@ -101,7 +101,11 @@ class Peer(Contender):
         port = free_port()
         options = [part for name, value in self.load.simulator_options().items() for part in (f"--{name}", value)]
         simulator = self._processes.add(
-            Process("simulator", [str(_OWN_BIN / "wanimate-simulator"), "--port", str(port), *options], self._folder / "simulator.log")
+            Process(
+                "simulator",
+                [str(_OWN_BIN / "wanimate-simulator"), "--port", str(port), *options],
+                self._folder / "simulator.log",
+            )
         )
         self.simulator_url = f"http://127.0.0.1:{port}"
         simulator.wait_until(self._simulator_answers, "ready")
@@ -188,4 +192,9 @@ def versions() -> dict[str, str]:
         "print(json.dumps({n: m.version(n) for n in ('arq', 'dramatiq', 'saq', 'aiohttp', 'redis')}))"
     )
     told = subprocess.run([_PEERS_BIN / "python", "-c", program], check=True, capture_output=True, text=True)
-    return {**json.loads(told.stdout), "celery": version("celery"), "kombu": version("kombu"), "httpx": version("httpx")}
+    return {
+        **json.loads(told.stdout),
+        "celery": version("celery"),
+        "kombu": version("kombu"),
+        "httpx": version("httpx"),
+    }

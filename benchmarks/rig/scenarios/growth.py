@@ -7,15 +7,17 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
 from redis import Redis
+from wanimate.contract import ENTRY_QUEUE, Keys
+
 from rig import gauge, truth
 from rig.wanimate import Wanimate
-from wanimate.contract import ENTRY_QUEUE, Keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rig.profile import Profile
     from wanimate import Client
+
+    from rig.profile import Profile
 
 #: Between two urgent jobs that measure how long the way to the vendor is, in seconds.
 _PROBE_SECONDS = 0.25

@@ -6,11 +6,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
-from rig import gauge, trial
-from rig.wanimate import Wanimate
 from wanimate import Client
 from wanimate.settings import Settings
 from wanimate_worker.local import RedisServer
+
+from rig import gauge, trial
+from rig.wanimate import Wanimate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
