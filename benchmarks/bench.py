@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import sys
 import time
 from importlib.metadata import version
@@ -50,6 +51,8 @@ SCENARIOS: dict[str, Callable[[Profile, Callable[[str], None]], list[dict[str, A
 @click.option("--report", type=click.Path(path_type=Path), default=REPORT, help="Where the figures go.")
 def main(profile_name: str, chosen: tuple[str, ...], report: Path) -> None:
     """Measure, print tables, and write the figures down; a scenario that was left out keeps its earlier figures."""
+    # So that whoever stops the run does not leave its processes behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     console = Console(width=None if sys.stdout.isatty() else 150)
     profile = PROFILES[profile_name]
     whole = _earlier(report, profile.name)

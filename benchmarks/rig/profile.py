@@ -52,7 +52,7 @@ SHORT = Profile(
     patience_seconds=8,
     scale=Load(jobs=750, cap=250, rate=2_500, speed=4, is_mixed=False),
     workers=Load(jobs=300, cap=100, rate=1_000, speed=20),
-    throughput=Load(jobs=1_500, cap=20_000, rate=10_000_000, speed=400, workers=1),
+    throughput=Load(jobs=1_000, cap=20_000, rate=10_000_000, speed=400, workers=1),
     enqueue_single=1_500,
     enqueue_many=20_000,
     growth=_GROWTH,
