@@ -53,7 +53,7 @@ def main(profile_name: str, chosen: tuple[str, ...], report: Path) -> None:
     """Measure, print tables, and write the figures down; a scenario that was left out keeps its earlier figures."""
     # So that whoever stops the run does not leave its processes behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    console = Console(width=None if sys.stdout.isatty() else 150)
+    console = Console(width=None if sys.stdout.isatty() else 170)
     profile = PROFILES[profile_name]
     whole = _earlier(report, profile.name)
     whole |= {

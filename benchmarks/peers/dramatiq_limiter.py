@@ -14,8 +14,8 @@ from redis import Redis
 from setup_of_run import CAP, DONE, JOB_TIMEOUT_SECONDS, POLL_SECONDS, REDIS_URL, SPEED, backoff_seconds, done, jobs
 from vendor_sync import Throttled, status, submit
 
-# dramatiq's default heartbeat time-out is 60 s.
-broker = RedisBroker(url=REDIS_URL, heartbeat_timeout=round(max(60 / SPEED, 3) * 1000))
+# dramatiq's default heartbeat time-out is 60 s. Not below 15 s: a process that stands still for a moment is not dead.
+broker = RedisBroker(url=REDIS_URL, heartbeat_timeout=round(max(60 / SPEED, 15) * 1000))
 dramatiq.set_broker(broker)
 redis = Redis.from_url(REDIS_URL)
 slots = ConcurrentRateLimiter(

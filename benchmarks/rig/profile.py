@@ -48,7 +48,7 @@ _GROWTH = Load(jobs=0, cap=100, rate=20_000, speed=10, is_mixed=False)
 SHORT = Profile(
     name="short",
     peers=Load(jobs=600, cap=200, rate=2_000, speed=20),
-    faults=Load(jobs=200, cap=80, rate=800, speed=20),
+    faults=Load(jobs=150, cap=60, rate=600, speed=20),
     patience_seconds=8,
     scale=Load(jobs=750, cap=250, rate=2_500, speed=4, is_mixed=False),
     workers=Load(jobs=300, cap=100, rate=1_000, speed=20),

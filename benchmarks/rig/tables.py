@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 #: For each scenario: its title, and for each column its head, the figure, and how it is written.
 _COLUMNS: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
     "peers": (
-        "the same jobs for everyone; lags in parts of the mean duration",
+        "the same jobs for everyone; lags in parts of the mean duration; Redis: commands, round trips, peak bytes a job",
         (
             ("contender", "contender", ""),
             ("slot use", "slot_use", ".3f"),
@@ -24,10 +24,10 @@ _COLUMNS: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
             ("makespan/ideal", "makespan_ratio", ".3f"),
             ("lag mean", "lag_mean_share", ".3f"),
             ("lag median", "lag_median_share", ".3f"),
-            ("CPU ms/job", "cpu_ms_per_job", ".1f"),
-            ("Redis cmds/job", "redis_commands_per_job", ".0f"),
-            ("round trips/job", "redis_calls_per_job", ".1f"),
-            ("peak bytes/job", "redis_peak_bytes_per_job", ",.0f"),
+            ("CPU ms", "cpu_ms_per_job", ".1f"),
+            ("Redis cmds", "redis_commands_per_job", ".0f"),
+            ("trips", "redis_calls_per_job", ".1f"),
+            ("bytes", "redis_peak_bytes_per_job", ",.0f"),
             ("lost", "lost", ""),
             ("stranded", "stranded", ""),
             ("paid twice", "paid_twice", ""),
@@ -125,7 +125,8 @@ def show(console: Console, scenario: str, rows: Iterable[dict[str, Any]]) -> Non
     title, columns = _COLUMNS[scenario]
     table = Table(title=f"{scenario}: {title}", title_justify="left")
     for head, key, _ in columns:
-        table.add_column(head, justify="left" if key in {"contender", "fault", "way"} else "right")
+        is_name = key in {"contender", "fault", "way"}
+        table.add_column(head, justify="left" if is_name else "right", no_wrap=is_name)
     for row in rows:
         own = str(row.get("contender", "")).startswith("Wanimate")
         table.add_row(*(_written(row.get(key), spec) for _, key, spec in columns), style="bold" if own else "")
