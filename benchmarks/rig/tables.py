@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 #: For each scenario: its title, and for each column its head, the figure, and how it is written.
 _COLUMNS: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
     "peers": (
-        "the same jobs for everyone; lags in parts of the mean duration; Redis: commands, round trips, peak bytes a job",
+        "the same jobs for everyone; lags in parts of the mean duration; commands, trips, peak bytes of Redis a job",
         (
             ("contender", "contender", ""),
             ("slot use", "slot_use", ".3f"),
