@@ -70,7 +70,7 @@ class ListArrivals(Arrivals):
     def _collect(self) -> None:
         with Redis.from_url(self._url) as redis:
             while not self._stop.is_set():
-                found: list[bytes] = redis.lrange(DONE, self._read, -1)  # type: ignore[assignment]
+                found: list[bytes] = redis.lrange(DONE, self._read, -1)
                 self.own_calls += 1
                 self._read += len(found)
                 for line in found:

@@ -79,8 +79,8 @@ class Counters:
 
 def counters(redis: Redis) -> Counters:
     """Read Redis's counters."""
-    stats: dict[str, Any] = redis.info("stats")  # type: ignore[assignment]
-    commands: dict[str, Any] = redis.info("commandstats")  # type: ignore[assignment]
+    stats: dict[str, Any] = redis.info("stats")
+    commands: dict[str, Any] = redis.info("commandstats")
     by_command = {
         name.removeprefix("cmdstat_"): int(of["calls"])
         for name, of in commands.items()
@@ -97,7 +97,7 @@ def counters(redis: Redis) -> Counters:
 
 def dataset_bytes(redis: Redis) -> int:
     """Return the memory of what is stored, without buffers of connections."""
-    return int(redis.info("memory")["used_memory_dataset"])  # type: ignore[index]
+    return int(redis.info("memory")["used_memory_dataset"])
 
 
 class Sampler:
