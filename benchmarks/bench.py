@@ -61,10 +61,16 @@ def main(profile_name: str, chosen: tuple[str, ...], report: Path) -> None:
         "machine": machine(),
         "versions": {**versions(), "wanimate": version("wanimate")},
     }
+    broken: list[str] = []
     for name in chosen or SCENARIOS:
         console.rule(name)
         began = time.monotonic()
-        rows = SCENARIOS[name](profile, lambda what: console.print(f"[dim]{time.strftime('%H:%M:%S')} {what}[/]"))
+        try:
+            rows = SCENARIOS[name](profile, lambda what: console.print(f"[dim]{time.strftime('%H:%M:%S')} {what}[/]"))
+        except Exception:  # noqa: BLE001 - whatever went wrong, the others can still be measured
+            console.print_exception()
+            broken.append(name)
+            continue
         whole["scenarios"][name] = {"seconds": time.monotonic() - began, "rows": rows}
         # After each: what was measured is not lost if the next one fails.
         report.parent.mkdir(parents=True, exist_ok=True)
@@ -75,6 +81,9 @@ def main(profile_name: str, chosen: tuple[str, ...], report: Path) -> None:
     console.rule("goals")
     tables.show_goals(console, goals.judge(whole["scenarios"]))
     console.print(f"written to {report}")
+    if broken:
+        console.print(f"[red]not measured: {', '.join(broken)}[/]")
+        sys.exit(1)
 
 
 def machine() -> dict[str, Any]:

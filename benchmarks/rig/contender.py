@@ -70,8 +70,8 @@ class Contender(ABC):
         """Kill one worker process without notice."""
 
     @abstractmethod
-    def replace_worker(self) -> None:
-        """Start a worker process in place of the killed one."""
+    def tend(self) -> None:
+        """Do what a process supervisor does: start worker processes in place of those that have ended."""
 
     @abstractmethod
     def stop_redis(self) -> None:

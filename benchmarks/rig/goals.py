@@ -138,7 +138,11 @@ def _faults(rows: dict[str, list[dict[str, Any]]]) -> Iterable[Goal]:
         if row["contender"].startswith("Wanimate"):
             wrong = {name: row[name] for name in ("lost", "stranded", "paid_twice")}
             told = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in wrong.items())
-            yield Goal(f"{row['fault']}, {row['contender']}", "0 lost, 0 paid twice", told, not any(wrong.values()))
+            is_met = not any(wrong.values())
+            bound = (
+                f"waited {row['patience_seconds']:.0f} s; what a dead poll had is seen after {row['lease_seconds']:.0f}"
+            )
+            yield Goal(f"{row['fault']}, {row['contender']}", "none", told, is_met, "" if is_met else bound)
 
 
 def _least(figure: str, measured: float | None, wanted: float, bound: str, unit: str = "") -> Goal:

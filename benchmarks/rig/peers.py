@@ -110,7 +110,7 @@ class Peer(Contender):
         self.simulator_url = f"http://127.0.0.1:{port}"
         simulator.wait_until(self._simulator_answers, "ready")
         for _ in range(self._count):
-            self.replace_worker()
+            self._start_worker()
         for worker in self._workers:
             worker.wait_until(lambda worker=worker: self._kind.ready in worker.log_path.read_text(), "ready")  # type: ignore[misc]
 
@@ -147,8 +147,12 @@ class Peer(Contender):
         """Kill the first worker with its children."""
         self._workers[0].kill()
 
-    def replace_worker(self) -> None:
-        """Start one more worker."""
+    def tend(self) -> None:
+        """Start workers in place of those that have ended."""
+        for _ in range(self._count - len(self.pids())):
+            self._start_worker()
+
+    def _start_worker(self) -> None:
         number = len(self._workers) + 1
         values = {"number": number, "share": max(self.load.cap // self._count, 1)}
         program, *arguments = [part.format(**values) for part in self._kind.command]

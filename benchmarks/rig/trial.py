@@ -25,10 +25,9 @@ _AWAY_SECONDS = 1.0
 
 
 def kill_a_worker(contender: Contender) -> None:
-    """Kill a worker process without notice, and start another a second later."""
+    """Kill a worker process without notice; its supervisor starts another a second later."""
     contender.kill_worker()
     time.sleep(_AWAY_SECONDS)
-    contender.replace_worker()
 
 
 def restart_redis(contender: Contender) -> None:
@@ -71,7 +70,7 @@ def run(
         if fault is not None:
             _wait_for_acceptance(contender, round(jobs * _STRIKE_AT), patience_seconds)
             fault(contender)
-        _wait_for_all(arrivals, jobs, patience_seconds, began + longest_seconds)
+        _wait_for_all(contender, arrivals, patience_seconds, began + longest_seconds)
         ended = time.monotonic()
         cpu = gauge.cpu_seconds(contender.pids()) - cpu_before
         done = gauge.counters(redis).since(before) if fault is None else None
@@ -107,9 +106,12 @@ def _wait_for_acceptance(contender: Contender, count: int, patience_seconds: flo
     )
 
 
-def _wait_for_all(arrivals: Arrivals, jobs: int, patience_seconds: float, until: float) -> None:
-    seen, since = 0, time.monotonic()
-    while len(arrivals.at_ms) < jobs and time.monotonic() < until:
+def _wait_for_all(contender: Contender, arrivals: Arrivals, patience_seconds: float, until: float) -> None:
+    seen, since, tended = 0, time.monotonic(), 0.0
+    while len(arrivals.at_ms) < contender.load.jobs and time.monotonic() < until:
+        if time.monotonic() - tended > _AWAY_SECONDS:
+            contender.tend()
+            tended = time.monotonic()
         if len(arrivals.at_ms) > seen:
             seen, since = len(arrivals.at_ms), time.monotonic()
         if time.monotonic() - since > patience_seconds:

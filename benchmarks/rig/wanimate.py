@@ -9,13 +9,13 @@ from wanimate import Client, Result, WaitTimeout
 from wanimate.settings import Settings
 from wanimate_worker.local.stack import Stack, StackOptions
 from wanimate_worker.pacing import RequestRate
+from wanimate_worker.settings import WorkerSettings
 
 from .arrivals import CeleryArrivals
 from .contender import Contender
 
 if TYPE_CHECKING:
     from wanimate import JobHandle
-    from wanimate_worker.local.processes import Process
 
     from .load import Load
 
@@ -46,7 +46,6 @@ class Wanimate(Contender):
         )
         self.redis_url = self.stack.redis.url
         self.handles: list[JobHandle] = []
-        self._killed: Process | None = None
 
     def start(self) -> None:
         """Start the stack."""
@@ -85,9 +84,12 @@ class Wanimate(Contender):
         """Kill the first worker."""
         self.stack.workers[0].kill()
 
-    def replace_worker(self) -> None:
-        """Start one more worker."""
-        self.stack.start_worker()
+    def tend(self) -> None:
+        """Start workers, or beat, in place of those that have ended."""
+        for _ in range(self.load.workers - len(self.worker_pids())):
+            self.stack.start_worker()
+        if self.stack.beat is not None and not self.stack.beat.is_running:
+            self.stack.start_beat()
 
     def stop_redis(self) -> None:
         """Stop the server."""
@@ -114,7 +116,7 @@ def settings_for(load: Load) -> dict[str, str]:
     """Return the settings that an operator would choose for the load's vendor.
 
     At speed 1 they are Wanimate's own defaults but for the vendor's limits. At a higher speed the waits are divided by
-    it, as the peers' are, but a tick is at least 0.1 s long.
+    it, as the peers' are, but not below what a busy machine needs.
     """
     settings = {
         "WANIMATE_MAX_IN_FLIGHT": str(load.cap),
@@ -124,8 +126,23 @@ def settings_for(load: Load) -> dict[str, str]:
         settings |= {
             "WANIMATE_POLL_TICK_SECONDS": f"{max(1 / load.speed, 0.1):g}",
             "WANIMATE_POLL_FLOOR_SECONDS": f"{max(0.5 / load.speed, 0.1):g}",
+            # After these somebody else looks at what a dead worker had in hand.
+            "WANIMATE_LEASE_SECONDS": f"{max(15 / load.speed, 2):g}",
+            "WANIMATE_CONNECT_TIMEOUT_SECONDS": f"{max(5 / load.speed, 1):g}",
+            "WANIMATE_POLL_TIMEOUT_SECONDS": f"{max(10 / load.speed, 2):g}",
         }
     return settings
+
+
+def poll_lease_seconds(load: Load) -> float:
+    """Return after how long a job is looked at again whose poll died.
+
+    Args:
+        load: What the workers are given to do.
+    """
+    fields = {name.removeprefix("WANIMATE_").lower(): value for name, value in settings_for(load).items()}
+    settings = WorkerSettings.model_validate({"redis_url": "redis://localhost", **fields})
+    return settings.ledger_limits().poll_lease_ms / 1000
 
 
 def requests_per_minute(load: Load) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
 #: Between two urgent jobs that measure how long the way to the vendor is, in seconds.
 _PROBE_SECONDS = 0.25
-#: How long recording a part of the backlog may take at least, and for each job, in seconds.
+#: How long recording a part of the backlog is waited for, at least, and for each job, in seconds.
 _RECORD_SECONDS = 60.0
-_RECORD_SECONDS_PER_JOB = 0.005
+_RECORD_SECONDS_PER_JOB = 0.002
 
 
 def run_growth(profile: Profile, tell: Callable[[str], None]) -> list[dict[str, Any]]:
@@ -49,20 +50,22 @@ def _watch(
     began = time.monotonic()
     client.submit_many(contender.load.job(number) for number in range(missing))
     enqueued = time.monotonic()
-    # Priority 5 is in the step of 3; see PRIORITY_STEPS.
-    gauge.wait_until(
-        lambda: not any(redis.llen(key) for key in redis.scan_iter(f"{ENTRY_QUEUE}*", _type="list")),
-        _RECORD_SECONDS + missing * _RECORD_SECONDS_PER_JOB,
-        f"{missing} jobs recorded",
-    )
+    # On a machine that is too busy it goes on with what is recorded by then; the table says how much that is.
+    with contextlib.suppress(TimeoutError):
+        gauge.wait_until(
+            lambda: not any(redis.llen(key) for key in redis.scan_iter(f"{ENTRY_QUEUE}*", _type="list")),
+            _RECORD_SECONDS + missing * _RECORD_SECONDS_PER_JOB,
+            f"{missing} jobs recorded",
+        )
     recorded = time.monotonic()
     stored = gauge.dataset_bytes(redis)
     rank = int(redis.zcard(waiting))
+    left = length - rank
     calls_ms, way_ms, lags_ms = _probe(contender, client, seconds)
     return {
         "waiting": rank,
         "enqueue_per_second": missing / (enqueued - began),
-        "record_per_second": missing / (recorded - began),
+        "record_per_second": (missing - max(left, 0)) / (recorded - began),
         "call_median_ms": median(calls_ms),
         "submit_median_ms": median(way_ms) if way_ms else None,
         "submit_p95_ms": sorted(way_ms)[int(len(way_ms) * 0.95)] if way_ms else None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rig import trial
 from rig.peers import KINDS, Peer
-from rig.wanimate import Wanimate
+from rig.wanimate import Wanimate, poll_lease_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,5 +52,9 @@ def run_faults(profile: Profile, tell: Callable[[str], None]) -> list[dict[str, 
             tell(f"{what}: {contender.name}")
             with contender:
                 figures = trial.run(contender, fault=fault, patience_seconds=profile.patience_seconds)
-            rows.append({"fault": what, **figures})
+            patience = {
+                "patience_seconds": profile.patience_seconds,
+                "lease_seconds": poll_lease_seconds(profile.faults),
+            }
+            rows.append({"fault": what, **patience, **figures})
     return rows
