@@ -136,7 +136,7 @@ def _workers(rows: dict[str, list[dict[str, Any]]]) -> Iterable[Goal]:
 def _faults(rows: dict[str, list[dict[str, Any]]]) -> Iterable[Goal]:
     for row in rows.get("faults", ()):
         if row["contender"].startswith("Wanimate"):
-            wrong = {name: row[name] for name in ("lost", "stranded", "paid_twice")}
+            wrong = {name: row[name] for name in ("never_sent", "stranded", "paid_twice")}
             told = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in wrong.items())
             is_met = not any(wrong.values())
             bound = (

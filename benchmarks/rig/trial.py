@@ -142,7 +142,7 @@ def _figures(contender: Contender, arrivals: Arrivals) -> dict[str, Any]:
         "contender": contender.name,
         "jobs": load.jobs,
         "finished": len(told_markers & wanted),
-        "lost": len(wanted - set(accepted_by_marker)),
+        "never_sent": len(wanted - set(accepted_by_marker)),
         "stranded": len((wanted & set(accepted_by_marker)) - told_markers),
         "paid_twice": sum(1 for times in accepted_by_marker.values() if times > 1),
         "told_twice": arrivals.count - len(arrivals.at_ms),
