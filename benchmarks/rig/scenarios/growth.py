@@ -102,6 +102,6 @@ def _probe(contender: Wanimate, client: Client, seconds: float) -> tuple[list[fl
     lags_ms = [
         task["first_told_at_ms"] - task["completed_at_ms"]
         for task in tasks
-        if task["first_told_at_ms"] is not None and task["completed_at_ms"] >= began_ms
+        if task["first_told_at_ms"] is not None and began_ms <= task["completed_at_ms"] <= began_ms + seconds * 1000
     ]
     return calls_ms, way_ms, lags_ms
