@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from rig.profile import Profile
 
 REPORT = Path("build/reports/bench.json")
+#: Raised when figures change their names: an earlier report is then not gone on with.
+FORMAT = 2
 SCENARIOS: dict[str, Callable[[Profile, Callable[[str], None]], list[dict[str, Any]]]] = {
     "enqueue": run_enqueue,
     "peers": run_peers,
@@ -100,7 +102,7 @@ def machine() -> dict[str, Any]:
 def _earlier(report: Path, profile_name: str) -> dict[str, Any]:
     if report.exists():
         whole: dict[str, Any] = json.loads(report.read_text())
-        if whole.get("profile") == profile_name:
+        if (whole.get("format"), whole.get("profile")) == (FORMAT, profile_name):
             return whole
     return {"scenarios": {}}
 
