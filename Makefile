@@ -6,10 +6,15 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 BIN := .venv/bin
 SOURCES := pyproject.toml uv.lock producer/pyproject.toml worker/pyproject.toml simulator/pyproject.toml
 PACKAGES := producer/src/wanimate worker/src/wanimate_worker simulator/src/wanimate_simulator
+# What the benchmark measures beside Wanimate, and how large it is: short or full; ONLY="peers scale" chooses scenarios.
+PEERS := build/peers-venv
+PROFILE ?= short
+ONLY ?=
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast test-failover lint audit format bench-smoke bench-planner chaos chaos-short docs clean
+.PHONY: help setup demo up test test-fast test-failover lint audit format bench bench-full bench-smoke bench-planner chaos \
+	chaos-short docs clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -52,6 +57,19 @@ audit: setup ## known vulnerabilities of the locked dependencies; says so loudly
 format: setup ## put the code in shape
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+bench: setup $(PEERS)/.ready ## Wanimate beside what users would write instead, in 10 minutes
+	@$(BIN)/python benchmarks/bench.py --profile $(PROFILE) $(addprefix --only ,$(ONLY))
+	@$(PEERS)/bin/python benchmarks/plots.py build/reports/bench.json
+
+bench-full: ## the same at full size, about an hour
+	@$(MAKE) bench PROFILE=full
+
+# An environment of its own: the peers need other versions than the product, and nothing else needs them.
+$(PEERS)/.ready: benchmarks/peers/pyproject.toml benchmarks/peers/uv.lock | .venv/.ready
+	@echo "installing the peers into $(PEERS) …"
+	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/$(PEERS) $(BIN)/uv sync --quiet --frozen --project benchmarks/peers --python $(BIN)/python
+	@touch $@
 
 bench-smoke: setup ## 3,000 jobs over 200 slots, judged by the simulator's ground truth
 	@$(BIN)/python benchmarks/smoke.py

@@ -1,0 +1,204 @@
+"""The peers as contenders: each is a file in `benchmarks/peers` and an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING
+
+import httpx
+from wanimate_worker.local import Process, ProcessGroup, RedisServer, free_port
+from wanimate_worker.local.stack import SIMULATOR_KEY
+
+from .arrivals import Arrivals, FileArrivals, ListArrivals
+from .contender import Contender
+
+if TYPE_CHECKING:
+    from .load import Load
+
+_ROOT = Path(__file__).parents[2]
+_FOLDER = _ROOT / "benchmarks" / "peers"
+#: The Celery peers run with Wanimate's own Celery; the others need an older redis-py.
+_OWN_BIN = _ROOT / ".venv" / "bin"
+_PEERS_BIN = _ROOT / "build" / "peers-venv" / "bin"
+#: Threads of one Celery worker: as many as one of Wanimate's has.
+_CELERY_THREADS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a peer is run.
+
+    Args:
+        name: What it is called in reports.
+        module: Its file, without `.py`.
+        command: Its worker's command line; `{number}` is the process, `{share}` the slots of one process.
+        ready: What its worker writes when it is ready.
+        has_enqueue: Whether jobs are enqueued by `python MODULE.py enqueue`; else the worker reads the file of jobs.
+        processes: How many processes it has; the load says if None.
+        bin: Where its programs are.
+    """
+
+    name: str
+    module: str
+    command: tuple[str, ...]
+    ready: str
+    has_enqueue: bool = True
+    processes: int | None = None
+    bin: Path = _PEERS_BIN
+
+
+def _celery(module: str) -> tuple[str, ...]:
+    worker = f"-A {module} worker -P threads -c {_CELERY_THREADS} -Q celery,poll --loglevel INFO"
+    return ("celery", *worker.split(), "-n", "peer{number}@%h", "--without-gossip", "--without-mingle")
+
+
+KINDS = (
+    Kind("Celery, retry", "celery_retry", _celery("celery_retry"), " ready.", bin=_OWN_BIN),
+    Kind("Celery, semaphore", "celery_semaphore", _celery("celery_semaphore"), " ready.", bin=_OWN_BIN),
+    Kind("arq", "arq_jobs", ("arq", "arq_jobs.WorkerSettings"), "Starting worker"),
+    Kind("asyncio script", "asyncio_script", ("python", "asyncio_script.py"), "ready", has_enqueue=False, processes=1),
+    Kind(
+        "dramatiq",
+        "dramatiq_limiter",
+        ("dramatiq", "dramatiq_limiter", "--processes", "1", "--threads", "{share}"),
+        "is ready for action",
+    ),
+    Kind("SAQ", "saq_jobs", ("saq", "saq_jobs.settings", "-v"), "Worker starting"),
+)
+
+
+class Peer(Contender):
+    """One of the peers.
+
+    Args:
+        kind: Which.
+        load: What it is given to do.
+    """
+
+    def __init__(self, kind: Kind, load: Load) -> None:
+        self.name = kind.name
+        self.load = load
+        self._kind = kind
+        self._count = kind.processes or load.workers
+        self._folder = Path(mkdtemp(prefix="wanimate-bench-"))
+        (self._folder / "redis").mkdir()
+        self._redis = RedisServer(self._folder / "redis")
+        self.redis_url = self._redis.url
+        self._jobs = self._folder / "jobs.json"
+        self._results = self._folder / "results.jsonl"
+        self._processes = ProcessGroup()
+        self._workers: list[Process] = []
+
+    def start(self) -> None:
+        """Start server, simulator and workers."""
+        self._redis.start()
+        port = free_port()
+        options = [part for name, value in self.load.simulator_options().items() for part in (f"--{name}", value)]
+        simulator = self._processes.add(
+            Process(
+                "simulator",
+                [str(_OWN_BIN / "wanimate-simulator"), "--port", str(port), *options],
+                self._folder / "simulator.log",
+            )
+        )
+        self.simulator_url = f"http://127.0.0.1:{port}"
+        simulator.wait_until(self._simulator_answers, "ready")
+        for _ in range(self._count):
+            self._start_worker()
+        for worker in self._workers:
+            worker.wait_until(lambda worker=worker: self._kind.ready in worker.log_path.read_text(), "ready")  # type: ignore[misc]
+
+    def stop(self) -> None:
+        """Stop everything; workers without notice, for some would wait for their jobs."""
+        for worker in self._workers:
+            worker.kill()
+        self._processes.stop()
+        self._redis.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def enqueue(self) -> None:
+        """Write the file of jobs and have the peer enqueue them in its own way."""
+        written = self._jobs.with_suffix(".new")
+        written.write_text(json.dumps([self.load.vendor_job(number) for number in range(self.load.jobs)]))
+        written.rename(self._jobs)
+        if self._kind.has_enqueue:
+            subprocess.run(
+                [self._kind.bin / "python", f"{self._kind.module}.py", "enqueue"],
+                cwd=_FOLDER,
+                env=self._environment(),
+                check=True,
+            )
+
+    def arrivals(self) -> Arrivals:
+        """Return a caller on the peer's list or file of results."""
+        return ListArrivals(self.redis_url) if self._kind.has_enqueue else FileArrivals(self._results)
+
+    def pids(self) -> list[int]:
+        """Return the workers."""
+        return [worker.pid for worker in self._workers if worker.is_running]
+
+    def kill_worker(self) -> None:
+        """Kill the first worker with its children."""
+        self._workers[0].kill()
+
+    def tend(self) -> None:
+        """Start workers in place of those that have ended."""
+        for _ in range(self._count - len(self.pids())):
+            self._start_worker()
+
+    def _start_worker(self) -> None:
+        number = len(self._workers) + 1
+        values = {"number": number, "share": max(self.load.cap // self._count, 1)}
+        program, *arguments = [part.format(**values) for part in self._kind.command]
+        # Run in the peers' folder, so that the modules are found; `_environment` names everything else.
+        command = ["/usr/bin/env", "-C", str(_FOLDER), str(self._kind.bin / program), *arguments]
+        self._workers.append(Process(f"worker{number}", command, self._folder / f"{number}.log", self._environment()))
+
+    def stop_redis(self) -> None:
+        """Stop the server."""
+        self._redis.stop()
+
+    def start_redis(self) -> None:
+        """Start the server."""
+        self._redis.start()
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "BENCH_REDIS_URL": self.redis_url,
+            "BENCH_VENDOR_URL": self.simulator_url,
+            "BENCH_VENDOR_KEY": SIMULATOR_KEY,
+            "BENCH_SPEED": f"{self.load.speed:g}",
+            "BENCH_CAP": str(self.load.cap),
+            "BENCH_PROCESSES": str(self._count),
+            "BENCH_JOBS": str(self._jobs),
+            "BENCH_RESULTS": str(self._results),
+            "PYTHONPATH": str(_FOLDER),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _simulator_answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.simulator_url}/simulator/health", timeout=2, trust_env=False).is_success
+        except httpx.HTTPError:
+            return False
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what the peers are made of."""
+    program = (
+        "import importlib.metadata as m, json; "
+        "print(json.dumps({n: m.version(n) for n in ('arq', 'dramatiq', 'saq', 'aiohttp', 'redis')}))"
+    )
+    told = subprocess.run([_PEERS_BIN / "python", "-c", program], check=True, capture_output=True, text=True)
+    return {
+        **json.loads(told.stdout),
+        "celery": version("celery"),
+        "kombu": version("kombu"),
+        "httpx": version("httpx"),
+    }

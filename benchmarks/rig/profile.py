@@ -1,0 +1,78 @@
+"""How large the scenarios are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .load import Load
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The sizes of one run of the benchmark.
+
+    Args:
+        name: `short` or `full`.
+        peers: What every contender is given.
+        faults: What every contender is given when something goes wrong in the middle.
+        patience_seconds: Without a new result for so long after a fault, jobs count as stranded.
+        scale: The vendor's own limits, or a part of them.
+        workers: What 1, 2 and 4 worker processes are given.
+        throughput: A vendor that limits nothing.
+        enqueue_single: Single calls.
+        enqueue_many: Jobs of one `submit_many`.
+        growth: The backlog, and the lengths it grows to.
+        growth_seconds: How long each length is watched.
+    """
+
+    name: str
+    peers: Load
+    faults: Load
+    patience_seconds: float
+    scale: Load
+    workers: Load
+    throughput: Load
+    enqueue_single: int
+    enqueue_many: int
+    growth: Load
+    growth_lengths: Sequence[int]
+    growth_seconds: float
+
+
+_GROWTH = Load(jobs=0, cap=100, rate=20_000, speed=10, is_mixed=False)
+
+SHORT = Profile(
+    name="short",
+    peers=Load(jobs=600, cap=200, rate=2_000, speed=20),
+    faults=Load(jobs=150, cap=60, rate=600, speed=20),
+    patience_seconds=8,
+    scale=Load(jobs=750, cap=250, rate=2_500, speed=4, is_mixed=False),
+    workers=Load(jobs=300, cap=100, rate=1_000, speed=20),
+    throughput=Load(jobs=1_000, cap=20_000, rate=10_000_000, speed=400, workers=1),
+    enqueue_single=1_500,
+    enqueue_many=20_000,
+    growth=_GROWTH,
+    growth_lengths=(1_000, 10_000, 50_000),
+    growth_seconds=8,
+)
+
+FULL = Profile(
+    name="full",
+    peers=Load(jobs=3_000, cap=200, rate=2_000, speed=20),
+    faults=Load(jobs=1_000, cap=200, rate=2_000, speed=20),
+    patience_seconds=45,
+    scale=Load(jobs=5_000, cap=1_000, rate=10_000, speed=1, is_mixed=False),
+    workers=Load(jobs=2_000, cap=200, rate=2_000, speed=20),
+    throughput=Load(jobs=10_000, cap=20_000, rate=10_000_000, speed=400, workers=1),
+    enqueue_single=5_000,
+    enqueue_many=100_000,
+    growth=_GROWTH,
+    growth_lengths=(1_000, 100_000, 1_000_000),
+    growth_seconds=20,
+)
+
+PROFILES = {profile.name: profile for profile in (SHORT, FULL)}

@@ -1,0 +1,161 @@
+"""Wanimate as a contender."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+from wanimate import Client, Result, WaitTimeout
+from wanimate.settings import Settings
+from wanimate_worker.local.stack import Stack, StackOptions
+from wanimate_worker.pacing import RequestRate
+from wanimate_worker.settings import WorkerSettings
+
+from .arrivals import CeleryArrivals
+from .contender import Contender
+
+if TYPE_CHECKING:
+    from wanimate import JobHandle
+
+    from .load import Load
+
+#: How much later than another a request may reach the simulator on this machine, in seconds.
+_SKEW_SECONDS = 0.25
+
+
+class Wanimate(Contender):
+    """Wanimate, with its own `Stack`.
+
+    Args:
+        load: What it is given to do.
+        has_callbacks: Whether the vendor calls back.
+        settings: Further `WANIMATE_*` variables.
+    """
+
+    def __init__(self, load: Load, *, has_callbacks: bool, settings: dict[str, str] | None = None) -> None:
+        self.name = "Wanimate, callbacks" if has_callbacks else "Wanimate, polling"
+        self.load = load
+        self.stack = Stack(
+            StackOptions(
+                workers=load.workers,
+                has_flower=False,
+                has_callbacks=has_callbacks,
+                simulator=load.simulator_options(),
+                settings={**settings_for(load), **(settings or {})},
+            )
+        )
+        self.redis_url = self.stack.redis.url
+        self.handles: list[JobHandle] = []
+
+    def start(self) -> None:
+        """Start the stack."""
+        self.stack.start()
+        self.simulator_url = str(self.stack.simulator_url)
+
+    def stop(self) -> None:
+        """Stop the stack."""
+        self.stack.stop()
+
+    def client(self) -> Client:
+        """Return a client of the stack."""
+        return Client(Settings(redis_url=SecretStr(self.redis_url)))
+
+    def enqueue(self) -> None:
+        """Enqueue everything with one `submit_many`."""
+        with self.client() as client:
+            self.handles = client.submit_many(self.load.job(number) for number in range(self.load.jobs))
+
+    def arrivals(self) -> CeleryArrivals:
+        """Return a caller on Celery's result channel."""
+        return CeleryArrivals(self.redis_url)
+
+    def pids(self) -> list[int]:
+        """Return workers, beat and, with callbacks, the receiver."""
+        processes = [*self.stack.workers, self.stack.beat, self.stack.receiver]
+        return [process.pid for process in processes if process is not None and process.is_running]
+
+    def worker_pids(self) -> list[int]:
+        """Return the workers."""
+        return [worker.pid for worker in self.stack.workers if worker.is_running]
+
+    def kill_worker(self) -> None:
+        """Kill the first worker."""
+        self.stack.workers[0].kill()
+
+    def tend(self) -> None:
+        """Start workers, or beat, in place of those that have ended."""
+        for _ in range(self.load.workers - len(self.worker_pids())):
+            self.stack.start_worker()
+        if self.stack.beat is not None and not self.stack.beat.is_running:
+            self.stack.start_beat()
+
+    def stop_redis(self) -> None:
+        """Stop the server."""
+        self.stack.redis.stop()
+
+    def start_redis(self) -> None:
+        """Start the server."""
+        self.stack.redis.start()
+
+    def late_results(self) -> set[str]:
+        """Ask for the result of every job, as a caller does that has lost its connection."""
+        found: set[str] = set()
+        with self.client() as client:
+            try:
+                for _, outcome in client.as_completed(self.handles, timeout=0.5):
+                    if isinstance(outcome, Result):
+                        found.add(outcome.task_id)
+            except WaitTimeout:
+                pass
+        return found
+
+
+def settings_for(load: Load) -> dict[str, str]:
+    """Return the settings that an operator would choose for the load's vendor.
+
+    At speed 1 they are Wanimate's own defaults but for the vendor's limits. At a higher speed the waits are divided by
+    it, as the peers' are, but not below what a busy machine needs.
+    """
+    settings = {
+        "WANIMATE_MAX_IN_FLIGHT": str(load.cap),
+        "WANIMATE_REQUESTS_PER_MINUTE": str(requests_per_minute(load)),
+    }
+    if load.speed > 1:
+        settings |= {
+            "WANIMATE_POLL_TICK_SECONDS": f"{max(1 / load.speed, 0.1):g}",
+            "WANIMATE_POLL_FLOOR_SECONDS": f"{max(0.5 / load.speed, 0.1):g}",
+            # After these somebody else looks at what a dead worker had in hand.
+            "WANIMATE_LEASE_SECONDS": f"{max(15 / load.speed, 2):g}",
+            "WANIMATE_CONNECT_TIMEOUT_SECONDS": f"{max(5 / load.speed, 1):g}",
+            "WANIMATE_POLL_TIMEOUT_SECONDS": f"{max(10 / load.speed, 2):g}",
+        }
+    return settings
+
+
+def poll_lease_seconds(load: Load) -> float:
+    """Return after how long a job is looked at again whose poll died.
+
+    Args:
+        load: What the workers are given to do.
+    """
+    fields = {name.removeprefix("WANIMATE_").lower(): value for name, value in settings_for(load).items()}
+    settings = WorkerSettings.model_validate({"redis_url": "redis://localhost", **fields})
+    return settings.ledger_limits().poll_lease_ms / 1000
+
+
+def requests_per_minute(load: Load) -> int:
+    """Return the largest budget, per real minute, that keeps the simulator's shorter window.
+
+    `RequestRate` keeps `burst + window / T` within the limit of a real minute; here the window is a minute divided by
+    the speed.
+    """
+    if load.speed == 1:
+        return load.rate
+    budget = min(round(load.rate * load.speed), 10_000_000)
+    window_us = (60 / load.speed + _SKEW_SECONDS) * 1e6
+    while budget > 1:
+        rate = RequestRate(budget)
+        if rate.burst + window_us / rate.emission_interval_us <= load.rate:
+            return budget
+        budget -= max(1, budget // 200)
+    return budget
