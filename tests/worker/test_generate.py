@@ -1,4 +1,4 @@
-"""One run that submits: what it sends, when, and what it writes down whatever comes of it."""
+"""One run of a job: what it sends and when, what it writes down whatever comes of it, and when it has delivered."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from celery import states
 from pydantic import SecretStr
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from wanimate.contract import GENERATE_TASK, Keys, Stage
+from wanimate.contract import GENERATE_TASK, Keys, Outcome, Result, Stage
 from wanimate_worker.app import create_app
 from wanimate_worker.local import RedisServer
 from wanimate_worker.settings import WorkerSettings
@@ -121,3 +122,32 @@ def test_a_worker_that_stood_still_behind_its_intent_sends_nothing(run: Run, mon
     run()
     assert run.sent == []
     assert (run.stage(), run.has_slot()) == (Stage.WAITING, False)
+
+
+# -- delivering -----------------------------------------------------------------------------------------------------
+
+
+def deliver(run: Run, status: str, *, is_stored: bool) -> Stage | None:
+    """Let a run deliver a success, as Celery does after it has stored the result and sent the callbacks."""
+    run()
+    outcome = Outcome.success(Result(urls=("https://example.com/v.mp4",), task_id="task-a"))
+    run.ledger.settle("a", run.ledger.read(["a"])[0].nonce, outcome)
+    if is_stored:
+        run.redis.set("celery-task-meta-a", "a result")
+    run.task.push_request(id="a", ignore_result=False, delivering=outcome.kind)
+    run.task.after_return(status, None, "a")
+    run.task.pop_request()
+    return run.stage()
+
+
+def test_a_job_is_delivered_when_its_result_is_in_redis_and_its_callbacks_are_sent(run: Run) -> None:
+    assert deliver(run, states.SUCCESS, is_stored=True) is Stage.DELIVERED
+
+
+def test_a_job_whose_callbacks_could_not_be_sent_is_delivered_again(run: Run) -> None:
+    # Celery has stored a failure in place of the result then.
+    assert deliver(run, states.FAILURE, is_stored=True) is Stage.SETTLED
+
+
+def test_a_job_whose_result_redis_has_forgotten_is_delivered_again(run: Run) -> None:
+    assert deliver(run, states.SUCCESS, is_stored=False) is Stage.SETTLED
