@@ -1,4 +1,4 @@
-"""One run of a job: what it sends and when, what it writes down whatever comes of it, and when it has delivered."""
+"""One run of a task: what it sends and when, what it writes down whatever comes of it, and when it has delivered."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from celery import states
 from pydantic import SecretStr
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from wanimate.contract import GENERATE_TASK, Keys, Outcome, Result, Stage
+from wanimate.contract import GENERATE_TASK, POLL_TASK, Keys, Outcome, Result, Stage
 from wanimate_worker.app import create_app
 from wanimate_worker.local import RedisServer
 from wanimate_worker.settings import WorkerSettings
 from wanimate_worker.tasks import GenerateTask
-from wanimate_worker.upstream import Accepted, NotSent, SubmitAnswer, Unknown
+from wanimate_worker.upstream import Accepted, NotSent, Pending, SubmitAnswer, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,11 +38,21 @@ class Run:
         self.answer: Callable[[], SubmitAnswer] = lambda: Accepted("task-a")
         #: What the stage of the job was whenever it was sent.
         self.sent: list[Stage | None] = []
+        self.asked: list[str] = []
         task.runtime.upstream = self  # type: ignore[assignment]
 
     def submit(self, *_: Any) -> SubmitAnswer:
         self.sent.append(self.stage())
         return self.answer()
+
+    def status(self, task_id: str) -> Pending:
+        self.asked.append(task_id)
+        return Pending("processing")
+
+    def poll(self) -> None:
+        """Look at the job, as if its time had come."""
+        self.redis.zadd(Keys("default").due, {"a": 0})
+        self.task.app.tasks[POLL_TASK].apply()
 
     def stage(self) -> Stage | None:
         return self.ledger.read(["a"])[0].stage
@@ -124,16 +134,28 @@ def test_a_worker_that_stood_still_behind_its_intent_sends_nothing(run: Run, mon
     assert (run.stage(), run.has_slot()) == (Stage.WAITING, False)
 
 
+def test_the_vendor_is_asked_only_while_the_budget_of_requests_lasts(run: Run) -> None:
+    run()
+    hour_ahead_us = (int(time.time()) + 3600) * 1_000_000
+    run.redis.set(Keys("default").budget, hour_ahead_us)
+    run.poll()
+    assert run.asked == []
+
+    run.redis.delete(Keys("default").budget)
+    run.poll()
+    assert run.asked == ["task-a"]
+
+
 # -- delivering -----------------------------------------------------------------------------------------------------
 
 
-def deliver(run: Run, status: str, *, is_stored: bool) -> Stage | None:
+def deliver(run: Run, status: str, stored: str | None = '{"status": "SUCCESS"}') -> Stage | None:
     """Let a run deliver a success, as Celery does after it has stored the result and sent the callbacks."""
     run()
     outcome = Outcome.success(Result(urls=("https://example.com/v.mp4",), task_id="task-a"))
     run.ledger.settle("a", run.ledger.read(["a"])[0].nonce, outcome)
-    if is_stored:
-        run.redis.set("celery-task-meta-a", "a result")
+    if stored is not None:
+        run.redis.set("celery-task-meta-a", stored)
     run.task.push_request(id="a", ignore_result=False, delivering=outcome.kind)
     run.task.after_return(status, None, "a")
     run.task.pop_request()
@@ -141,13 +163,14 @@ def deliver(run: Run, status: str, *, is_stored: bool) -> Stage | None:
 
 
 def test_a_job_is_delivered_when_its_result_is_in_redis_and_its_callbacks_are_sent(run: Run) -> None:
-    assert deliver(run, states.SUCCESS, is_stored=True) is Stage.DELIVERED
+    assert deliver(run, states.SUCCESS) is Stage.DELIVERED
 
 
 def test_a_job_whose_callbacks_could_not_be_sent_is_delivered_again(run: Run) -> None:
     # Celery has stored a failure in place of the result then.
-    assert deliver(run, states.FAILURE, is_stored=True) is Stage.SETTLED
+    assert deliver(run, states.FAILURE) is Stage.SETTLED
 
 
-def test_a_job_whose_result_redis_has_forgotten_is_delivered_again(run: Run) -> None:
-    assert deliver(run, states.SUCCESS, is_stored=False) is Stage.SETTLED
+@pytest.mark.parametrize("stored", [None, '{"status": "STARTED"}'], ids=["nothing", "only that it has started"])
+def test_a_job_whose_result_is_not_in_redis_is_delivered_again(run: Run, stored: str | None) -> None:
+    assert deliver(run, states.SUCCESS, stored) is Stage.SETTLED
