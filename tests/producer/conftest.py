@@ -114,9 +114,15 @@ class Database:
 
     def store(self, job_id: str, status: str, result: Any) -> None:
         """Store a Celery result as a worker would."""
+        self.store_raw(
+            job_id, json.dumps({"task_id": job_id, "status": status, "result": result, "traceback": None}).encode()
+        )
+
+    def store_raw(self, job_id: str, content: bytes) -> None:
+        """Store where a result would be whatever somebody else might write there."""
         key = f"celery-task-meta-{job_id}"
         self._stored.add(key)
-        self.redis.set(key, json.dumps({"task_id": job_id, "status": status, "result": result, "traceback": None}))
+        self.redis.set(key, content)
 
     def succeed(self, job_id: str) -> None:
         self.store(job_id, "SUCCESS", RESULT.to_json())

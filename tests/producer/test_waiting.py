@@ -12,6 +12,7 @@ from wanimate import (
     InvalidRequest,
     JobCancelled,
     JobFailed,
+    JobState,
     QueueUnavailable,
     Result,
     Settings,
@@ -89,6 +90,28 @@ def test_a_result_that_is_none_of_ours_is_a_job_failed_that_says_so(client: Clie
 
     with pytest.raises(JobFailed, match="this version of wanimate can read"):
         client.job("job-1").wait(timeout=5)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [b"", b"{", b"\x80\x04K\x01.", b'{"status": "SUCC\xff"}', b"[]", b"42", b"{}", b'{"status": []}'],
+    ids=["nothing", "cut off", "pickle", "no UTF-8", "list", "number", "no status", "odd status"],
+)
+def test_a_stored_result_that_cannot_be_read_fails_its_job_alone_and_says_what_to_do(
+    client: Client, database: Database, stored: bytes
+) -> None:
+    database.store_raw("job-1", stored)
+    database.succeed("job-2")
+
+    spoilt, sound = client.wait_all([client.job("job-1"), client.job("job-2")], timeout=5)
+
+    assert type(spoilt) is JobFailed
+    assert "cannot be read" in str(spoilt)
+    assert "wanimate-worker show" in str(spoilt)
+    assert sound == RESULT
+    with pytest.raises(JobFailed, match="cannot be read"):
+        client.job("job-1").wait(timeout=5)
+    assert client.job("job-1").status().state is JobState.FAILED
 
 
 @pytest.mark.parametrize("state", ["PENDING", "STARTED", "RETRY", "RUNNING"])

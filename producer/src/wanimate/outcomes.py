@@ -16,18 +16,36 @@ _JOB_FAILED_ARGUMENTS: Final = 4
 
 
 def read_meta(stored: str | None) -> dict[str, Any] | None:
-    """Return Celery's result record of a task that has ended, or None while it has not."""
+    """Return Celery's result record of a task that has ended, or None while it has not.
+
+    Raises:
+        WanimateError: It is no such record.
+    """
     if stored is None:
         return None
-    meta: dict[str, Any] = json.loads(stored)
-    return meta if meta.get("status") in _FINAL else None
+    try:
+        meta: dict[str, Any] = json.loads(stored)
+        return meta if meta["status"] in _FINAL else None
+    except (ValueError, TypeError, LookupError):
+        raise errors.WanimateError(
+            "the stored result cannot be read: it is not what a worker writes, so look for what else writes into this "
+            "Redis database"
+        ) from None
 
 
 def read_ending(stored: str | None) -> Result | errors.JobFailed | None:
     """Return how a job ended, or None while it has not."""
-    meta = read_meta(stored)
-    if meta is None:
-        return None
+    try:
+        meta = read_meta(stored)
+    except errors.WanimateError as unreadable:
+        return errors.JobFailed(
+            f"{unreadable}. The job may go on, or have been billed: ask wanimate-worker show how it stands before you "
+            "enqueue it again"
+        )
+    return None if meta is None else _ending_in(meta)
+
+
+def _ending_in(meta: dict[str, Any]) -> Result | errors.JobFailed:
     if meta["status"] == "SUCCESS":
         try:
             return Result.model_validate(meta.get("result"))

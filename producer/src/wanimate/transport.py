@@ -50,6 +50,9 @@ def connection_pool(settings: Settings, retry: Retry | None = None) -> BlockingC
         options |= {"socket_connect_timeout": CONNECT_TIMEOUT_SECONDS, "socket_keepalive": True}
     options |= {
         "decode_responses": True,
+        # One value that is no text must not spoil the command that reads it together with others. JSON knows no `\x`,
+        # so whoever parses it still finds it wrong.
+        "encoding_errors": "backslashreplace",
         "max_connections": _CONNECTIONS,
         "timeout": _POOL_TIMEOUT_SECONDS,
         "socket_timeout": settings.redis_timeout_seconds,

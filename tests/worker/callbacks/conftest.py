@@ -81,7 +81,7 @@ def post(place: Place, url: str, body: bytes | AsyncIterator[bytes] = BODY, **he
     """Send one callback to a receiver that lives as long as the request."""
 
     async def send() -> httpx.Response:
-        async with place.serve() as (client, _):
+        async with asyncio.timeout(10), place.serve() as (client, _):
             return await client.post(url, content=body, headers=headers)
 
     return asyncio.run(send())

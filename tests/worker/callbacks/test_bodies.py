@@ -76,7 +76,7 @@ def test_a_caller_that_hangs_up_in_the_middle_of_its_body_has_called_all_the_sam
 def test_a_body_that_never_ends_is_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     async def drip() -> AsyncIterator[bytes]:
         yield b"{"
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
 
     monkeypatch.setattr("wanimate_worker.callbacks.body.BODY_TIMEOUT_SECONDS", 0.05)
     submit = place.start("a")

@@ -1,0 +1,176 @@
+"""One run of a task: what it sends and when, what it writes down whatever comes of it, and when it has delivered."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from celery import states
+from pydantic import SecretStr
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from wanimate.contract import GENERATE_TASK, POLL_TASK, Keys, Outcome, Result, Stage
+from wanimate_worker.app import create_app
+from wanimate_worker.local import RedisServer
+from wanimate_worker.settings import WorkerSettings
+from wanimate_worker.tasks import GenerateTask
+from wanimate_worker.upstream import Accepted, NotSent, Pending, SubmitAnswer, Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+JOB = {
+    "type": "animate",
+    "image_url": "https://example.com/c.png",
+    "video_url": "https://example.com/m.mp4",
+}
+
+
+class Run:
+    """A task that runs in this process, on a real server; the vendor answers as told."""
+
+    def __init__(self, redis: Redis, task: GenerateTask) -> None:
+        self.redis = redis
+        self.task = task
+        self.ledger = task.runtime.ledger
+        self.answer: Callable[[], SubmitAnswer] = lambda: Accepted("task-a")
+        #: What the stage of the job was whenever it was sent.
+        self.sent: list[Stage | None] = []
+        self.asked: list[str] = []
+        task.runtime.upstream = self  # type: ignore[assignment]
+
+    def submit(self, *_: Any) -> SubmitAnswer:
+        self.sent.append(self.stage())
+        return self.answer()
+
+    def status(self, task_id: str) -> Pending:
+        self.asked.append(task_id)
+        return Pending("processing")
+
+    def poll(self) -> None:
+        """Look at the job, as if its time had come."""
+        self.redis.zadd(Keys("default").due, {"a": 0})
+        self.task.app.tasks[POLL_TASK].apply()
+
+    def stage(self) -> Stage | None:
+        return self.ledger.read(["a"])[0].stage
+
+    def has_slot(self) -> bool:
+        return bool(self.redis.zscore(Keys("default").slots, "a"))
+
+    def __call__(self) -> None:
+        self.task.apply(kwargs=JOB, task_id="a")
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    with RedisServer(is_durable=False) as server, Redis.from_url(server.url, decode_responses=True) as redis:
+        app = create_app(WorkerSettings(redis_url=SecretStr(server.url), api_key=SecretStr("sk-of-nobody")))
+        task = app.tasks[GENERATE_TASK]
+        assert isinstance(task, GenerateTask)
+        yield Run(redis, task)
+        app.backend.client.close()
+        app.close()
+
+
+def test_the_intent_is_on_record_when_the_request_is_sent(run: Run) -> None:
+    run()
+    assert run.sent == [Stage.SUBMITTING]
+    assert run.stage() is Stage.RUNNING
+
+
+def raises(error: Exception) -> SubmitAnswer:
+    raise error
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [lambda: Unknown("ReadTimeout"), lambda: raises(RuntimeError("a mistake of ours"))],
+    ids=["no answer", "an error of ours"],
+)
+def test_a_request_that_may_have_arrived_is_never_sent_again(run: Run, answer: Callable[[], SubmitAnswer]) -> None:
+    run.answer = answer
+    run()
+    run()
+    assert run.sent == [Stage.SUBMITTING]
+    assert (run.stage(), run.has_slot()) == (Stage.UNKNOWN, True)
+
+
+def test_a_request_that_was_surely_not_sent_gives_its_slot_back(run: Run) -> None:
+    run.answer = lambda: NotSent("nobody listens")
+    run()
+    assert (run.stage(), run.has_slot()) == (Stage.WAITING, False)
+
+
+@pytest.mark.parametrize("error", [None, RedisConnectionError("gone")], ids=["not confirmed", "Redis away"])
+def test_nothing_is_sent_unless_the_intent_is_safe(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    def confirm(*_: object) -> str:
+        if error is not None:
+            raise error
+        return "no replica has it"
+
+    monkeypatch.setattr(run.ledger, "confirm", confirm)
+    run()
+    assert run.sent == []
+    assert (run.stage(), run.has_slot()) == (Stage.WAITING, False)
+    assert run.ledger.gate().unsafe
+
+
+def test_a_worker_that_stood_still_behind_its_intent_sends_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The attempt may be given up by then, and its caller told so.
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now, sleep=time.sleep)
+
+    def stand_still(*_: object) -> None:
+        clock.now += run.task.runtime.settings.lease_seconds + 1
+
+    monkeypatch.setattr("wanimate_worker.tasks.generate.time", clock)
+    monkeypatch.setattr(run.ledger, "confirm", stand_still)
+    run()
+    assert run.sent == []
+    assert (run.stage(), run.has_slot()) == (Stage.WAITING, False)
+
+
+def test_the_vendor_is_asked_only_while_the_budget_of_requests_lasts(run: Run) -> None:
+    run()
+    hour_ahead_us = (int(time.time()) + 3600) * 1_000_000
+    run.redis.set(Keys("default").budget, hour_ahead_us)
+    run.poll()
+    assert run.asked == []
+
+    run.redis.delete(Keys("default").budget)
+    run.poll()
+    assert run.asked == ["task-a"]
+
+
+# -- delivering -----------------------------------------------------------------------------------------------------
+
+
+def deliver(run: Run, status: str, stored: str | None = '{"status": "SUCCESS"}') -> Stage | None:
+    """Let a run deliver a success, as Celery does after it has stored the result and sent the callbacks."""
+    run()
+    outcome = Outcome.success(Result(urls=("https://example.com/v.mp4",), task_id="task-a"))
+    run.ledger.settle("a", run.ledger.read(["a"])[0].nonce, outcome)
+    if stored is not None:
+        run.redis.set("celery-task-meta-a", stored)
+    run.task.push_request(id="a", ignore_result=False, delivering=outcome.kind)
+    run.task.after_return(status, None, "a")
+    run.task.pop_request()
+    return run.stage()
+
+
+def test_a_job_is_delivered_when_its_result_is_in_redis_and_its_callbacks_are_sent(run: Run) -> None:
+    assert deliver(run, states.SUCCESS) is Stage.DELIVERED
+
+
+def test_a_job_whose_callbacks_could_not_be_sent_is_delivered_again(run: Run) -> None:
+    # Celery has stored a failure in place of the result then.
+    assert deliver(run, states.FAILURE) is Stage.SETTLED
+
+
+@pytest.mark.parametrize("stored", [None, '{"status": "STARTED"}'], ids=["nothing", "only that it has started"])
+def test_a_job_whose_result_is_not_in_redis_is_delivered_again(run: Run, stored: str | None) -> None:
+    assert deliver(run, states.SUCCESS, stored) is Stage.SETTLED
