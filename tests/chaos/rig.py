@@ -76,6 +76,7 @@ class Rig:
         self.profile = profile
         self.window_requests = profile.cap * 10
         self.due_key = Keys("default").due
+        self.has_sentinel = has_sentinel
         self._old_source = old_source
         self.stack = Stack(
             StackOptions(

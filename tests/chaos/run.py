@@ -71,6 +71,7 @@ def run_chaos(
             "seed": seed,
             "mode": mode,
             "jobs": traffic.enqueued,
+            "enqueued_again": traffic.enqueued_again,
             "endings": endings,
             "seconds": round(time.monotonic() - began, 1),
             "vendor": rig.summary(),
@@ -86,6 +87,8 @@ def _show(console: Console, verdict: Verdict, report: dict[str, Any]) -> None:
         table.add_row(name.replace("_", " "), str(count), style="bold red" if count else "green")
     console.print(table)
     console.print("ended:", ", ".join(f"{name} {count}" for name, count in report["endings"].items()))
+    if report["enqueued_again"]:
+        console.print(f"enqueued again after a failover: {report['enqueued_again']}")
     faults = Table("fault", "times", "well again after at most, s")
     for kind, count in report["faults"].items():
         faults.add_row(kind, str(count), str(report["recovery_seconds"].get(kind, "")))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery
 from kombu.exceptions import OperationalError
 from pydantic import SecretStr
 from wanimate import AnimateJob, JobFailed, QueueUnavailable, ReplaceJob, Result, Settings, WaitTimeout
-from wanimate.contract import CONTRACT_HEADER, ENTRY_QUEUE, GENERATE_TASK
+from wanimate.contract import CONTRACT_HEADER, ENTRY_QUEUE, GENERATE_TASK, JobState
 from wanimate.transport import celery_settings
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Traffic:
 
     def __init__(self, rig: Rig, client: Client) -> None:
         self.outcomes: dict[int, Outcome] = {}
+        #: How often a job was enqueued once more because a failover may have forgotten it.
+        self.enqueued_again = 0
         self._rig = rig
         self._client = client
         self._stopping = threading.Event()
@@ -99,7 +102,9 @@ class Traffic:
         return self._send(number, {CONTRACT_HEADER: 0})
 
     def _send(self, number: int, headers: dict[str, Any]) -> JobHandle:
-        job_id = f"00000000-0000-4000-8000-{number:012}"
+        return self._send_as(f"00000000-0000-4000-8000-{number:012}", number, headers)
+
+    def _send_as(self, job_id: str, number: int, headers: dict[str, Any]) -> JobHandle:
         self._foreign.send_task(
             GENERATE_TASK,
             kwargs=_job(number).to_kwargs(),
@@ -121,9 +126,19 @@ class Traffic:
                 for handle, outcome in self._client.as_completed(pending, timeout=2):
                     self.outcomes[self._numbers[handle.id]] = outcome
             except WaitTimeout:
-                pass
+                if self._rig.has_sentinel and self._stopping.is_set():
+                    self._enqueue_again(pending)
             except QueueUnavailable:
                 time.sleep(_PAUSE_SECONDS)
+
+    def _enqueue_again(self, handles: list[JobHandle]) -> None:
+        """Enqueue under the same id what no worker has recorded: a failover may forget what a primary took."""
+        for handle in handles:
+            if self._numbers[handle.id] in self.outcomes or handle.status().state is not JobState.QUEUED:
+                continue
+            with suppress(OperationalError, OSError):
+                self._send_as(handle.id, self._numbers[handle.id], {})
+                self.enqueued_again += 1
 
 
 def _job(number: int, **fields: Any) -> Job:

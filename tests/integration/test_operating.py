@@ -24,7 +24,7 @@ from wanimate import (
     Settings,
     SubmissionUnknown,
 )
-from wanimate.contract import CONTRACT_HEADER, CONTRACT_VERSION, Keys
+from wanimate.contract import CONTRACT_HEADER, CONTRACT_VERSION, Keys, Stage
 from wanimate.transport import celery_settings
 from wanimate_worker.local.stack import SIMULATOR_KEY, Stack, StackOptions, redis_of
 
@@ -280,10 +280,14 @@ def test_a_found_task_that_is_still_rendered_needs_a_free_slot(
     handle, task_id = lose(client, vendor, "rendered")
     give_up(redis, handle)
     # The vendor counts the lost task too, so no second job of ours may hold a slot while it is rendered.
-    redis.zadd(KEYS.slots, {"somebody": 1, "else": 1})
+    others = ["somebody", "else"]
+    for other in others:  # a slot whose job has no record is soon taken back
+        redis.hset(KEYS.job(other), "stage", Stage.RUNNING)
+    redis.zadd(KEYS.slots, dict.fromkeys(others, 1))
     assert "no slot is free" in command.lines("resolve", handle.id, "--task-id", task_id, code=1)[0]["message"]
-    redis.zrem(KEYS.slots, "somebody", "else")
-    redis.zrem(KEYS.due, "somebody", "else")
+    redis.zrem(KEYS.slots, *others)
+    redis.zrem(KEYS.due, *others)
+    redis.delete(*map(KEYS.job, others))
     assert command.lines("resolve", handle.id, "--task-id", task_id)[0]["outcome"] == "resolved"
     assert handle.status().state is JobState.RUNNING
     assert handle.wait(timeout=PATIENCE_SECONDS).task_id == task_id

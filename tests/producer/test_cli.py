@@ -271,7 +271,7 @@ def test_ctrl_c_leaves_the_jobs_in_the_queue_and_says_how_to_go_on(
         env={**os.environ, "WANIMATE_REDIS_URL": url},
     )
     # The first look at the results comes after the jobs were enqueued: from then on it only waits.
-    eventually(database.messages)
+    eventually(lambda: any(client["cmd"] == "mget" for client in database.redis.client_list()))
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=20)
 
