@@ -1,4 +1,4 @@
-"""Before a request is sent, its intent is on replicas and on the disk, as far as the settings ask."""
+"""Before a request is sent its intent is on replicas, and before a callback is taken its note, as the settings ask."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from redis import Redis
-from wanimate_worker.ledger import Later
+from wanimate_worker.ledger import CallbackEffect, Later, NotReplicated
 from wanimate_worker.local import RedisServer
 
 from .bench import Bench, eventually
@@ -101,6 +101,33 @@ def test_a_server_that_does_not_know_the_intent_never_confirms_it(
         safe.ledger.lose("a", submit.nonce, "given up")
     assert safe.ledger.confirm("a", submit.nonce) == "Redis does not know the intent any more"
     follow(replica, "NO", "ONE")
+
+
+def test_a_callback_is_taken_only_when_as_many_replicas_have_it_as_the_settings_ask(
+    safe: Bench, replica: RedisServer, durable: RedisServer
+) -> None:
+    safe.admit("a")
+    submit = safe.begin("a")
+    safe.ledger.lose("a", submit.nonce, "read timeout")
+    for _ in range(2):
+        with pytest.raises(NotReplicated, match=r"0 of 1 replicas had the callback within 0\.05 s"):
+            safe.ledger.callback("a", submit.nonce, "task-a")
+    follow(replica, "127.0.0.1", durable.port)
+    taken = eventually(lambda: taken_or_none(safe, submit.nonce))
+    assert taken is CallbackEffect.NOTED
+    with Redis.from_url(replica.url, decode_responses=True) as copy:
+        assert copy.hget(safe.keys.job("a"), "hint") == "task-a"
+    follow(replica, "NO", "ONE")
+    assert safe.ledger.callback("gone", submit.nonce) is CallbackEffect.ENDED, (
+        "nothing was written, nothing is waited for"
+    )
+
+
+def taken_or_none(bench: Bench, nonce: str) -> CallbackEffect | None:
+    try:
+        return bench.ledger.callback("a", nonce, "task-a")
+    except NotReplicated:
+        return None
 
 
 @pytest.mark.leaves("gate")

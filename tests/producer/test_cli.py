@@ -269,6 +269,8 @@ def test_ctrl_c_leaves_the_jobs_in_the_queue_and_says_how_to_go_on(
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "WANIMATE_REDIS_URL": url},
+        # A shell starts background jobs deaf to Ctrl-C, and children inherit it; no thread of ours forks here.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     # The first look at the results comes after the jobs were enqueued: from then on it only waits.
     eventually(lambda: any(client["cmd"] == "mget" for client in database.redis.client_list()))

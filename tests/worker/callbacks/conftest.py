@@ -68,9 +68,11 @@ class Place:
         self.polls += 1
 
     @contextlib.asynccontextmanager
-    async def serve(self, redis: Redis | None = None) -> AsyncIterator[tuple[httpx.AsyncClient, Receiver]]:
+    async def serve(
+        self, redis: Redis | None = None, limits: LedgerLimits = LIMITS
+    ) -> AsyncIterator[tuple[httpx.AsyncClient, Receiver]]:
         """Run a receiver, on this place's server or on another, and give a client of it."""
-        ledger = self.ledger if redis is None else Ledger(redis, ACCOUNT, LIMITS)
+        ledger = Ledger(redis or self.redis, ACCOUNT, limits)
         receiver = Receiver(redis or self.redis, ledger, ACCOUNT, self.signer, self.publish)
         transport = httpx.ASGITransport(receiver)
         async with receiver._lifespan(receiver._app), httpx.AsyncClient(transport=transport) as client:

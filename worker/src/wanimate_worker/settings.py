@@ -134,8 +134,9 @@ class IntentSettings(Settings):
         default=0,
         ge=0,
         le=100,
-        description="How many replicas of Redis must have the intent to submit before the request is sent. With 0, a "
-        "fail-over may forget an intent of the last moments, and its job is submitted and billed again.",
+        description="How many replicas of Redis must have the intent to submit before the request is sent, and a "
+        "callback before it is taken. With 0, a fail-over may forget an intent of the last moments, and its job is "
+        "submitted and billed again.",
     )
     intent_timeout_seconds: float = Field(
         default=3.0,

@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ..ledger import CallbackEffect
+from ..ledger import CallbackEffect, NotReplicated
 from .body import BodyTooLarge, named_task, read_body
 from .counts import Counts
 from .signature import CALLBACK_PATH, SignedPath
@@ -111,6 +111,10 @@ class Receiver:
         except (RedisError, TimeoutError) as error:
             self.counts.unavailable += 1
             log.warning("a callback was not noted, Redis is away: %s", type(error).__name__)
+            return Response(status_code=_UNAVAILABLE)
+        except NotReplicated as error:
+            self.counts.unavailable += 1
+            log.warning("a callback must come again, a failover would forget it: %s", error)
             return Response(status_code=_UNAVAILABLE)
         setattr(self.counts, effect.value, getattr(self.counts, effect.value) + 1)
         if effect is CallbackEffect.DUE:

@@ -17,7 +17,6 @@ from .operating import OperatingLedger
 from .values import (
     Admission,
     Busy,
-    CallbackEffect,
     Cancelled,
     Claim,
     Deliver,
@@ -156,17 +155,6 @@ class Ledger(OperatingLedger, ConfirmingLedger):
                 ],
             )
         )
-
-    def callback(self, job_id: str, nonce: str, task_id: str = "") -> CallbackEffect:
-        """Note that the vendor called back, and return what that changed.
-
-        Args:
-            job_id: The job.
-            nonce: The attempt whose callback it is.
-            task_id: The task id that the callback names, if it names one; it is checked before it is believed.
-        """
-        keys, interval_ms = [self._keys.job(job_id), self._keys.due], self._limits.callback_interval_ms
-        return CallbackEffect(self._scripts.callback(keys=keys, args=[job_id, nonce, task_id, interval_ms]))
 
     def drop_hint(self, job_id: str, nonce: str, hint: str) -> bool:
         """Drop a task id that turned out not to be the job's; False if this is no longer its hint."""

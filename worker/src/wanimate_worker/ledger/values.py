@@ -20,6 +20,10 @@ class ResultMissing(Exception):
     """An outcome is to be closed as delivered, and the server that the ledger speaks to does not have it."""
 
 
+class NotReplicated(Exception):
+    """Something was written, and too few replicas have it; the message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A new job to record.
