@@ -13,6 +13,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from wanimate.contract import GENERATE_TASK, POLL_TASK, Keys, Outcome, Result, Stage
 from wanimate_worker.app import create_app
+from wanimate_worker.ledger import Deliver
 from wanimate_worker.local import RedisServer
 from wanimate_worker.settings import WorkerSettings
 from wanimate_worker.tasks import GenerateTask
@@ -156,7 +157,7 @@ def deliver(run: Run, status: str, stored: str | None = '{"status": "SUCCESS"}')
     run.ledger.settle("a", run.ledger.read(["a"])[0].nonce, outcome)
     if stored is not None:
         run.redis.set("celery-task-meta-a", stored)
-    run.task.push_request(id="a", ignore_result=False, delivering=outcome.kind)
+    run.task.push_request(id="a", ignore_result=False, delivering=Deliver(outcome), delivering_since_ns=1)
     run.task.after_return(status, None, "a")
     run.task.pop_request()
     return run.stage()

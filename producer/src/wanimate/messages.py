@@ -19,6 +19,7 @@ from .contract import (
     Job,
     ReplaceJob,
 )
+from .contract.trace_context import current_trace
 from .errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ def enqueue(entries: list[Entry]) -> Message:
         min(entry.job.priority for entry in entries),
         kwargs={"jobs": [[entry.job_id, entry.kwargs] for entry in entries]},
         kwargsrepr=str({"jobs": len(entries)}),
+        headers={CONTRACT_HEADER: CONTRACT_VERSION, **current_trace()},
         ignore_result=True,
     )
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Never
 
 from celery import Celery
-from celery.signals import after_setup_logger, celeryd_init
+from celery.signals import celeryd_init, setup_logging
+from click import get_current_context
+from click.core import ParameterSource
 from kombu import Queue
 from redis.exceptions import RedisError
 from wanimate.contract import (
@@ -29,6 +30,7 @@ from . import (
     broker,
     revoking,  # noqa: F401 - importing it puts our revoke into Celery's panel
 )
+from .observability import set_up_logs
 from .runtime import Runtime
 from .settings import WorkerSettings
 from .tasks import CancelTask, EnqueueTask, GenerateTask, HousekeepingTask, PollTask
@@ -61,9 +63,17 @@ def load_app() -> Celery:
     """Return the app for this process's environment; a wrong setting ends the process with one line."""
     ignore_celery_variables()
     try:
-        return create_app(WorkerSettings.load())
+        settings = WorkerSettings.load()
+        app = create_app(settings)
     except SettingsError as error:
         _stop(error)
+
+    def set_up(loglevel: int, logfile: str | None = None, **_: Any) -> None:
+        set_up_logs(settings.log_format, loglevel if _is_level_given() else settings.log_level, logfile)
+
+    # Celery sets up no logger itself once somebody listens to this.
+    setup_logging.connect(set_up, weak=False)
+    return app
 
 
 def ignore_celery_variables() -> None:
@@ -139,11 +149,10 @@ def _stop(error: SettingsError) -> Never:
     sys.exit(f"wanimate-worker: {error}")
 
 
-@after_setup_logger.connect
-def _quiet_routine(**_: Any) -> None:
-    """Keep routine lines of libraries out of the log: several for each poll, and some with all of a job's arguments."""
-    for name in ("httpx", "httpcore", "celery.worker.strategy", "celery.app.trace", "celery.beat", "celery.pool"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+def _is_level_given() -> bool:
+    """Whether the command line names a level: Celery's default, WARNING, would hide what becomes of jobs."""
+    context = get_current_context(silent=True)
+    return context is not None and context.get_parameter_source("loglevel") is ParameterSource.COMMANDLINE
 
 
 @celeryd_init.connect
@@ -168,6 +177,7 @@ def _check_settings(instance: Any = None, **_: Any) -> None:
         try:
             task.runtime.upstream  # noqa: B018 - making the client checks the address and the key
             task.runtime.ledger  # noqa: B018 - making the ledger checks whose database this is
+            task.runtime.tracing  # noqa: B018 - importing OpenTelemetry takes a while; no job shall wait for it
         except SettingsError as error:
             _stop(error)
         except RedisError:

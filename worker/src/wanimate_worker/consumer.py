@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +11,13 @@ from redis.exceptions import RedisError
 from wanimate.contract import CONTRACT_HEADER, CONTRACT_VERSION, GENERATE_TASK
 
 from .dead_letters import Reason, letter_of, problem_of
+from .observability import get_logger
 from .tasks import GenerateTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class Consumer(CeleryConsumer):
@@ -83,9 +83,9 @@ class Consumer(CeleryConsumer):
             try:
                 number = task.runtime.ledger.bury(letter_of(message, reason, why))
             except RedisError as error:
-                log.warning("a dead letter could not be kept, Redis is away (%s); it comes again", error)
+                log.warning("a dead letter could not be kept, Redis is away; it comes again", cause=error)
                 return False
-            log.error("dead letter %d (%s): %s; look at it with wanimate-worker dead", number, reason.value, why)
+            log.error("dead letter; look at it with wanimate-worker dead", number=number, reason=reason, cause=why)
         if not message.acknowledged:
             message.ack_log_error(log, self.connection_errors)
         return True

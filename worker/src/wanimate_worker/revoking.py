@@ -6,7 +6,6 @@ message, so a job that runs would be paid for and never delivered.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from celery.utils.functional import maybe_list
@@ -14,6 +13,7 @@ from celery.worker.control import control_command
 from celery.worker.control import revoke as celery_revoke
 from wanimate.contract import GENERATE_TASK
 
+from .observability import get_logger
 from .tasks import GenerateTask
 from .tasks.cancel import cancel_job
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .runtime import Runtime
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 _Reply = dict[str, Any]
 #: Celery's panel holds ours from now on, so its own is kept here.
@@ -60,7 +60,7 @@ def revoke(state: Any, task_id: str | Sequence[str], **options: Any) -> _Reply:
 
 def _cancel(runtime: Runtime, job_id: str) -> str:
     outcome = cancel_job(runtime, job_id)
-    log.info("job %s: revoked through Celery: %s", job_id, outcome.explanation)
+    log.info("revoked through Celery", job_id=job_id, outcome=outcome, cause=outcome.explanation)
     return f"{job_id}: {outcome.explanation}"
 
 

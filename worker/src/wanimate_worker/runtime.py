@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from threading import BoundedSemaphore
@@ -16,6 +15,7 @@ from wanimate.errors import SettingsError
 from . import suspension
 from .callbacks.signature import Signer
 from .database import open_database
+from .observability import Tracing, get_logger, open_tracing
 from .pacer import Pacer
 from .upstream import UpstreamClient
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .ledger import JobFields, Ledger
     from .settings import WorkerSettings
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: Poll runs of one process at once: one asks while the other claims.
 POLL_TURNS: Final = 2
@@ -80,6 +80,11 @@ class Runtime:
         return Signer(settings.callback_secret).url(settings.callback_base_url, settings.account, job_id, nonce)
 
     @cached_property
+    def tracing(self) -> Tracing:
+        """What makes the spans of jobs, if anything does."""
+        return open_tracing()
+
+    @cached_property
     def pollers(self) -> ThreadPoolExecutor:
         """The threads that ask for states: enough for every poll run that may have its turn."""
         return ThreadPoolExecutor(POLL_TURNS * self.settings.poll_concurrency, thread_name_prefix="poller")
@@ -112,7 +117,7 @@ class Runtime:
                 batch, pending = pending[:_RESUME_BATCH], pending[_RESUME_BATCH:]
                 pending += self._resume_batch(batch)
         except (RedisError, OperationalError) as error:
-            log.warning("%d jobs are resumed when their leases end, Redis is away: %s", len(pending) + 1, error)
+            log.warning("jobs are resumed when their leases end, Redis is away", jobs=len(pending) + 1, cause=error)
 
     def _resume_batch(self, job_ids: list[str]) -> list[str]:
         """Publish the messages of these jobs, and return jobs that got the slots of those without a record."""
@@ -129,7 +134,7 @@ class Runtime:
                     raise
                 except Exception:
                     # One message that cannot be made must not keep the others from going on.
-                    log.exception("job %s: unexpected error, it could not be resumed", job.job_id)
+                    log.exception("unexpected error, the job could not be resumed", job_id=job.job_id)
         return granted
 
     def _publish(self, producer: object, job: JobFields) -> None:
@@ -151,5 +156,5 @@ class Runtime:
         granted = self.ledger.forget(job_id)
         if granted is None:
             return []
-        log.error("job %s has lost its record (evicted or deleted by hand); its slot is free again", job_id)
+        log.error("the job has lost its record (evicted or deleted by hand); its slot is free again", job_id=job_id)
         return granted

@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_va
 from wanimate.settings import Settings
 
 from .ledger import LedgerLimits
+from .observability.logs import LogFormat
 from .pacing import RequestRate
 from .upstream import Timeouts
 
@@ -182,7 +183,22 @@ class CallbackSettings(Settings):
         return SecretStr(secret) if secret else None
 
 
-class WorkerSettings(UpstreamSettings, LimitSettings, PollSettings, RecoverySettings, IntentSettings, CallbackSettings):
+class LogSettings(Settings):
+    """What worker, beat and the receiver write."""
+
+    log_format: LogFormat = Field(
+        default="auto",
+        description="How log lines look: `json` is one object a line, `console` is for people; `auto` is `console` "
+        "when stderr is a terminal, else `json`.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="The least level that is written; `--loglevel` of `celery` comes first."
+    )
+
+
+class WorkerSettings(
+    UpstreamSettings, LimitSettings, PollSettings, RecoverySettings, IntentSettings, CallbackSettings, LogSettings
+):
     """Everything a worker reads, validated once at its start."""
 
     worker_threads: int = Field(

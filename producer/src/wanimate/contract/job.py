@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, Stric
 
 from ..errors import InvalidRequest
 from .names import CONTRACT_HEADER, CONTRACT_VERSION, ENTRY_QUEUE, GENERATE_TASK
+from .trace_context import current_trace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -171,7 +172,7 @@ class _Job(BaseModel):
             "priority": self.priority,
             "argsrepr": "()",
             "kwargsrepr": self.summary(),
-            "headers": {CONTRACT_HEADER: CONTRACT_VERSION},
+            "headers": {CONTRACT_HEADER: CONTRACT_VERSION, **current_trace()},
         }
 
     def signature(self, *, account: str = "default") -> Signature[Any]:

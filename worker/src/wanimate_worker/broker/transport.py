@@ -7,7 +7,6 @@ both at once. A script cannot wait, so a worker that finds nothing waits a momen
 
 from __future__ import annotations
 
-import logging
 from importlib.resources import files
 from queue import Empty
 from time import monotonic
@@ -19,10 +18,12 @@ from kombu.utils.json import loads
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
+from ..observability import get_logger
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: How long a worker that found nothing waits, in seconds: half of it is what an idle queue adds to a message's way.
 NAP_SECONDS: Final = 0.05
@@ -52,7 +53,7 @@ class QoS(redis.QoS):
         try:
             super().restore_visible(*args, **options)
         except ResponseError as error:
-            log.warning("what dead workers hold could not be given back now: %s", error)
+            log.warning("what dead workers hold could not be given back now", cause=error)
 
 
 class _Taking:
@@ -139,7 +140,7 @@ class _Taking:
             if self.Message(message, channel=self).delivery_tag == tag:
                 return message
         except Exception as error:  # noqa: BLE001 - whatever a decoder raises
-            log.debug("an entry of %s is no message: %s", queue, type(error).__name__)
+            log.debug("an entry of a queue is no message", queue=queue, cause=type(error).__name__)
         return {
             "body": item,
             "headers": {},

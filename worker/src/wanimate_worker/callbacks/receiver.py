@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ..ledger import CallbackEffect, NotReplicated
+from ..observability import get_logger
 from .body import BodyTooLarge, named_task, read_body
 from .counts import Counts
 from .signature import CALLBACK_PATH, SignedPath
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..ledger import Ledger
     from .signature import Signer
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: How long a callback waits for Redis before the vendor is told to call again, in seconds; callers give up after a few.
 LEDGER_TIMEOUT_SECONDS: Final = 3.0
@@ -92,7 +92,7 @@ class Receiver:
         with contextlib.suppress(asyncio.CancelledError):
             await waking
         self._threads.shutdown(wait=False, cancel_futures=True)
-        log.info("callbacks: %s", asdict(self.counts))
+        log.info("callbacks received", **asdict(self.counts))
 
     async def _callback(self, request: Request) -> Response:
         path = SignedPath.read(request.path_params["signed"])
@@ -110,13 +110,14 @@ class Receiver:
             effect = await self._note(path, task_id)
         except (RedisError, TimeoutError) as error:
             self.counts.unavailable += 1
-            log.warning("a callback was not noted, Redis is away: %s", type(error).__name__)
+            log.warning("a callback was not noted, Redis is away", job_id=path.job_id, cause=type(error).__name__)
             return Response(status_code=_UNAVAILABLE)
         except NotReplicated as error:
             self.counts.unavailable += 1
-            log.warning("a callback must come again, a failover would forget it: %s", error)
+            log.warning("a callback must come again, a failover would forget it", job_id=path.job_id, cause=error)
             return Response(status_code=_UNAVAILABLE)
         setattr(self.counts, effect.value, getattr(self.counts, effect.value) + 1)
+        log.debug("callback taken", job_id=path.job_id, effect=effect)
         if effect is CallbackEffect.DUE:
             self._wake_ups.ask()
         return Response(status_code=status, headers=_HANG_UP if status == _TOO_LARGE else None)
@@ -130,7 +131,7 @@ class Receiver:
         self.counts.forged += 1
         if time.monotonic() >= self._tell_forged_at:
             self._tell_forged_at = time.monotonic() + _FORGED_LOG_SECONDS
-            log.warning("callbacks without a valid signature: %d so far", self.counts.forged)
+            log.warning("callbacks without a valid signature", so_far=self.counts.forged)
         return Response(status_code=_FORBIDDEN, headers=_HANG_UP)
 
     async def _health(self, _: Request) -> Response:

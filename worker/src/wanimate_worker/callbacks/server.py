@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +14,7 @@ from wanimate.errors import SettingsError
 
 from ..app import create_app, ignore_celery_variables, tick_expiry_seconds
 from ..database import open_database
+from ..observability import get_logger, set_up_logs
 from ..settings import WorkerSettings
 from .receiver import Receiver
 from .signature import Signer
@@ -22,7 +22,7 @@ from .signature import Signer
 if TYPE_CHECKING:
     from celery import Celery
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: Bound on one exchange with Redis, in seconds; a vendor that gets no answer calls again.
 _REDIS_TIMEOUT_SECONDS: Final = 2.0
@@ -42,8 +42,9 @@ def run_receiver(host: str, port: int) -> None:
     Raises:
         SettingsError: Callbacks are not switched on, or a setting is wrong.
     """
-    receiver = make_receiver(WorkerSettings.load())
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = WorkerSettings.load()
+    set_up_logs(settings.log_format, settings.log_level)
+    receiver = make_receiver(settings)
     config = uvicorn.Config(
         receiver,
         host=host,
@@ -93,7 +94,7 @@ def make_receiver(settings: WorkerSettings) -> Receiver:
         ledger.check_database()
     except RedisError as error:
         # It must come up without Redis: callers get 503 and call again. Its URLs name the account, too.
-        log.warning("Redis is away (%s): whose database it is was not looked at", type(error).__name__)
+        log.warning("Redis is away: whose database it is was not looked at", cause=type(error).__name__)
     publish = partial(_publish_poll, create_app(hasty), tick_expiry_seconds(settings.poll_tick_seconds))
     return Receiver(redis, ledger, settings.account, Signer(settings.callback_secret), publish)
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Final
 
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from ..observability import get_logger
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: At most one message in this time, in seconds. One poll takes all jobs that are due, so a later callback of the same
 #: moment needs none of its own.
@@ -48,5 +49,5 @@ class WakeUps:
             try:
                 await loop.run_in_executor(self._executor, self._publish)
             except (RedisError, OperationalError, OSError) as error:
-                log.warning("no poll was published, beat's next tick does its work: %s", error)
+                log.warning("no poll was published, beat's next tick does its work", cause=error)
             await asyncio.sleep(INTERVAL_SECONDS)

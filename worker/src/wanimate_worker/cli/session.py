@@ -88,11 +88,14 @@ def open_runtime() -> tuple[Runtime, Redis]:
 
     from ..app import create_app, ignore_celery_variables
     from ..database import open_database
+    from ..observability import set_up_logs
     from ..runtime import Runtime
     from ..settings import WorkerSettings
 
     ignore_celery_variables()
     settings = WorkerSettings.load()
+    # Results are the command's own lines; of what it does only trouble is told, and to a person.
+    set_up_logs("console", "WARNING")
     runtime = Runtime(create_app(settings), settings)
     # Workers ride out an outage; a person is told within a second.
     retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 1, supported_errors=(RedisConnectionError,))

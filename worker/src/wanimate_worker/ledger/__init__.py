@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .base import cause_of
 from .history import Transition, read_history
 from .ledger import Ledger
 from .limits import LedgerLimits
@@ -56,5 +57,6 @@ __all__ = [
     "Transition",
     "Unsafe",
     "WaitForPermit",
+    "cause_of",
     "read_history",
 ]

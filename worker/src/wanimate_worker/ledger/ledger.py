@@ -104,9 +104,12 @@ class Ledger(OperatingLedger, ConfirmingLedger):
         )
         match verdict:
             case "submit":
-                return Submit(nonce, attempt=facts[0], begun_at_ms=facts[1], in_flight=facts[2])
+                attempt, begun_at_ms, in_flight, waiting_at = facts
+                return Submit(nonce, attempt, begun_at_ms, in_flight, waiting_at_ms=_moment(waiting_at))
             case "deliver":
-                return Deliver(Outcome.model_validate_json(facts[0]))
+                stored, attempts, waiting_at, settled_at, now_ms = facts
+                outcome = Outcome.model_validate_json(stored)
+                return Deliver(outcome, attempts, _moment(waiting_at), _moment(settled_at), now_ms)
             case "wait":
                 return WaitForPermit(facts[0])
             case "busy":
@@ -364,6 +367,10 @@ class Ledger(OperatingLedger, ConfirmingLedger):
             unsafe=fields.get("unsafe"),
             unsafe_until_ms=int(fields.get("unsafe_until_ms", 0)),
         )
+
+
+def _moment(stamp_ms: str) -> int | None:
+    return int(stamp_ms) if stamp_ms else None
 
 
 def _by_age(older: Sequence[int]) -> list[tuple[float, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ class Entry:
 
     job_id: str
     priority: int
-    message: Mapping[str, Any]
+    message: dict[str, Any]
     request: Mapping[str, Any]
     deadline_ms: int | None = None
 
@@ -66,12 +66,14 @@ class Submit:
         attempt: 1 for the first.
         begun_at_ms: When the intent was written, in Redis time.
         in_flight: How many slots were held then.
+        waiting_at_ms: When the job was recorded, in Redis time.
     """
 
     nonce: str
     attempt: int
     begun_at_ms: int
     in_flight: int
+    waiting_at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,21 @@ class Unsafe:
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """The outcome is known and this run delivers it."""
+    """The outcome is known and this run delivers it.
+
+    Args:
+        outcome: How the job ended.
+        attempts: How many times it was sent.
+        waiting_at_ms: When it was recorded, in Redis time.
+        settled_at_ms: When its outcome was learnt.
+        begun_at_ms: When this delivery began.
+    """
 
     outcome: Outcome
+    attempts: int = field(default=0, compare=False)
+    waiting_at_ms: int | None = field(default=None, compare=False)
+    settled_at_ms: int | None = field(default=None, compare=False)
+    begun_at_ms: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,7 @@ class Stack:
         """
         name = f"worker{len(self.workers) + 1}"
         command = ["worker", "--loglevel", "INFO", "--hostname", f"{name}@%h", *self.options.worker_options]
-        celery = (sys.executable, "-m", "celery", "-A", self.options.worker_app)
+        celery = (sys.executable, "-m", "celery", "-q", "-A", self.options.worker_app)
         worker = self._start(name, *celery, *command, environment=environment)
         self.workers.append(worker)
         return worker
@@ -185,7 +185,7 @@ class Stack:
         flower.wait_until(lambda: _answers(f"{self.flower_url}/healthcheck"), "ready")
 
     def _celery(self, name: str, *arguments: str) -> Process:
-        return self._start(name, sys.executable, "-m", "celery", "-A", "wanimate_worker", *arguments)
+        return self._start(name, sys.executable, "-m", "celery", "-q", "-A", "wanimate_worker", *arguments)
 
     def _start(self, name: str, *command: str, environment: Mapping[str, str] | None = None) -> Process:
         variables = {**self.environment, **(environment or {})}

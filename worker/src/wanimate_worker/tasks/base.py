@@ -26,3 +26,8 @@ class InternalTask(Task):
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
+
+
+def seconds_between(begun_at_ms: int | None, ended_at_ms: int) -> float | None:
+    """Return how long something took, in seconds; None if its begin is not known."""
+    return None if begun_at_ms is None else round((ended_at_ms - begun_at_ms) / 1000, 3)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wanimate.contract import CANCEL_TASK, Outcome
+from wanimate.contract import CANCEL_TASK, CancelOutcome, Outcome, Stage
 from wanimate.errors import JobCancelled
 
+from ..observability import get_logger
 from .base import InternalTask
 
 if TYPE_CHECKING:
-    from wanimate.contract import CancelOutcome
-
     from ..runtime import Runtime
+
+log = get_logger(__name__)
 
 
 class CancelTask(InternalTask):
@@ -39,6 +40,8 @@ def cancel_job(runtime: Runtime, job_id: str) -> CancelOutcome:
     """
     failure = JobCancelled("cancelled before it was sent to the vendor; nothing is billed")
     cancelled = runtime.ledger.cancel(job_id, Outcome.failure(failure))
+    if cancelled.outcome is CancelOutcome.CANCELLED:
+        log.info("job cancelled", stage=Stage.SETTLED, job_id=job_id, cause=failure.message)
     if cancelled.must_deliver:
         runtime.resume([job_id])
     runtime.resume(cancelled.granted)

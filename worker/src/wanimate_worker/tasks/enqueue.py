@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from celery.exceptions import Reject
 from redis.exceptions import RedisError
-from wanimate.contract import ENQUEUE_TASK, parse_job
+from wanimate.contract import ENQUEUE_TASK, Stage, parse_job
 from wanimate.errors import WanimateError
 
 from ..ledger import Entry
+from ..observability import get_logger
+from ..observability.tracing import keep_trace
 from .base import AGAIN_SECONDS, InternalTask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class EnqueueTask(InternalTask):
@@ -34,11 +35,17 @@ class EnqueueTask(InternalTask):
         """
         try:
             entries = [entry for job_id, request in jobs if (entry := self._entry(job_id, request)) is not None]
+            record = self.runtime.tracing.record
+            spans = [record(entry.message, entry.job_id, entry.request) for entry in entries]
             admissions = self.runtime.ledger.admit(entries)
         except RedisError:
             # Some may be recorded, some not: the whole message comes back, and those recorded are left alone.
             time.sleep(AGAIN_SECONDS)
             raise Reject(requeue=True) from None
+        for entry, admission, end_span in zip(entries, admissions, spans, strict=True):
+            if admission.is_new:
+                end_span()
+                log.info("job recorded", stage=Stage.WAITING, job_id=entry.job_id, cause="bulk")
         self.runtime.resume(job_id for admission in admissions for job_id in admission.granted)
 
     def _entry(self, job_id: str, request: dict[str, Any]) -> Entry | None:
@@ -50,9 +57,10 @@ class EnqueueTask(InternalTask):
             self._refuse(job_id, error)
             return None
         message = {"argsrepr": "()", "kwargsrepr": job.summary()}
+        keep_trace(message, self.request.headers)
         return Entry(job_id, job.priority, message, request, job.deadline_ms)
 
     def _refuse(self, job_id: str, error: Exception) -> None:
         # The producer validates before it sends, so this is a foreign or newer one; its caller still gets an answer.
-        log.error("job %s: refused: %s", job_id, error)
+        log.error("job refused", job_id=job_id, cause=error)
         self.app.backend.mark_as_failure(job_id, error, request=None, store_result=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -11,22 +10,24 @@ from celery import states
 from celery.exceptions import Reject
 from kombu.utils.encoding import bytes_to_str
 from redis.exceptions import RedisError
-from wanimate.contract import GENERATE_TASK, Outcome, OutcomeKind, parse_job
+from wanimate.contract import GENERATE_TASK, Outcome, OutcomeKind, Stage, parse_job
 from wanimate.errors import InvalidRequest, JobCancelled, JobFailed, WanimateError
 
-from ..ledger import Busy, Deliver, Entry, Later, NothingToDo, ResultMissing, Submit, Unsafe, WaitForPermit
+from ..ledger import Busy, Deliver, Entry, Later, NothingToDo, ResultMissing, Submit, Unsafe, WaitForPermit, cause_of
+from ..observability import get_logger
 from ..suspension import DELAYED_HEADER, EXPIRES_HEADER, SuspendableTask, Suspended, capture, is_resumed
-from ..upstream import Accepted, NotSent, Rejected, SubmitAnswer, Throttled, Unauthorised, Unknown
-from .base import AGAIN_SECONDS
+from ..upstream import Accepted, Exchange, NotSent, Rejected, SubmitAnswer, Throttled, Unauthorised, Unknown
+from .base import AGAIN_SECONDS, seconds_between
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from structlog.stdlib import BoundLogger
     from wanimate.contract import Job
 
     from ..runtime import Runtime
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class GenerateTask(SuspendableTask):
@@ -57,7 +58,7 @@ class GenerateTask(SuspendableTask):
         Raises:
             JobFailed: The job ended without a result.
         """
-        self.request.delivering = None
+        self.request.delivering, self.request.exchange = None, Exchange()
         try:
             if not is_resumed(self.request):
                 self._admit(request)
@@ -65,7 +66,7 @@ class GenerateTask(SuspendableTask):
         except RedisError:
             # Nothing was decided. A recorded job is looked at again when its due time passes; one that may not be
             # recorded needs its message back.
-            log.warning("job %s: Redis is away; it goes on later", self.request.id)
+            log.warning("Redis is away; the job goes on later", job_id=self.request.id)
             if is_resumed(self.request):
                 raise Suspended from None
             time.sleep(AGAIN_SECONDS)
@@ -77,20 +78,36 @@ class GenerateTask(SuspendableTask):
         Celery calls this after the result is stored and the callbacks are sent. Dying before it means that the
         outcome is delivered again when its lease ends: a callback may then come twice, as with any late ack.
         """
-        delivered: OutcomeKind | None = self.request.delivering
-        if delivered is None or (status == states.SUCCESS) != (delivered is OutcomeKind.SUCCEEDED):
+        step: Deliver | None = self.request.delivering
+        if step is None or (status == states.SUCCESS) != (step.outcome.kind is OutcomeKind.SUCCEEDED):
             # Celery stores a failure instead of the result when it cannot send a callback or the next task of a chain.
             # The outcome stays settled, and is delivered again when its lease ends.
-            if delivered is not None:
-                log.error("job %s: its outcome could not be delivered, it is tried again", task_id)
+            if step is not None:
+                log.error("the job's outcome could not be delivered, it is tried again", job_id=task_id)
         else:
             try:
-                self.runtime.ledger.finish(task_id, None if self.request.ignore_result else self._result_key(task_id))
+                key = None if self.request.ignore_result else self._result_key(task_id)
+                if self.runtime.ledger.finish(task_id, key):
+                    self._tell_delivered(task_id, step)
             except ResultMissing:
                 # The backend's connection led to a master that has been replaced, and what it said is forgotten.
-                log.warning("job %s: its outcome is not in Redis, it is delivered once more", task_id)
+                log.warning("the job's outcome is not in Redis, it is delivered once more", job_id=task_id)
             except RedisError:
-                log.warning("job %s: Redis is away; its outcome is delivered once more when its lease ends", task_id)
+                log.warning(
+                    "Redis is away; the job's outcome is delivered once more when its lease ends", job_id=task_id
+                )
+
+    def _tell_delivered(self, job_id: str, step: Deliver) -> None:
+        log.info(
+            "job delivered",
+            stage=Stage.DELIVERED,
+            job_id=job_id,
+            task_id=step.outcome.task_id,
+            outcome=step.outcome.kind,
+            attempts=step.attempts,
+            total_seconds=seconds_between(step.waiting_at_ms, step.begun_at_ms),
+        )
+        self.runtime.tracing.delivered(self.request.headers, job_id, step, self.request.delivering_since_ns)
 
     def _result_key(self, task_id: str) -> str:
         key: str = bytes_to_str(self.backend.get_key_for_task(task_id))
@@ -116,7 +133,13 @@ class GenerateTask(SuspendableTask):
                 return
             raise
         message = capture(self.request, ignore_result=bool(self.request.ignore_result))
+        end_span = self.runtime.tracing.record(message, job_id, request)
         [admission] = ledger.admit([Entry(job_id, job.priority, message, request, job.deadline_ms)])
+        if admission.is_new:
+            end_span()
+            # What this run does with the job belongs to the trace that is kept with it.
+            self.request.headers = message.get("headers")
+            log.info("job recorded", stage=Stage.WAITING, job_id=job_id, cause="enqueued")
         self.runtime.resume(other for other in admission.granted if other != job_id)
 
     # -- every run: claim the next step -------------------------------------------------------------------------
@@ -130,11 +153,14 @@ class GenerateTask(SuspendableTask):
             step = self.runtime.ledger.begin(job_id, holds_permit=True)
         match step:
             case Deliver(outcome):
-                self.request.delivering = outcome.kind
+                self.request.delivering, self.request.delivering_since_ns = step, time.time_ns()
                 return outcome.unwrap().to_json()
             case Submit():
                 return self._submit(request, step)
-            case Busy() | Later() | NothingToDo() | WaitForPermit():
+            case Later():
+                log.info("job steps back", stage=Stage.WAITING, job_id=job_id, cause="the gate is closed")
+                raise Suspended
+            case Busy() | NothingToDo() | WaitForPermit():
                 raise Suspended
 
     # -- submitting: paid once ----------------------------------------------------------------------------------
@@ -149,7 +175,17 @@ class GenerateTask(SuspendableTask):
             return self._advance(request)
         if step.attempt == 1 and not self.request.ignore_result:
             self._tell_started(job)
+        log.info(
+            "job is submitted",
+            stage=Stage.SUBMITTING,
+            job_id=self.request.id,
+            attempt=step.attempt,
+            in_flight=step.in_flight,
+            request_id=self.request.exchange.request_id,
+            waited_seconds=seconds_between(step.waiting_at_ms, step.begun_at_ms) if step.attempt == 1 else None,
+        )
         answer = self._unsafe(step) or self._send(job, step.nonce, time.monotonic() - begun)
+        self.runtime.tracing.submitted(self.request.headers, self.request.id, step, answer, self.request.exchange)
         if self._record_surely(request, step, answer):
             return self._advance(request)
         raise Suspended(started=isinstance(answer, Accepted))
@@ -167,10 +203,11 @@ class GenerateTask(SuspendableTask):
             # This process stood still. The attempt may be given up already, and its caller told so.
             return NotSent(f"the worker stood still for {waited_seconds:.0f} s before it could send")
         try:
-            return self.runtime.upstream.submit(job, self.runtime.callback_url(self.request.id, nonce))
+            callback_url = self.runtime.callback_url(self.request.id, nonce)
+            return self.runtime.upstream.submit(job, callback_url, self.request.exchange)
         except Exception as error:
             # The POST may have been sent before this went wrong.
-            log.exception("job %s: unexpected error while submitting", self.request.id)
+            log.exception("unexpected error while submitting", job_id=self.request.id)
             return Unknown(f"{type(error).__name__} while submitting")
 
     def _tell_started(self, job: Job) -> None:
@@ -178,7 +215,7 @@ class GenerateTask(SuspendableTask):
         try:
             self.update_state(state=states.STARTED, meta={"labels": job.labels})
         except Exception as error:  # noqa: BLE001 - whatever the backend raises, the state is only for show
-            log.warning("job %s: its state STARTED could not be written: %s", self.request.id, type(error).__name__)
+            log.warning("the state STARTED could not be written", job_id=self.request.id, cause=type(error).__name__)
 
     def _record_surely(self, request: Mapping[str, Any], step: Submit, answer: SubmitAnswer | Unsafe) -> bool:
         """Write down the vendor's answer, however long Redis is away: an accepted task is paid for.
@@ -191,22 +228,23 @@ class GenerateTask(SuspendableTask):
                 return self._record(request, step, answer)
             except RedisError as error:
                 if time.monotonic() > give_up_at:
-                    log.critical("job %s: not recorded, Redis is away: %s", self.request.id, answer)
+                    log.critical("not recorded, Redis is away", job_id=self.request.id, answer=answer)
                     raise
-                log.warning("job %s: Redis is away (%s); its answer is recorded later", self.request.id, error)
+                log.warning("Redis is away; the answer is recorded later", job_id=self.request.id, cause=error)
                 time.sleep(AGAIN_SECONDS)
 
     def _record(self, request: Mapping[str, Any], step: Submit, answer: SubmitAnswer | Unsafe) -> bool:
         """Write down what the vendor's answer means, and return whether the job has ended."""
         job_id, ledger = self.request.id, self.runtime.ledger
+        told = log.bind(job_id=job_id, attempt=step.attempt, **self.request.exchange.facts())
         match answer:
             case Accepted(task_id):
-                self._accepted(request, step, task_id)
+                self._accepted(request, step, task_id, told)
             case Rejected(code, message):
                 return self._settle(step, InvalidRequest(f"the vendor refused the request: {message}", code))
             case Unauthorised(_, message):
                 if ledger.pause(message):
-                    log.error("account paused, the vendor refuses the key: %s; jobs wait, probing goes on", message)
+                    told.error("account paused, the vendor refuses the key; jobs wait, probing goes on", cause=message)
                 self._step_back(step, "the vendor refused the key")
             case Throttled():
                 closed_ms = ledger.close_gate(
@@ -217,22 +255,23 @@ class GenerateTask(SuspendableTask):
                     # is one for concurrency.
                     lower_cap=answer.concurrency is not False,
                 )
-                log.warning("throttled: %s; nothing is sent for %d ms", answer.message, closed_ms)
+                told.warning("throttled; nothing is sent for a while", cause=answer.message, closed_ms=closed_ms)
                 self._step_back(step, "throttled")
             case Unsafe(reason):
                 postponed_ms = ledger.postpone(reason)
-                log.warning("job %s: not sent: %s; nothing is sent for %d ms", job_id, reason, postponed_ms)
+                told.warning("not sent; nothing is sent for a while", cause=reason, closed_ms=postponed_ms)
                 self._step_back(step, f"not sent: {reason}")
             case NotSent(reason):
                 closed_ms = ledger.close_gate(f"not sent: {reason}", sent_at_ms=step.begun_at_ms)
-                log.warning("not sent: %s; nothing is sent for %d ms", reason, closed_ms)
+                told.warning("not sent; nothing is sent for a while", cause=reason, closed_ms=closed_ms)
                 self._step_back(step, "not sent")
             case Unknown(reason):
-                ledger.lose(job_id, step.nonce, reason)
-                log.error("job %s: the answer was lost (%s); the vendor may have accepted it", job_id, reason)
+                if ledger.lose(job_id, step.nonce, reason):
+                    event = "the answer was lost; the vendor may have accepted the job"
+                    told.error(event, stage=Stage.UNKNOWN, cause=reason)
         return False
 
-    def _accepted(self, request: Mapping[str, Any], step: Submit, task_id: str) -> None:
+    def _accepted(self, request: Mapping[str, Any], step: Submit, task_id: str, told: BoundLogger) -> None:
         is_ours = self.runtime.ledger.accept(
             self.request.id,
             step.nonce,
@@ -241,17 +280,26 @@ class GenerateTask(SuspendableTask):
             begun_at_ms=step.begun_at_ms,
         )
         if is_ours:
-            log.info("job %s: submitted as %s", self.request.id, task_id)
+            told.info("job accepted", stage=Stage.RUNNING, task_id=task_id)
         else:
-            log.error("job %s: accepted as %s after it was given up; resolve it by hand", self.request.id, task_id)
+            told.error("job accepted after it was given up; resolve it by hand", task_id=task_id)
 
     def _settle(self, step: Submit, failure: JobFailed) -> bool:
         granted = self.runtime.ledger.settle(self.request.id, step.nonce, Outcome.failure(failure))
+        if granted is not None:
+            facts = self.request.exchange.facts()
+            cause = cause_of(Outcome.failure(failure))
+            log.info(
+                "job settled", stage=Stage.SETTLED, job_id=self.request.id, cause=cause, code=failure.code, **facts
+            )
         self.runtime.resume(granted or ())
         return granted is not None
 
     def _step_back(self, step: Submit, why: str) -> None:
-        self.runtime.resume(self.runtime.ledger.release(self.request.id, step.nonce, why) or ())
+        granted = self.runtime.ledger.release(self.request.id, step.nonce, why)
+        if granted is not None:
+            log.info("job steps back", stage=Stage.WAITING, job_id=self.request.id, attempt=step.attempt, cause=why)
+        self.runtime.resume(granted or ())
 
 
 def _checked(request: Mapping[str, Any], headers: Mapping[str, Any]) -> Job:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-
 from wanimate.contract import HOUSEKEEPING_TASK
 
+from ..observability import get_logger
 from .base import InternalTask
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class HousekeepingTask(InternalTask):
@@ -20,6 +19,6 @@ class HousekeepingTask(InternalTask):
         """Repair once."""
         strays = self.runtime.ledger.repair()
         if strays:
-            log.error("%d slots had no due time; they are looked at now", strays)
+            log.error("slots had no due time; they are looked at now", slots=strays)
         self.runtime.ledger.trim()
         self.runtime.resume(self.runtime.ledger.grant())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +10,10 @@ from redis.exceptions import RedisError
 from wanimate.contract import CONTROL_QUEUE, POLL_TASK, Outcome, Stage
 from wanimate.errors import JobFailed, SubmissionUnknown
 
+from ..ledger import cause_of
+from ..observability import get_logger
 from ..upstream import (
+    Exchange,
     Failed,
     Forgotten,
     NotSent,
@@ -22,7 +24,7 @@ from ..upstream import (
     Unauthorised,
     Unreadable,
 )
-from .base import InternalTask
+from .base import InternalTask, seconds_between
 from .deadlines import expired_in_line, overdue
 from .endings import ending_of
 from .hints import HintVerdict, check_hint
@@ -31,9 +33,11 @@ from .observing import observed_field
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from structlog.stdlib import BoundLogger
+
     from ..ledger import Claim, JobFields
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: After an answer that said nothing about the task, it is asked again after this, in seconds.
 _ASK_AGAIN_SECONDS: Final = 5.0
@@ -73,7 +77,7 @@ class PollTask(InternalTask):
                 time.sleep(_LOOK_AGAIN_SECONDS)
                 self._take_turn(wakes=False)
         except (RedisError, OperationalError) as error:
-            log.warning("Redis is away (%s); what was claimed is looked at again when its lease ends", error)
+            log.warning("Redis is away; what was claimed is looked at again when its lease ends", cause=error)
 
     def _take_turn(self, *, wakes: bool) -> None:
         """Look until nothing more is due, unless this process works on enough runs already."""
@@ -156,74 +160,91 @@ class PollTask(InternalTask):
 
     def _ask(self, claim: Claim, job: JobFields) -> StatusAnswer:
         """Ask for one job's state and settle it at once if it has ended."""
+        exchange = Exchange()
         try:
-            answer: StatusAnswer = self.runtime.upstream.status(job.asks_about or "")
+            answer: StatusAnswer = self.runtime.upstream.status(job.asks_about or "", exchange)
         except Exception as error:
-            log.exception("job %s: unexpected error while polling", job.job_id)
+            log.exception("unexpected error while polling", job_id=job.job_id)
             answer = Unreadable(f"{type(error).__name__} while polling")
-        if job.stage is Stage.UNKNOWN and not self._adopt(claim, job, answer):
+        told = log.bind(job_id=job.job_id, task_id=job.asks_about, attempt=job.attempts, **exchange.facts())
+        told.debug("polled", answer=type(answer).__name__)
+        if job.stage is Stage.UNKNOWN and not self._adopt(claim, job, answer, told):
             return answer
         # Neither end needs the claim's token: they are true whoever asked, and the attempt's nonce is checked. So a
         # callback that makes a job due while it is asked about does not undo the answer.
         outcome = ending_of(answer, job.asks_about)
         if outcome is not None:
-            self._settle(job, outcome, duration=observed_field(job, answer, claim.claimed_at_ms))
+            duration = observed_field(job, answer, claim.claimed_at_ms)
+            if self._settle(claim, job, outcome, told, duration=duration):
+                self.runtime.tracing.ran(job, outcome, exchange)
         else:
-            self._note_trouble(claim, answer)
-            self._check_deadline(claim, job, answer)
+            self._note_trouble(claim, answer, told)
+            failure = overdue(job, answer, claim.claimed_at_ms, self.runtime.settings.run_deadline_seconds)
+            if failure is not None and self._settle(claim, job, Outcome.failure(failure), told, token=claim.token):
+                self.runtime.tracing.ran(job, Outcome.failure(failure), exchange)
         return answer
 
-    def _adopt(self, claim: Claim, job: JobFields, answer: StatusAnswer) -> bool:
+    def _adopt(self, claim: Claim, job: JobFields, answer: StatusAnswer, told: BoundLogger) -> bool:
         """Decide about a task id that a callback named; True if it is the job's task and now on record as such."""
         runtime, hint = self.runtime, job.hint or ""
         match check_hint(job, answer):
             case HintVerdict.RIGHT:
-                log.info("job %s: its answer was lost; the vendor's callback told that it is %s", job.job_id, hint)
-                return runtime.ledger.accept(
+                is_ours = runtime.ledger.accept(
                     job.job_id,
                     job.nonce,
                     task_id=hint,
                     first_poll_ms=runtime.pacer.next_poll_ms(job.request),
                     begun_at_ms=claim.claimed_at_ms,
                 )
+                if is_ours:
+                    told.info("its answer was lost; the vendor's callback told its task", stage=Stage.RUNNING)
+                return is_ours
             case HintVerdict.WRONG:
-                log.warning("job %s: a callback named %s, which is not its task: %s", job.job_id, hint, answer)
+                told.warning("a callback named a task which is not the job's", answer=answer)
                 runtime.ledger.drop_hint(job.job_id, job.nonce, hint)
             case HintVerdict.UNDECIDED:
-                self._note_trouble(claim, answer)
+                self._note_trouble(claim, answer, told)
                 if isinstance(answer, Pending | Unreadable):
                     runtime.resume(self._decide_unknown(claim, job))
         return False
 
-    def _note_trouble(self, claim: Claim, answer: StatusAnswer) -> None:
+    def _note_trouble(self, claim: Claim, answer: StatusAnswer, told: BoundLogger) -> None:
         ledger = self.runtime.ledger
         match answer:
             case Throttled():
-                ledger.close_gate(
+                closed_ms = ledger.close_gate(
                     f"throttled: {answer.message}",
                     sent_at_ms=claim.claimed_at_ms,
                     retry_after_seconds=answer.retry_after_seconds,
                 )
+                told.warning("throttled; nothing is sent for a while", cause=answer.message, closed_ms=closed_ms)
             case NotSent(reason):
-                ledger.close_gate(f"not sent: {reason}", sent_at_ms=claim.claimed_at_ms)
+                closed_ms = ledger.close_gate(f"not sent: {reason}", sent_at_ms=claim.claimed_at_ms)
+                told.warning("not sent; nothing is sent for a while", cause=reason, closed_ms=closed_ms)
             case Unauthorised(_, message):
                 if ledger.pause(message):
-                    log.error("account paused, the vendor refuses the key: %s; jobs wait, probing goes on", message)
+                    told.error("account paused, the vendor refuses the key; jobs wait, probing goes on", cause=message)
             case Forgotten(message) | Unreadable(message):
-                log.warning("a status request said nothing: %s", message)
+                told.warning("a status request said nothing", cause=message)
             case _:
                 pass
 
-    def _check_deadline(self, claim: Claim, job: JobFields, answer: StatusAnswer) -> None:
-        failure = overdue(job, answer, claim.claimed_at_ms, self.runtime.settings.run_deadline_seconds)
-        if failure is not None:
-            self._settle(job, Outcome.failure(failure), token=claim.token)
-
-    def _settle(self, job: JobFields, outcome: Outcome, *, token: str = "", duration: str = "") -> None:
+    def _settle(
+        self, claim: Claim, job: JobFields, outcome: Outcome, told: BoundLogger, *, token: str = "", duration: str = ""
+    ) -> bool:
         granted = self.runtime.ledger.settle(job.job_id, job.nonce, outcome, token=token, duration=duration)
-        if granted is not None:
-            log.info("job %s: %s as %s", job.job_id, outcome.kind.value, job.asks_about)
-            self.runtime.resume([job.job_id, *granted])
+        if granted is None:
+            return False
+        told.info(
+            "job settled",
+            stage=Stage.SETTLED,
+            outcome=outcome.kind,
+            cause=cause_of(outcome),
+            code=outcome.code,
+            ran_seconds=seconds_between(job.submitted_at_ms, claim.claimed_at_ms),
+        )
+        self.runtime.resume([job.job_id, *granted])
+        return True
 
     # -- what a crash left behind -------------------------------------------------------------------------------
 
@@ -236,8 +257,10 @@ class PollTask(InternalTask):
                     # Its message was lost, or its worker died: it is sent again. One without a record is forgotten.
                     resumable.append(job.job_id)
                 case Stage.SUBMITTING:
-                    log.error("job %s: its worker died while submitting; it may have been accepted", job.job_id)
-                    self.runtime.ledger.lose(job.job_id, job.nonce, "the worker died while submitting", is_ours=True)
+                    why = "the worker died while submitting"
+                    if self.runtime.ledger.lose(job.job_id, job.nonce, why, is_ours=True):
+                        event = "its worker died while submitting; the vendor may have accepted the job"
+                        log.error(event, stage=Stage.UNKNOWN, job_id=job.job_id, attempt=job.attempts, cause=why)
                 case Stage.UNKNOWN:
                     resumable += self._decide_unknown(claim, job)
                 case Stage.DELIVERED:
@@ -249,7 +272,10 @@ class PollTask(InternalTask):
     def _expire(self, claim: Claim, job: JobFields) -> Sequence[str]:
         failure = expired_in_line(job, claim.claimed_at_ms) if job.stage is Stage.WAITING else None
         expired = self.runtime.ledger.expire(job.job_id, Outcome.failure(failure)) if failure else None
-        return () if expired is None else expired.granted
+        if expired is None:
+            return ()
+        log.info("job settled", stage=Stage.SETTLED, job_id=job.job_id, cause="DeadlineExceeded", attempt=job.attempts)
+        return expired.granted
 
     def _decide_unknown(self, claim: Claim, job: JobFields) -> list[str]:
         ledger = self.runtime.ledger
@@ -257,13 +283,20 @@ class PollTask(InternalTask):
             # A callback made it due, and what it named is gone already; its bound has not passed.
             return []
         if (job.request.get("on_unknown") or self.runtime.settings.on_unknown) == "resubmit":
-            log.warning("job %s: its submission is lost; submitting again, as it was told to", job.job_id)
-            return ledger.release(job.job_id, job.nonce, "its submission is lost; submitting again") or []
+            why = "its submission is lost; submitting again"
+            released = ledger.release(job.job_id, job.nonce, why)
+            if released is not None:
+                event = "job steps back, as it was told to"
+                log.warning(event, stage=Stage.WAITING, job_id=job.job_id, attempt=job.attempts, cause=why)
+            return released or []
         failure: JobFailed = SubmissionUnknown(
             f"the answer to the submission was lost ({job.unknown_why}): the vendor may have accepted and billed it, "
             "or not. Look in the vendor's task list before you enqueue it again",
         )
         granted = ledger.settle(job.job_id, job.nonce, Outcome.failure(failure))
+        if granted is not None:
+            cause = f"SubmissionUnknown: {job.unknown_why}"
+            log.error("job settled", stage=Stage.SETTLED, job_id=job.job_id, attempt=job.attempts, cause=cause)
         return [] if granted is None else [job.job_id, *granted]
 
     # -- a paused account ---------------------------------------------------------------------------------------

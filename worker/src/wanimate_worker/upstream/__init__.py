@@ -19,12 +19,14 @@ from .answers import (
 )
 from .classify import classify_status, classify_status_error, classify_submit, classify_submit_error
 from .client import UpstreamClient
+from .exchange import Exchange
 from .request_body import request_body
 from .retry_after import MAX_RETRY_AFTER_SECONDS, parse_retry_after
 from .timeouts import Timeouts
 
 __all__ = [
     # The client.
+    "Exchange",
     "Timeouts",
     "UpstreamClient",
     # What a submission can come back with.

@@ -14,6 +14,7 @@ from wanimate.errors import SettingsError
 
 from .classify import classify_status, classify_status_error, classify_submit, classify_submit_error
 from .connections import Connections
+from .exchange import Exchange
 from .request_body import request_body
 from .timeouts import Timeouts
 
@@ -74,7 +75,7 @@ class UpstreamClient:
     def __repr__(self) -> str:
         return f"UpstreamClient({self._base_url!r})"
 
-    def submit(self, job: Job, callback_url: str | None = None) -> SubmitAnswer:
+    def submit(self, job: Job, callback_url: str | None = None, exchange: Exchange | None = None) -> SubmitAnswer:
         """Send a job once and return what became of it; upstream trouble is a value, never an exception.
 
         Source: vendor document, "POST /api/v1/generateTask/wan-2-2-animate".
@@ -82,26 +83,28 @@ class UpstreamClient:
         Args:
             job: The job.
             callback_url: Where the vendor reports the end; without it the task is only polled.
+            exchange: Names the request, and is told how it went.
         """
         body = json.dumps(request_body(job, callback_url)).encode("ascii")
         try:
-            answer = self._exchange("POST", SUBMIT_PATH, self._timeouts.submit_read_seconds, content=body)
+            answer = self._exchange(exchange, "POST", SUBMIT_PATH, self._timeouts.submit_read_seconds, content=body)
         except httpx.HTTPError as error:
             return self._redacted(classify_submit_error(error), callback_url)
         said = classify_submit(answer.status, answer.headers, answer.body, datetime.now(UTC))
         return self._redacted(said, callback_url)
 
-    def status(self, task_id: str) -> StatusAnswer:
+    def status(self, task_id: str, exchange: Exchange | None = None) -> StatusAnswer:
         """Ask once where a task stands; upstream trouble is a value, never an exception.
 
         Source: vendor document, "GET /api/v1/statusTask/wan-2-2-animate".
 
         Args:
             task_id: The vendor's task id.
+            exchange: Names the request, and is told how it went.
         """
         query = {"taskId": task_id}
         try:
-            answer = self._exchange("GET", STATUS_PATH, self._timeouts.status_read_seconds, params=query)
+            answer = self._exchange(exchange, "GET", STATUS_PATH, self._timeouts.status_read_seconds, params=query)
         except httpx.HTTPError as error:
             return self._redacted(classify_status_error(error))
         return self._redacted(classify_status(task_id, answer.status, answer.headers, answer.body, datetime.now(UTC)))
@@ -110,14 +113,23 @@ class UpstreamClient:
         """Close this process's connections, once no request is under way."""
         self._connections.close()
 
-    def _exchange(self, method: str, path: str, read_seconds: float, **request: Any) -> _HttpAnswer:
+    def _exchange(
+        self, exchange: Exchange | None, method: str, path: str, read_seconds: float, **request: Any
+    ) -> _HttpAnswer:
+        exchange = exchange or Exchange()
         bounds = self._timeouts
         timeout = httpx.Timeout(
             connect=bounds.connect_seconds, pool=bounds.connect_seconds, write=bounds.write_seconds, read=read_seconds
         )
         client = self._connections.get()
-        with client.stream(method, self._base_url + path, timeout=timeout, **request) as response:
-            return _HttpAnswer(response.status_code, response.headers, _read(response, read_seconds))
+        headers = {"X-Request-Id": exchange.request_id}
+        exchange.begin()
+        try:
+            with client.stream(method, self._base_url + path, headers=headers, timeout=timeout, **request) as response:
+                exchange.answered(response.status_code, response.headers, self._api_key.get_secret_value())
+                return _HttpAnswer(response.status_code, response.headers, _read(response, read_seconds))
+        finally:
+            exchange.end()
 
     def _make_client(self, context: ssl.SSLContext) -> httpx.Client:
         return httpx.Client(

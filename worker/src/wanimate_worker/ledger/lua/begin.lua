@@ -3,16 +3,17 @@
 -- KEYS: job, waiting, slots, due, gate, budget
 -- ARGV: job id, attempt nonce, submit lease (ms), deliver lease (ms), emission interval (us), burst (requests),
 --       longest wait for a request permit (us), '1' if this run already holds a permit
--- Returns: {'submit', attempt number, now (ms), slots held}: the intent is written, send the POST now.
+-- Returns: {'submit', attempt number, now (ms), slots held, waiting since (ms)}: the intent is written, send the POST
+--          now.
 --          {'wait', ms}: a permit is reserved for then; call again, holding it.
 --          {'later'}: the gate is closed; the job is back at its place among the waiting.
 --          {'busy', ms}: no permit within the longest wait; it is looked at again then.
---          {'deliver', outcome (JSON)}
+--          {'deliver', outcome (JSON), attempts, waiting since (ms) or '', settled at (ms) or '', now (ms)}
 --          {'nothing', stage or ''}; also when the job's deadline has passed: it is due, for a poll to settle it.
 local job, waiting, slots, due, gate, budget = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local id, nonce = ARGV[1], ARGV[2]
 local fields = redis.call('HMGET', job, 'stage', 'outcome', 'delivering_until_ms', 'rank', 'nonce', 'attempts',
-  'deadline_at_ms')
+  'deadline_at_ms', 'waiting_at_ms', 'settled_at_ms')
 local stage = fields[1]
 local now = now_ms()
 
@@ -24,12 +25,12 @@ if stage == 'settled' then
   if redis.call('ZSCORE', due, id) then
     redis.call('ZADD', due, now + tonumber(ARGV[4]), id)
   end
-  return {'deliver', fields[2]}
+  return {'deliver', fields[2], tonumber(fields[6]) or 0, fields[8] or '', fields[9] or '', now}
 end
 
 if stage == 'submitting' and fields[5] == nonce then
   -- The same call once more, because its answer was lost on the way: the POST has not been sent.
-  return {'submit', tonumber(fields[6]), now, redis.call('ZCARD', slots)}
+  return {'submit', tonumber(fields[6]), now, redis.call('ZCARD', slots), fields[8] or ''}
 end
 local slot_since = redis.call('ZSCORE', slots, id)
 if stage ~= 'waiting' or not slot_since then
@@ -72,4 +73,4 @@ redis.call('ZADD', due, now + tonumber(ARGV[3]), id)
 local attempt = redis.call('HINCRBY', job, 'attempts', 1)
 note(job, tonumber(slot_since), 'admitted', 'slot')
 note(job, now, 'submitting', table.concat({'attempt', attempt}, ' '))
-return {'submit', attempt, now, redis.call('ZCARD', slots)}
+return {'submit', attempt, now, redis.call('ZCARD', slots), fields[8] or ''}

@@ -1,0 +1,8 @@
+"""What a person sees of a running process: its log and its traces."""
+
+from __future__ import annotations
+
+from .logs import get_logger, set_up_logs
+from .tracing import NoTracing, Tracing, open_tracing
+
+__all__ = ["NoTracing", "Tracing", "get_logger", "open_tracing", "set_up_logs"]

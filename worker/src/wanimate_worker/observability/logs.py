@@ -1,0 +1,124 @@
+"""One format for every line that a process writes: ours, Celery's, and other libraries'."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+from logging.handlers import WatchedFileHandler
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import orjson
+import structlog
+from structlog.stdlib import BoundLogger, ProcessorFormatter, filter_by_level
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from structlog.typing import EventDict
+
+LogFormat = Literal["auto", "json", "console"]
+
+#: Routine lines of these libraries stay out: several for each poll, and some with all of a job's arguments.
+_ROUTINE: Final = ("httpx", "httpcore", "celery.worker.strategy", "celery.app.trace", "celery.beat", "celery.pool")
+
+
+def get_logger(name: str) -> BoundLogger:
+    """Return a logger whose lines have fields; they go through the standard library, as those of all others do.
+
+    Args:
+        name: The module's name.
+    """
+    logger: BoundLogger = structlog.wrap_logger(
+        logging.getLogger(name),
+        processors=[filter_by_level, ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    return logger
+
+
+def set_up_logs(log_format: LogFormat, level: int | str, file: str | None = None) -> None:
+    """Send the lines of every logger of this process to one place, in one format.
+
+    Args:
+        log_format: `json` is one object a line, `console` is for people; `auto` is `console` on a terminal.
+        level: The least level that is written.
+        file: Where to; stderr if not given.
+    """
+    handler = WatchedFileHandler(file) if file else logging.StreamHandler(sys.stderr)
+    is_terminal = not file and sys.stderr.isatty()
+    as_json = log_format == "json" or (log_format == "auto" and not is_terminal)
+    render = _as_json if as_json else _Console(has_colours=is_terminal and not os.environ.get("NO_COLOR"))
+    handler.setFormatter(ProcessorFormatter(processors=[_facts, render]))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for name in _ROUTINE:
+        logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
+
+
+def one_line(text: str) -> str:
+    r"""Return a text as it may stand in a line: whatever is not printable is written as an escape, such as `\n`."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _facts(logger: Any, method: str, event: EventDict) -> EventDict:
+    """Return the fields of a line in order; nothing in them can begin another line."""
+    record: logging.LogRecord = event.pop("_record")
+    del event["_from_structlog"]
+    facts: dict[str, Any] = {
+        "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "level": record.levelname.lower(),
+        "event": _plain(event.pop("event", "")),
+        "logger": record.name,
+    }
+    if event.get("exc_info"):
+        event = structlog.processors.format_exc_info(logger, method, event)
+    exception = event.pop("exception", None)
+    facts |= {name: _plain(value) for name, value in event.items() if value is not None}
+    if exception is not None:
+        facts["exception"] = "\n".join(_indented(exception))
+    return facts
+
+
+def _plain(value: Any) -> Any:
+    # `type`, not isinstance: an enum is written as its value.
+    return value if type(value) in {int, float, bool} else one_line(str(value))
+
+
+def _indented(text: str) -> Iterator[str]:
+    """Yield the lines of a traceback, each indented: one that an exception's message makes up is seen to be no line."""
+    for line in text.splitlines():
+        yield f"    {one_line(line)}"
+
+
+def _as_json(_logger: Any, _method: str, facts: EventDict) -> str:
+    return orjson.dumps(facts).decode()
+
+
+class _Console:
+    """Renders a line for people; a text that could be taken for several fields is quoted."""
+
+    def __init__(self, *, has_colours: bool) -> None:
+        self._render = structlog.dev.ConsoleRenderer(
+            colors=has_colours,
+            sort_keys=False,
+            # The prettier ones show the values of local variables, which may be secret.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
+
+    def __call__(self, logger: Any, method: str, facts: EventDict) -> str:
+        told = {name: value for name, value in facts.items() if name not in {"logger", "timestamp"}}
+        quoted = {
+            name: repr(value) if name not in {"event", "exception"} and _is_several(value) else value
+            for name, value in told.items()
+        }
+        return str(self._render(logger, method, {"timestamp": facts["timestamp"], **quoted}))
+
+
+def _is_several(value: Any) -> bool:
+    return isinstance(value, str) and (" " in value or "=" in value or not value)

@@ -1,0 +1,140 @@
+"""The spans of jobs, made with OpenTelemetry's API; only this module imports it."""
+
+from __future__ import annotations
+
+import os
+import time
+from importlib.metadata import entry_points, version
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from wanimate.contract.trace_context import trace_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
+    from wanimate.contract import Outcome
+
+    from ..ledger import Deliver, JobFields, Submit
+    from ..upstream import Exchange
+
+_W3C: Final = TraceContextTextMapPropagator()
+_NS_PER_MS: Final = 1_000_000
+
+
+def set_up_sdk() -> None:
+    """Set the SDK up from the `OTEL_*` variables, unless somebody has set up a provider already."""
+    if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        return
+    # The specification's own defaults, which the SDK leaves to whoever sets it up.
+    os.environ.setdefault("OTEL_TRACES_EXPORTER", "otlp")
+    os.environ.setdefault("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+    os.environ.setdefault("OTEL_SERVICE_NAME", "wanimate-worker")
+    for configurator in entry_points(group="opentelemetry_configurator"):
+        configurator.load()().configure()
+
+
+class Spans:
+    """Makes the spans of jobs with whatever provider is set up."""
+
+    def __init__(self) -> None:
+        self._tracer = trace.get_tracer("wanimate_worker", version("wanimate-worker"))
+
+    def record(self, message: dict[str, Any], job_id: str, request: Mapping[str, Any]) -> Callable[[], None]:
+        """Begin the span of a job that is being recorded; see `Tracing`."""
+        attributes = {
+            "wanimate.job.id": job_id,
+            "wanimate.job.type": request["type"],
+            "wanimate.job.resolution": request.get("resolution", "480p"),
+        }
+        span = self._tracer.start_span("wanimate.job", _context(message.get("headers")), SpanKind.CONSUMER, attributes)
+        headers: dict[str, Any] = {}
+        _W3C.inject(headers, trace.set_span_in_context(span))
+        if headers:
+            message["headers"] = {**(message.get("headers") or {}), **trace_of(headers)}
+        return span.end
+
+    def submitted(
+        self, headers: Mapping[str, Any] | None, job_id: str, step: Submit, answer: object, exchange: Exchange
+    ) -> None:
+        """Make the spans of a submission and of the wait before it; see `Tracing`."""
+        parent = _context(headers)
+        attributes: dict[str, Any] = {"wanimate.job.id": job_id, "wanimate.attempt": step.attempt}
+        if step.attempt == 1 and step.waiting_at_ms is not None:
+            self._span("wanimate.wait", parent, attributes, step.waiting_at_ms, step.begun_at_ms)
+        if not exchange.sent_at_ns:
+            return
+        attributes |= _request(exchange)
+        task_id = getattr(answer, "task_id", None)
+        if task_id is not None:
+            attributes["wanimate.task.id"] = task_id
+        submit = self._tracer.start_span(
+            "wanimate.submit", parent, SpanKind.CLIENT, attributes, start_time=exchange.sent_at_ns
+        )
+        if task_id is None:
+            _fail(submit, type(answer).__name__)
+        submit.end(exchange.ended_at_ns)
+
+    def ran(self, job: JobFields, outcome: Outcome, exchange: Exchange) -> None:
+        """Make the spans of a task and of the request that told its end; see `Tracing`."""
+        parent = _context(job.message.get("headers"))
+        begun_at_ms = job.submitted_at_ms or job.begun_at_ms
+        run = self._tracer.start_span(
+            "wanimate.run",
+            parent,
+            attributes={"wanimate.job.id": job.job_id, "wanimate.task.id": job.asks_about or "", **_ending(outcome)},
+            start_time=None if begun_at_ms is None else begun_at_ms * _NS_PER_MS,
+        )
+        within = trace.set_span_in_context(run)
+        poll = self._tracer.start_span(
+            "wanimate.poll", within, SpanKind.CLIENT, _request(exchange), start_time=exchange.sent_at_ns
+        )
+        poll.end(exchange.ended_at_ns)
+        if outcome.error:
+            _fail(run, outcome.error)
+        run.end(max(exchange.ended_at_ns, (begun_at_ms or 0) * _NS_PER_MS))
+
+    def delivered(self, headers: Mapping[str, Any] | None, job_id: str, step: Deliver, begun_at_ns: int) -> None:
+        """Make the spans of a delivery, and of a wait that ended without a submission; see `Tracing`."""
+        parent = _context(headers)
+        attributes = {"wanimate.job.id": job_id, **_ending(step.outcome)}
+        if not step.attempts and step.waiting_at_ms is not None and step.settled_at_ms is not None:
+            self._span("wanimate.wait", parent, attributes, step.waiting_at_ms, step.settled_at_ms)
+        deliver = self._tracer.start_span(
+            "wanimate.deliver", parent, SpanKind.PRODUCER, attributes, start_time=begun_at_ns
+        )
+        deliver.end(max(time.time_ns(), begun_at_ns))
+
+    def _span(
+        self, name: str, parent: Context, attributes: Mapping[str, Any], begun_at_ms: int, ended_at_ms: int
+    ) -> None:
+        span = self._tracer.start_span(name, parent, attributes=attributes, start_time=begun_at_ms * _NS_PER_MS)
+        span.end(ended_at_ms * _NS_PER_MS)
+
+
+def _context(headers: Mapping[str, Any] | None) -> Context:
+    # Not in whatever span this thread may be in: that of another job, if somebody instruments Celery.
+    return _W3C.extract(trace_of(headers), trace.set_span_in_context(trace.INVALID_SPAN))
+
+
+def _request(exchange: Exchange) -> dict[str, Any]:
+    told = {
+        "wanimate.request.id": exchange.request_id,
+        "wanimate.vendor.request.id": exchange.vendor_request_id,
+        "http.response.status_code": exchange.status,
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _ending(outcome: Outcome) -> dict[str, Any]:
+    return {"wanimate.outcome": outcome.kind.value, **({"error.type": outcome.error} if outcome.error else {})}
+
+
+def _fail(span: Span, why: str) -> None:
+    """Mark a span as failed, by the name of a class of ours: a message may quote what must not be shown."""
+    span.set_attribute("error.type", why)
+    span.set_status(Status(StatusCode.ERROR, why))

@@ -1,0 +1,139 @@
+"""The trace of a job: the spans of its phases, each made by the process that sees the phase end.
+
+A phase begins in one process and ends in another, so its span is made at its end, with the times that the ledger knows.
+All of them are children of the span that records the job, whose context is kept with the job's message.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from wanimate.contract.trace_context import trace_of
+
+from .logs import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from wanimate.contract import Outcome
+
+    from ..ledger import Deliver, JobFields, Submit
+    from ..upstream import Exchange
+
+log = get_logger(__name__)
+
+#: Any of these asks for traces (OpenTelemetry specification, "Environment Variable Specification").
+_ASKS: Final = (
+    "OTEL_TRACES_EXPORTER",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_CONFIG_FILE",
+)
+
+
+class Tracing(Protocol):
+    """Makes the spans of jobs. What they show is an id, a name, a number or a time, never a URL, prompt or message."""
+
+    def record(self, message: dict[str, Any], job_id: str, request: Mapping[str, Any]) -> Callable[[], None]:
+        """Begin the span of a job that is being recorded, and put its context into the message that is kept.
+
+        Args:
+            message: What `suspension.capture` returned; its headers are changed.
+            job_id: The job.
+            request: Its arguments, checked; the type and the resolution are shown.
+
+        Returns:
+            What ends the span; not to be called if the job was known.
+        """
+        ...
+
+    def submitted(
+        self, headers: Mapping[str, Any] | None, job_id: str, step: Submit, answer: object, exchange: Exchange
+    ) -> None:
+        """Make the spans of a submission, and of the wait before the first one.
+
+        Args:
+            headers: The headers of the job's message.
+            job_id: The job.
+            step: The attempt.
+            answer: What became of it.
+            exchange: The request.
+        """
+        ...
+
+    def ran(self, job: JobFields, outcome: Outcome, exchange: Exchange) -> None:
+        """Make the span of the time that the vendor had a task, and of the request that told its end.
+
+        Args:
+            job: The job, as it ran.
+            outcome: How it ended.
+            exchange: The request.
+        """
+        ...
+
+    def delivered(self, headers: Mapping[str, Any] | None, job_id: str, step: Deliver, begun_at_ns: int) -> None:
+        """Make the span of a delivery, and of the wait of a job that was never submitted.
+
+        Args:
+            headers: The headers of the job's message.
+            job_id: The job.
+            step: What was delivered.
+            begun_at_ns: When the delivery began, Unix time in ns.
+        """
+        ...
+
+
+class NoTracing:
+    """Makes no spans. The trace of a caller still travels with its jobs, for workers that make some."""
+
+    def record(self, message: dict[str, Any], job_id: str, request: Mapping[str, Any]) -> Callable[[], None]:  # noqa: ARG002
+        """Leave the message as it is."""
+        return _nothing
+
+    def submitted(self, *_: Any) -> None:
+        """Do nothing."""
+
+    def ran(self, *_: Any) -> None:
+        """Do nothing."""
+
+    def delivered(self, *_: Any) -> None:
+        """Do nothing."""
+
+
+def open_tracing() -> Tracing:
+    """Return what makes spans, if the environment asks for them; OpenTelemetry is not imported else.
+
+    The `OTEL_*` variables ask. The SDK is set up by those variables, unless `opentelemetry-instrument` has done so.
+    """
+    # A program that is started by `opentelemetry-instrument` has it already.
+    is_wanted = any(os.environ.get(name, "none") not in {"", "none"} for name in _ASKS)
+    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return NoTracing()
+    if not is_wanted and "opentelemetry.trace" not in sys.modules:
+        return NoTracing()
+    try:
+        from .spans import Spans, set_up_sdk
+    except ImportError:
+        log.warning("no traces are made: OTEL_* variables ask for them, install wanimate-worker[otel]")
+        return NoTracing()
+    if is_wanted:
+        set_up_sdk()
+    return Spans()
+
+
+def keep_trace(message: dict[str, Any], headers: Mapping[str, Any] | None) -> None:
+    """Let a job that came with others in one message belong to the trace of that message.
+
+    Args:
+        message: What is kept of the job's own message.
+        headers: The headers of the message it came in.
+    """
+    trace = trace_of(headers)
+    if trace:
+        message["headers"] = trace
+
+
+def _nothing() -> None:
+    return None
