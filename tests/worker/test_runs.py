@@ -46,7 +46,7 @@ class Run:
         self.sent.append(self.stage())
         return self.answer()
 
-    def status(self, task_id: str) -> Pending:
+    def status(self, task_id: str, *_: Any) -> Pending:
         self.asked.append(task_id)
         return Pending("processing")
 

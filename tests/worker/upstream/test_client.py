@@ -13,6 +13,7 @@ from wanimate.contract import AnimateJob
 from wanimate.errors import SettingsError
 from wanimate_worker.upstream import (
     Accepted,
+    Exchange,
     Forgotten,
     NotSent,
     Pending,
@@ -332,3 +333,37 @@ def test_the_signature_of_the_callback_url_is_in_no_answer(
     assert signature not in answer.message
     assert answer.message.endswith("/nonce/[signature]")
     assert signature in server.requests[-1].body.decode()
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("req-7f.3/a", "req-7f.3/a"),
+        ("", None),
+        ("two words", None),
+        ("x" * 129, None),
+        ('"},{"event":"forged"', None),
+        ("of-[the key]", None),
+    ],
+)
+def test_each_request_has_an_id_and_the_vendors_own_is_shown_only_if_it_is_harmless(
+    server: Any, client: UpstreamClient, key: str, said: str, shown: str | None
+) -> None:
+    server.answers(PROCESSING, 200, f"X-Request-Id: {said.replace('[the key]', key)}")
+    first, second = Exchange(), Exchange()
+    client.status("t", first)
+    client.status("t", second)
+    assert [request.headers["x-request-id"] for request in server.requests] == [first.request_id, second.request_id]
+    assert first.request_id != second.request_id
+    assert first.facts()["vendor_request_id"] == shown
+    assert first.facts()["http_status"] == 200
+    assert 0 < first.facts()["request_ms"] < 60_000
+
+
+def test_a_request_that_was_not_answered_has_an_id_and_no_status(
+    nobody: str, connect: Callable[..., UpstreamClient], job: AnimateJob
+) -> None:
+    exchange = Exchange()
+    connect(f"http://{nobody}").submit(job, None, exchange)
+    assert exchange.facts()["request_id"] == exchange.request_id
+    assert exchange.facts()["http_status"] is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from datetime import timedelta
@@ -68,11 +69,15 @@ def load_app() -> Celery:
     except SettingsError as error:
         _stop(error)
 
-    def set_up(loglevel: int, logfile: str | None = None, **_: Any) -> None:
-        set_up_logs(settings.log_format, loglevel if _is_level_given() else settings.log_level, logfile)
+    def set_up(loglevel: int | None = None, logfile: str | None = None, **_: Any) -> None:
+        level = loglevel if loglevel is not None and _is_level_given() else settings.log_level
+        set_up_logs(settings.log_format, level, logfile)
+        logging.captureWarnings(capture=True)
 
     # Celery sets up no logger itself once somebody listens to this.
     setup_logging.connect(set_up, weak=False)
+    # A worker warns about things before that.
+    celeryd_init.connect(set_up, weak=False)
     return app
 
 

@@ -16,7 +16,7 @@ from structlog.stdlib import BoundLogger, ProcessorFormatter, filter_by_level
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from structlog.typing import EventDict
+    from structlog.typing import EventDict, Processor
 
 LogFormat = Literal["auto", "json", "console"]
 
@@ -50,7 +50,7 @@ def set_up_logs(log_format: LogFormat, level: int | str, file: str | None = None
     handler = WatchedFileHandler(file) if file else logging.StreamHandler(sys.stderr)
     is_terminal = not file and sys.stderr.isatty()
     as_json = log_format == "json" or (log_format == "auto" and not is_terminal)
-    render = _as_json if as_json else _Console(has_colours=is_terminal and not os.environ.get("NO_COLOR"))
+    render: Processor = _as_json if as_json else _for_people(has_colours=is_terminal and not os.environ.get("NO_COLOR"))
     handler.setFormatter(ProcessorFormatter(processors=[_facts, render]))
     root = logging.getLogger()
     root.handlers = [handler]
@@ -100,25 +100,16 @@ def _as_json(_logger: Any, _method: str, facts: EventDict) -> str:
     return orjson.dumps(facts).decode()
 
 
-class _Console:
-    """Renders a line for people; a text that could be taken for several fields is quoted."""
+def _for_people(*, has_colours: bool) -> Processor:
+    render = structlog.dev.ConsoleRenderer(
+        colors=has_colours,
+        sort_keys=False,
+        # The prettier ones show the values of local variables, which may be secret.
+        exception_formatter=structlog.dev.plain_traceback,
+    )
 
-    def __init__(self, *, has_colours: bool) -> None:
-        self._render = structlog.dev.ConsoleRenderer(
-            colors=has_colours,
-            sort_keys=False,
-            # The prettier ones show the values of local variables, which may be secret.
-            exception_formatter=structlog.dev.plain_traceback,
-        )
+    def rendered(logger: Any, method: str, facts: EventDict) -> str:
+        del facts["logger"]
+        return render(logger, method, facts)
 
-    def __call__(self, logger: Any, method: str, facts: EventDict) -> str:
-        told = {name: value for name, value in facts.items() if name not in {"logger", "timestamp"}}
-        quoted = {
-            name: repr(value) if name not in {"event", "exception"} and _is_several(value) else value
-            for name, value in told.items()
-        }
-        return str(self._render(logger, method, {"timestamp": facts["timestamp"], **quoted}))
-
-
-def _is_several(value: Any) -> bool:
-    return isinstance(value, str) and (" " in value or "=" in value or not value)
+    return rendered

@@ -7,7 +7,6 @@ All of them are children of the span that records the job, whose context is kept
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from wanimate.contract.trace_context import trace_of
@@ -103,23 +102,19 @@ class NoTracing:
 
 
 def open_tracing() -> Tracing:
-    """Return what makes spans, if the environment asks for them; OpenTelemetry is not imported else.
+    """Return what makes spans, if the environment asks for them with `OTEL_*` variables.
 
-    The `OTEL_*` variables ask. The SDK is set up by those variables, unless `opentelemetry-instrument` has done so.
+    Else OpenTelemetry is not imported. They also set up the SDK, unless `opentelemetry-instrument` has done so.
     """
-    # A program that is started by `opentelemetry-instrument` has it already.
     is_wanted = any(os.environ.get(name, "none") not in {"", "none"} for name in _ASKS)
-    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return NoTracing()
-    if not is_wanted and "opentelemetry.trace" not in sys.modules:
+    if not is_wanted or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return NoTracing()
     try:
         from .spans import Spans, set_up_sdk
     except ImportError:
         log.warning("no traces are made: OTEL_* variables ask for them, install wanimate-worker[otel]")
         return NoTracing()
-    if is_wanted:
-        set_up_sdk()
+    set_up_sdk()
     return Spans()
 
 
