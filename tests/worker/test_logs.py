@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from wanimate_worker.observability import get_logger, set_up_logs
+from wanimate_worker.observability.logs import ROUTINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,9 +24,12 @@ FORGED = '2026-01-01T00:00:00Z [info ] job accepted job_id=other\r\n{"event": "j
 def _root() -> Iterator[None]:
     """Leave the loggers of the process as they were."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers = root.handlers[:]
+    levels = {logger: logger.level for logger in (root, *map(logging.getLogger, ROUTINE))}
     yield
-    root.handlers, root.level = handlers, level
+    root.handlers = handlers
+    for logger, level in levels.items():
+        logger.setLevel(level)
 
 
 def fail() -> None:

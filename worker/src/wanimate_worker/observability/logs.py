@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LogFormat = Literal["auto", "json", "console"]
 
 #: Routine lines of these libraries stay out: several for each poll, and some with all of a job's arguments.
-_ROUTINE: Final = ("httpx", "httpcore", "celery.worker.strategy", "celery.app.trace", "celery.beat", "celery.pool")
+ROUTINE: Final = ("httpx", "httpcore", "celery.worker.strategy", "celery.app.trace", "celery.beat", "celery.pool")
 
 
 def get_logger(name: str) -> BoundLogger:
@@ -55,7 +55,7 @@ def set_up_logs(log_format: LogFormat, level: int | str, file: str | None = None
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for name in _ROUTINE:
+    for name in ROUTINE:
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
 
 
