@@ -1,0 +1,48 @@
+"""What a batch tells of its pace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wanimate.cli.output import Output
+from wanimate.cli.progress import BatchProgress
+from wanimate.contract import Result
+from wanimate.errors import JobFailed
+
+if TYPE_CHECKING:
+    import pytest
+
+RESULT = Result(urls=("https://example.com/v.mp4",), task_id="t")
+
+
+def test_without_a_terminal_a_plain_line_now_and_then_tells_states_rate_and_what_remains(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    progress = BatchProgress(Output(as_json=False), 4000)
+    for _ in range(4000):
+        progress.enqueued()
+    progress.all_enqueued()
+    for second in range(100):
+        now = 1000.0 + second
+        progress.in_flight(1000)
+        # Slow at first: the rate is that of the last minute.
+        for _ in range(1 if second < 40 else 20):
+            progress.ended(RESULT if second % 10 else JobFailed("no"))
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 9
+    assert lines[0] == "10/4000: 1 failed, 9 succeeded, 1000 in flight, 2990 waiting; 1.0/s ETA 1 h 06 min"
+    assert lines[-1] == "1040/4000: 104 failed, 936 succeeded, 1000 in flight, 1960 waiting; 16.8/s ETA 2 min 56 s"
+    assert progress.summary() == "4000 jobs: 1120 succeeded, 120 failed, 2760 go on, after 1 min 39 s"
+
+
+def test_nothing_is_guessed_before_jobs_have_ended(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    progress = BatchProgress(Output(as_json=False), 2)
+    now = 11.0
+    progress.enqueued()
+    assert capsys.readouterr().err == "0/2: 1 enqueued; ETA -\n"
