@@ -34,7 +34,7 @@ def test_without_a_terminal_a_plain_line_now_and_then_tells_states_rate_and_what
     assert len(lines) == 9
     assert lines[0] == "10/4000: 1 failed, 9 succeeded, 1000 in flight, 2990 waiting; 1.0/s ETA 1 h 06 min"
     assert lines[-1] == "1040/4000: 104 failed, 936 succeeded, 1000 in flight, 1960 waiting; 16.8/s ETA 2 min 56 s"
-    assert progress.summary() == "4000 jobs: 1120 succeeded, 120 failed, 2760 go on, after 1 min 39 s"
+    assert progress.summary() == "4000 jobs: 1116 succeeded, 124 failed, 2760 go on, after 1 min 39 s"
 
 
 def test_nothing_is_guessed_before_jobs_have_ended(

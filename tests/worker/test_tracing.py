@@ -9,6 +9,8 @@ import sys
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from wanimate.contract.trace_context import current_trace, trace_of
+from wanimate_worker.ledger import Submit
+from wanimate_worker.observability.spans import Spans
 
 TRACER = TracerProvider().get_tracer(__name__)
 #: What a producer does, and what a worker does at its start.
@@ -71,3 +73,11 @@ def test_of_a_foreign_message_only_what_may_be_a_trace_is_kept() -> None:
     assert trace_of({"traceparent": ["x"], "tracestate": "y" * 1000, "baggage": "user=1"}) == {}
     assert trace_of({"traceparent": "x", "tracestate": "a=b", "other": 1}) == {"traceparent": "x", "tracestate": "a=b"}
     assert trace_of(None) == {}
+
+
+def test_a_job_goes_on_when_its_spans_cannot_be_made(caplog: pytest.LogCaptureFixture) -> None:
+    spans = Spans()
+    end_span = spans.record({}, "a", {"no": "type"})
+    end_span()
+    spans.submitted({}, "a", Submit("n", 1, 0, 0), object(), None)  # type: ignore[arg-type]
+    assert caplog.text.count("a span could not be made") == 2

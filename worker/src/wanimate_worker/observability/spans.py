@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from importlib.metadata import entry_points, version
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from wanimate.contract.trace_context import trace_of
+
+from .logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +24,10 @@ if TYPE_CHECKING:
 
     from ..ledger import Deliver, JobFields, Submit
     from ..upstream import Exchange
+
+log = get_logger(__name__)
+
+_P = ParamSpec("_P")
 
 _W3C: Final = TraceContextTextMapPropagator()
 _NS_PER_MS: Final = 1_000_000
@@ -38,12 +45,31 @@ def set_up_sdk() -> None:
         configurator.load()().configure()
 
 
+def _harmless(make: Callable[_P, Any]) -> Callable[_P, Any]:
+    """Let a job go on without its spans, whatever goes wrong while they are made."""
+
+    @functools.wraps(make)
+    def made(*args: _P.args, **kwargs: _P.kwargs) -> Any:
+        try:
+            return make(*args, **kwargs)
+        except Exception:
+            log.exception("unexpected error, a span could not be made")
+            return _nothing
+
+    return made
+
+
+def _nothing() -> None:
+    return None
+
+
 class Spans:
     """Makes the spans of jobs with whatever provider is set up."""
 
     def __init__(self) -> None:
         self._tracer = trace.get_tracer("wanimate_worker", version("wanimate-worker"))
 
+    @_harmless
     def record(self, message: dict[str, Any], job_id: str, request: Mapping[str, Any]) -> Callable[[], None]:
         """Begin the span of a job that is being recorded; see `Tracing`."""
         attributes = {
@@ -58,6 +84,7 @@ class Spans:
             message["headers"] = {**(message.get("headers") or {}), **trace_of(headers)}
         return span.end
 
+    @_harmless
     def submitted(
         self, headers: Mapping[str, Any] | None, job_id: str, step: Submit, answer: object, exchange: Exchange
     ) -> None:
@@ -79,6 +106,7 @@ class Spans:
             _fail(submit, type(answer).__name__)
         submit.end(exchange.ended_at_ns)
 
+    @_harmless
     def ran(self, job: JobFields, outcome: Outcome, exchange: Exchange) -> None:
         """Make the spans of a task and of the request that told its end; see `Tracing`."""
         parent = _context(job.message.get("headers"))
@@ -98,6 +126,7 @@ class Spans:
             _fail(run, outcome.error)
         run.end(max(exchange.ended_at_ns, (begun_at_ms or 0) * _NS_PER_MS))
 
+    @_harmless
     def delivered(self, headers: Mapping[str, Any] | None, job_id: str, step: Deliver, begun_at_ns: int) -> None:
         """Make the spans of a delivery, and of a wait that ended without a submission; see `Tracing`."""
         parent = _context(headers)

@@ -185,8 +185,9 @@ class GenerateTask(SuspendableTask):
             waited_seconds=seconds_between(step.waiting_at_ms, step.begun_at_ms) if step.attempt == 1 else None,
         )
         answer = self._unsafe(step) or self._send(job, step.nonce, time.monotonic() - begun)
+        has_ended = self._record_surely(request, step, answer)
         self.runtime.tracing.submitted(self.request.headers, self.request.id, step, answer, self.request.exchange)
-        if self._record_surely(request, step, answer):
+        if has_ended:
             return self._advance(request)
         raise Suspended(started=isinstance(answer, Accepted))
 
