@@ -171,7 +171,14 @@ class Ledger(OperatingLedger, ConfirmingLedger):
         return None if answer[0] == "lost" else list(answer[1:])
 
     def settle(
-        self, job_id: str, nonce: str, outcome: Outcome, *, token: str = "", duration: str = ""
+        self,
+        job_id: str,
+        nonce: str,
+        outcome: Outcome,
+        *,
+        token: str = "",
+        duration: str = "",
+        delivers: bool = False,
     ) -> list[str] | None:
         """Record the outcome, free the slot and hand it on; None if the attempt or the claim is another's.
 
@@ -181,6 +188,7 @@ class Ledger(OperatingLedger, ConfirmingLedger):
             outcome: How the job ended.
             token: The claim's fencing token, where the outcome comes from a claimed poll.
             duration: The field that counts how long the vendor had the task, where that is known.
+            delivers: Whether the caller delivers the outcome itself, so that nobody else does while the lease lasts.
 
         Returns:
             The jobs that were given a slot and must be resumed too.
@@ -197,6 +205,7 @@ class Ledger(OperatingLedger, ConfirmingLedger):
                 self._failed_ttl(outcome),
                 duration,
                 _DURATIONS_TTL_MS,
+                "1" if delivers else "",
             ],
         )
         return None if answer[0] == "lost" else list(answer[1:])

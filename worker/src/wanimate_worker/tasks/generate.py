@@ -16,6 +16,7 @@ from wanimate.contract import GENERATE_TASK, Outcome, OutcomeKind, Result, parse
 from wanimate.errors import InvalidRequest, JobCancelled, JobFailed, WanimateError
 
 from ..ledger import Busy, Deliver, Entry, Later, NothingToDo, ResultMissing, Submit, Unsafe, WaitForPermit
+from ..runtime import OUTCOME_HEADER
 from ..suspension import DELAYED_HEADER, EXPIRES_HEADER, SuspendableTask, Suspended, capture, is_resumed
 from ..upstream import Accepted, NotSent, Rejected, SubmitAnswer, Throttled, Unauthorised, Unknown
 from .base import AGAIN_SECONDS
@@ -61,6 +62,9 @@ class GenerateTask(SuspendableTask):
             JobFailed: The job ended without a result.
         """
         self.request.delivering = None
+        outcome = (self.request.headers or {}).get(OUTCOME_HEADER)
+        if isinstance(outcome, Outcome):
+            return self._deliver(outcome)
         try:
             if not is_resumed(self.request):
                 self._admit(request)
@@ -142,12 +146,15 @@ class GenerateTask(SuspendableTask):
             step = self.runtime.ledger.begin(job_id, holds_permit=True)
         match step:
             case Deliver(outcome):
-                self.request.delivering = outcome.kind
-                return outcome.unwrap().to_json()
+                return self._deliver(outcome)
             case Submit():
                 return self._submit(request, step)
             case Busy() | Later() | NothingToDo() | WaitForPermit():
                 raise Suspended
+
+    def _deliver(self, outcome: Outcome) -> dict[str, Any]:
+        self.request.delivering = outcome.kind
+        return outcome.unwrap().to_json()
 
     # -- submitting: paid once ----------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 -- KEYS: job, waiting, slots, due, gate, failed, durations
 -- ARGV: job id, attempt nonce, claim token or '', outcome (JSON), cap, lease (ms), most grants, cause,
 --       time to live of a failed job (ms) or '' for a success, field that counts its duration or '',
---       time to live of the durations (ms)
+--       time to live of the durations (ms), '1' if the caller delivers the outcome
 -- Returns: {'settled' | 'lost', granted job ids...}. Lost: the attempt or the claim is no longer the caller's.
 local job, waiting, slots, due, gate = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local id, token = ARGV[1], ARGV[3]
@@ -17,6 +17,9 @@ if token ~= '' and tonumber(redis.call('ZSCORE', due, id)) ~= tonumber(token) th
 end
 local now = now_ms()
 redis.call('HSET', job, 'stage', 'settled', 'outcome', ARGV[4], 'settled_at_ms', now)
+if ARGV[12] == '1' then
+  redis.call('HSET', job, 'delivering_until_ms', now + tonumber(ARGV[6]))
+end
 note(job, now, 'settled', ARGV[8])
 if ARGV[9] ~= '' then
   note_failed(KEYS[6], id, now, ARGV[9])
