@@ -7,7 +7,7 @@
 -- Returns: {'settled' | 'lost', granted job ids...}. Lost: the attempt or the claim is no longer the caller's.
 local job, waiting, slots, due, gate = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local id, token = ARGV[1], ARGV[3]
-local fields = redis.call('HMGET', job, 'stage', 'nonce', 'look_at_ms')
+local fields = redis.call('HMGET', job, 'stage', 'nonce', 'look_at_ms', 'history')
 local stage = fields[1]
 if fields[2] ~= ARGV[2] or (stage ~= 'submitting' and stage ~= 'unknown' and stage ~= 'running') then
   return {'lost'}
@@ -16,11 +16,9 @@ if token ~= '' and tonumber(redis.call('ZSCORE', due, id)) ~= tonumber(token) th
   return {'lost'}
 end
 local now = now_ms()
-redis.call('HSET', job, 'stage', 'settled', 'outcome', ARGV[4], 'settled_at_ms', now)
-if ARGV[12] == '1' then
-  redis.call('HSET', job, 'delivering_until_ms', now + tonumber(ARGV[6]))
-end
-note(job, now, 'settled', ARGV[8])
+redis.call('HSET', job, 'stage', 'settled', 'outcome', ARGV[4], 'settled_at_ms', now,
+  'delivering_until_ms', ARGV[12] == '1' and now + tonumber(ARGV[6]) or 0,
+  'history', noted(fields[4], now, 'settled', ARGV[8]))
 if ARGV[9] ~= '' then
   note_failed(KEYS[6], id, now, ARGV[9])
 end
