@@ -1,9 +1,9 @@
 -- Records that the vendor has the task: submitting or unknown -> running. If the vendor called back before its answer
 -- to the submission came, the task is polled now; else as planned, or when the job's deadline passes before that.
--- KEYS: job, due, gate
+-- KEYS: job, due, gate, tally, unknown
 -- ARGV: job id, attempt nonce, upstream task id, delay of the first poll (ms), when the request was sent (ms)
 -- Returns: 1 (also when repeated), or 0 when this attempt is no longer the job's (a late writer changes nothing).
-local fields = redis.call('HMGET', KEYS[1], 'stage', 'nonce', 'task_id', 'look_at_ms', 'deadline_at_ms')
+local fields = redis.call('HMGET', KEYS[1], 'stage', 'nonce', 'task_id', 'look_at_ms', 'deadline_at_ms', 'billed')
 if fields[1] == 'running' and fields[2] == ARGV[2] and fields[3] == ARGV[3] then
   return 1
 end
@@ -14,6 +14,11 @@ local now = now_ms()
 redis.call('HSET', KEYS[1], 'stage', 'running', 'task_id', ARGV[3], 'submitted_at_ms', now)
 note(KEYS[1], now, 'running', ARGV[3])
 redis.call('HDEL', KEYS[1], 'hint')
+if fields[1] == 'unknown' then
+  redis.call('ZREM', KEYS[5], ARGV[1])
+elseif fields[6] then
+  count(KEYS[4], {'billed_ms', cjson.decode(fields[6])[1]})
+end
 local was_called = fields[1] == 'submitting' and fields[4]
 local first_poll = math.min(now + tonumber(ARGV[4]), math.max(now, tonumber(fields[5]) or math.huge))
 redis.call('ZADD', KEYS[2], was_called and now or whole(first_poll), ARGV[1])
