@@ -21,7 +21,21 @@ if TYPE_CHECKING:
 #: Everything here exists since Redis 6.2.
 COMMANDS = {
     *("DEL", "EXISTS", "GET", "PERSIST", "PEXPIRE", "SET", "TIME"),
-    *("HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HKEYS", "HMGET", "HSET", "LINDEX", "LLEN", "LPUSH", "LREM", "LTRIM"),
+    *(
+        "HDEL",
+        "HEXISTS",
+        "HGET",
+        "HGETALL",
+        "HINCRBY",
+        "HKEYS",
+        "HMGET",
+        "HSET",
+        "LINDEX",
+        "LLEN",
+        "LPUSH",
+        "LREM",
+        "LTRIM",
+    ),
     *("ZADD", "ZCARD", "ZCOUNT", "ZPOPMIN", "ZRANGE", "ZRANGEBYSCORE", "ZREM", "ZREMRANGEBYSCORE", "ZSCORE"),
 }
 every_script = pytest.mark.parametrize("name", script_names())
@@ -102,7 +116,10 @@ def live_through_everything(bench: Bench) -> None:
     bench.let_time_pass()
     claim = ledger.claim(10)
     assert ledger.plan(claim.token, {"a": LONG_MS}, answered_since_ms=claim.claimed_at_ms) == 1
-    assert ledger.settle("a", submit.nonce, success("t"), observed=Observation("animate:480p", 41.0, bench.now_ms())) is not None
+    assert (
+        ledger.settle("a", submit.nonce, success("t"), observed=Observation("animate:480p", 41.0, bench.now_ms()))
+        is not None
+    )
     assert ledger.survey(0).durations["total"] == "1"
     ledger.grant()
     ledger.repair()
