@@ -164,11 +164,18 @@ def test_a_secret_that_cannot_be_read_is_told_and_not_quoted(secrets_folder: Pat
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_secret_that_is_a_folder_is_not_taken_for_one_that_is_not_set(secrets_folder: Path) -> None:
+    (secrets_folder / "wanimate_ops_auth").mkdir()
+
+    with pytest.raises(SettingsError, match=r"wanimate_ops_auth is not a file"):
+        Settings.load()
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
 def test_a_secret_that_this_user_may_not_read_is_named(secrets_folder: Path) -> None:
     (secrets_folder / "wanimate_redis_url").chmod(0)
 
-    with pytest.raises(SettingsError, match="Permission denied.*wanimate_redis_url"):
+    with pytest.raises(SettingsError, match=r"Permission denied.*wanimate_redis_url"):
         Settings.load()
 
 

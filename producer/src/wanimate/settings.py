@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -57,8 +58,8 @@ class Settings(BaseSettings):
             raise SettingsError(_explain(error)) from None
         except (OSError, UnicodeDecodeError, UnreadableSource) as error:
             raise SettingsError(
-                f"{_file_problem(error.__cause__ or error)}: .env and the files in {SECRETS_VARIABLE} must be UTF-8 text "
-                "that this user may read"
+                f"{_file_problem(error.__cause__ or error)}: .env and the files in {SECRETS_VARIABLE} must be UTF-8 "
+                "text that this user may read"
             ) from None
 
     @field_validator("redis_url")
@@ -76,8 +77,12 @@ class Settings(BaseSettings):
 def _secrets_folder() -> str | None:
     """Return the folder of secrets, if one is named; a wrong name must not look like secrets that are not set."""
     folder = os.environ.get(SECRETS_VARIABLE, "").strip()
-    if folder and not os.path.isdir(folder):  # noqa: PTH112 - a relative path is told as it was given
+    if folder and not Path(folder).is_dir():
         raise SettingsError(f"{SECRETS_VARIABLE}: {folder} is not a folder; mount the secrets there or unset it")
+    # Docker makes a folder of a file that is missing on the host.
+    wrong = [path for path in Path(folder).glob("wanimate_*") if not path.is_file()] if folder else []
+    if wrong:
+        raise SettingsError(f"{SECRETS_VARIABLE}: {wrong[0]} is not a file; put the secret there or remove it")
     return folder or None
 
 
