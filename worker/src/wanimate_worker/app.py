@@ -6,10 +6,11 @@ import logging
 import os
 import sys
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Never
 
 from celery import Celery
-from celery.signals import after_setup_logger, celeryd_init
+from celery.signals import after_setup_logger, celeryd_init, import_modules
 from kombu import Queue
 from redis.exceptions import RedisError
 from wanimate.contract import (
@@ -61,9 +62,12 @@ def load_app() -> Celery:
     """Return the app for this process's environment; a wrong setting ends the process with one line."""
     ignore_celery_variables()
     try:
-        return create_app(WorkerSettings.load())
+        settings = WorkerSettings.load()
+        app = create_app(settings)
     except SettingsError as error:
         _stop(error)
+    import_modules.connect(partial(_secure_flower, settings), sender=app, weak=False)
+    return app
 
 
 def ignore_celery_variables() -> None:
@@ -137,6 +141,22 @@ def _schedule(every_seconds: Mapping[str, float]) -> dict[str, Any]:
 
 def _stop(error: SettingsError) -> Never:
     sys.exit(f"wanimate-worker: {error}")
+
+
+def _secure_flower(settings: WorkerSettings, **_: Any) -> None:
+    """Keep `celery flower` from listening to everybody, which is its default.
+
+    Flower sends the signal when it has read its options and has not begun to listen. So do workers and beat.
+    """
+    if "flower" in sys.argv:
+        from flower.options import options
+
+        from .flower.safety import secure
+
+        try:
+            secure(options, settings)
+        except SettingsError as error:
+            _stop(error)
 
 
 @after_setup_logger.connect

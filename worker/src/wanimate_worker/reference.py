@@ -8,7 +8,15 @@ from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 from wanimate.settings import Settings
 
-from .settings import CallbackSettings, LimitSettings, PollSettings, RecoverySettings, UpstreamSettings, WorkerSettings
+from .settings import (
+    CallbackSettings,
+    FlowerSettings,
+    LimitSettings,
+    PollSettings,
+    RecoverySettings,
+    UpstreamSettings,
+    WorkerSettings,
+)
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -21,6 +29,7 @@ _SECTIONS: Final[tuple[tuple[str, type[BaseSettings]], ...]] = (
     ("Polling", PollSettings),
     ("Recovery", RecoverySettings),
     ("Callbacks", CallbackSettings),
+    ("Flower", FlowerSettings),
     ("Worker processes", WorkerSettings),
 )
 

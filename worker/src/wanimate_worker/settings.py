@@ -182,7 +182,30 @@ class CallbackSettings(Settings):
         return SecretStr(secret) if secret else None
 
 
-class WorkerSettings(UpstreamSettings, LimitSettings, PollSettings, RecoverySettings, IntentSettings, CallbackSettings):
+class FlowerSettings(Settings):
+    """Who may open Flower."""
+
+    flower_auth: SecretStr | None = Field(
+        default=None,
+        description="Who may open Flower (`wanimate-worker flower`), as `user:password`. Without it Flower listens on "
+        "this machine only and cancels nothing.",
+    )
+
+    @field_validator("flower_auth")
+    @classmethod
+    def _is_user_and_password(cls, value: SecretStr | None) -> SecretStr | None:
+        login = "" if value is None else value.get_secret_value().strip()
+        if not login:
+            return None
+        user, _, password = login.partition(":")
+        if not user or not password or not login.isascii():
+            raise ValueError("user:password is expected, in ASCII")
+        return SecretStr(login)
+
+
+class WorkerSettings(
+    UpstreamSettings, LimitSettings, PollSettings, RecoverySettings, IntentSettings, CallbackSettings, FlowerSettings
+):
     """Everything a worker reads, validated once at its start."""
 
     worker_threads: int = Field(

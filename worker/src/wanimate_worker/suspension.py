@@ -18,6 +18,8 @@ from celery.worker.request import Request
 from celery.worker.strategy import default as default_strategy
 from wanimate.contract import CONTRACT_HEADER
 
+from .events import JobConsumer, unsigned
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -39,10 +41,10 @@ class Suspended(Ignore):
     """Ends a run without ending the task.
 
     Args:
-        started: Whether the remote job started in this run.
+        started: What Flower shows as the task's result from now on, if the remote job started in this run; else empty.
     """
 
-    def __init__(self, *, started: bool = False) -> None:
+    def __init__(self, *, started: str = "") -> None:
         super().__init__()
         self.started = started
 
@@ -123,50 +125,50 @@ def publish(
 
 
 class SuspendableRequest(Request):
-    """A request whose events tell of the remote job: received once, started and ended when the remote job was."""
+    """A request whose events tell of the remote job: received once, started and ended when the remote job was.
+
+    Every event names the task and its arguments, for Flower may have missed those before, or has dropped them.
+    """
+
+    _error: BaseException | None = None
 
     def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - Celery's own name
         """Send an event, unless it tells of a run rather than of the job."""
-        started_at = self.request_dict.get(STARTED_HEADER)
-        if type == "task-started" and not fields.pop("of_the_job", False):
+        if type == "task-started" and "result" not in fields:
             return
-        if type == "task-succeeded" and started_at:
-            fields["runtime"] = time.time() - float(started_at)
-        super().send_event(type, **fields)
+        if type == "task-succeeded":
+            fields["result"] = self.task.summarise_result(str(fields["result"]))
+        elif type == "task-failed":
+            type, fields = self._failure(fields)  # noqa: A001
+        elif type == "task-revoked":
+            fields["result"] = "revoked before a worker had recorded it"
+        # Celery's own runtime is that of the last run: milliseconds.
+        started_at = self.request_dict.get(STARTED_HEADER)
+        fields["runtime"] = time.time() - float(started_at) if started_at and type != "task-started" else None
+        fields = {name: unsigned(value) if isinstance(value, str) else value for name, value in fields.items()}
+        super().send_event(type, name=self.name, args=self._argsrepr, kwargs=self._kwargsrepr, **fields)
+
+    def _failure(self, fields: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        error = self._error
+        if error is not None:
+            fields["result"] = f"{type(error).__name__}: {error}"
+        if isinstance(error, self.task.throws):
+            # Nothing in our code went wrong.
+            fields["traceback"] = None
+        if isinstance(error, self.task.revocations):
+            return "task-revoked", {**fields, "terminated": False, "signum": None, "expired": False}
+        return "task-failed", fields
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:  # noqa: FBT001, FBT002
         """End a run; one that ends suspended with the remote job started says so."""
         error = exc_info.exception
         if isinstance(error, ExceptionWithTraceback):
             error = error.exc
+        self._error = error
         answer = super().on_failure(exc_info, send_failed_event, return_ok)
         if isinstance(error, Suspended) and error.started:
-            self.send_event("task-started", of_the_job=True)
+            self.send_event("task-started", result=error.started)
         return answer
-
-
-class _QuietDispatcher:
-    """An event dispatcher that keeps `task-received` to itself."""
-
-    def __init__(self, dispatcher: Any) -> None:
-        self._dispatcher = dispatcher
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._dispatcher, name)
-
-    def send(self, type: str, **fields: Any) -> Any:  # noqa: A002
-        return None if type == "task-received" else self._dispatcher.send(type, **fields)
-
-
-class _QuietConsumer:
-    """A consumer seen through a quiet dispatcher; Celery's strategy asks it for both."""
-
-    def __init__(self, consumer: Any) -> None:
-        self._consumer = consumer
-        self.event_dispatcher = consumer.event_dispatcher and _QuietDispatcher(consumer.event_dispatcher)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._consumer, name)
 
 
 def strategy(task: SuspendableTask, app: Celery, consumer: Any) -> Callable[..., Any]:
@@ -177,8 +179,8 @@ def strategy(task: SuspendableTask, app: Celery, consumer: Any) -> Callable[...,
         app: The Celery app.
         consumer: The worker's consumer.
     """
-    first = default_strategy(task, app, consumer)
-    resumed = default_strategy(task, app, _QuietConsumer(consumer))
+    first = default_strategy(task, app, JobConsumer(consumer, task.waits_for))
+    resumed = default_strategy(task, app, JobConsumer(consumer, None))
 
     def on_message(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **options: Any) -> Any:
         headers = message.headers
@@ -225,7 +227,19 @@ class SuspendableTask(Task):
     abstract = True
     Request = "wanimate_worker.suspension:SuspendableRequest"
     Strategy = "wanimate_worker.suspension:strategy"
+    #: What Flower shows as the result of a task that has not started.
+    waits_for = "waits"
+    #: The errors that mean that the task was cancelled, which Flower calls REVOKED.
+    revocations: tuple[type[BaseException], ...] = ()
 
     def summarise(self, kwargs: Mapping[str, Any]) -> str:
         """Return what logs, events and Flower may show of the arguments."""
         raise NotImplementedError
+
+    def summarise_result(self, shown: str) -> str:
+        """Return what Flower shows of a result.
+
+        Args:
+            shown: The result as Celery represents it, perhaps cut.
+        """
+        return shown

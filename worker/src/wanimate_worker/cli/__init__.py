@@ -11,6 +11,7 @@ from wanimate.errors import WanimateError
 from .cancel import cancel
 from .dead import dead
 from .doctor import doctor
+from .flower import flower
 from .hold import drain, pause, resume
 from .jobs import jobs, show
 from .resolve import resolve
@@ -22,7 +23,7 @@ from .retry import retry
 def cli() -> None:
     """Operate Wanimate, or run all of it on this machine.
 
-    In production run `celery -A wanimate_worker worker`, `beat` and `flower` instead.
+    In production run `celery -A wanimate_worker worker` and `beat` instead of `up`.
     """
 
 
@@ -64,7 +65,7 @@ def settings_reference() -> None:
     click.echo(settings_page(), nl=False)
 
 
-for _command in (jobs, show, retry, resolve, cancel, pause, resume, drain, doctor, dead):
+for _command in (jobs, show, retry, resolve, cancel, pause, resume, drain, doctor, dead, flower):
     cli.add_command(_command)
 
 

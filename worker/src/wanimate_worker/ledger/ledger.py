@@ -348,6 +348,10 @@ class Ledger(OperatingLedger, ConfirmingLedger):
         """Return how many slots are held."""
         return int(self._redis.zcard(self._keys.slots))
 
+    def waiting(self) -> int:
+        """Return how many jobs wait for a slot."""
+        return int(self._redis.zcard(self._keys.waiting))
+
     def gate(self) -> GateState:
         """Return the shared back-off as last written."""
         fields = cast("dict[str, str]", self._redis.hgetall(self._keys.gate))

@@ -180,7 +180,7 @@ class Stack:
 
     def _start_flower(self) -> None:
         port = free_port()
-        flower = self._celery("flower", "flower", "--address=127.0.0.1", f"--port={port}")
+        flower = self._start("flower", *_WORKER_COMMAND, "flower", "--port", str(port))
         self.flower_url = f"http://127.0.0.1:{port}"
         flower.wait_until(lambda: _answers(f"{self.flower_url}/healthcheck"), "ready")
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from celery.exceptions import Reject
 from redis.exceptions import RedisError
-from wanimate.contract import ENQUEUE_TASK, parse_job
+from wanimate.contract import ENQUEUE_TASK, GENERATE_TASK, parse_job
 from wanimate.errors import WanimateError
 
+from ..events import announce
 from ..ledger import Entry
 from .base import AGAIN_SECONDS, InternalTask
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 log = logging.getLogger(__name__)
+
+#: With more jobs in line, Flower hears of new ones when they get their slots: it keeps its newest tasks only, and a
+#: backlog would drive those out that run.
+_LONGEST_SHOWN_LINE: Final = 2000
 
 
 class EnqueueTask(InternalTask):
@@ -33,15 +38,30 @@ class EnqueueTask(InternalTask):
             jobs: Pairs of job id and keyword arguments of `wanimate.generate`.
         """
         try:
-            entries = [entry for job_id, request in jobs if (entry := self._entry(job_id, request)) is not None]
+            is_shown = self.runtime.ledger.waiting() < _LONGEST_SHOWN_LINE
+            entries = [
+                entry
+                for job_id, request in jobs
+                if (entry := self._entry(job_id, request, is_shown=is_shown)) is not None
+            ]
             admissions = self.runtime.ledger.admit(entries)
         except RedisError:
             # Some may be recorded, some not: the whole message comes back, and those recorded are left alone.
             time.sleep(AGAIN_SECONDS)
             raise Reject(requeue=True) from None
+        if is_shown:
+            # Before they can start. It waits for no answer: what Flower misses here, later events tell it.
+            new = [entry for entry, admission in zip(entries, admissions, strict=True) if admission.is_new]
+            self._announce({entry.job_id: entry.message["kwargsrepr"] for entry in new})
         self.runtime.resume(job_id for admission in admissions for job_id in admission.granted)
 
-    def _entry(self, job_id: str, request: dict[str, Any]) -> Entry | None:
+    def _announce(self, waiting: dict[str, str]) -> None:
+        try:
+            announce(self.app, self.request.hostname, self.app.tasks[GENERATE_TASK], waiting)
+        except Exception as error:  # noqa: BLE001 - whatever the broker raises, this is only for show
+            log.warning("%d jobs are shown in Flower later: %s", len(waiting), type(error).__name__)
+
+    def _entry(self, job_id: str, request: dict[str, Any], *, is_shown: bool) -> Entry | None:
         """Return the entry of one job; a job that cannot be recorded fails alone."""
         try:
             job = parse_job(request)
@@ -49,7 +69,7 @@ class EnqueueTask(InternalTask):
         except (WanimateError, TypeError) as error:
             self._refuse(job_id, error)
             return None
-        message = {"argsrepr": "()", "kwargsrepr": job.summary()}
+        message = {"argsrepr": "()", "kwargsrepr": job.summary(), **({"seen": True} if is_shown else {})}
         return Entry(job_id, job.priority, message, request, job.deadline_ms)
 
     def _refuse(self, job_id: str, error: Exception) -> None:

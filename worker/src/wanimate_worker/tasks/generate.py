@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from ast import literal_eval
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from celery import states
 from celery.exceptions import Reject
 from kombu.utils.encoding import bytes_to_str
 from redis.exceptions import RedisError
-from wanimate.contract import GENERATE_TASK, Outcome, OutcomeKind, parse_job
+from wanimate.contract import GENERATE_TASK, Outcome, OutcomeKind, Result, parse_job
 from wanimate.errors import InvalidRequest, JobCancelled, JobFailed, WanimateError
 
 from ..ledger import Busy, Deliver, Entry, Later, NothingToDo, ResultMissing, Submit, Unsafe, WaitForPermit
@@ -41,6 +42,8 @@ class GenerateTask(SuspendableTask):
     name = GENERATE_TASK
     #: Failures of the remote job are results, not accidents of ours: no traceback in the log.
     throws = (JobFailed,)
+    waits_for = "waits for a slot"
+    revocations = (JobCancelled,)
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
@@ -103,6 +106,15 @@ class GenerateTask(SuspendableTask):
         except WanimateError:
             return "(not a valid job)"
 
+    def summarise_result(self, shown: str) -> str:
+        """Return where the videos are, and the vendor's task."""
+        try:
+            result = Result.model_validate(literal_eval(shown))
+        except (ValueError, SyntaxError):
+            # Cut, because it is very long.
+            return shown
+        return f"{' '.join(result.urls)} (upstream task {result.task_id})"
+
     # -- the first run: record ----------------------------------------------------------------------------------
 
     def _admit(self, request: Mapping[str, Any]) -> None:
@@ -152,7 +164,7 @@ class GenerateTask(SuspendableTask):
         answer = self._unsafe(step) or self._send(job, step.nonce, time.monotonic() - begun)
         if self._record_surely(request, step, answer):
             return self._advance(request)
-        raise Suspended(started=isinstance(answer, Accepted))
+        raise Suspended(started=_started(answer))
 
     def _unsafe(self, step: Submit) -> Unsafe | None:
         """Return why a crash of Redis might forget this intent, so that the request must not be sent; None if safe."""
@@ -269,6 +281,17 @@ def _checked(request: Mapping[str, Any], headers: Mapping[str, Any]) -> Job:
     if expires is not None and _moment(expires) < datetime.now(UTC):
         raise JobCancelled("it expired before a worker recorded it; nothing was sent to the vendor, nothing is billed")
     return parse_job(request)
+
+
+def _started(answer: SubmitAnswer | Unsafe) -> str:
+    """Return what Flower shows of a job that the vendor has or may have; empty for one that goes on waiting."""
+    match answer:
+        case Accepted(task_id):
+            return f"runs at the vendor as {task_id}"
+        case Unknown():
+            return "the answer to its submission was lost: the vendor may have accepted it"
+        case _:
+            return ""
 
 
 def _moment(iso: str) -> datetime:
