@@ -127,9 +127,9 @@ class Composition:
         """Return the ids of the containers that run, of one service or of all."""
         return self.compose("ps", "--quiet", *([service] if service else [])).split()
 
-    def our_containers(self) -> list[str]:
-        """Return the containers that run our own images."""
-        return [each["Id"] for each in self.inspect(*self.containers()) if each["Config"]["Image"] in self.images()]
+    def product_containers(self) -> list[str]:
+        """Return the containers that run the product, the simulator and Redis left out."""
+        return [each["Id"] for each in self.inspect(*self.containers()) if each["Config"]["Image"] in self.tags]
 
     def images(self) -> list[str]:
         """Return the tags of the images that were built."""

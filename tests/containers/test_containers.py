@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from ground_truth import Vendor
 
+#: Where the engine puts the first process of a container with an init.
+INIT = ("/sbin/docker-init", "/usr/sbin/docker-init")
 #: Threads of the worker that is killed: so many submissions may be under way just then.
 THREADS = 16
 
@@ -132,7 +134,7 @@ def test_no_process_is_root_or_may_become_more_than_it_is(composition: Compositi
 
 def test_no_container_writes_outside_its_volumes(evidence: Evidence, composition: Composition) -> None:
     for container in composition.inspect(*composition.containers()):
-        mounts = [mount["Destination"] for mount in container["Mounts"]] + list(container["HostConfig"]["Tmpfs"])
+        mounts = [*(mount["Destination"] for mount in container["Mounts"]), *container["HostConfig"]["Tmpfs"], *INIT]
         changed = [
             line.split(maxsplit=1)[1] for line in composition.run("docker", "diff", container["Id"]).splitlines()
         ]
@@ -150,7 +152,7 @@ def test_secrets_are_in_no_description_of_a_container_and_in_no_log(
         "docker history": "".join(
             composition.run("docker", "history", "--no-trunc", image) for image in composition.images()
         ),
-        "docker top": "".join(composition.run("docker", "top", each) for each in composition.our_containers()),
+        "docker top": "".join(composition.run("docker", "top", each) for each in composition.product_containers()),
     }
     assert "job-1" not in shown["logs"]
     assert found_in(shown, composition.secrets()) == []
