@@ -20,8 +20,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.integration)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def browser() -> Iterator[Browser]:
-    """A real headless browser; without one the tests that need it are skipped, loudly."""
+    """A real headless browser; without one the tests that need it are skipped, loudly.
+
+    One for each test: an event loop runs in this thread for as long as there is one, and other tests need their own.
+    """
     with running_browser() as browser:
         yield browser

@@ -284,7 +284,7 @@ def test_a_person_finds_each_job_cancels_one_that_waits_and_meets_no_secret(
         "FAILURE",
         "CONTENT_VIOLATION",
         "number 1 in line",
-        "'order': '1831'",
+        "animate 480p order=1831",
     ):
         assert told in table, f"{told} is not in the list:\n{table}"
     take_picture(window, "flower-tasks")

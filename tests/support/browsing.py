@@ -82,11 +82,11 @@ def pictures_wanted() -> bool:
 
 
 def take_picture(page: Page, name: str) -> None:
-    """Write what a page looks like into the docs, if that is wanted.
+    """Write what a page looks like, down to its end, into the docs, if that is wanted.
 
     Args:
         page: As it is now.
         name: The file's name, without its ending.
     """
     if pictures_wanted():
-        page.screenshot(path=IMAGES / f"{name}.png")
+        page.screenshot(path=IMAGES / f"{name}.png", full_page=True)

@@ -50,9 +50,9 @@ def revoke(state: Any, task_id: str | Sequence[str], **options: Any) -> _Reply:
     records = task.runtime.ledger.read(task_ids)
     known = [record.job_id for record in records if record.stage is not None]
     outcomes = {job_id: cancel_job(task.runtime, job_id) for job_id in known}
+    for job_id, outcome in outcomes.items():
+        log.info("job %s: revoked through Celery: %s", job_id, outcome.explanation)
     told = [f"{job_id}: {outcome.explanation}" for job_id, outcome in outcomes.items()]
-    for line in told:
-        log.info("job %s, as it was revoked through Celery", line)
     foreign = [other for other in task_ids if other not in known]
     if foreign or not known:
         reply = _foreign(state, foreign, options)

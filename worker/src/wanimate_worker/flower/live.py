@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from ast import literal_eval
 from typing import TYPE_CHECKING, Any, Final
 
 from celery import states
@@ -33,8 +34,11 @@ def live_view(ledger: Ledger) -> Callable[[Any], Any]:
 
     def format_task(task: Any) -> Any:
         nonlocal asks_again_at
+        if task.name != GENERATE_TASK:
+            return task
+        task.kwargs = _readable(task.kwargs)
         # A success is final. A failed job may be run again by an operator, under the same id.
-        if task.name != GENERATE_TASK or task.state == states.SUCCESS or time.monotonic() < asks_again_at:
+        if task.state == states.SUCCESS or time.monotonic() < asks_again_at:
             return task
         try:
             [record] = ledger.records([task.uuid])
@@ -50,6 +54,16 @@ def live_view(ledger: Ledger) -> Callable[[Any], Any]:
     return format_task
 
 
+def _readable(kwargs: str | None) -> str | None:
+    """Return `{'type': 'animate', 'resolution': '480p', 'labels': {'order': '7'}}` as `animate 480p order=7`."""
+    try:
+        fields = literal_eval(kwargs or "")
+        labels = fields.pop("labels", {})
+        return " ".join([*map(str, fields.values()), *(f"{name}={value}" for name, value in labels.items())])
+    except (ValueError, SyntaxError, AttributeError, TypeError):
+        return kwargs
+
+
 def _apply(task: Any, status: JobStatus) -> None:
     state, told = _present(status)
     if state == task.state and task.ready:
@@ -58,7 +72,9 @@ def _apply(task: Any, status: JobStatus) -> None:
     task.state, task.result = state, told
     if not status.state.is_final:
         task.started = status.submitted_at.timestamp() if status.submitted_at else None
-        task.exception = task.traceback = task.runtime = None
+        # So far, by this host's clock.
+        task.runtime = max(0.0, time.time() - task.started) if task.started else None
+        task.exception = task.traceback = None
 
 
 def _present(status: JobStatus) -> tuple[str, str]:

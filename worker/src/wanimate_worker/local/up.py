@@ -40,7 +40,8 @@ def run_up(console: Console) -> int:
         vendor = settings.api_base_url if uses_vendor else simulated
         console.print("[bold]Wanimate is up.[/] Ctrl-C stops it.")
         console.print(f"  vendor  {vendor}")
-        console.print(f"  Flower  {stack.flower_url}")
+        buttons = "" if settings.flower_auth else " (to cancel there, set WANIMATE_FLOWER_AUTH=user:password)"
+        console.print(f"  Flower  {stack.flower_url}{buttons}", soft_wrap=True)
         console.print(f"  logs    {stack.folder}{os.sep}\n")
         console.print("In another terminal:")
         if shutil.which("wanimate") is None:

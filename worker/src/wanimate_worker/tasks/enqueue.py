@@ -51,11 +51,13 @@ class EnqueueTask(InternalTask):
             raise Reject(requeue=True) from None
         if is_shown:
             # Before they can start. It waits for no answer: what Flower misses here, later events tell it.
-            new = [entry for entry, admission in zip(entries, admissions, strict=True) if admission.is_new]
-            self._announce({entry.job_id: entry.message["kwargsrepr"] for entry in new})
+            admitted = zip(entries, admissions, strict=True)
+            self._announce({entry.job_id: entry.message["kwargsrepr"] for entry, told in admitted if told.is_new})
         self.runtime.resume(job_id for admission in admissions for job_id in admission.granted)
 
     def _announce(self, waiting: dict[str, str]) -> None:
+        if not waiting:
+            return
         try:
             announce(self.app, self.request.hostname, self.app.tasks[GENERATE_TASK], waiting)
         except Exception as error:  # noqa: BLE001 - whatever the broker raises, this is only for show
