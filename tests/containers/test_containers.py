@@ -91,6 +91,8 @@ def test_nothing_is_left_in_slots_or_queues(evidence: Evidence, composition: Com
     [("flower", "/tasks", "/healthcheck"), ("ops", "/", "/health"), ("ops", "/metrics", "/health")],
 )
 def test_what_operators_see_needs_a_password(composition: Composition, service: str, path: str, open_path: str) -> None:
+    if not composition.containers(service):
+        pytest.skip(f"the image has no {service} yet")
     port, login = composition.ports[service], composition.secret(f"wanimate_{service}_auth")
 
     assert answer(port, path) == 401
