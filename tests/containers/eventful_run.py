@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from composition import eventually
+from composition import CAP, eventually
 
 if TYPE_CHECKING:
     from composition import Composition
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 JOBS = 500
 OUTAGE_SECONDS = 10.0
+_BATCH = ("run", "--rm", "-T", "cli", "batch", "-", "--json")
 
 
 @dataclass(slots=True)
@@ -25,7 +26,7 @@ class Evidence:
 
     Args:
         results: What the callers were told, by marker.
-        completed_at: How many tasks had ended at the vendor when something began to happen, by what it was.
+        in_flight_at: How many tasks the vendor worked on when something began to happen, by what it was.
         restarts: How often the engine restarted the worker whose process was killed.
         images_side_by_side: The images of the workers that ran at once while they were replaced.
         images_afterwards: The images of all our containers after that.
@@ -33,7 +34,7 @@ class Evidence:
     """
 
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
-    completed_at: dict[str, int] = field(default_factory=dict)
+    in_flight_at: dict[str, int] = field(default_factory=dict)
     restarts: int = 0
     images_side_by_side: set[str] = field(default_factory=set)
     images_afterwards: set[str] = field(default_factory=set)
@@ -55,41 +56,33 @@ class EventfulRun:
 
     def go(self) -> Evidence:
         """Run it all, and return what was seen."""
-        jobs = "".join(
-            json.dumps(
-                {
-                    "type": "animate",
-                    "image_url": f"https://example.com/character.png?marker=job-{number}",
-                    "video_url": "https://example.com/motion.mp4",
-                    "labels": {"marker": f"job-{number}"},
-                }
-            )
-            + "\n"
-            for number in range(JOBS)
+        happenings = (
+            self.scale_up,
+            self.kill_a_worker,
+            self.cut_redis_off,
+            self.restart_beat,
+            self.roll_the_image,
+            self.scale_down,
         )
-        batch = ("run", "--rm", "-T", "cli", "batch", "-", "--json")
-        self._composition.compose(*batch, "--no-wait", stdin=jobs)
-        for share, happen in (
-            (0.02, self.scale_up),
-            (0.10, self.kill_a_worker),
-            (0.20, self.cut_redis_off),
-            (0.30, self.restart_beat),
-            (0.40, self.roll_the_image),
-            (0.60, self.scale_down),
-        ):
-            eventually(lambda share=share: self._completed() >= share * JOBS, f"{share:.0%} of the jobs ended")
-            self.evidence.completed_at[happen.__name__] = self._completed()
+        lines: list[str] = []
+        for number, happen in enumerate(happenings, start=1):
+            # A portion before each, so that there is work to do however long the last one took.
+            portion = [_line(marker) for marker in range(len(lines), JOBS * number // len(happenings))]
+            self._composition.compose(*_BATCH, "--no-wait", stdin="".join(portion))
+            lines += portion
+            eventually(lambda: self._in_flight() > CAP // 2, "the vendor is at work")
+            self.evidence.in_flight_at[happen.__name__] = self._in_flight()
             begun = time.monotonic()
             happen()
             self.evidence.seconds[happen.__name__] = time.monotonic() - begun
-        # The same file again: nothing new is enqueued, and it tells how each job ended.
-        told = self._composition.run("sh", "-c", f"docker compose {' '.join(batch)} || true", stdin=jobs)
+        # All of it again: nothing new is enqueued, and it tells how each job ended. One that failed is no error here.
+        told = self._composition.run("sh", "-c", f"docker compose {' '.join(_BATCH)} || true", stdin="".join(lines))
         results = [json.loads(line) for line in told.splitlines()]
         self.evidence.results = {result["name"].rpartition("marker=")[2]: result for result in results}
         return self.evidence
 
-    def _completed(self) -> int:
-        return int(self._vendor.summary()["completed"])
+    def _in_flight(self) -> int:
+        return int(self._vendor.summary()["in_flight_now"])
 
     def scale_up(self) -> None:
         """Go from one worker to three."""
@@ -148,3 +141,14 @@ class EventfulRun:
         assert len(workers) == count
         for worker in workers:
             eventually(lambda worker=worker: self._composition.answers(worker), "each worker answers")
+
+
+def _line(number: int) -> str:
+    """Return a line of a batch file, for a job that the vendor's ground truth knows by its marker."""
+    fields = {
+        "type": "animate",
+        "image_url": f"https://example.com/character.png?marker=job-{number}",
+        "video_url": "https://example.com/motion.mp4",
+        "labels": {"marker": f"job-{number}"},
+    }
+    return f"{json.dumps(fields)}\n"
