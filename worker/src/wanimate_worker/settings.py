@@ -1,4 +1,4 @@
-"""The settings of workers, read from `WANIMATE_*` variables or a `.env` file; one class per concern."""
+"""The settings of workers, read as the shared ones are; one class per concern."""
 
 from __future__ import annotations
 
