@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from wanimate import AnimateJob
 from wanimate.transport import UNACKED_KEY
+from wanimate_worker.queues import queue_lengths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,4 +108,4 @@ def fields_of(marker: str, **fields: Any) -> dict[str, Any]:
 
 def is_recorded(redis: Redis) -> bool:
     """Whether every enqueued job is in the ledger: no message is queued, none is with a worker."""
-    return not list(redis.scan_iter("wanimate*", count=1000, _type="list")) and redis.hlen(UNACKED_KEY) == 0
+    return not any(queue_lengths(redis).values()) and redis.hlen(UNACKED_KEY) == 0

@@ -21,6 +21,7 @@ from wanimate import (
     SubmissionUnknown,
 )
 from wanimate.transport import UNACKED_KEY
+from wanimate_worker.queues import queue_lengths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +78,7 @@ def test_jobs_over_the_cap_wait_and_cost_no_message_and_no_worker(client: Client
     vendor.set_faults(stalled=True)
     handles = client.submit_many(job(f"backlog-{i}") for i in range(60))
     eventually(lambda: redis.zcard("wanimate:{default}:waiting") == 55, "all but five wait")
-    eventually(lambda: not list(redis.scan_iter("wanimate*", _type="list")), "no message is queued")
+    eventually(lambda: not any(queue_lengths(redis).values()), "no message is queued")
     eventually(lambda: redis.hlen(UNACKED_KEY) == 0, "no worker holds a message")
     last = handles[-1].status()
     assert last.state is JobState.WAITING

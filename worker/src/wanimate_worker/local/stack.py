@@ -17,6 +17,7 @@ from wanimate import Settings
 from wanimate.errors import SettingsError
 from wanimate.transport import UNACKED_KEY, connection_pool
 
+from ..queues import queue_lengths
 from .ports import free_port
 from .processes import Process, ProcessGroup
 from .redis_server import RedisServer
@@ -231,9 +232,10 @@ def leftovers(stack: Stack) -> list[str]:
         kept = [key for key in redis.scan_iter("wanimate:*", count=1000) if redis.ttl(key) == -1]
         # The account's own state; the next submission clears it.
         kept = [key for key in kept if not key.endswith(":gate") or set(redis.hkeys(key)) - OPEN_GATE]
-        queued = [f"{key} ({redis.llen(key)})" for key in redis.scan_iter("wanimate*", count=1000, _type="list")]
+        queued = [f"{queue} ({length})" for queue, length in queue_lengths(redis).items() if length]
+        dead = [f"dead letters ({redis.llen(key)})" for key in redis.scan_iter("wanimate:*:dead", count=1000)]
         unacked = redis.hlen(UNACKED_KEY)
-    return [*kept, *queued, *([f"{unacked} unacked"] if unacked else [])]
+    return [*kept, *queued, *dead, *([f"{unacked} unacked"] if unacked else [])]
 
 
 def _answers(url: str) -> bool:
