@@ -68,6 +68,13 @@ class LimitSettings(Settings):
         le=10_000_000,
         description='Requests in any 60 s, submissions and polls together (vendor document, "Rate Limits").',
     )
+    daily_billed_seconds: float | None = Field(
+        default=None,
+        ge=120,
+        le=1e9,
+        description="A limit on what the vendor bills in a day (UTC), as an estimate in seconds of video: nothing more "
+        "is submitted until the next day. A job without `video_seconds` counts as 120 s.",
+    )
 
 
 class PollSettings(Settings):
@@ -255,6 +262,7 @@ class WorkerSettings(
             probe_interval_ms=round(self.probe_interval_seconds * 1000),
             intent_replicas=self.intent_replicas,
             intent_timeout_ms=round(self.intent_timeout_seconds * 1000),
+            daily_billed_ms=None if self.daily_billed_seconds is None else round(self.daily_billed_seconds * 1000),
         )
 
 
