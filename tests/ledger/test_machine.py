@@ -108,6 +108,7 @@ class LedgerMachine(CallbackRules):
         assert not leaks(self.bench.redis, {"gate"})
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.leaves("gate")
 def test_the_rules_of_the_ledger_hold_whoever_dies_or_comes_late_or_twice(redis: Redis) -> None:
     class Machine(LedgerMachine):

@@ -23,7 +23,8 @@ COMMANDS = {
     *("DEL", "EXISTS", "GET", "PERSIST", "PEXPIRE", "SET", "TIME"),
     *("HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HKEYS", "HMGET", "HSET"),
     *("LINDEX", "LLEN", "LPUSH", "LREM", "LTRIM"),
-    *("ZADD", "ZCARD", "ZCOUNT", "ZMSCORE", "ZPOPMIN", "ZRANGE", "ZRANGEBYSCORE", "ZREM", "ZREMRANGEBYSCORE", "ZSCORE"),
+    *("ZADD", "ZCARD", "ZCOUNT", "ZMSCORE", "ZPOPMIN", "ZRANGE", "ZRANGEBYSCORE", "ZREM", "ZSCORE"),
+    *("ZREMRANGEBYRANK", "ZREMRANGEBYSCORE"),
 }
 every_script = pytest.mark.parametrize("name", script_names())
 
@@ -103,7 +104,10 @@ def live_through_everything(bench: Bench) -> None:
     bench.let_time_pass()
     claim = ledger.claim(10)
     assert ledger.plan(claim.token, {"a": LONG_MS}, answered_since_ms=claim.claimed_at_ms) == 1
-    assert ledger.settle("a", submit.nonce, success("t"), observed=Observation("animate:480p", 41.0, bench.now_ms())) is not None
+    assert (
+        ledger.settle("a", submit.nonce, success("t"), observed=Observation("animate:480p", 41.0, bench.now_ms()))
+        is not None
+    )
     assert ledger.survey(0).durations["total"] == "1"
     ledger.grant()
     ledger.repair()

@@ -80,7 +80,7 @@ class Store:
             stored_result,
             now_ms=now_ms,
             in_flight=in_flight,
-            blocked_by=_block(*stops, now_ms),
+            blocked_by=_block(stops, now_ms),
             durations=durations,
         )
 
@@ -98,7 +98,8 @@ class Store:
         self._pool.disconnect()
 
 
-def _block(paused: str | None, held: str | None, limited_until_ms: str | None, now_ms: int) -> str | None:
+def _block(stops: Sequence[str | None], now_ms: int) -> str | None:
+    paused, held, limited_until_ms = stops
     if paused is not None:
         return "paused"
     if held is not None:

@@ -284,7 +284,9 @@ class Ledger(OperatingLedger, ConfirmingLedger):
         Returns:
             The jobs that were given its slot.
         """
-        answer = self._scripts.forget(keys=[*self._job_keys(job_id), self._keys.unknown], args=[job_id, *self._grants()])
+        answer = self._scripts.forget(
+            keys=[*self._job_keys(job_id), self._keys.unknown], args=[job_id, *self._grants()]
+        )
         return None if answer[0] == "exists" else list(answer[1:])
 
     # -- the clock ----------------------------------------------------------------------------------------------

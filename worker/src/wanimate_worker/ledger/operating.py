@@ -155,7 +155,7 @@ class OperatingLedger(LedgerBase):
     # -- signs of life ------------------------------------------------------------------------------------------
 
     def tick(self) -> int:
-        """Note that a poll has begun, and return when, in Redis time (Unix ms); keep a copy of the counts now and then."""
+        """Note that a poll has begun and return when, in Redis time (Unix ms); about once a minute copy the counts."""
         keys = [self._keys.tick, self._keys.tally, self._keys.samples]
         return int(self._scripts.tick(keys=keys, args=[_TICK_TTL_MS, SAMPLE_MS, SPAN_MS]))
 
