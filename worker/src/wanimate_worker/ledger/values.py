@@ -324,6 +324,7 @@ class GateState:
         reason: Why it was closed.
         failures: How many failures in a row closed it.
         lowered_cap: The cap after a concurrency 429, before it grew back; None when not lowered.
+        lowered_at_ms: When it was lowered, in Redis time; 0 when not lowered.
         lost_in_a_row: Submissions whose answer was lost since one was answered.
         next_trial_ms: When one more submission is tried, in Redis time, after several were lost; None otherwise.
         unsafe: Why an intent could not be made safe, the last time.
@@ -338,6 +339,7 @@ class GateState:
     reason: str | None
     failures: int
     lowered_cap: int | None
+    lowered_at_ms: int
     lost_in_a_row: int
     next_trial_ms: int | None
     unsafe: str | None
@@ -355,9 +357,21 @@ class GateState:
             reason=fields.get("reason"),
             failures=int(fields.get("failures", 0)),
             lowered_cap=int(lowered) if lowered else None,
+            lowered_at_ms=int(fields.get("cap_low_at_ms", 0)),
             lost_in_a_row=int(fields.get("lost_in_a_row", 0)),
             next_trial_ms=int(trial) if trial else None,
             unsafe=fields.get("unsafe"),
             unsafe_until_ms=int(fields.get("unsafe_until_ms", 0)),
             limited_until_ms=int(fields.get("limited_until_ms", 0)),
         )
+
+    def effective_cap(self, cap: int, now_ms: int) -> int:
+        """Return the cap as the scripts take it: lowered by the vendor's 429, and growing back.
+
+        Args:
+            cap: The full cap; a six-hundredth of it grows back each second.
+            now_ms: The current time, in Redis time.
+        """
+        if self.lowered_cap is None:
+            return cap
+        return min(cap, self.lowered_cap + max(0, now_ms - self.lowered_at_ms) * cap // 600_000)
