@@ -10,7 +10,8 @@ from ..stops import StopReason
 if TYPE_CHECKING:
     from .snapshot import Snapshot
 
-NOTHING: Final = "–"
+#: Stands for a figure that there is not.
+NOTHING: Final = "-"
 _STATES: Final = {
     StopReason.PAUSED: "paused: the vendor refuses the key",
     StopReason.HELD: "held by an operator",
