@@ -200,7 +200,7 @@ class FlowerSettings(Settings):
 
     @field_validator("flower_auth")
     @classmethod
-    def _is_login(cls, value: SecretStr | None) -> SecretStr | None:
+    def _is_flower_login(cls, value: SecretStr | None) -> SecretStr | None:
         return _user_and_password(value)
 
 
@@ -215,7 +215,7 @@ class OpsSettings(Settings):
 
     @field_validator("ops_auth")
     @classmethod
-    def _is_login(cls, value: SecretStr | None) -> SecretStr | None:
+    def _is_ops_login(cls, value: SecretStr | None) -> SecretStr | None:
         return _user_and_password(value)
 
 

@@ -61,7 +61,7 @@ def stops_of(gate: GateState, now_ms: int) -> list[Stop]:
         advice = "correct the key or add credit; it goes on by itself"
         stops.append(Stop(StopReason.PAUSED, text, advice, is_failure=True))
     if gate.held is not None:
-        text, advice = f"held by an operator: {gate.held}", "wanimate-worker resume, when it may go on"
+        text, advice = f"held by an operator: {gate.held}", "end it with wanimate-worker resume, when it may go on"
         stops.append(Stop(StopReason.HELD, text, advice))
     if gate.limited_until_ms > now_ms:
         left_ms = gate.limited_until_ms - now_ms

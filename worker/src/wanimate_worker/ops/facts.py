@@ -34,7 +34,7 @@ def facts_of(snapshot: Snapshot) -> dict[str, Any]:
         "since_ever": _counts(snapshot.since_ever),
         "billed": asdict(cost),
         "mean_task_seconds": snapshot.mean_seconds,
-        "problems": [asdict(problem) for problem in problems_of(snapshot)],
+        "problems": [{**asdict(problem), "urgency": problem.urgency.name.lower()} for problem in problems_of(snapshot)],
     }
     rounded: dict[str, Any] = _rounded(facts)
     return rounded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from ..durations import spelled
@@ -27,6 +28,17 @@ _PAGES: Final = {
 }
 
 
+class Urgency(IntEnum):
+    """How soon somebody should look; the names are lower-cased where they are shown."""
+
+    #: Work stands still, or may be lost, until somebody acts.
+    NOW = 0
+    #: It costs something, or will.
+    SOON = 1
+    #: It is worth knowing.
+    SOMETIME = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing to look at.
@@ -36,14 +48,14 @@ class Problem:
         advice: What to do about it.
         command: What to type next.
         page: Where the documentation has more.
-        is_urgent: Whether work stands still or may be lost until somebody acts.
+        urgency: How soon.
     """
 
     text: str
     advice: str
     command: str
     page: str
-    is_urgent: bool = False
+    urgency: Urgency = Urgency.SOON
 
 
 def problems_of(snapshot: Snapshot) -> list[Problem]:
@@ -54,12 +66,12 @@ def problems_of(snapshot: Snapshot) -> list[Problem]:
             stop.advice[:1].upper() + stop.advice[1:],
             _COMMANDS.get(stop.reason, "wanimate-worker doctor"),
             _PAGES.get(stop.reason, "docs/troubleshooting.md"),
-            is_urgent=stop.is_failure,
+            Urgency.NOW if stop.is_failure else Urgency.SOON,
         )
         for stop in snapshot.stops
     ]
     found += _of_workers(snapshot) + _of_jobs(snapshot)
-    return sorted(found, key=lambda problem: not problem.is_urgent)
+    return sorted(found, key=lambda problem: problem.urgency)
 
 
 def _of_workers(snapshot: Snapshot) -> list[Problem]:
@@ -73,7 +85,7 @@ def _of_workers(snapshot: Snapshot) -> list[Problem]:
                 "Nobody asks the vendor whether a task has ended: start beat, and see whether workers run",
                 "celery -A wanimate_worker beat",
                 "docs/operations/doctor.md",
-                is_urgent=True,
+                Urgency.NOW,
             )
         )
     elif snapshot.due_lag_seconds > LATE_SECONDS and not snapshot.stops:
@@ -83,7 +95,7 @@ def _of_workers(snapshot: Snapshot) -> list[Problem]:
                 "Workers do not keep up: start more of them, or see what they wait for",
                 "wanimate-worker doctor",
                 "docs/operations/doctor.md",
-                is_urgent=True,
+                Urgency.NOW,
             )
         )
     if snapshot.slots.without_record:
@@ -127,6 +139,7 @@ def _of_jobs(snapshot: Snapshot) -> list[Problem]:
                 "Each says why, and can run again for another payment: wanimate-worker retry ID",
                 "wanimate-worker jobs --state failed",
                 "docs/operations/retry.md",
+                Urgency.SOMETIME,
             )
         )
     return found

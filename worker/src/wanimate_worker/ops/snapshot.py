@@ -86,6 +86,13 @@ class Recent:
         return sum(self.tally.ended.values())
 
     @property
+    def task_mean_seconds(self) -> float | None:
+        """How long the vendor had a task on average; None if none has ended."""
+        took = self.tally.took.values()
+        count = sum(histogram.count for histogram in took)
+        return sum(histogram.sum_seconds for histogram in took) / count if count else None
+
+    @property
     def ended_per_minute(self) -> float:
         """How many jobs have ended a minute."""
         return 60 * self.ended / self.over_seconds if self.over_seconds else 0.0

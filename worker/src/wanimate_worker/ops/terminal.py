@@ -9,7 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from .problems import problems_of
+from .problems import Urgency, problems_of
 from .words import number, percent, span, state_of
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from .problems import Problem
     from .snapshot import Snapshot
 
-_BAR_WIDTH: Final = 30
+_BAR_WIDTH: Final = 24
+_STYLES: Final = {Urgency.NOW: "red", Urgency.SOON: "yellow", Urgency.SOMETIME: "blue"}
 
 
 def panel_of(snapshot: Snapshot) -> RenderableType:
@@ -77,7 +78,7 @@ def _figures(snapshot: Snapshot) -> Table:
         table.add_row("429 answers", "", f"{number(recent.tally.throttled)} in {span(recent.over_seconds)}")
     beat = "none in the last day" if snapshot.beat_age_seconds is None else f"{span(snapshot.beat_age_seconds)} ago"
     queued = number(sum(snapshot.queues.values()))
-    table.add_row("last poll", "", f"{beat}; {queued} messages queued, {number(snapshot.held_messages)} with workers")
+    table.add_row("last poll", "", f"{beat}; messages: {queued} queued, {number(snapshot.held_messages)} with workers")
     if not snapshot.waiting:
         table.add_row("waiting", "", "nothing waits")
     return table
@@ -104,7 +105,7 @@ def _labels(snapshot: Snapshot) -> Table:
 
 
 def _problem(problem: Problem) -> Text:
-    style = "red" if problem.is_urgent else "yellow"
+    style = _STYLES[problem.urgency]
     return Text.assemble((f"● {problem.text}\n", style), f"  {problem.advice}.\n  ", (f"$ {problem.command}", "bold"))
 
 
