@@ -21,22 +21,10 @@ if TYPE_CHECKING:
 #: Everything here exists since Redis 6.2.
 COMMANDS = {
     *("DEL", "EXISTS", "GET", "PERSIST", "PEXPIRE", "SET", "TIME"),
-    *(
-        "HDEL",
-        "HEXISTS",
-        "HGET",
-        "HGETALL",
-        "HINCRBY",
-        "HKEYS",
-        "HMGET",
-        "HSET",
-        "LINDEX",
-        "LLEN",
-        "LPUSH",
-        "LREM",
-        "LTRIM",
-    ),
-    *("ZADD", "ZCARD", "ZCOUNT", "ZMSCORE", "ZPOPMIN", "ZRANGE", "ZRANGEBYSCORE", "ZREM", "ZREMRANGEBYSCORE", "ZSCORE"),
+    *("HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HKEYS", "HMGET", "HSET"),
+    *("LINDEX", "LLEN", "LPUSH", "LREM", "LTRIM"),
+    *("ZADD", "ZCARD", "ZCOUNT", "ZMSCORE", "ZPOPMIN", "ZRANGE", "ZRANGEBYSCORE", "ZREM", "ZSCORE"),
+    *("ZREMRANGEBYRANK", "ZREMRANGEBYSCORE"),
 }
 every_script = pytest.mark.parametrize("name", script_names())
 

@@ -234,7 +234,7 @@ def test_the_last_copy_is_the_youngest_that_is_as_old_as_the_span(bench: Bench) 
     for second in range(0, 3 * SPAN_MS // 1000, 7):
         tick((start_ms + second * 1000) * 1000, [keys.tick, keys.tally, keys.samples], [1_000, SAMPLE_MS, SPAN_MS])
     now_ms = start_ms + second * 1000
-    samples = [Sample.read(stored) for stored in bench.redis.lrange(keys.samples, 0, -1)]
+    samples = [Sample.read(stored) for stored in bench.redis.zrevrange(keys.samples, 0, -1)]
     ages_ms = [now_ms - sample.at_ms for sample in samples]
     assert len(samples) <= SPAN_MS // SAMPLE_MS + 1
     longest_between_ms = SAMPLE_MS + 7_000
@@ -247,7 +247,7 @@ def test_the_last_copy_is_the_youngest_that_is_as_old_as_the_span(bench: Bench) 
 def test_the_first_tick_keeps_a_copy_even_of_nothing(bench: Bench) -> None:
     bench.ledger.tick()
     bench.ledger.tick()
-    [stored] = bench.redis.lrange(bench.keys.samples, 0, -1)
+    [stored] = bench.redis.zrange(bench.keys.samples, 0, -1)
     assert Sample.read(stored).tally.counts == {}
     assert bench.redis.ttl(bench.keys.samples) > 0
 

@@ -86,8 +86,10 @@ def test_slots_whose_record_is_gone_are_counted(account: Account) -> None:
 
 def test_the_pace_and_the_last_hour_are_told_from_copies_of_the_counts(account: Account) -> None:
     account.ledger.tick()
-    [stored] = account.redis.lrange(KEYS.samples, 0, -1)
-    account.redis.lset(KEYS.samples, 0, stored.replace(stored.split()[0], str(account.ledger.now_ms() - 30_000), 1))
+    [stored] = account.redis.zrange(KEYS.samples, 0, -1)
+    earlier_ms = account.ledger.now_ms() - 30_000
+    account.redis.delete(KEYS.samples)
+    account.redis.zadd(KEYS.samples, {stored.replace(stored.split()[0], str(earlier_ms), 1): earlier_ms})
     for job_id, outcome in (("a", DONE), ("b", DONE), ("c", FAILED)):
         submit = account.start(job_id)
         seen = Observation("animate:480p", 40.0, account.ledger.now_ms() - 700)

@@ -64,7 +64,7 @@ class Keys:
         self.unknown: Final = f"{self.prefix}unknown"
         #: hash: what happened since ever: requests, ends, histograms.
         self.tally: Final = f"{self.prefix}tally"
-        #: list: copies of the tally, about one a minute, the newest first.
+        #: zset: copies of the tally, about one a minute; score = when, Unix ms.
         self.samples: Final = f"{self.prefix}samples"
         #: hash: what the vendor probably bills, by day and label, in ms of video.
         self.billed: Final = f"{self.prefix}billed"

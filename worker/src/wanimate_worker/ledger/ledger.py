@@ -142,19 +142,11 @@ class Ledger(OperatingLedger, ConfirmingLedger):
             started: Where Celery keeps its result, and what it keeps there of a task that has started; None for a job
                 that wants no result.
         """
-        keys = self._keys
-        args: list[str | int] = [job_id, nonce, task_id, first_poll_ms, begun_at_ms]
-        if started is not None:
-            args += [started[1], self._limits.result_ttl_ms]
-        return bool(
-            self._scripts.accept(
-                keys=[
-                    *(keys.job(job_id), keys.due, keys.gate, keys.tally, keys.unknown),
-                    *([] if started is None else [started[0]]),
-                ],
-                args=args,
-            )
-        )
+        result_key, mark = started or ("", "")
+        names = self._keys
+        keys = [names.job(job_id), names.due, names.gate, names.tally, names.unknown]
+        args: list[str | int] = [job_id, nonce, task_id, first_poll_ms, begun_at_ms, mark, self._limits.result_ttl_ms]
+        return bool(self._scripts.accept(keys=[*keys, *([result_key] if result_key else ())], args=args))
 
     def lose(self, job_id: str, nonce: str, why: str, *, is_ours: bool = False) -> bool:
         """Record that the answer to a submission was lost; the slot stays taken.
@@ -215,8 +207,8 @@ class Ledger(OperatingLedger, ConfirmingLedger):
         *,
         token: str = "",
         observed: Observation | None = None,
-        is_free: bool = False,
         delivers: bool = False,
+        is_free: bool = False,
     ) -> list[str] | None:
         """Record the outcome, free the slot and hand it on; None if the attempt or the claim is another's.
 
@@ -226,8 +218,8 @@ class Ledger(OperatingLedger, ConfirmingLedger):
             outcome: How the job ended.
             token: The claim's fencing token, where the outcome comes from a claimed poll.
             observed: How long the vendor had the task, where that is known.
-            is_free: Whether the vendor surely did not accept the submission.
             delivers: Whether the caller delivers the outcome itself, so that nobody else does while the lease lasts.
+            is_free: Whether the vendor surely did not accept the submission.
 
         Returns:
             The jobs that were given a slot and must be resumed too.
@@ -247,10 +239,10 @@ class Ledger(OperatingLedger, ConfirmingLedger):
                 self._failed_ttl(outcome),
                 "" if observed is None else observed.field,
                 _DURATIONS_TTL_MS,
+                "1" if delivers else "",
                 outcome.kind.value,
                 "1" if is_free else "",
                 *(("", "", "") if observed is None else observed.arguments()),
-                "1" if delivers else "",
             ],
         )
         return None if answer[0] == "lost" else list(answer[1:])

@@ -145,7 +145,7 @@ class Sample:
 
     @classmethod
     def read(cls, stored: str) -> Sample:
-        """Build from an entry of the list."""
+        """Build from an entry of the set."""
         at_ms, _, counts = stored.partition(" ")
         # An empty table of Lua is an object in JSON.
         fields = orjson.loads(counts) or []

@@ -94,8 +94,8 @@ class Reader:
             pipeline.get(keys.tick)
             for key in (keys.gate, keys.tally, keys.billed, keys.durations):
                 pipeline.hgetall(key)
-            pipeline.lrange(keys.samples, 0, 1)
-            pipeline.lindex(keys.samples, -1)
+            pipeline.zrevrange(keys.samples, 0, 1)
+            pipeline.zrange(keys.samples, 0, 0)
             (seconds, micros), *answers = pipeline.execute()
         counts, heads, rest = answers[: len(bands)], answers[len(bands) : 2 * len(bands)], answers[2 * len(bands) :]
         used, slot_ids, due, unknown, oldest_unknown, failed, dead, held, tick, *stored = rest
@@ -179,10 +179,10 @@ def _budget(limit: int, tally: Tally, newest: Sequence[str], now_ms: int) -> Bud
     return Budget(limit, new.submits / minutes, new.polls / minutes)
 
 
-def _recent(tally: Tally, oldest: str | None, now_ms: int) -> Recent | None:
-    if oldest is None:
+def _recent(tally: Tally, oldest: Sequence[str], now_ms: int) -> Recent | None:
+    if not oldest:
         return None
-    sample = Sample.read(oldest)
+    sample = Sample.read(oldest[0])
     return Recent(max(0, now_ms - sample.at_ms) / 1000, tally.since(sample.tally))
 
 

@@ -40,16 +40,15 @@ if fields[7] and tonumber(fields[7]) <= now then
   return {'nothing', stage}
 end
 
-local cost, state = tonumber(ARGV[9]), may_submit(gate, now)
-local may_go = state
+local state, cost = may_submit(gate, now), tonumber(ARGV[9])
 if state and ARGV[10] ~= '' then
-  may_go = (tonumber(redis.call('HGET', billed, day_of(now))) or 0) + cost <= tonumber(ARGV[10])
-  if not may_go then
+  if (tonumber(redis.call('HGET', billed, day_of(now))) or 0) + cost > tonumber(ARGV[10]) then
     local midnight = (math.floor(now / 86400000) + 1) * 86400000
     redis.call('HSET', gate, 'limited_until_ms', whole(midnight), 'limited_need_ms', ARGV[9])
+    state = nil
   end
 end
-if not may_go then
+if not state then
   redis.call('ZREM', slots, id)
   line_up(waiting, due, id, fields[4], fields[7])
   return {'later'}
@@ -76,12 +75,12 @@ if state.trial_at_ms then
   -- Nobody else is tried until this one is answered, or its lease ends.
   redis.call('HSET', gate, 'trial', nonce, 'trial_at_ms', now + tonumber(ARGV[3]))
 end
+local attempt = tonumber(fields[6] or 0) + 1
+local history = noted(fields[8], tonumber(slot_since), 'admitted', 'slot')
 local labels = {}
 for i = 11, #ARGV do
   labels[#labels + 1] = ARGV[i]
 end
-local attempt = tonumber(fields[6] or 0) + 1
-local history = noted(fields[8], tonumber(slot_since), 'admitted', 'slot')
 redis.call('HSET', job, 'stage', 'submitting', 'nonce', nonce, 'begun_at_ms', now, 'attempts', attempt,
   'history', noted(history, now, 'submitting', table.concat({'attempt', attempt}, ' ')),
   'billed', bill(billed, now, cost, labels))

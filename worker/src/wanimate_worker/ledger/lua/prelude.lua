@@ -137,32 +137,40 @@ end
 -- Adds a submission to its day, and returns what takes it back: the amount and the fields it was added to (JSON).
 local function bill(billed, now, ms, labels)
   local day = day_of(now)
-  local taken, names, is_full = {ms, day}, {table.concat({day, '#'})}, false
-  local amounts = {day, ms}
-  for i = 1, #labels do
-    names[i + 1] = table.concat({day, labels[i]}, ' ')
+  local taken = {ms, day}
+  if #labels == 0 then
+    count(billed, {day, ms})
+    return cjson.encode(taken)
   end
-  local known = #labels > 0 and redis.call('HMGET', billed, unpack(names)) or {}
-  local distinct, before = tonumber(known[1]) or 0, tonumber(known[1]) or 0
-  for i = 1, #labels do
-    local field = names[i + 1]
-    if not known[i + 1] and distinct >= 200 then
-      field = not is_full and table.concat({day, ' '}) or nil
+  local names = {day, table.concat({day, '#'})}
+  for _, label in ipairs(labels) do
+    names[#names + 1] = table.concat({day, label}, ' ')
+  end
+  local old = redis.call('HMGET', billed, unpack(names))
+  local distinct, is_full = tonumber(old[2]) or 0, false
+  local amounts = {day, whole((tonumber(old[1]) or 0) + ms)}
+  for i = 3, #names do
+    if old[i] or distinct < 200 then
+      distinct = distinct + (old[i] and 0 or 1)
+      taken[#taken + 1] = names[i]
+      amounts[#amounts + 1] = names[i]
+      amounts[#amounts + 1] = whole((tonumber(old[i]) or 0) + ms)
+    else
       is_full = true
-    elseif not known[i + 1] then
-      distinct = distinct + 1
-    end
-    if field then
-      taken[#taken + 1] = field
-      amounts[#amounts + 1] = field
-      amounts[#amounts + 1] = ms
     end
   end
-  if distinct > before then
-    amounts[#amounts + 1] = names[1]
-    amounts[#amounts + 1] = distinct - before
+  if distinct > (tonumber(old[2]) or 0) then
+    amounts[#amounts + 1] = names[2]
+    amounts[#amounts + 1] = distinct
   end
-  count(billed, amounts)
+  redis.call('HSET', billed, unpack(amounts))
+  if not old[1] then
+    redis.call('PEXPIRE', billed, COUNTS_TTL_MS)
+  end
+  if is_full then
+    taken[#taken + 1] = table.concat({day, ' '})
+    redis.call('HINCRBY', billed, taken[#taken], ms)
+  end
   return cjson.encode(taken)
 end
 
@@ -193,15 +201,18 @@ end
 -- Returns nothing if no submission may begin, else what the gate says besides: trial_at_ms, cap_low, cap_low_at_ms.
 local function may_submit(gate, now)
   local state = redis.call('HMGET', gate, 'paused', 'closed_until_ms', 'held', 'trial_at_ms', 'unsafe_until_ms',
-    'limited_until_ms', 'cap_low', 'cap_low_at_ms')
+    'cap_low', 'cap_low_at_ms', 'limited_until_ms')
   local is_open = not state[1] and not state[3]
-  for _, until_ms in ipairs({state[2] or 0, state[4] or 0, state[5] or 0, state[6] or 0}) do
+  for _, until_ms in ipairs({state[2] or 0, state[4] or 0, state[5] or 0, state[8] or 0}) do
     is_open = is_open and tonumber(until_ms) <= now
   end
-  if (state[5] or state[6]) and (tonumber(state[5]) or 0) <= now and (tonumber(state[6]) or 0) <= now then
-    redis.call('HDEL', gate, 'unsafe', 'unsafe_until_ms', 'limited_until_ms', 'limited_need_ms')
+  if state[5] and tonumber(state[5]) <= now then
+    redis.call('HDEL', gate, 'unsafe', 'unsafe_until_ms')
   end
-  return is_open and {trial_at_ms = state[4], cap_low = state[7], cap_low_at_ms = state[8]} or nil
+  if state[8] and tonumber(state[8]) <= now then
+    redis.call('HDEL', gate, 'limited_until_ms', 'limited_need_ms')
+  end
+  return is_open and {trial_at_ms = state[4], cap_low = state[6], cap_low_at_ms = state[7]} or nil
 end
 
 -- One lost answer is an accident. Three without an answered submission in between are an outage, and each job sent into
