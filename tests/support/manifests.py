@@ -73,5 +73,6 @@ def copied_deploy(folder: Path) -> Path:
     """
     copy = folder / "deploy"
     shutil.copytree(DEPLOY, copy, ignore=shutil.ignore_patterns("secrets"))
-    subprocess.run(["sh", str(copy / "kubernetes/overlays/dev/secrets.sh")], check=True, capture_output=True, timeout=60)
+    script = copy / "kubernetes/overlays/dev/secrets.sh"
+    subprocess.run(["sh", str(script)], check=True, capture_output=True, timeout=60)
     return copy
