@@ -90,6 +90,7 @@ def test_jobs_over_the_cap_wait_and_cost_no_message_and_no_worker(client: Client
 
 
 def test_cancelling_a_waiting_job_is_free_and_its_caller_learns_of_it(client: Client, vendor: Vendor) -> None:
+    vendor.reset(mean_seconds=400, sigma=0.01)
     running = client.submit_many(job(f"running-{i}") for i in range(5))
     waiting = client.submit(job("waiting"))
     eventually(lambda: waiting.status().state is JobState.WAITING, "it waits")
@@ -104,6 +105,7 @@ def test_cancelling_a_waiting_job_is_free_and_its_caller_learns_of_it(client: Cl
 def test_cancelling_a_submitted_job_says_that_it_is_billed_and_its_result_still_comes(
     client: Client, vendor: Vendor
 ) -> None:
+    vendor.reset(mean_seconds=400, sigma=0.01)
     handle = client.submit(job("submitted"))
     eventually(lambda: handle.status().state is JobState.RUNNING, "it runs")
     assert handle.cancel() is CancelOutcome.BILLED

@@ -300,6 +300,7 @@ def test_a_found_task_that_is_still_rendered_needs_a_free_slot(
 def test_a_held_queue_delivers_what_runs_and_sends_nothing_new_until_it_is_resumed(
     client: Client, vendor: Vendor, redis: Redis, command: Command
 ) -> None:
+    vendor.reset(mean_seconds=400, sigma=0.01)
     running = client.submit(job("before"))
     eventually(lambda: running.status().state is JobState.RUNNING, "it runs")
     assert command.lines("pause", "--reason", "maintenance")[0]["was_held"] is False
@@ -379,6 +380,7 @@ def test_commands_without_redis_end_with_one_line(command: Command) -> None:
 
 
 def test_revoking_a_waiting_job_cancels_it(client: Client, vendor: Vendor, app: Celery) -> None:
+    vendor.reset(mean_seconds=400, sigma=0.01)
     running = client.submit_many(job(f"kept-{i}") for i in range(CAP))
     waiting = client.submit(job("revoked"))
     eventually(lambda: waiting.status().state is JobState.WAITING, "it waits")
@@ -392,6 +394,7 @@ def test_revoking_a_waiting_job_cancels_it(client: Client, vendor: Vendor, app: 
 def test_revoking_a_submitted_job_leaves_it_alone_and_its_result_is_delivered(
     client: Client, vendor: Vendor, app: Celery
 ) -> None:
+    vendor.reset(mean_seconds=400, sigma=0.01)
     handle = client.submit(job("billed"))
     eventually(lambda: handle.status().state is JobState.RUNNING, "it runs")
     [reply] = app.control.revoke(handle.id, terminate=True, reply=True)
