@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Longer than anything takes on a busy machine; nothing waits this long when all is well.
 PATIENCE_SECONDS = 60.0
+#: Where a process finds its code if its workers are to end where they are told: `worker_app="crashing_worker"`.
+CRASHING_PATH = os.pathsep.join([str(Path(__file__).parents[1] / "chaos"), *filter(None, sys.path)])
 
 
 def eventually(look: Callable[[], T], what: str, within_seconds: float = PATIENCE_SECONDS) -> T:

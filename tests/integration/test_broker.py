@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from harness import PATIENCE_SECONDS, Vendor, eventually, job
+from harness import CRASHING_PATH, PATIENCE_SECONDS, Vendor, eventually, job
 from pydantic import SecretStr
 from wanimate import Client, Settings
 from wanimate.contract import CONTROL_QUEUE, ENTRY_QUEUE, Keys
@@ -22,7 +19,6 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-CHAOS = Path(__file__).parents[1] / "chaos"
 ENVELOPE = {
     "headers": {},
     "content-type": "application/json",
@@ -55,7 +51,7 @@ def own_stack() -> Iterator[Stack]:
         worker_app="crashing_worker",
         simulator={"speed": "40"},
         settings={
-            "PYTHONPATH": os.pathsep.join([str(CHAOS), *filter(None, sys.path)]),
+            "PYTHONPATH": CRASHING_PATH,
             "WANIMATE_POLL_TICK_SECONDS": "0.1",
             "WANIMATE_POLL_FLOOR_SECONDS": "0.1",
             "WANIMATE_LEASE_SECONDS": "2",

