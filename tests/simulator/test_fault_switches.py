@@ -168,18 +168,16 @@ def test_an_outage_answers_503_and_ends(
     submit(live, request_for())
 
 
-def test_an_outage_window_begins_and_ends_by_itself(
-    live: httpx.Client,
-    set_faults: SetFaults,
-    request_for: RequestFor,
-    eventually: Callable[..., Any],
-) -> None:
-    task_id = submit(live, request_for())
-    now_seconds = live.get("/simulator/health").json()["elapsed_seconds"]
-    set_faults(outage_windows=[[now_seconds + 0.1, now_seconds + 0.9]])
+def test_an_outage_window_begins_and_ends_by_itself(bench: Callable[..., Any]) -> None:
+    vendor = bench()
+    task_id = vendor.accept()
+    vendor.board.current = Faults.parse({"outage_windows": [[10, 20]]})
+    codes = []
+    for moment in (9.9, 10.0, 19.9, 20.0):
+        vendor.now_seconds = moment
+        codes.append(vendor.status(task_id).code)
 
-    eventually(lambda: status(live, task_id).status_code == 503)
-    eventually(lambda: status(live, task_id).status_code == 200)
+    assert codes == [200, 503, 503, 200]
 
 
 def test_bad_json_cannot_be_parsed_and_tells_nothing(
