@@ -10,6 +10,9 @@ PACKAGES := producer/src/wanimate worker/src/wanimate_worker simulator/src/wanim
 PEERS := build/peers-venv
 PROFILE ?= short
 ONLY ?=
+# Test files that run beside each other, for most of a test is waiting; TESTS_AT_ONCE=0 runs one after the other.
+TESTS_AT_ONCE ?= 2
+BESIDE := --numprocesses $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
@@ -37,13 +40,13 @@ up: setup ## the whole stack until Ctrl-C; on the vendor if WANIMATE_API_KEY is 
 	@$(BIN)/wanimate-worker up
 
 test: setup ## all tests that need no Docker
-	@$(BIN)/pytest -m "not failover"
+	@$(BIN)/pytest -m "not failover" $(BESIDE)
 
 test-failover: setup ## the tests in which Sentinels replace the master, some minutes
 	@$(BIN)/pytest -m failover tests/integration/test_failover.py
 
 test-fast: setup ## the tests of single units, under a minute
-	@$(BIN)/pytest -m "not integration" tests/contract tests/worker tests/simulator tests/ledger
+	@$(BIN)/pytest -m "not integration and not slow" tests/contract tests/worker tests/simulator tests/ledger $(BESIDE)
 
 lint: setup ## style, types and import rules
 	@$(BIN)/ruff check .

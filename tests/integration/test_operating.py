@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from harness import PATIENCE_SECONDS, Vendor, eventually, fields_of, job, stack_settings
 from kombu import Connection
 from pydantic import SecretStr
+from typed import run
 from wanimate import (
     CancelOutcome,
     Client,
@@ -29,6 +26,7 @@ from wanimate.transport import celery_settings
 from wanimate_worker.local.stack import SIMULATOR_KEY, Stack, StackOptions, redis_of
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
 
     from celery import Celery
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
 
 CAP = 2
 KEYS = Keys("default")
-PROGRAM = Path(sys.executable).parent / "wanimate-worker"
 
 
 @pytest.fixture(scope="module")
@@ -84,19 +81,10 @@ class Command:
     """`wanimate-worker …` as it is typed."""
 
     def __init__(self, stack: Stack) -> None:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("WANIMATE_", "CELERY_"))}
-        self.environment = {**clean, **stack.environment}
+        self.environment = stack.environment
 
     def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        ended = subprocess.run(
-            [str(PROGRAM), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-            env={**self.environment, **environment},
-            cwd=os.environ.get("TMPDIR", "/tmp"),
-        )
+        ended = run("wanimate-worker", *arguments, **{**self.environment, **environment})
         assert "Traceback" not in ended.stderr, ended.stderr
         return ended
 

@@ -97,6 +97,7 @@ class LedgerMachine(CallbackRules):
         assert not leaks(self.bench.redis, {"gate"})
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)  # 20,000 steps
 @pytest.mark.leaves("gate")
 def test_the_rules_of_the_ledger_hold_whoever_dies_or_comes_late_or_twice(redis: Redis) -> None:
