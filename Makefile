@@ -11,7 +11,7 @@ PEERS := build/peers-venv
 PROFILE ?= short
 ONLY ?=
 # Test files that run beside each other, for most of a test is waiting; TESTS_AT_ONCE=0 runs one after the other.
-TESTS_AT_ONCE ?= 2
+TESTS_AT_ONCE ?= 3
 BESIDE := --numprocesses $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 
