@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from browsing import opened, take_picture
+from browsing import opened, pictures_wanted, take_picture
 from harness import Vendor, eventually, job, stack_settings
 from playwright.sync_api import expect
 from pydantic import SecretStr
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 CAP = 20
-LABEL = "<img src=x onerror=alert(1)>"
-HOLD = "prices changed, ask <b>Anna</b>"
+#: The docs show labels as people have them.
+LABEL = "games" if pictures_wanted() else "<img src=x onerror=alert(1)>"
+HOLD = "prices changed, ask Anna" if pictures_wanted() else "prices changed, ask <b>Anna</b>"
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def stack() -> Iterator[Stack]:
                 resolution="720p" if number % 4 == 0 else "480p",
                 prompt="[violation]" if number == 7 else None,
             )
-            for number in range(1500)
+            for number in range(600)
         )
         eventually(lambda: vendor.summary()["accepted"] > 4 * CAP, "it is under load")
         vendor.close()
@@ -61,7 +62,7 @@ def test_the_page_shows_the_account_at_a_glance_in_light_and_dark_and_on_a_phone
         page.goto("/")
         expect(page.locator(".state")).to_have_text("submitting")
         expect(page.get_by_text(re.compile(r"of 20 in use"))).to_be_visible()
-        expect(page.get_by_role("heading", name=re.compile(r"Waiting for a slot: 1?,?\d+ jobs"))).to_be_visible()
+        expect(page.get_by_role("heading", name=re.compile(r"Waiting for a slot: \d+ jobs"))).to_be_visible()
         expect(page.get_by_text(f"team={LABEL}")).to_be_visible()
         expect(page.locator("img")).to_have_count(0)
         assert background(page) == "rgb(245, 246, 248)"
