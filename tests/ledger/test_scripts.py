@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     *("DEL", "EXISTS", "GET", "PERSIST", "PEXPIRE", "SET", "TIME"),
     *("HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HMGET", "HSET", "LINDEX", "LLEN", "LPUSH", "LREM", "LTRIM"),
-    *("ZADD", "ZCARD", "ZCOUNT", "ZPOPMIN", "ZRANGE", "ZRANGEBYSCORE", "ZREM", "ZREMRANGEBYSCORE", "ZSCORE"),
+    *("ZADD", "ZCARD", "ZCOUNT", "ZMSCORE", "ZPOPMIN", "ZRANGE", "ZRANGEBYSCORE", "ZREM", "ZREMRANGEBYSCORE", "ZSCORE"),
 }
 every_script = pytest.mark.parametrize("name", script_names())
 

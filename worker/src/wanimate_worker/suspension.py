@@ -8,10 +8,13 @@ id by publishing its message again, with its chain, group, chord and callbacks, 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from billiard.einfo import ExceptionWithTraceback
 from celery import Task
+from celery.app.trace import fast_trace_task
 from celery.exceptions import Ignore, InvalidTaskError
 from celery.utils.functional import maybe_list
 from celery.worker.request import Request
@@ -81,47 +84,79 @@ def capture(request: Any, *, ignore_result: bool) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def publish(
-    app: Celery,
-    producer: Any,
-    *,
-    task: str,
-    task_id: str,
-    kwargs: Mapping[str, Any],
-    captured: Mapping[str, Any],
-    queue: str,
-    priority: int,
-    quiet: bool,
-    started_at_seconds: float | None = None,
-) -> None:
-    """Publish a suspended task's message again.
-
-    It bypasses `send_task`, which would give the task that resumes it as its parent and subscribe to its result.
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """A suspended task's next run, made from what was captured when it was suspended.
 
     Args:
-        app: The Celery app.
-        producer: A kombu producer.
         task: The task's name.
         task_id: Its id.
         kwargs: Its keyword arguments.
-        captured: What `capture` returned when it was suspended; empty for a task that never had a message.
-        queue: Where to.
-        priority: The message's priority.
+        captured: What `capture` returned; empty for a task that never had a message.
         quiet: Whether Flower has seen the task before.
         started_at_seconds: When the remote job started, Unix seconds.
     """
-    options = dict(captured)
-    quiet = bool(options.pop("seen", False)) or quiet
-    link, link_error = maybe_list(options.pop("link", None)), maybe_list(options.pop("link_error", None))
-    headers = {**(options.pop("headers", None) or {}), TRIMMED_HEADER: 1}
-    if quiet:
-        headers[RESUMED_HEADER] = 1
-    if started_at_seconds is not None:
-        headers[STARTED_HEADER] = started_at_seconds
-    message = app.amqp.create_task_message(
-        task_id, task, (), dict(kwargs), callbacks=link, errbacks=link_error, **options
-    )
-    app.amqp.send_task_message(producer, task, message, queue=queue, priority=priority, headers=headers)
+
+    task: str
+    task_id: str
+    kwargs: Mapping[str, Any]
+    captured: Mapping[str, Any]
+    quiet: bool
+    started_at_seconds: float | None = None
+
+    def publish(self, app: Celery, producer: Any, *, queue: str, priority: int) -> None:
+        """Publish the task's message again, for any worker.
+
+        It bypasses `send_task`, which would give the task that resumes it as its parent and subscribe to its result.
+
+        Args:
+            app: The Celery app.
+            producer: A kombu producer.
+            queue: Where to.
+            priority: The message's priority.
+        """
+        message, headers = self._message(app)
+        app.amqp.send_task_message(producer, self.task, message, queue=queue, priority=priority, headers=headers)
+
+    def run_here(self, app: Celery, **facts: Any) -> bool:
+        """Run the task in this thread, as if its message had gone through a queue; False where this is no worker.
+
+        Args:
+            app: The Celery app.
+            facts: Headers that this run alone has; `self.request.headers` has them.
+        """
+        task = app.tasks[self.task]
+        consumer = task.consumer
+        if consumer is None:
+            return False
+        message, headers = self._message(app)
+        headers = {**message.headers, **headers, **facts}
+        carrier = SimpleNamespace(headers=headers, properties=message.properties, delivery_info={}, body=None)
+        request = SuspendableRequest(
+            carrier,
+            body=message.body,
+            decoded=True,
+            app=app,
+            task=task,
+            hostname=consumer.hostname,
+            eventer=consumer.event_dispatcher,
+        )
+        request.on_success(fast_trace_task(self.task, self.task_id, request.request_dict, message.body, None, None))
+        return True
+
+    def _message(self, app: Celery) -> tuple[Any, dict[str, Any]]:
+        options = dict(self.captured)
+        quiet = bool(options.pop("seen", False)) or self.quiet
+        link, link_error = maybe_list(options.pop("link", None)), maybe_list(options.pop("link_error", None))
+        headers = {**(options.pop("headers", None) or {}), TRIMMED_HEADER: 1}
+        if quiet:
+            headers[RESUMED_HEADER] = 1
+        if self.started_at_seconds is not None:
+            headers[STARTED_HEADER] = self.started_at_seconds
+        message = app.amqp.create_task_message(
+            self.task_id, self.task, (), dict(self.kwargs), callbacks=link, errbacks=link_error, **options
+        )
+        return message, headers
 
 
 class SuspendableRequest(Request):
@@ -179,6 +214,7 @@ def strategy(task: SuspendableTask, app: Celery, consumer: Any) -> Callable[...,
         app: The Celery app.
         consumer: The worker's consumer.
     """
+    task.consumer = consumer
     first = default_strategy(task, app, JobConsumer(consumer, task.waits_for))
     resumed = default_strategy(task, app, JobConsumer(consumer, None))
 
@@ -227,6 +263,8 @@ class SuspendableTask(Task):
     abstract = True
     Request = "wanimate_worker.suspension:SuspendableRequest"
     Strategy = "wanimate_worker.suspension:strategy"
+    #: The consumer of this process, once it reads messages: a process without one is no worker.
+    consumer: Any = None
     #: What Flower shows as the result of a task that has not started.
     waits_for = "waits"
     #: The errors that mean that the task was cancelled, which Flower calls REVOKED.

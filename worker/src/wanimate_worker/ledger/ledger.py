@@ -116,7 +116,16 @@ class Ledger(OperatingLedger, ConfirmingLedger):
             case _:
                 return NothingToDo(Stage(facts[0]) if facts[0] else None)
 
-    def accept(self, job_id: str, nonce: str, *, task_id: str, first_poll_ms: int, begun_at_ms: int) -> bool:
+    def accept(
+        self,
+        job_id: str,
+        nonce: str,
+        *,
+        task_id: str,
+        first_poll_ms: int,
+        begun_at_ms: int,
+        started: tuple[str, str] | None = None,
+    ) -> bool:
         """Record that the vendor has the task; False if this attempt is no longer the job's.
 
         Args:
@@ -125,9 +134,13 @@ class Ledger(OperatingLedger, ConfirmingLedger):
             task_id: The vendor's task id.
             first_poll_ms: When to poll first, from now.
             begun_at_ms: When the attempt began, in Redis time.
+            started: Where Celery keeps its result, and what it keeps there of a task that has started; None for a job
+                that wants no result.
         """
-        keys = [self._keys.job(job_id), self._keys.due, self._keys.gate]
-        return bool(self._scripts.accept(keys=keys, args=[job_id, nonce, task_id, first_poll_ms, begun_at_ms]))
+        result_key, mark = started or ("", "")
+        keys = [self._keys.job(job_id), self._keys.due, self._keys.gate, *([result_key] if result_key else ())]
+        args: list[str | int] = [job_id, nonce, task_id, first_poll_ms, begun_at_ms, mark, self._limits.result_ttl_ms]
+        return bool(self._scripts.accept(keys=keys, args=args))
 
     def lose(self, job_id: str, nonce: str, why: str, *, is_ours: bool = False) -> bool:
         """Record that the answer to a submission was lost; the slot stays taken.
@@ -171,7 +184,14 @@ class Ledger(OperatingLedger, ConfirmingLedger):
         return None if answer[0] == "lost" else list(answer[1:])
 
     def settle(
-        self, job_id: str, nonce: str, outcome: Outcome, *, token: str = "", duration: str = ""
+        self,
+        job_id: str,
+        nonce: str,
+        outcome: Outcome,
+        *,
+        token: str = "",
+        duration: str = "",
+        delivers: bool = False,
     ) -> list[str] | None:
         """Record the outcome, free the slot and hand it on; None if the attempt or the claim is another's.
 
@@ -181,6 +201,7 @@ class Ledger(OperatingLedger, ConfirmingLedger):
             outcome: How the job ended.
             token: The claim's fencing token, where the outcome comes from a claimed poll.
             duration: The field that counts how long the vendor had the task, where that is known.
+            delivers: Whether the caller delivers the outcome itself, so that nobody else does while the lease lasts.
 
         Returns:
             The jobs that were given a slot and must be resumed too.
@@ -197,6 +218,7 @@ class Ledger(OperatingLedger, ConfirmingLedger):
                 self._failed_ttl(outcome),
                 duration,
                 _DURATIONS_TTL_MS,
+                "1" if delivers else "",
             ],
         )
         return None if answer[0] == "lost" else list(answer[1:])

@@ -16,6 +16,7 @@ from wanimate.contract import GENERATE_TASK, Outcome, OutcomeKind, Result, parse
 from wanimate.errors import InvalidRequest, JobCancelled, JobFailed, WanimateError
 
 from ..ledger import Busy, Deliver, Entry, Later, NothingToDo, ResultMissing, Submit, Unsafe, WaitForPermit
+from ..runtime import OUTCOME_HEADER
 from ..suspension import DELAYED_HEADER, EXPIRES_HEADER, SuspendableTask, Suspended, capture, is_resumed
 from ..upstream import Accepted, NotSent, Rejected, SubmitAnswer, Throttled, Unauthorised, Unknown
 from .base import AGAIN_SECONDS
@@ -61,6 +62,9 @@ class GenerateTask(SuspendableTask):
             JobFailed: The job ended without a result.
         """
         self.request.delivering = None
+        outcome = (self.request.headers or {}).get(OUTCOME_HEADER)
+        if isinstance(outcome, Outcome):
+            return self._deliver(outcome)
         try:
             if not is_resumed(self.request):
                 self._admit(request)
@@ -98,6 +102,12 @@ class GenerateTask(SuspendableTask):
     def _result_key(self, task_id: str) -> str:
         key: str = bytes_to_str(self.backend.get_key_for_task(task_id))
         return key
+
+    def _started(self, request: Mapping[str, Any]) -> tuple[str, str]:
+        """Return where Celery keeps the result, and what it keeps there of a task that has started."""
+        told = {"labels": request.get("labels", {})}
+        meta = {"status": states.STARTED, "result": told, "traceback": None, "children": [], "date_done": None}
+        return self._result_key(self.request.id), self.backend.encode({**meta, "task_id": self.request.id})
 
     def summarise(self, kwargs: Mapping[str, Any]) -> str:
         """Return what Flower may show of a request that other Celery code has sent."""
@@ -142,12 +152,15 @@ class GenerateTask(SuspendableTask):
             step = self.runtime.ledger.begin(job_id, holds_permit=True)
         match step:
             case Deliver(outcome):
-                self.request.delivering = outcome.kind
-                return outcome.unwrap().to_json()
+                return self._deliver(outcome)
             case Submit():
                 return self._submit(request, step)
             case Busy() | Later() | NothingToDo() | WaitForPermit():
                 raise Suspended
+
+    def _deliver(self, outcome: Outcome) -> dict[str, Any]:
+        self.request.delivering = outcome.kind
+        return outcome.unwrap().to_json()
 
     # -- submitting: paid once ----------------------------------------------------------------------------------
 
@@ -159,8 +172,6 @@ class GenerateTask(SuspendableTask):
             # Recorded by a worker that knew more, or less, than this one.
             self._settle(step, error)
             return self._advance(request)
-        if step.attempt == 1 and not self.request.ignore_result:
-            self._tell_started(job)
         answer = self._unsafe(step) or self._send(job, step.nonce, time.monotonic() - begun)
         if self._record_surely(request, step, answer):
             return self._advance(request)
@@ -184,13 +195,6 @@ class GenerateTask(SuspendableTask):
             # The POST may have been sent before this went wrong.
             log.exception("job %s: unexpected error while submitting", self.request.id)
             return Unknown(f"{type(error).__name__} while submitting")
-
-    def _tell_started(self, job: Job) -> None:
-        """Write Celery's STARTED; only here, where this run alone owns the job, it cannot overwrite an outcome."""
-        try:
-            self.update_state(state=states.STARTED, meta={"labels": job.labels})
-        except Exception as error:  # noqa: BLE001 - whatever the backend raises, the state is only for show
-            log.warning("job %s: its state STARTED could not be written: %s", self.request.id, type(error).__name__)
 
     def _record_surely(self, request: Mapping[str, Any], step: Submit, answer: SubmitAnswer | Unsafe) -> bool:
         """Write down the vendor's answer, however long Redis is away: an accepted task is paid for.
@@ -251,6 +255,7 @@ class GenerateTask(SuspendableTask):
             task_id=task_id,
             first_poll_ms=self.runtime.pacer.next_poll_ms(request),
             begun_at_ms=step.begun_at_ms,
+            started=None if self.request.ignore_result else self._started(request),
         )
         if is_ours:
             log.info("job %s: submitted as %s", self.request.id, task_id)

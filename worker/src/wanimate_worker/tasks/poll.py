@@ -220,10 +220,14 @@ class PollTask(InternalTask):
             self._settle(job, Outcome.failure(failure), token=claim.token)
 
     def _settle(self, job: JobFields, outcome: Outcome, *, token: str = "", duration: str = "") -> None:
-        granted = self.runtime.ledger.settle(job.job_id, job.nonce, outcome, token=token, duration=duration)
+        runtime = self.runtime
+        granted = runtime.ledger.settle(
+            job.job_id, job.nonce, outcome, token=token, duration=duration, delivers=runtime.is_worker
+        )
         if granted is not None:
             log.info("job %s: %s as %s", job.job_id, outcome.kind.value, job.asks_about)
-            self.runtime.resume([job.job_id, *granted])
+            runtime.resume(granted)
+            runtime.deliver(job, outcome)
 
     # -- what a crash left behind -------------------------------------------------------------------------------
 

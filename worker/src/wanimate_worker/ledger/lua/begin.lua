@@ -12,7 +12,7 @@
 local job, waiting, slots, due, gate, budget = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local id, nonce = ARGV[1], ARGV[2]
 local fields = redis.call('HMGET', job, 'stage', 'outcome', 'delivering_until_ms', 'rank', 'nonce', 'attempts',
-  'deadline_at_ms')
+  'deadline_at_ms', 'history')
 local stage = fields[1]
 local now = now_ms()
 
@@ -21,9 +21,7 @@ if stage == 'settled' then
     return {'nothing', stage}
   end
   redis.call('HSET', job, 'delivering_until_ms', now + tonumber(ARGV[4]))
-  if redis.call('ZSCORE', due, id) then
-    redis.call('ZADD', due, now + tonumber(ARGV[4]), id)
-  end
+  redis.call('ZADD', due, 'XX', now + tonumber(ARGV[4]), id)
   return {'deliver', fields[2]}
 end
 
@@ -40,7 +38,8 @@ if fields[7] and tonumber(fields[7]) <= now then
   return {'nothing', stage}
 end
 
-if not may_submit(gate, now) then
+local state = may_submit(gate, now)
+if not state then
   redis.call('ZREM', slots, id)
   line_up(waiting, due, id, fields[4], fields[7])
   return {'later'}
@@ -63,13 +62,13 @@ if ARGV[8] ~= '1' then
   end
 end
 
-if redis.call('HEXISTS', gate, 'trial_at_ms') == 1 then
+if state.trial_at_ms then
   -- Nobody else is tried until this one is answered, or its lease ends.
   redis.call('HSET', gate, 'trial', nonce, 'trial_at_ms', now + tonumber(ARGV[3]))
 end
-redis.call('HSET', job, 'stage', 'submitting', 'nonce', nonce, 'begun_at_ms', now)
+local attempt = tonumber(fields[6] or 0) + 1
+local history = noted(fields[8], tonumber(slot_since), 'admitted', 'slot')
+redis.call('HSET', job, 'stage', 'submitting', 'nonce', nonce, 'begun_at_ms', now, 'attempts', attempt,
+  'history', noted(history, now, 'submitting', table.concat({'attempt', attempt}, ' ')))
 redis.call('ZADD', due, now + tonumber(ARGV[3]), id)
-local attempt = redis.call('HINCRBY', job, 'attempts', 1)
-note(job, tonumber(slot_since), 'admitted', 'slot')
-note(job, now, 'submitting', table.concat({'attempt', attempt}, ' '))
 return {'submit', attempt, now, redis.call('ZCARD', slots)}

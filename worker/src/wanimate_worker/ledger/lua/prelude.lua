@@ -1,9 +1,14 @@
 -- Shared by every script of the ledger; put in front of each when it is registered.
 -- Time is Redis time: hosts' clocks differ, and a lease must mean the same to all of them.
 
+-- Asked for once: all that a script does happens at one moment.
+local moment_us
 local function now_us()
-  local time = redis.call('TIME')
-  return tonumber(time[1]) * 1000000 + tonumber(time[2])
+  if not moment_us then
+    local time = redis.call('TIME')
+    moment_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
+  end
+  return moment_us
 end
 
 local function now_ms()
@@ -15,16 +20,20 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
--- Appends one transition to a job's history: lines of time (ms), stage and cause, the last 50. The first of a job,
--- recorded as waiting, is not among them: waiting_at_ms says it, so a backlog costs no memory for its history.
-local function note(job, at_ms, stage, cause)
+-- Returns a job's history with one transition more: lines of time (ms), stage and cause, the last 50. The first of a
+-- job, recorded as waiting, is not among them: waiting_at_ms says it, so a backlog costs no memory for its history.
+local function noted(history, at_ms, stage, cause)
   local lines = {}
-  for line in string.gmatch(redis.call('HGET', job, 'history') or '', '[^\n]+') do
+  for line in string.gmatch(history or '', '[^\n]+') do
     lines[#lines + 1] = line
   end
   local why = string.gsub(cause, '%c', ' ')
   lines[#lines + 1] = table.concat({whole(at_ms), stage, why}, ' ')
-  redis.call('HSET', job, 'history', table.concat(lines, '\n', math.max(1, #lines - 49)))
+  return table.concat(lines, '\n', math.max(1, #lines - 49))
+end
+
+local function note(job, at_ms, stage, cause)
+  redis.call('HSET', job, 'history', noted(redis.call('HGET', job, 'history'), at_ms, stage, cause))
 end
 
 -- Lists a failed job for the operator. The list lives as long as its newest entry.
@@ -36,12 +45,15 @@ end
 -- Counts one ended task. Old tasks count less: at 4000 all counts are halved. The share whose callbacks came first is a
 -- mean in which each task weighs 1/32, so that some dozens tell that callbacks have stopped.
 local function learn(durations, field, was_called, ttl_ms)
-  local share = tonumber(redis.call('HGET', durations, 'called')) or 0
+  local known = redis.call('HMGET', durations, 'called', 'total', field)
+  local share, total = tonumber(known[1]) or 0, (tonumber(known[2]) or 0) + 1
   share = share + ((was_called and 1 or 0) - share) / 32
-  redis.call('HSET', durations, 'called', string.format('%.4f', share))
-  redis.call('HINCRBY', durations, field, 1)
-  if redis.call('HINCRBY', durations, 'total', 1) >= 4000 then
-    local total, counts = 0, redis.call('HGETALL', durations)
+  redis.call('HSET', durations, 'called', string.format('%.4f', share), 'total', total,
+    field, (tonumber(known[3]) or 0) + 1)
+  local is_faded = total >= 4000
+  if is_faded then
+    local counts = redis.call('HGETALL', durations)
+    total = 0
     redis.call('DEL', durations)
     redis.call('HSET', durations, 'called', string.format('%.4f', share))
     for i = 1, #counts, 2 do
@@ -53,7 +65,10 @@ local function learn(durations, field, was_called, ttl_ms)
     end
     redis.call('HSET', durations, 'total', total)
   end
-  redis.call('PEXPIRE', durations, ttl_ms)
+  -- Often enough for a time to live of weeks.
+  if is_faded or not known[3] or total % 100 == 0 then
+    redis.call('PEXPIRE', durations, ttl_ms)
+  end
 end
 
 -- Bands as Celery's priority steps (0, 3, 6, 9); within a band by arrival. A band is 10^10 s wide, and a double still
@@ -81,15 +96,18 @@ local function gate_is_open(gate, now)
   return not state[1] and (tonumber(state[2]) or 0) <= now
 end
 
+-- Returns nothing if no submission may begin, else what the gate says besides: trial_at_ms, cap_low, cap_low_at_ms.
 local function may_submit(gate, now)
-  local state = redis.call('HMGET', gate, 'held', 'trial_at_ms', 'unsafe_until_ms')
-  if state[3] then
-    if tonumber(state[3]) > now then
-      return false
-    end
+  local state = redis.call('HMGET', gate, 'paused', 'closed_until_ms', 'held', 'trial_at_ms', 'unsafe_until_ms',
+    'cap_low', 'cap_low_at_ms')
+  local is_open = not state[1] and not state[3]
+  for _, until_ms in ipairs({state[2] or 0, state[4] or 0, state[5] or 0}) do
+    is_open = is_open and tonumber(until_ms) <= now
+  end
+  if state[5] and tonumber(state[5]) <= now then
     redis.call('HDEL', gate, 'unsafe', 'unsafe_until_ms')
   end
-  return not state[1] and (tonumber(state[2]) or 0) <= now and gate_is_open(gate, now)
+  return is_open and {trial_at_ms = state[4], cap_low = state[6], cap_low_at_ms = state[7]} or nil
 end
 
 -- One lost answer is an accident. Three without an answered submission in between are an outage, and each job sent into
@@ -119,12 +137,11 @@ local function gate_success(gate, sent_at_ms)
 end
 
 -- A concurrency 429 lowers the cap; it grows back by cap / 600 slots a second.
-local function effective_cap(gate, cap, now)
-  local state = redis.call('HMGET', gate, 'cap_low', 'cap_low_at_ms')
-  if not state[1] then
+local function grown_cap(gate, low, low_at_ms, cap, now)
+  if not low then
     return cap
   end
-  local grown = tonumber(state[1]) + math.floor(math.max(0, now - tonumber(state[2])) * cap / 600000)
+  local grown = tonumber(low) + math.floor(math.max(0, now - tonumber(low_at_ms)) * cap / 600000)
   if grown >= cap then
     redis.call('HDEL', gate, 'cap_low', 'cap_low_at_ms')
     return cap
@@ -132,26 +149,37 @@ local function effective_cap(gate, cap, now)
   return grown
 end
 
+local function effective_cap(gate, cap, now)
+  local state = redis.call('HMGET', gate, 'cap_low', 'cap_low_at_ms')
+  return grown_cap(gate, state[1], state[2], cap, now)
+end
+
 -- Moves waiting jobs into free slots and returns them; the caller resumes them. Should it die first, their due time
 -- passes and they are resumed again.
 local function grant(waiting, slots, due, gate, cap, lease_ms, limit)
   local now = now_ms()
-  if not may_submit(gate, now) then
+  local state = may_submit(gate, now)
+  if not state then
     return {}
   end
-  if redis.call('HEXISTS', gate, 'trial_at_ms') == 1 then
+  if state.trial_at_ms then
     limit = 1
   end
-  local free = math.min(effective_cap(gate, cap, now) - redis.call('ZCARD', slots), limit)
+  local cap_now = grown_cap(gate, state.cap_low, state.cap_low_at_ms, cap, now)
+  local free = math.min(cap_now - redis.call('ZCARD', slots), limit)
   if free <= 0 then
     return {}
   end
   local popped = redis.call('ZPOPMIN', waiting, free)
-  local granted = {}
+  local granted, taken, looked_at = {}, {}, {}
   for i = 1, #popped, 2 do
-    redis.call('ZADD', slots, now, popped[i])
-    redis.call('ZADD', due, now + lease_ms, popped[i])
     granted[#granted + 1] = popped[i]
+    taken[i], taken[i + 1] = now, popped[i]
+    looked_at[i], looked_at[i + 1] = now + lease_ms, popped[i]
+  end
+  if #granted > 0 then
+    redis.call('ZADD', slots, unpack(taken))
+    redis.call('ZADD', due, unpack(looked_at))
   end
   return granted
 end

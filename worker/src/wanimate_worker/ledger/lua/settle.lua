@@ -3,11 +3,11 @@
 -- KEYS: job, waiting, slots, due, gate, failed, durations
 -- ARGV: job id, attempt nonce, claim token or '', outcome (JSON), cap, lease (ms), most grants, cause,
 --       time to live of a failed job (ms) or '' for a success, field that counts its duration or '',
---       time to live of the durations (ms)
+--       time to live of the durations (ms), '1' if the caller delivers the outcome
 -- Returns: {'settled' | 'lost', granted job ids...}. Lost: the attempt or the claim is no longer the caller's.
 local job, waiting, slots, due, gate = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local id, token = ARGV[1], ARGV[3]
-local fields = redis.call('HMGET', job, 'stage', 'nonce', 'look_at_ms')
+local fields = redis.call('HMGET', job, 'stage', 'nonce', 'look_at_ms', 'history')
 local stage = fields[1]
 if fields[2] ~= ARGV[2] or (stage ~= 'submitting' and stage ~= 'unknown' and stage ~= 'running') then
   return {'lost'}
@@ -16,8 +16,9 @@ if token ~= '' and tonumber(redis.call('ZSCORE', due, id)) ~= tonumber(token) th
   return {'lost'}
 end
 local now = now_ms()
-redis.call('HSET', job, 'stage', 'settled', 'outcome', ARGV[4], 'settled_at_ms', now)
-note(job, now, 'settled', ARGV[8])
+redis.call('HSET', job, 'stage', 'settled', 'outcome', ARGV[4], 'settled_at_ms', now,
+  'delivering_until_ms', ARGV[12] == '1' and now + tonumber(ARGV[6]) or 0,
+  'history', noted(fields[4], now, 'settled', ARGV[8]))
 if ARGV[9] ~= '' then
   note_failed(KEYS[6], id, now, ARGV[9])
 end
