@@ -12,6 +12,7 @@ from .settings import (
     CallbackSettings,
     FlowerSettings,
     LimitSettings,
+    OpsSettings,
     PollSettings,
     RecoverySettings,
     UpstreamSettings,
@@ -30,6 +31,7 @@ _SECTIONS: Final[tuple[tuple[str, type[BaseSettings]], ...]] = (
     ("Recovery", RecoverySettings),
     ("Callbacks", CallbackSettings),
     ("Flower", FlowerSettings),
+    ("Limits page and metrics", OpsSettings),
     ("Worker processes", WorkerSettings),
 )
 

@@ -14,8 +14,10 @@ from .doctor import doctor
 from .flower import flower
 from .hold import drain, pause, resume
 from .jobs import jobs, show
+from .ops import ops
 from .resolve import resolve
 from .retry import retry
+from .top import top
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -65,7 +67,7 @@ def settings_reference() -> None:
     click.echo(settings_page(), nl=False)
 
 
-for _command in (jobs, show, retry, resolve, cancel, pause, resume, drain, doctor, dead, flower):
+for _command in (jobs, show, retry, resolve, cancel, pause, resume, drain, doctor, dead, flower, ops, top):
     cli.add_command(_command)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
 from wanimate.errors import SettingsError
+
+from ..addresses import is_loopback
 
 if TYPE_CHECKING:
     from ..settings import FlowerSettings
@@ -35,7 +36,7 @@ def secure(options: Any, settings: FlowerSettings) -> None:
     if options.unix_socket or is_closed(options):
         options.address = options.address or "127.0.0.1"
         return
-    if options.address and not _is_loopback(options.address):
+    if options.address and not is_loopback(options.address):
         raise SettingsError(
             f"Flower would be open to everybody who reaches {options.address}: set WANIMATE_FLOWER_AUTH=user:password "
             "(or Flower's own --auth for OAuth2), or let it listen on 127.0.0.1"
@@ -52,12 +53,3 @@ def is_closed(options: Any) -> bool:
         options: Flower's.
     """
     return bool(options.basic_auth or options.auth)
-
-
-def _is_loopback(host: str) -> bool:
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -8,6 +8,7 @@ from .limits import LedgerLimits
 from .operating import DEAD_LETTERS
 from .values import (
     Admission,
+    Bill,
     Busy,
     CallbackEffect,
     Cancelled,
@@ -19,6 +20,7 @@ from .values import (
     Later,
     NothingToDo,
     NotReplicated,
+    Observation,
     ResultMissing,
     Step,
     Submit,
@@ -32,6 +34,7 @@ __all__ = [
     "DEAD_LETTERS",
     "Admission",
     "Adoption",
+    "Bill",
     "Busy",
     "CallbackEffect",
     "Cancelled",
@@ -47,6 +50,7 @@ __all__ = [
     "LedgerLimits",
     "NotReplicated",
     "NothingToDo",
+    "Observation",
     "ResultMissing",
     "Retried",
     "Retry",

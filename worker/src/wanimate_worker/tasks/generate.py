@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from wanimate.contract import GENERATE_TASK, Outcome, OutcomeKind, Result, parse_job
 from wanimate.errors import InvalidRequest, JobCancelled, JobFailed, WanimateError
 
-from ..ledger import Busy, Deliver, Entry, Later, NothingToDo, ResultMissing, Submit, Unsafe, WaitForPermit
+from ..ledger import Bill, Busy, Deliver, Entry, Later, NothingToDo, ResultMissing, Submit, Unsafe, WaitForPermit
 from ..runtime import OUTCOME_HEADER
 from ..suspension import DELAYED_HEADER, EXPIRES_HEADER, SuspendableTask, Suspended, capture, is_resumed
 from ..upstream import Accepted, NotSent, Rejected, SubmitAnswer, Throttled, Unauthorised, Unknown
@@ -144,12 +144,12 @@ class GenerateTask(SuspendableTask):
     # -- every run: claim the next step -------------------------------------------------------------------------
 
     def _advance(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        job_id = self.request.id
-        step = self.runtime.ledger.begin(job_id)
+        job_id, bill = self.request.id, Bill.of(request)
+        step = self.runtime.ledger.begin(job_id, bill=bill)
         if isinstance(step, WaitForPermit):
             # At most a second, and only while submissions use up the whole request budget.
             time.sleep(step.wait_ms / 1000)
-            step = self.runtime.ledger.begin(job_id, holds_permit=True)
+            step = self.runtime.ledger.begin(job_id, holds_permit=True, bill=bill)
         match step:
             case Deliver(outcome):
                 return self._deliver(outcome)
@@ -232,6 +232,7 @@ class GenerateTask(SuspendableTask):
                     # Our own budget keeps to the request limit, so a 429 that does not say which limit it means
                     # is one for concurrency.
                     lower_cap=answer.concurrency is not False,
+                    is_throttled=True,
                 )
                 log.warning("throttled: %s; nothing is sent for %d ms", answer.message, closed_ms)
                 self._step_back(step, "throttled")
@@ -263,7 +264,7 @@ class GenerateTask(SuspendableTask):
             log.error("job %s: accepted as %s after it was given up; resolve it by hand", self.request.id, task_id)
 
     def _settle(self, step: Submit, failure: JobFailed) -> bool:
-        granted = self.runtime.ledger.settle(self.request.id, step.nonce, Outcome.failure(failure))
+        granted = self.runtime.ledger.settle(self.request.id, step.nonce, Outcome.failure(failure), is_free=True)
         self.runtime.resume(granted or ())
         return granted is not None
 

@@ -26,12 +26,12 @@ from .base import InternalTask
 from .deadlines import expired_in_line, overdue
 from .endings import ending_of
 from .hints import HintVerdict, check_hint
-from .observing import observed_field
+from .observing import observe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..ledger import Claim, JobFields
+    from ..ledger import Claim, JobFields, Observation
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +167,7 @@ class PollTask(InternalTask):
         # callback that makes a job due while it is asked about does not undo the answer.
         outcome = ending_of(answer, job.asks_about)
         if outcome is not None:
-            self._settle(job, outcome, duration=observed_field(job, answer, claim.claimed_at_ms))
+            self._settle(job, outcome, observed=observe(job, answer, claim.claimed_at_ms))
         else:
             self._note_trouble(claim, answer)
             self._check_deadline(claim, job, answer)
@@ -203,6 +203,7 @@ class PollTask(InternalTask):
                     f"throttled: {answer.message}",
                     sent_at_ms=claim.claimed_at_ms,
                     retry_after_seconds=answer.retry_after_seconds,
+                    is_throttled=True,
                 )
             case NotSent(reason):
                 ledger.close_gate(f"not sent: {reason}", sent_at_ms=claim.claimed_at_ms)
@@ -219,10 +220,12 @@ class PollTask(InternalTask):
         if failure is not None:
             self._settle(job, Outcome.failure(failure), token=claim.token)
 
-    def _settle(self, job: JobFields, outcome: Outcome, *, token: str = "", duration: str = "") -> None:
+    def _settle(
+        self, job: JobFields, outcome: Outcome, *, token: str = "", observed: Observation | None = None
+    ) -> None:
         runtime = self.runtime
         granted = runtime.ledger.settle(
-            job.job_id, job.nonce, outcome, token=token, duration=duration, delivers=runtime.is_worker
+            job.job_id, job.nonce, outcome, token=token, observed=observed, delivers=runtime.is_worker
         )
         if granted is not None:
             log.info("job %s: %s as %s", job.job_id, outcome.kind.value, job.asks_about)
@@ -262,7 +265,8 @@ class PollTask(InternalTask):
             return []
         if (job.request.get("on_unknown") or self.runtime.settings.on_unknown) == "resubmit":
             log.warning("job %s: its submission is lost; submitting again, as it was told to", job.job_id)
-            return ledger.release(job.job_id, job.nonce, "its submission is lost; submitting again") or []
+            why = "its submission is lost; submitting again"
+            return ledger.release(job.job_id, job.nonce, why, may_be_billed=True) or []
         failure: JobFailed = SubmissionUnknown(
             f"the answer to the submission was lost ({job.unknown_why}): the vendor may have accepted and billed it, "
             "or not. Look in the vendor's task list before you enqueue it again",

@@ -87,10 +87,112 @@ local function line_up(waiting, due, id, rank, deadline_ms)
   end
 end
 
+-- Counts what happened, by pairs of field and amount; a new field renews the time to live of the hash. One command for
+-- one field, two for more.
+local COUNTS_TTL_MS = 40 * 86400000
+local function count(counts, amounts)
+  if #amounts == 2 then
+    if redis.call('HINCRBY', counts, amounts[1], amounts[2]) == amounts[2] then
+      redis.call('PEXPIRE', counts, COUNTS_TTL_MS)
+    end
+    return
+  end
+  local names, is_new = {}, false
+  for i = 1, #amounts, 2 do
+    names[#names + 1] = amounts[i]
+  end
+  local old = redis.call('HMGET', counts, unpack(names))
+  for i = 1, #names do
+    is_new = is_new or not old[i]
+    amounts[2 * i] = whole((tonumber(old[i]) or 0) + amounts[2 * i])
+  end
+  redis.call('HSET', counts, unpack(amounts))
+  if is_new then
+    redis.call('PEXPIRE', counts, COUNTS_TTL_MS)
+  end
+end
+
+-- Adds two pairs that count a time in a histogram: the bucket by its upper edge (ms), and the sum (ms).
+local LAG_EDGES_MS = {50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000}
+local TOOK_EDGES_MS = {1000, 2500, 5000, 10000, 20000, 30000, 45000, 60000, 90000, 120000, 180000, 300000, 600000, 1800000}
+local function observe(amounts, name, edges, ms)
+  local edge = 'inf'
+  for i = #edges, 1, -1 do
+    if ms > edges[i] then
+      break
+    end
+    edge = whole(edges[i])
+  end
+  for _, part in ipairs({table.concat({name, edge}, ':'), 1, table.concat({name, 'ms'}, ':'), ms}) do
+    amounts[#amounts + 1] = part
+  end
+end
+
+-- What the vendor bills is estimated by day (UTC), in ms of video: the field DAY in all, and 'DAY name=value' for each
+-- label. Labels beyond the first 200 of a day are added up in 'DAY '; 'DAY#' counts those that are not.
+local function day_of(now)
+  return whole(math.floor(now / 86400000))
+end
+
+-- Adds a submission to its day, and returns what takes it back: the amount and the fields it was added to (JSON).
+local function bill(billed, now, ms, labels)
+  local day = day_of(now)
+  local taken = {ms, day}
+  if #labels == 0 then
+    count(billed, {day, ms})
+    return cjson.encode(taken)
+  end
+  local names = {day, table.concat({day, '#'})}
+  for _, label in ipairs(labels) do
+    names[#names + 1] = table.concat({day, label}, ' ')
+  end
+  local old = redis.call('HMGET', billed, unpack(names))
+  local distinct, is_full = tonumber(old[2]) or 0, false
+  local amounts = {day, whole((tonumber(old[1]) or 0) + ms)}
+  for i = 3, #names do
+    if old[i] or distinct < 200 then
+      distinct = distinct + (old[i] and 0 or 1)
+      taken[#taken + 1] = names[i]
+      amounts[#amounts + 1] = names[i]
+      amounts[#amounts + 1] = whole((tonumber(old[i]) or 0) + ms)
+    else
+      is_full = true
+    end
+  end
+  if distinct > (tonumber(old[2]) or 0) then
+    amounts[#amounts + 1] = names[2]
+    amounts[#amounts + 1] = distinct
+  end
+  redis.call('HSET', billed, unpack(amounts))
+  if not old[1] then
+    redis.call('PEXPIRE', billed, COUNTS_TTL_MS)
+  end
+  if is_full then
+    taken[#taken + 1] = table.concat({day, ' '})
+    redis.call('HINCRBY', billed, taken[#taken], ms)
+  end
+  return cjson.encode(taken)
+end
+
+-- The vendor surely did not accept a submission: takes its estimate back from its day, and lets others try their luck
+-- if the day's limit was reached.
+local function give_back(billed, gate, taken)
+  local parts, amounts = cjson.decode(taken), {}
+  for i = 2, #parts do
+    amounts[#amounts + 1] = parts[i]
+    amounts[#amounts + 1] = -parts[1]
+  end
+  if redis.call('HEXISTS', billed, parts[2]) == 1 then
+    count(billed, amounts)
+  end
+  redis.call('HDEL', gate, 'limited_until_ms', 'limited_need_ms')
+end
+
 -- The gate is a hash: paused (why), closed_until_ms, closed_at_ms, failures, reason, cap_low, cap_low_at_ms, and held
 -- (why) with held_at_ms, the operator's hold: nothing new is submitted, but polls go on. So it is until
--- unsafe_until_ms, when intents could not be made safe; unsafe says why. And lost_in_a_row with, from the third on,
--- trial_at_ms, trial and trials: see doubt.
+-- unsafe_until_ms, when intents could not be made safe; unsafe says why. So it is until limited_until_ms, the end of
+-- the day whose estimate a submission of limited_need_ms would have brought past the limit. And lost_in_a_row with, from
+-- the third on, trial_at_ms, trial and trials: see doubt.
 local function gate_is_open(gate, now)
   local state = redis.call('HMGET', gate, 'paused', 'closed_until_ms')
   return not state[1] and (tonumber(state[2]) or 0) <= now
@@ -99,13 +201,16 @@ end
 -- Returns nothing if no submission may begin, else what the gate says besides: trial_at_ms, cap_low, cap_low_at_ms.
 local function may_submit(gate, now)
   local state = redis.call('HMGET', gate, 'paused', 'closed_until_ms', 'held', 'trial_at_ms', 'unsafe_until_ms',
-    'cap_low', 'cap_low_at_ms')
+    'cap_low', 'cap_low_at_ms', 'limited_until_ms')
   local is_open = not state[1] and not state[3]
-  for _, until_ms in ipairs({state[2] or 0, state[4] or 0, state[5] or 0}) do
+  for _, until_ms in ipairs({state[2] or 0, state[4] or 0, state[5] or 0, state[8] or 0}) do
     is_open = is_open and tonumber(until_ms) <= now
   end
   if state[5] and tonumber(state[5]) <= now then
     redis.call('HDEL', gate, 'unsafe', 'unsafe_until_ms')
+  end
+  if state[8] and tonumber(state[8]) <= now then
+    redis.call('HDEL', gate, 'limited_until_ms', 'limited_need_ms')
   end
   return is_open and {trial_at_ms = state[4], cap_low = state[6], cap_low_at_ms = state[7]} or nil
 end
