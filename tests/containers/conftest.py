@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HERE = Path(__file__).parent
+_FIGURES: dict[str, float | str] = {}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,6 +29,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(900))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was measured, or loudly that nothing was tested; what a fixture prints is not shown."""
+    for name, value in _FIGURES.items():
+        terminalreporter.write_line(f"{name}: {f'{value:.3g}' if isinstance(value, float) else value}")
+
+
 @pytest.fixture(scope="session")
 def _engine() -> None:
     """Skip loudly where there is no engine; `WANIMATE_REQUIRE_DOCKER=1` insists on one."""
@@ -36,7 +43,7 @@ def _engine() -> None:
         return
     if os.environ.get("WANIMATE_REQUIRE_DOCKER") == "1":
         pytest.fail(f"WANIMATE_REQUIRE_DOCKER=1, and {problem}")
-    sys.__stderr__.write(f"\n!!! containers: NOTHING IS TESTED: {problem}\n")  # type: ignore[union-attr]
+    _FIGURES["!!! containers: NOTHING IS TESTED"] = problem
     pytest.skip(f"!!! nothing is tested: {problem}")
 
 
@@ -55,14 +62,9 @@ def engine_problem() -> str | None:
 
 
 @pytest.fixture(scope="session")
-def figures() -> Iterator[dict[str, float | str]]:
+def figures() -> dict[str, float | str]:
     """What was measured, printed at the end."""
-    figures: dict[str, float | str] = {}
-    yield figures
-    told = [
-        f"{name}: {value:.3g}" if isinstance(value, float) else f"{name}: {value}" for name, value in figures.items()
-    ]
-    sys.__stderr__.write("\n  ".join(["\ncontainers, measured:", *told, ""]))  # type: ignore[union-attr]
+    return _FIGURES
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +87,8 @@ def composition(
         figures["start_seconds"] = time.monotonic() - built
         yield composition
     except BaseException:
-        sys.__stderr__.write(composition.compose("logs", "--tail", "20", "--no-color"))  # type: ignore[union-attr]
+        # Shown by pytest with the error.
+        sys.stderr.write(composition.compose("logs", "--tail", "20", "--no-color"))
         raise
     finally:
         composition.remove()
