@@ -93,6 +93,8 @@ def test_jobs_over_the_cap_wait_and_cost_no_message_and_no_worker(client: Client
 def test_cancelling_a_waiting_job_is_free_and_its_caller_learns_of_it(client: Client, vendor: Vendor) -> None:
     vendor.set_faults(stalled=True)
     running = client.submit_many(job(f"running-{i}") for i in range(5))
+    # Another thread might record the next one first.
+    eventually(lambda: vendor.summary()["accepted"] == 5, "all slots are taken")
     waiting = client.submit(job("waiting"))
     eventually(lambda: waiting.status().state is JobState.WAITING, "it waits")
     assert waiting.cancel() is CancelOutcome.CANCELLED

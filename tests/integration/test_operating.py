@@ -373,6 +373,8 @@ def test_commands_without_redis_end_with_one_line(command: Command) -> None:
 def test_revoking_a_waiting_job_cancels_it(client: Client, vendor: Vendor, app: Celery) -> None:
     vendor.set_faults(stalled=True)
     running = client.submit_many(job(f"kept-{i}") for i in range(CAP))
+    # Another thread might record the next one first.
+    eventually(lambda: vendor.summary()["accepted"] == CAP, "all slots are taken")
     waiting = client.submit(job("revoked"))
     eventually(lambda: waiting.status().state is JobState.WAITING, "it waits")
     app.control.revoke(waiting.id)
