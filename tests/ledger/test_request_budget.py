@@ -55,11 +55,8 @@ def test_permits_for_polls_are_those_of_the_reference(
         now_us += gap_us
         expected = reserve(tat_us, now_us, count, rate, headroom=headroom)
         bench.redis.persist(bench.keys.budget)  # The time of this test is not that of the server.
-        granted = permit(
-            now_us,
-            [bench.keys.budget, bench.keys.gate, bench.keys.tally],
-            [count, rate.emission_interval_us, rate.burst, headroom],
-        )
+        keys = [bench.keys.budget, bench.keys.gate, bench.keys.tally]
+        granted = permit(now_us, keys, [count, rate.emission_interval_us, rate.burst, headroom])
         assert granted == expected.granted
         if granted:
             tat_us = expected.tat_us
@@ -75,11 +72,13 @@ def test_permits_for_submissions_are_those_of_the_reference(
     put_job_into_slot(bench, "a")
     bench.redis.set(bench.keys.budget, START_US + ahead_us)
     expected = reserve(START_US + ahead_us, START_US, 1, rate, max_wait_us=longest_ms * 1000)
-    keys = bench.keys
     verdict, *facts = at_us(bench.redis, "begin")(
         START_US,
-        [keys.job("a"), *(keys.waiting, keys.slots, keys.due, keys.gate, keys.budget, keys.tally, keys.billed)],
-        ["a", "nonce", LONG_MS, LONG_MS, rate.emission_interval_us, rate.burst, longest_ms * 1000, "", 0, ""],
+        [
+            *(bench.keys.job("a"), bench.keys.waiting, bench.keys.slots, bench.keys.due, bench.keys.gate),
+            *(bench.keys.budget, bench.keys.tally, bench.keys.billed),
+        ],
+        ["a", "nonce", LONG_MS, LONG_MS, rate.emission_interval_us, rate.burst, longest_ms * 1000, "", 120_000, ""],
     )
     wait_ms = -(-expected.wait_us // 1000)
     if not expected.granted:

@@ -3,10 +3,12 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -14,9 +16,6 @@ from wanimate.cli import main
 from wanimate.contract import Keys
 
 from .conftest import FIELDS, Database, eventually
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 OPTIONS = ["--image", FIELDS["image_url"], "--video", FIELDS["video_url"]]
 
@@ -262,7 +261,7 @@ def test_ctrl_c_leaves_the_jobs_in_the_queue_and_says_how_to_go_on(
     url: str, database: Database, tmp_path: Path
 ) -> None:
     file = write(tmp_path / "jobs.jsonl", *(a_line(seed=n) for n in range(3)))
-    command = [sys.executable, "-m", "wanimate.cli", "batch", file]
+    command = [sys.executable, "-m", "wanimate.cli", "batch", file, "--run", "second try", "--redis-url", url]
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -278,15 +277,26 @@ def test_ctrl_c_leaves_the_jobs_in_the_queue_and_says_how_to_go_on(
     _, errors = process.communicate(timeout=20)
 
     assert process.returncode == 130
-    assert "Run the same command again" in errors
+    assert "3 go on" in errors
+    assert f"\n  wanimate batch {file} --run 'second try' --redis-url URL\n" in errors, "it can be copied"
+    assert url not in errors, "it may hold a password"
     assert "Traceback" not in errors
     assert len(database.messages()) == 1
 
 
-def test_on_a_terminal_a_batch_draws_a_bar_and_every_result(stand_in_url: str, tmp_path: Path) -> None:
-    file = write(tmp_path / "jobs.jsonl", *(a_line(seed=n) for n in range(3)))
+def test_a_batch_from_a_pipe_that_times_out_says_to_send_the_same_lines(run: Any) -> None:
+    result = run("batch", "-", "--timeout", "0.2", "--json", input=json.dumps(a_line()))
+
+    assert result.exit_code == 4
+    assert [line["state"] for line in objects(result.stdout)] == ["unfinished"]
+    assert result.stderr.endswith("by sending the same lines to:\n  wanimate batch -\n")
+
+
+def on_a_terminal(url: str, file: str, **environment: str) -> str:
+    """Run a batch to its end and return what its terminal of 80 columns was sent."""
     command = [sys.executable, "-m", "wanimate.cli", "batch", file, "--timeout", "20"]
-    environment = {**os.environ, "WANIMATE_REDIS_URL": stand_in_url, "TERM": "xterm", "COLUMNS": "140"}
+    clean = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "FORCE_COLOR"}}
+    environment = {**clean, "WANIMATE_REDIS_URL": url, "TERM": "xterm-256color", "COLUMNS": "80", **environment}
     ours, theirs = pty.openpty()
     process = subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment)
     os.close(theirs)
@@ -299,7 +309,41 @@ def test_on_a_terminal_a_batch_draws_a_bar_and_every_result(stand_in_url: str, t
     os.close(ours)
 
     assert process.wait(20) == 0
-    text = shown.decode()
+    return shown.decode()
+
+
+def test_on_a_terminal_a_batch_draws_a_bar_and_every_result(stand_in_url: str, tmp_path: Path) -> None:
+    file = write(tmp_path / "jobs.jsonl", *(a_line(seed=n) for n in range(3)))
+    text = on_a_terminal(stand_in_url, file)
     assert text.count(FIELDS["video_url"]) == 3
     assert "ETA" in text
     assert "3 jobs: 3 succeeded, 0 failed" in text
+    assert re.search(r"\x1b\[[0-9;]*3[0-9]", text), "in colour"
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_no_color_and_dumb_terminals_are_honoured(
+    stand_in_url: str, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    text = on_a_terminal(stand_in_url, write(tmp_path / "jobs.jsonl", a_line(seed=9)), **environment)
+    assert "1 jobs: 1 succeeded, 0 failed" in text
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]", text), "no colour"
+    if "TERM" in environment:
+        assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("program", ["wanimate", "wanimate-worker"])
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_gets_a_script_that_completes_the_commands(program: str, shell: str) -> None:
+    command = Path(sys.executable).with_name(program)
+    script = subprocess.run([command, "completion", shell], capture_output=True, text=True, check=True).stdout
+    variable = f"_{program.upper().replace('-', '_')}_COMPLETE"
+    assert f"{variable}={shell}_complete" in script
+    # What the script asks the program when somebody presses Tab.
+    asked = {
+        variable: f"{shell}_complete",
+        "COMP_WORDS": f"{program} comp",
+        "COMP_CWORD": "1" if shell != "fish" else "comp",
+    }
+    told = subprocess.run([command], capture_output=True, text=True, check=True, env={**os.environ, **asked}).stdout
+    assert "completion" in told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ..completion import completion_of
 from .batch import batch
 from .cancel import cancel
 from .exits import EXIT_CODES
@@ -24,5 +25,5 @@ def main() -> None:
     """
 
 
-for _command in (animate, replace, batch, status, wait, cancel):
+for _command in (animate, replace, batch, status, wait, cancel, completion_of("wanimate", main)):
     main.add_command(_command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 _SLOTS_INTERVAL_SECONDS: Final = 1.0
 #: Lines of a broken file that are shown.
 _SHOWN_PROBLEMS: Final = 50
-_AGAIN: Final = "Run the same command again to go on: jobs already enqueued are neither repeated nor paid twice."
 
 
 @click.command(epilog=EXIT_CODES)
@@ -57,15 +57,30 @@ def batch(session: Session, file: TextIO, *, run: str, wait: bool, timeout: floa
                 return Exit.OK
             codes = _follow(session, by_id, progress, timeout)
     except KeyboardInterrupt:
-        session.output.note(f"{progress.summary()}. The jobs go on. {_AGAIN}")
+        if progress.is_enqueued:
+            session.output.note(f"Interrupted. {progress.summary()}.\n{_pick_up(session, file, run)}")
+        else:
+            session.output.note(f"Interrupted while enqueueing.\n{_pick_up(session, file, run)}")
         return Exit.INTERRUPTED
     except QueueUnavailable:
-        session.output.note(_AGAIN)
+        session.output.note(_pick_up(session, file, run))
         raise
     session.output.note(progress.summary())
     if Exit.TIMED_OUT in codes:
-        session.output.note(f"The jobs go on. {_AGAIN}")
+        session.output.note(_pick_up(session, file, run))
     return worst(codes)
+
+
+def _pick_up(session: Session, file: TextIO, run: str) -> str:
+    """Return how to go on with a batch, as it can be copied into a shell."""
+    is_piped = file.name == "<stdin>"
+    command = shlex.join(["wanimate", "batch", "-" if is_piped else file.name, *(["--run", run] if run else [])])
+    # The URL itself may hold a password.
+    where = " --redis-url URL" if session.has_own_url else ""
+    return (
+        "Jobs in the queue go on without this command, and are neither repeated nor paid twice. Pick them up "
+        f"{'by sending the same lines to' if is_piped else 'with'}:\n  {command}{where}"
+    )
 
 
 def _read(file: TextIO, run: str) -> list[Line]:
@@ -91,6 +106,7 @@ def _enqueue(session: Session, lines: list[Line], progress: BatchProgress) -> di
     for line, handle in zip(lines, session.client.submit_many(jobs()), strict=True):
         # Two lines with the same key of their own are one job.
         by_id.setdefault(handle.id, []).append(line)
+    progress.all_enqueued()
     return by_id
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, Self
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from ..contract import JobState
 from .output import state_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import TracebackType
+
+    from rich.console import RenderableType
 
     from ..contract import Result
     from ..errors import JobFailed
@@ -20,6 +24,10 @@ if TYPE_CHECKING:
 
 #: Seconds between two plain lines.
 _PLAIN_INTERVAL_SECONDS: Final = 10.0
+#: The rate is that of so many seconds, or of fewer at the start.
+_RATE_SECONDS: Final = 60.0
+#: What remains is not guessed from fewer ended jobs.
+_FEWEST_FOR_ETA: Final = 2
 
 
 class BatchProgress:
@@ -34,23 +42,25 @@ class BatchProgress:
         self._output = output
         self._total = total
         self._counts: Counter[JobState] = Counter()
+        #: Whether every job is surely in the queue.
+        self.is_enqueued = False
         self._enqueued = 0
         self._in_flight = 0
         self._started = self._shown = time.monotonic()
-        self._bar: Progress | None = None
-        if output.stderr.is_terminal:
-            self._bar = Progress(
-                BarColumn(),
+        self._ends: deque[float] = deque()
+        self._bar: _Bar | None = None
+        if output.stderr.is_terminal and not output.stderr.is_dumb_terminal:
+            self._bar = _Bar(
+                BarColumn(bar_width=None),
                 MofNCompleteColumn(),
                 TextColumn("{task.description}"),
                 TimeElapsedColumn(),
-                TextColumn("ETA"),
-                TimeRemainingColumn(),
                 console=output.stderr,
                 # stdout may be a file or a pipe; `Output` decides which lines pass through the bar's console.
                 redirect_stdout=False,
                 redirect_stderr=False,
                 transient=True,
+                expand=True,
             )
             self._task = self._bar.add_task("", total=total)
 
@@ -72,9 +82,15 @@ class BatchProgress:
         self._enqueued += 1
         self._show()
 
+    def all_enqueued(self) -> None:
+        """Note that every job is in the queue."""
+        self.is_enqueued = True
+        self._show()
+
     def ended(self, outcome: Result | JobFailed) -> None:
         """Count a job that has ended."""
         self._counts[state_of(outcome)] += 1
+        self._ends.append(time.monotonic())
         self._show()
 
     def in_flight(self, jobs: int) -> None:
@@ -88,22 +104,55 @@ class BatchProgress:
         cancelled = self._counts[JobState.CANCELLED]
         left = self._total - self._counts.total()
         parts = [counts, *([f"{cancelled} cancelled"] if cancelled else []), *([f"{left} go on"] if left else [])]
-        return f"{self._total} jobs: {', '.join(parts)}, after {time.monotonic() - self._started:.0f} s"
+        return f"{self._total} jobs: {', '.join(parts)}, after {_duration(time.monotonic() - self._started)}"
 
-    def _describe(self) -> str:
+    def _states(self) -> str:
         ended = self._counts.total()
-        if not ended and self._enqueued < self._total:
+        if not ended and not self.is_enqueued:
             return f"{self._enqueued} enqueued"
         states = [f"{count} {state}" for state, count in sorted(self._counts.items()) if count]
         in_flight = min(self._in_flight, self._total - ended)
-        states += [f"{in_flight} in flight", f"{self._total - ended - in_flight} waiting"]
-        rate = ended / max(time.monotonic() - self._started, 0.001)
-        return f"{', '.join(states)}; {rate:.1f}/s"
+        return ", ".join([*states, f"{in_flight} in flight", f"{self._total - ended - in_flight} waiting"])
+
+    def _pace(self) -> str:
+        """Return how many jobs end in a second or minute, and when the last one will, if that goes on."""
+        now = time.monotonic()
+        begin = max(self._started, now - _RATE_SECONDS)
+        while self._ends and self._ends[0] < begin:
+            self._ends.popleft()
+        if len(self._ends) < _FEWEST_FOR_ETA:
+            return "ETA -"
+        rate = len(self._ends) / max(now - begin, 0.001)
+        told = f"{rate:.1f}/s" if rate >= 1 else f"{rate * 60:.1f}/min"
+        return f"{told} ETA {_duration((self._total - self._counts.total()) / rate)}"
 
     def _show(self) -> None:
         now = time.monotonic()
         if self._bar is not None:
-            self._bar.update(self._task, completed=self._counts.total(), description=self._describe())
+            self._bar.states = self._states()
+            self._bar.update(self._task, completed=self._counts.total(), description=self._pace())
         elif now - self._shown >= _PLAIN_INTERVAL_SECONDS:
             self._shown = now
-            self._output.note(f"{self._counts.total()} of {self._total}: {self._describe()}")
+            self._output.note(f"{self._counts.total()}/{self._total}: {self._states()}; {self._pace()}")
+
+
+class _Bar(Progress):
+    """A bar with the counts by state below it: both would not fit into one line of 80 characters."""
+
+    states = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Yield the lines to draw; rich calls this."""
+        yield self.make_tasks_table(self.tasks)
+        yield Text(self.states, no_wrap=True, overflow="ellipsis")
+
+
+def _duration(seconds: float) -> str:
+    """Return a duration for people, as in `1 h 02 min`."""
+    whole = round(seconds)
+    if whole < 60:  # noqa: PLR2004 - seconds of a minute
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:  # noqa: PLR2004 - minutes of an hour
+        return f"{minutes} min {rest:02} s"
+    return f"{minutes // 60} h {minutes % 60:02} min"

@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The client and the output of one command."""
+    """The client and the output of one command.
+
+    Args:
+        client: The client.
+        output: Where its lines go.
+        has_own_url: Whether --redis-url was given.
+    """
 
     client: Client
     output: Output
+    has_own_url: bool = False
 
 
 def with_session(command: Callable[..., Exit]) -> Callable[..., None]:
@@ -41,7 +48,7 @@ def with_session(command: Callable[..., Exit]) -> Callable[..., None]:
         with reported_errors():
             settings = Settings(redis_url=redis_url) if redis_url else Settings.load()
             with Client(settings) as client:
-                code = command(Session(client, Output(as_json=as_json)), *args, **options)
+                code = command(Session(client, Output(as_json=as_json), bool(redis_url)), *args, **options)
         raise SystemExit(code)
 
     return run

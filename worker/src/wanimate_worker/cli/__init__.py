@@ -6,6 +6,7 @@ import signal
 import sys
 
 import click
+from wanimate.completion import completion_of
 from wanimate.errors import WanimateError
 
 from .cancel import cancel
@@ -67,7 +68,8 @@ def settings_reference() -> None:
     click.echo(settings_page(), nl=False)
 
 
-for _command in (jobs, show, retry, resolve, cancel, pause, resume, drain, doctor, dead, flower, ops, top):
+_COMPLETION = completion_of("wanimate-worker", cli)
+for _command in (jobs, show, retry, resolve, cancel, pause, resume, drain, doctor, dead, flower, ops, top, _COMPLETION):
     cli.add_command(_command)
 
 
