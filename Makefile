@@ -92,6 +92,7 @@ chaos-short: setup ## the same in about three minutes: two seeds, one in each mo
 
 docs: setup ## make the generated pages again
 	@$(BIN)/wanimate-worker settings > docs/reference/settings.md
+	@$(BIN)/python deploy/monitoring/kubernetes/make_prometheus_rule.py
 
 clean: ## remove what was installed and built
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
