@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from manifests import DEPLOY
+from wanimate_worker.cli import cli as worker_commands
 from wanimate_worker.settings import WorkerSettings, _longest_seconds
 
 if TYPE_CHECKING:
@@ -126,3 +128,15 @@ def test_what_more_than_one_of_runs_spreads_over_zones_and_nodes(production: lis
     for name in ("worker", "beat", "callbacks"):
         spread = pods(production)[name]["topologySpreadConstraints"]
         assert {rule["topologyKey"] for rule in spread} == {"topology.kubernetes.io/zone", "kubernetes.io/hostname"}
+
+
+def test_every_command_and_health_check_is_in_the_image(overlay: list[Manifest]) -> None:
+    image = (DEPLOY / "Dockerfile").read_text()
+    for name in SECRETS:
+        (container,) = pods(overlay)[name]["containers"]
+        program, *words = container["command"]
+        assert program == "celery" or words[0] in worker_commands.commands, name
+        for probe in ("startupProbe", "livenessProbe"):
+            if "exec" in container[probe]:
+                (check,) = container[probe]["exec"]["command"]
+                assert f"/bin/{check}\n" in image, name

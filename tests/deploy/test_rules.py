@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import runpy
 import subprocess
 from pathlib import Path
@@ -94,17 +95,6 @@ def test_every_alert_says_what_it_is_and_what_to_do_and_how_bad_it_is() -> None:
     for name, rule in alerts().items():
         assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}, name
         assert rule["labels"]["severity"] in {"critical", "warning", "info"}, name
-        page = DEPLOY.parent / rule["annotations"]["runbook_url"]
-        assert name in page.read_text(), f"{page} does not speak of {name}"
-
-
-def test_every_runbook_belongs_to_an_alert_and_is_in_the_index() -> None:
-    pages = {page.name for page in (DOCS / "runbooks").glob("*.md")} - {"README.md"}
-    assert pages == {Path(rule["annotations"]["runbook_url"]).name for rule in alerts().values()}
-    index = (DOCS / "runbooks/README.md").read_text()
-    for name, rule in alerts().items():
-        page = Path(rule["annotations"]["runbook_url"]).name
-        assert any(name in line and f"({page})" in line for line in index.splitlines()), name
 
 
 def test_rules_and_configuration_are_what_prometheus_reads() -> None:
@@ -135,6 +125,5 @@ def test_kubernetes_gets_the_same_rules() -> None:
 
 
 def test_the_documentation_tells_of_every_metric_and_of_no_other() -> None:
-    lines = (DOCS / "monitoring.md").read_text().splitlines()
-    told = {line.split("`")[1].split("{")[0] for line in lines if line.startswith("| `wanimate_")}
-    assert told == set(METRICS)
+    rows = re.findall(r"^\| `(wanimate_\w+)(?:{([\w,]+)})?` \|", (DOCS / "monitoring.md").read_text(), re.MULTILINE)
+    assert {name: frozenset(filter(None, labels.split(","))) for name, labels in rows} == METRICS
