@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import runpy
 import subprocess
 from pathlib import Path
@@ -135,6 +136,7 @@ def test_kubernetes_gets_the_same_rules() -> None:
 
 
 def test_the_documentation_tells_of_every_metric_and_of_no_other() -> None:
-    lines = (DOCS / "monitoring.md").read_text().splitlines()
-    told = {line.split("`")[1].split("{")[0] for line in lines if line.startswith("| `wanimate_")}
-    assert told == set(METRICS)
+    table = (DOCS / "limits-page.md").read_text().split("## Metrics")[1].split("\n\n")[2]
+    names = re.findall(r"`(\w+)(?:{([\w,]+)})?`", "\n".join(row.split("|")[1] for row in table.splitlines()))
+    told = {f"wanimate_{name}": frozenset(filter(None, labels.split(","))) for name, labels in names}
+    assert told == METRICS
