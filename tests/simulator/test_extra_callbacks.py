@@ -52,6 +52,8 @@ def test_a_forged_callback_has_another_signature_and_comes_before_the_true_one(
     settle: Callable[[int], dict[str, Any]],
 ) -> None:
     receiver.codes = [403]
+    # Long enough for the forged one to arrive before the task ends.
+    live.post("/simulator/reset", json={"mean_seconds": 600})
     set_faults(callback_forged_rate=1)
     accept("job-1", "abc0")
 
