@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -72,6 +73,8 @@ def composition(
     _engine: None, tmp_path_factory: pytest.TempPathFactory, figures: dict[str, float | str]
 ) -> Iterator[Composition]:
     """Everything that the three commands of the documentation start, with one worker."""
+    # A stop from outside unwinds like Ctrl-C, so that everything is removed then, too.
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("stopped by SIGTERM", returncode=143))
     composition = Composition(tmp_path_factory.mktemp("composition"))
     composition.make()
     try:
