@@ -24,6 +24,9 @@ from .conftest import FIELDS, RESULT, Database, Server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: A loop that a wait blocks stands still until the wait times out, after a minute; a busy machine pauses for less.
+STANDSTILL_SECONDS = 10.0
+
 
 class Heartbeat:
     """Beats in the event loop and remembers the longest pause between two beats."""
@@ -64,7 +67,7 @@ def test_a_thousand_waiting_jobs_neither_block_the_loop_nor_hold_a_thread_each(
             return results
 
     assert asyncio.run(main()) == [RESULT] * 1000
-    assert heartbeat.longest_pause < 0.5
+    assert heartbeat.longest_pause < STANDSTILL_SECONDS
     # One more is the thread that stores the results.
     assert heartbeat.most_threads <= before + THREADS + 1
 
@@ -95,7 +98,7 @@ def test_the_first_use_does_not_block_the_loop_while_it_connects(settings: Setti
 
     asyncio.run(main())
 
-    assert heartbeat.longest_pause < 0.5
+    assert heartbeat.longest_pause < STANDSTILL_SECONDS
 
 
 def test_the_async_client_does_all_that_the_blocking_one_does(stand_in_url: str) -> None:
