@@ -96,10 +96,9 @@ def test_the_first_use_does_not_block_the_loop_while_it_connects(settings: Setti
             await client.animate(**FIELDS)
         beating.cancel()
 
-    began = time.monotonic()
     asyncio.run(main())
 
-    assert heartbeat.longest_pause < (time.monotonic() - began) / 2, "it connects, and imports, in the loop"
+    assert heartbeat.longest_pause < 0.5
 
 
 def test_the_async_client_does_all_that_the_blocking_one_does(stand_in_url: str) -> None:
