@@ -10,14 +10,17 @@ PACKAGES := producer/src/wanimate worker/src/wanimate_worker simulator/src/wanim
 PEERS := build/peers-venv
 PROFILE ?= short
 ONLY ?=
+# Test files that run beside each other, for most of a test is waiting; TESTS_AT_ONCE=0 runs one after the other.
+TESTS_AT_ONCE ?= 3
+BESIDE := --numprocesses $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast test-failover lint audit format bench bench-full bench-smoke bench-planner chaos \
+.PHONY: help setup demo up test test-fast test-containers test-failover lint audit format bench bench-full bench-smoke bench-planner chaos \
 	chaos-short docs clean
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
 
 setup: .venv/.ready ## install everything into .venv
 
@@ -37,13 +40,16 @@ up: setup ## the whole stack until Ctrl-C; on the vendor if WANIMATE_API_KEY is 
 	@$(BIN)/wanimate-worker up
 
 test: setup ## all tests that need no Docker
-	@$(BIN)/pytest -m "not failover"
+	@$(BIN)/pytest -m "not failover and not containers" $(BESIDE)
 
 test-failover: setup ## the tests in which Sentinels replace the master, some minutes
 	@$(BIN)/pytest -m failover tests/integration/test_failover.py
 
+test-containers: setup ## build the images and run the composition, some minutes; says so loudly where there is no Docker
+	@$(BIN)/pytest -m containers tests/containers
+
 test-fast: setup ## the tests of single units, under a minute
-	@$(BIN)/pytest -m "not integration" tests/contract tests/worker tests/simulator tests/ledger
+	@$(BIN)/pytest -m "not integration and not slow" tests/contract tests/worker tests/simulator tests/ledger $(BESIDE)
 
 lint: setup ## style, types and import rules
 	@$(BIN)/ruff check .
@@ -86,6 +92,7 @@ chaos-short: setup ## the same in about three minutes: two seeds, one in each mo
 
 docs: setup ## make the generated pages again
 	@$(BIN)/wanimate-worker settings > docs/reference/settings.md
+	@$(BIN)/python deploy/monitoring/kubernetes/make_prometheus_rule.py
 
 clean: ## remove what was installed and built
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -53,6 +53,7 @@ def _patch(owner: type, name: str, *, before: str | None = None, after: str | No
     setattr(owner, name, patched)
 
 
+_patch(Ledger, "admit", before="run-and-record")
 _patch(UpstreamClient, "submit", before="intent-and-post", after="post-and-record")
 _patch(Ledger, "claim", after="claim-and-poll")
 _patch(Ledger, "settle", after="settle-and-delivery")

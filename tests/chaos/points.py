@@ -4,6 +4,7 @@ from __future__ import annotations
 
 POINTS = (
     "take-and-run",
+    "run-and-record",
     "intent-and-post",
     "post-and-record",
     "claim-and-poll",

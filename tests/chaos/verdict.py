@@ -10,7 +10,6 @@ from rig import Rig
 from secrets_in import secrets_in_stack
 from traffic import SIGNED
 from wanimate import ContentViolation, DeadlineExceeded, Result, SubmissionUnknown
-from wanimate_worker.local.stack import leftovers
 
 if TYPE_CHECKING:
     from traffic import Traffic
@@ -51,12 +50,13 @@ class Verdict:
         return not any(getattr(self, name) for name in self.__slots__)
 
 
-def judge(rig: Rig, traffic: Traffic) -> tuple[Verdict, dict[str, int]]:
+def judge(rig: Rig, traffic: Traffic, left: list[str]) -> tuple[Verdict, dict[str, int]]:
     """Compare what callers were told with what the vendor knows.
 
     Args:
         rig: The stack, idle again.
         traffic: What the callers enqueued and were told.
+        left: What was left behind, however long was waited for it.
 
     Returns:
         The verdict, and how many jobs ended in which way.
@@ -90,7 +90,7 @@ def judge(rig: Rig, traffic: Traffic) -> tuple[Verdict, dict[str, int]]:
         mixed_up=mixed_up,
         paid_twice=sum(count > 1 for count in accepted.values()),
         over_limit=over_cap + over_budget,
-        leaked=len(leftovers(rig.stack)),
+        leaked=len(left),
         slandered=slandered,
         unknown_without_cause=without_cause,
         unknown_unrecovered=unrecovered,

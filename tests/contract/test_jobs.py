@@ -59,6 +59,10 @@ VIDEO = "https://example.com/motion.mp4"
         ({"deadline_seconds": True}, "deadline_seconds"),
         ({"deadline_seconds": float("inf")}, "deadline_seconds"),
         ({"deadline_seconds": float("nan")}, "deadline_seconds"),
+        ({"video_seconds": 0}, "video_seconds"),
+        ({"video_seconds": "12"}, "video_seconds"),
+        ({"video_seconds": float("nan")}, "video_seconds"),
+        ({"video_seconds": 12_500_000.0}, "video_seconds"),
     ],
 )
 def test_a_request_that_the_vendor_would_refuse_is_refused_here_and_names_its_field(
@@ -111,6 +115,7 @@ jobs: st.SearchStrategy[Job] = st.one_of(
             idempotency_key=st.none() | texts(1, 255),
             on_unknown=st.sampled_from([None, "fail", "resubmit"]),
             deadline_seconds=st.none() | st.integers(1, 10_000) | st.floats(0.001, 10_000),
+            video_seconds=st.none() | st.integers(1, 300) | st.floats(0.1, 300),
         )
         for kind in (AnimateJob, ReplaceJob)
     ]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis.sentinel import SentinelManagedSSLConnection
@@ -8,6 +9,10 @@ from wanimate import AsyncClient, Client, Settings
 from wanimate.address import sentinel_of, without_secrets
 from wanimate.errors import SettingsError
 from wanimate.transport import celery_settings, celery_url, connection_pool
+from wanimate_worker.settings import WorkerSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -103,3 +108,80 @@ def test_the_passwords_of_sentinels_are_in_no_representation() -> None:
 
 def test_results_are_kept_as_long_as_the_setting_says() -> None:
     assert celery_settings(Settings(result_ttl_seconds=3600))["result_expires"] == 3600
+
+
+@pytest.fixture
+def secrets_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with one file for each secret, as Docker and Kubernetes mount them."""
+    for name, value in {
+        "wanimate_redis_url": "redis://:from-file@redis:6379/0",
+        "wanimate_api_key": "key-from-file",
+        "wanimate_callback_secret": "callback-secret-from-file",
+    }.items():
+        (tmp_path / name).write_text(f"{value}\n")
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("WANIMATE_SECRETS_DIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("secrets_folder")
+def test_secrets_come_from_files_and_a_line_end_is_no_part_of_them() -> None:
+    settings = WorkerSettings.load()
+
+    assert Settings.load().redis_url.get_secret_value() == "redis://:from-file@redis:6379/0"
+    assert settings.api_key is not None
+    assert settings.api_key.get_secret_value() == "key-from-file"
+    assert settings.callback_secret is not None
+    assert settings.callback_secret.get_secret_value() == "callback-secret-from-file"
+    assert "from-file" not in f"{settings!r} {settings}"
+
+
+@pytest.mark.usefixtures("secrets_folder")
+def test_the_environment_comes_before_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANIMATE_API_KEY", "key-from-environment")
+
+    settings = WorkerSettings.load()
+
+    assert settings.api_key is not None
+    assert settings.api_key.get_secret_value() == "key-from-environment"
+
+
+def test_a_wrong_secret_in_a_file_is_named_by_its_variable_and_not_quoted(secrets_folder: Path) -> None:
+    (secrets_folder / "wanimate_redis_url").write_text("http://:hunter2@redis")
+
+    with pytest.raises(SettingsError, match="WANIMATE_REDIS_URL") as caught:
+        Settings.load()
+
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_secret_that_cannot_be_read_is_told_and_not_quoted(secrets_folder: Path) -> None:
+    (secrets_folder / "wanimate_redis_url").write_bytes(b"redis://:hunter2\xff@redis")
+
+    with pytest.raises(SettingsError, match="WANIMATE_SECRETS_DIR") as caught:
+        Settings.load()
+
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_secret_that_is_a_folder_is_not_taken_for_one_that_is_not_set(secrets_folder: Path) -> None:
+    (secrets_folder / "wanimate_ops_auth").mkdir()
+
+    with pytest.raises(SettingsError, match=r"wanimate_ops_auth is not a file"):
+        Settings.load()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_a_secret_that_this_user_may_not_read_is_named(secrets_folder: Path) -> None:
+    (secrets_folder / "wanimate_redis_url").chmod(0)
+
+    with pytest.raises(SettingsError, match=r"Permission denied.*wanimate_redis_url"):
+        Settings.load()
+
+
+def test_a_folder_of_secrets_that_is_not_there_stops_the_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for wrong in (tmp_path / "missing", tmp_path / "file"):
+        (tmp_path / "file").touch()
+        monkeypatch.setenv("WANIMATE_SECRETS_DIR", str(wrong))
+        with pytest.raises(SettingsError, match=f"WANIMATE_SECRETS_DIR: {wrong} is not a folder"):
+            Settings.load()

@@ -31,6 +31,7 @@ def stack() -> Iterator[Stack]:
     """One worker, beat, server and simulator for all tests; short times, so that recovery is seen."""
     options = StackOptions(
         has_flower=False,
+        has_ops=True,
         simulator={"cap": str(CAP), "speed": "40"},
         settings=stack_settings(CAP, unknown_after_seconds="1"),
         worker_options=("--concurrency", "8"),
@@ -38,7 +39,7 @@ def stack() -> Iterator[Stack]:
     with Stack(options) as stack:
         yield stack
         assert stack.ended() is None, "a process of the stack ended by itself"
-        logs = {name: stack.log(name) for name in ("worker1", "beat")}
+        logs = {name: stack.log(name) for name in ("worker1", "beat", "ops")}
         for name, log in logs.items():
             assert SIMULATOR_KEY not in log, f"the API key is in the log of {name}"
             assert "character.png" not in log, f"a job's URL, which may be signed, is in the log of {name}"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 from wanimate import AnimateJob
 from wanimate.transport import UNACKED_KEY
+from wanimate_worker.queues import queue_lengths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Longer than anything takes on a busy machine; nothing waits this long when all is well.
 PATIENCE_SECONDS = 60.0
+#: Where a process finds its code if its workers are to end where they are told: `worker_app="crashing_worker"`.
+CRASHING_PATH = os.pathsep.join([str(Path(__file__).parents[1] / "chaos"), *filter(None, sys.path)])
 
 
 def eventually(look: Callable[[], T], what: str, within_seconds: float = PATIENCE_SECONDS) -> T:
@@ -102,4 +108,4 @@ def fields_of(marker: str, **fields: Any) -> dict[str, Any]:
 
 def is_recorded(redis: Redis) -> bool:
     """Whether every enqueued job is in the ledger: no message is queued, none is with a worker."""
-    return not list(redis.scan_iter("wanimate*", count=1000, _type="list")) and redis.hlen(UNACKED_KEY) == 0
+    return not any(queue_lengths(redis).values()) and redis.hlen(UNACKED_KEY) == 0

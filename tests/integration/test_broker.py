@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from harness import PATIENCE_SECONDS, Vendor, eventually, job
+from harness import CRASHING_PATH, PATIENCE_SECONDS, Vendor, eventually, job
 from pydantic import SecretStr
 from wanimate import Client, Settings
 from wanimate.contract import CONTROL_QUEUE, ENTRY_QUEUE, Keys
@@ -22,7 +19,6 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-CHAOS = Path(__file__).parents[1] / "chaos"
 ENVELOPE = {
     "headers": {},
     "content-type": "application/json",
@@ -55,7 +51,7 @@ def own_stack() -> Iterator[Stack]:
         worker_app="crashing_worker",
         simulator={"speed": "40"},
         settings={
-            "PYTHONPATH": os.pathsep.join([str(CHAOS), *filter(None, sys.path)]),
+            "PYTHONPATH": CRASHING_PATH,
             "WANIMATE_POLL_TICK_SECONDS": "0.1",
             "WANIMATE_POLL_FLOOR_SECONDS": "0.1",
             "WANIMATE_LEASE_SECONDS": "2",
@@ -93,13 +89,14 @@ def test_what_is_no_message_is_kept_and_ends_no_worker(
     redis.delete(dead)
 
 
-def test_a_worker_that_dies_with_a_message_it_has_just_taken_does_not_lose_it(
-    own_stack: Stack, own_client: Client, own_redis: Redis
+@pytest.mark.parametrize("point", ["take-and-run", "run-and-record"])
+def test_a_worker_that_dies_before_it_has_recorded_a_job_does_not_lose_its_message(
+    own_stack: Stack, own_client: Client, own_redis: Redis, point: str
 ) -> None:
     assert own_stack.beat is not None
     own_stack.beat.stop()  # its ticks would come to that point first
     eventually(lambda: own_redis.llen(CONTROL_QUEUE) == 0 and own_redis.hlen(UNACKED_KEY) == 0, "no tick is left")
-    own_redis.lpush("chaos:SIGKILL:take-and-run", "die")
+    own_redis.lpush(f"chaos:SIGKILL:{point}", "die")
     handle = own_client.submit(job("taken"))
     eventually(lambda: not own_stack.workers[0].is_running, "the worker is dead")
     own_stack.start_worker()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from harness import PATIENCE_SECONDS, Vendor, eventually, job
+from harness import CRASHING_PATH, PATIENCE_SECONDS, Vendor, eventually, job
 from pydantic import SecretStr
 from wanimate import Client, GenerationFailed, JobState, Result, Settings, SubmissionUnknown
 from wanimate_worker.local.stack import Stack, StackOptions, leftovers, redis_of
@@ -24,10 +24,11 @@ CAP = 20
 FLOOR_SECONDS = 30.0
 
 
-def options(**settings: str) -> StackOptions:
+def options(worker_app: str = "wanimate_worker", **settings: str) -> StackOptions:
     return StackOptions(
         has_flower=False,
         has_callbacks=True,
+        worker_app=worker_app,
         simulator={"cap": str(CAP), "speed": "40"},
         settings={
             "WANIMATE_MAX_IN_FLIGHT": str(CAP),
@@ -119,7 +120,7 @@ def test_jobs_end_through_callbacks_long_before_the_first_poll(called: Stack, cl
 def test_a_callback_is_answered_at_once_and_only_where_it_is_signed(
     called: Stack, client: Client, vendor: Vendor, redis: Redis
 ) -> None:
-    vendor.reset(mean_seconds=200, sigma=0.01)
+    vendor.set_faults(stalled=True)
     handle = client.submit(job("guarded"))
     task = eventually(lambda: vendor.task_of("guarded"), "it is accepted")
     assert task is not None
@@ -141,6 +142,7 @@ def test_a_callback_is_answered_at_once_and_only_where_it_is_signed(
     assert post(url, b'{"code": 200, "data": {"taskId": "another", "state": "failed"}}') == 204
     eventually(lambda: vendor.summary()["statuses_total"], "the vendor is asked")
     assert handle.status().state is JobState.RUNNING
+    vendor.set_faults()
     assert handle.wait(timeout=PATIENCE_SECONDS).task_id == task["task_id"]
     eventually(lambda: not leftovers(called), "it is delivered")
     ended = redis.hgetall(key)
@@ -173,8 +175,7 @@ def test_lost_answers_are_recovered_through_callbacks_and_paid_once(
 
 
 def test_a_false_hint_is_dropped_and_the_true_one_still_counts(called: Stack, client: Client, vendor: Vendor) -> None:
-    vendor.reset(mean_seconds=200, sigma=0.01)
-    vendor.set_faults(drop_answer_rate=1.0)
+    vendor.set_faults(stalled=True, drop_answer_rate=1.0)
     handle = client.submit(job("misled"))
     eventually(lambda: handle.status().state is JobState.UNKNOWN, "its answer is lost")
     task = vendor.task_of("misled")
@@ -182,26 +183,29 @@ def test_a_false_hint_is_dropped_and_the_true_one_still_counts(called: Stack, cl
     assert post(task["callback_url"], b'{"data": {"taskId": "task_nobody_knows"}}') == 204
     eventually(lambda: "a callback named a task which is not the job's" in called.log("worker1"), "it is checked")
     assert handle.status().state is JobState.UNKNOWN, "and its bound still holds"
+    vendor.set_faults()
     assert handle.wait(timeout=PATIENCE_SECONDS).task_id == task["task_id"]
 
 
 def test_a_worker_killed_right_after_the_vendor_accepted_costs_nothing() -> None:
-    with Stack(options()) as stack, Client(Settings(redis_url=SecretStr(stack.redis.url))) as client:
+    crashing = options("crashing_worker", PYTHONPATH=CRASHING_PATH)
+    with (
+        Stack(crashing) as stack,
+        Client(Settings(redis_url=SecretStr(stack.redis.url))) as client,
+        redis_of(stack) as redis,
+    ):
         assert stack.simulator_url is not None
         vendor = Vendor(stack.simulator_url)
-        vendor.set_faults(latency_ms=900)
+        redis.rpush("chaos:SIGKILL:post-and-record", "die")
         handle = client.submit(job("killed"))
-        eventually(lambda: vendor.summary()["accepted"] == 1, "the vendor has it")
-        stack.workers[0].kill()
-        vendor.set_faults()
+        eventually(lambda: not stack.workers[0].is_running, "the worker is dead")
+        assert vendor.accepted() == {"killed": 1}
         assert handle.status().state is JobState.SUBMITTING, "nobody was told"
         stack.start_worker()
         assert handle.wait(timeout=PATIENCE_SECONDS).urls
         assert handle.status().attempts == 1
         assert vendor.accepted() == {"killed": 1}
-        with redis_of(stack) as redis:
-            for key in ("slots", "waiting", "due"):
-                eventually(lambda key=key: redis.zcard(f"wanimate:{{default}}:{key}") == 0, f"{key} is empty")  # type: ignore[misc]
+        eventually(lambda: not leftovers(stack), "nothing left behind")
         vendor.close()
 
 

@@ -50,6 +50,27 @@ def test_a_worker_without_an_api_key_says_so_before_it_takes_a_message() -> None
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (("wanimate-worker", "flower", "--host", "0.0.0.0"), 2),
+        (("celery", "-A", "wanimate_worker", "flower", "--address=0.0.0.0"), 1),
+    ],
+)
+def test_flower_is_not_started_open_to_strangers(command: tuple[str, ...], code: int) -> None:
+    ended = run(*command)
+    assert ended.returncode == code
+    assert ended.stderr.splitlines()[-1].startswith(
+        "wanimate-worker: Flower would be open to everybody who reaches 0.0.0.0: set WANIMATE_FLOWER_AUTH=user:password"
+    )
+
+
+def test_a_misspelt_option_of_flower_is_not_ignored() -> None:
+    ended = run("wanimate-worker", "flower", "--basic_auht=a:b")
+    assert ended.returncode == 2
+    assert ended.stderr == "wanimate-worker: Flower has no option --basic_auht; write options as --name=value\n"
+
+
 @pytest.mark.parametrize("key", ["with space", "line\nbreak", "schlüssel"])
 def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(key: str) -> None:
     ended = run("celery", "-A", "wanimate_worker", "worker", environment={"WANIMATE_API_KEY": key})

@@ -61,8 +61,13 @@ def test_an_expired_job_is_cancelled_and_costs_nothing(app: Celery, vendor: Vend
 
 
 def test_an_expiry_does_not_reach_a_job_that_is_recorded(app: Celery, vendor: Vendor) -> None:
-    vendor.reset(mean_seconds=120, sigma=0.01)  # three real seconds, longer than the expiry
-    assert get(send(app, "expires-soon", expires=2))["urls"]
+    vendor.set_faults(stalled=True)
+    expires = datetime.now(UTC) + timedelta(seconds=4)
+    result = send(app, "expires-soon", expires=expires)
+    eventually(lambda: vendor.task_of("expires-soon"), "it is recorded")
+    eventually(lambda: datetime.now(UTC) > expires, "its time is up")
+    vendor.set_faults()
+    assert get(result)["urls"]
 
 
 def test_a_time_limit_of_the_caller_kills_nothing(app: Celery) -> None:

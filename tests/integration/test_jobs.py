@@ -21,12 +21,13 @@ from wanimate import (
     SubmissionUnknown,
 )
 from wanimate.transport import UNACKED_KEY
+from wanimate_worker.queues import queue_lengths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from redis import Redis
-    from wanimate import Client
+    from wanimate import Client, JobHandle
     from wanimate.contract import Job
     from wanimate_worker.local.stack import Stack
 
@@ -74,29 +75,33 @@ def test_a_failure_of_the_vendor_is_a_typed_error_with_its_code(
 
 
 def test_jobs_over_the_cap_wait_and_cost_no_message_and_no_worker(client: Client, vendor: Vendor, redis: Redis) -> None:
-    vendor.reset(mean_seconds=400, sigma=0.01)
+    vendor.set_faults(stalled=True)
     handles = client.submit_many(job(f"backlog-{i}") for i in range(60))
     eventually(lambda: redis.zcard("wanimate:{default}:waiting") == 55, "all but five wait")
-    eventually(lambda: not list(redis.scan_iter("wanimate*", _type="list")), "no message is queued")
+    eventually(lambda: not any(queue_lengths(redis).values()), "no message is queued")
     eventually(lambda: redis.hlen(UNACKED_KEY) == 0, "no worker holds a message")
     last = handles[-1].status()
     assert last.state is JobState.WAITING
     assert last.position == 55
-    assert vendor.summary()["accepted"] == 5
+    eventually(lambda: vendor.summary()["accepted"] == 5, "the slots are used")
     for handle in handles[5:]:
         assert handle.cancel() is CancelOutcome.CANCELLED
-    # Those that run take 400 simulated seconds: 10 real ones.
+    vendor.set_faults()
     assert len(client.wait_all(handles[:5], timeout=PATIENCE_SECONDS)) == 5
 
 
 def test_cancelling_a_waiting_job_is_free_and_its_caller_learns_of_it(client: Client, vendor: Vendor) -> None:
+    vendor.set_faults(stalled=True)
     running = client.submit_many(job(f"running-{i}") for i in range(5))
+    # Another thread might record the next one first.
+    eventually(lambda: vendor.summary()["accepted"] == 5, "all slots are taken")
     waiting = client.submit(job("waiting"))
     eventually(lambda: waiting.status().state is JobState.WAITING, "it waits")
     assert waiting.cancel() is CancelOutcome.CANCELLED
     with pytest.raises(JobCancelled):
         waiting.wait(timeout=PATIENCE_SECONDS)
     assert waiting.status().state is JobState.CANCELLED
+    vendor.set_faults()
     client.wait_all(running, timeout=PATIENCE_SECONDS)
     assert vendor.accepted()["waiting"] == 0
 
@@ -104,9 +109,11 @@ def test_cancelling_a_waiting_job_is_free_and_its_caller_learns_of_it(client: Cl
 def test_cancelling_a_submitted_job_says_that_it_is_billed_and_its_result_still_comes(
     client: Client, vendor: Vendor
 ) -> None:
+    vendor.set_faults(stalled=True)
     handle = client.submit(job("submitted"))
     eventually(lambda: handle.status().state is JobState.RUNNING, "it runs")
     assert handle.cancel() is CancelOutcome.BILLED
+    vendor.set_faults()
     assert handle.wait(timeout=PATIENCE_SECONDS).urls
     assert handle.cancel() is CancelOutcome.FINISHED
     assert vendor.accepted() == {"submitted": 1}
@@ -134,19 +141,27 @@ def test_one_idempotency_key_is_one_job_and_one_payment(client: Client, vendor: 
     assert vendor.accepted() == {"once": 1}
 
 
-def test_urgent_jobs_overtake_the_backlog_and_equals_keep_their_order(client: Client, vendor: Vendor) -> None:
+def test_urgent_jobs_overtake_the_backlog_and_equals_keep_their_order(
+    client: Client, vendor: Vendor, redis: Redis
+) -> None:
+    vendor.set_faults(stalled=True)
     blocking = client.submit_many(job(f"blocking-{i}") for i in range(5))
     eventually(lambda: vendor.summary()["accepted"] == 5, "all slots are taken")
     ordinary = client.submit_many(job(f"ordinary-{i}") for i in range(10))
     eventually(lambda: ordinary[-1].status().position == 10, "the backlog waits")
     urgent = client.submit(job("urgent", priority=0))
     eventually(lambda: urgent.status().position == 1, "it is next")
+    vendor.set_faults()
     client.wait_all([*blocking, *ordinary, urgent], timeout=PATIENCE_SECONDS)
-    order = [task["marker"] for task in sorted(vendor.tasks(), key=lambda task: task["accepted_at_ms"])]
-    assert order.index("urgent") in {5, 6}
-    places = [order.index(f"ordinary-{i}") for i in range(10)]
-    # Two threads may submit in the other order than they were granted; a place in line is not lost by it.
-    assert all(abs(place - rank) <= 3 for rank, place in enumerate(places, start=6))
+
+    def slot_taken_ms(handle: JobHandle) -> int:
+        # Threads may submit in another order than they were given their slots.
+        history = str(redis.hget(f"wanimate:{{default}}:job:{handle.id}", "history")).splitlines()
+        [at_ms] = [line.split(" ")[0] for line in history if line.split(" ")[1] == "admitted"]
+        return int(at_ms)
+
+    given = [slot_taken_ms(handle) for handle in [*blocking, urgent, *ordinary]]
+    assert given == sorted(given)
 
 
 def test_async_and_sync_clients_do_the_same(stack: Stack, vendor: Vendor) -> None:
@@ -173,11 +188,11 @@ def test_a_lost_answer_is_never_paid_twice(client: Client, vendor: Vendor) -> No
 def test_a_lost_answer_is_submitted_again_only_where_the_job_asks_for_it(client: Client, vendor: Vendor) -> None:
     vendor.set_faults(drop_answer_rate=1.0)
     handle = client.submit(job("again", on_unknown="resubmit"))
-    eventually(lambda: handle.status().state is JobState.UNKNOWN, "its answer is lost")
+    eventually(lambda: vendor.accepted()["again"], "its answer is lost")
     vendor.set_faults()
     assert handle.wait(timeout=PATIENCE_SECONDS).urls
-    assert handle.status().attempts == 2
-    assert vendor.accepted() == {"again": 2}
+    # More often than twice only if that look came late.
+    assert handle.status().attempts == vendor.accepted()["again"] >= 2
 
 
 def test_submit_many_reads_its_input_as_it_sends_it(client: Client, vendor: Vendor, redis: Redis) -> None:
@@ -185,9 +200,11 @@ def test_submit_many_reads_its_input_as_it_sends_it(client: Client, vendor: Vend
         for number in range(500):
             if number == 300:
                 eventually(lambda: redis.zcard("wanimate:{default}:waiting") > 0, "the first ones have arrived")
+                vendor.set_faults()
             yield job(f"stream-{number}")
 
     vendor.reset(mean_seconds=1)
+    vendor.set_faults(stalled=True)
     handles = client.submit_many(jobs())
     outcomes = client.wait_all(handles, timeout=PATIENCE_SECONDS)
     assert len(outcomes) == 500

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from harness import PATIENCE_SECONDS, Vendor, eventually, fields_of, job, stack_settings
 from kombu import Connection
 from pydantic import SecretStr
+from typed import run
 from wanimate import (
     CancelOutcome,
     Client,
@@ -29,6 +26,7 @@ from wanimate.transport import celery_settings
 from wanimate_worker.local.stack import SIMULATOR_KEY, Stack, StackOptions, redis_of
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
 
     from celery import Celery
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
 
 CAP = 2
 KEYS = Keys("default")
-PROGRAM = Path(sys.executable).parent / "wanimate-worker"
 
 
 @pytest.fixture(scope="module")
@@ -84,19 +81,10 @@ class Command:
     """`wanimate-worker …` as it is typed."""
 
     def __init__(self, stack: Stack) -> None:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("WANIMATE_", "CELERY_"))}
-        self.environment = {**clean, **stack.environment}
+        self.environment = stack.environment
 
     def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        ended = subprocess.run(
-            [str(PROGRAM), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-            env={**self.environment, **environment},
-            cwd=os.environ.get("TMPDIR", "/tmp"),
-        )
+        ended = run("wanimate-worker", *arguments, **{**self.environment, **environment})
         assert "Traceback" not in ended.stderr, ended.stderr
         return ended
 
@@ -111,12 +99,12 @@ def command(stack: Stack) -> Command:
     return Command(stack)
 
 
-def lose(client: Client, vendor: Vendor, marker: str) -> tuple[JobHandle, str]:
+def lose(client: Client, vendor: Vendor, marker: str, **faults: Any) -> tuple[JobHandle, str]:
     """Enqueue a job whose answer is lost, and return it with the task that the vendor made of it."""
-    vendor.set_faults(drop_answer_rate=1.0)
+    vendor.set_faults(**faults, drop_answer_rate=1.0)
     handle = client.submit(job(marker))
     eventually(lambda: handle.status().state is JobState.UNKNOWN, "its answer is lost")
-    vendor.set_faults()
+    vendor.set_faults(**faults)
     task = vendor.task_of(marker)
     assert task is not None
     return handle, task["task_id"]
@@ -169,7 +157,7 @@ def test_show_tells_a_jobs_fields_and_its_whole_history(client: Client, vendor: 
 
 
 def test_jobs_are_listed_by_state_age_and_label(client: Client, vendor: Vendor, command: Command) -> None:
-    vendor.reset(mean_seconds=900, sigma=0.01)
+    vendor.set_faults(stalled=True)
     running = client.submit_many(job(f"listed-{i}") for i in range(CAP))
     eventually(lambda: all(handle.status().state is JobState.RUNNING for handle in running), "they run")
     waiting = []
@@ -187,6 +175,7 @@ def test_jobs_are_listed_by_state_age_and_label(client: Client, vendor: Vendor, 
     ended = command("cancel", *(handle.id for handle in waiting), running[0].id)
     assert ended.returncode == 1, "one was sent already"
     assert [handle.status().state for handle in waiting] == [JobState.CANCELLED] * 3
+    vendor.set_faults()
     client.wait_all([*running, *waiting], timeout=PATIENCE_SECONDS)
 
 
@@ -276,8 +265,7 @@ def test_the_outcome_of_a_found_task_replaces_the_failure_and_is_delivered(
 def test_a_found_task_that_is_still_rendered_needs_a_free_slot(
     client: Client, vendor: Vendor, redis: Redis, command: Command
 ) -> None:
-    vendor.reset(mean_seconds=400, sigma=0.01)
-    handle, task_id = lose(client, vendor, "rendered")
+    handle, task_id = lose(client, vendor, "rendered", stalled=True)
     give_up(redis, handle)
     # The vendor counts the lost task too, so no second job of ours may hold a slot while it is rendered.
     others = ["somebody", "else"]
@@ -290,6 +278,7 @@ def test_a_found_task_that_is_still_rendered_needs_a_free_slot(
     redis.delete(*map(KEYS.job, others))
     assert command.lines("resolve", handle.id, "--task-id", task_id)[0]["outcome"] == "resolved"
     assert handle.status().state is JobState.RUNNING
+    vendor.set_faults()
     assert handle.wait(timeout=PATIENCE_SECONDS).task_id == task_id
     assert vendor.accepted() == {"rendered": 1}
 
@@ -300,10 +289,12 @@ def test_a_found_task_that_is_still_rendered_needs_a_free_slot(
 def test_a_held_queue_delivers_what_runs_and_sends_nothing_new_until_it_is_resumed(
     client: Client, vendor: Vendor, redis: Redis, command: Command
 ) -> None:
+    vendor.set_faults(stalled=True)
     running = client.submit(job("before"))
     eventually(lambda: running.status().state is JobState.RUNNING, "it runs")
     assert command.lines("pause", "--reason", "maintenance")[0]["was_held"] is False
     waiting = client.submit(job("after"))
+    vendor.set_faults()
     assert running.wait(timeout=PATIENCE_SECONDS).urls
     # The vendor refuses the key and takes it again: that pause ends by itself, the hold does not.
     redis.hset(KEYS.gate, mapping={"paused": "401", "paused_at_ms": 1, "probe_at_ms": 1})
@@ -318,10 +309,11 @@ def test_a_held_queue_delivers_what_runs_and_sends_nothing_new_until_it_is_resum
 def test_drain_ends_when_nothing_is_in_flight_and_leaves_the_hold(
     client: Client, vendor: Vendor, command: Command
 ) -> None:
-    vendor.reset(mean_seconds=200, sigma=0.01)
+    vendor.set_faults(stalled=True)
     handles = client.submit_many(job(f"drained-{i}") for i in range(3))
     eventually(lambda: vendor.summary()["accepted"] == CAP, "they run")
     assert command.lines("drain", "--timeout", "0.1", code=4)[0]["in_flight"] == CAP
+    vendor.set_faults()
     assert command.lines("drain")[0] == {"in_flight": 0, "undelivered": 0}
     assert sorted(handle.status().state for handle in handles) == ["succeeded", "succeeded", "waiting"]
     assert command("doctor", "--no-vendor").returncode == 1, "a hold is a warning"
@@ -379,12 +371,16 @@ def test_commands_without_redis_end_with_one_line(command: Command) -> None:
 
 
 def test_revoking_a_waiting_job_cancels_it(client: Client, vendor: Vendor, app: Celery) -> None:
+    vendor.set_faults(stalled=True)
     running = client.submit_many(job(f"kept-{i}") for i in range(CAP))
+    # Another thread might record the next one first.
+    eventually(lambda: vendor.summary()["accepted"] == CAP, "all slots are taken")
     waiting = client.submit(job("revoked"))
     eventually(lambda: waiting.status().state is JobState.WAITING, "it waits")
     app.control.revoke(waiting.id)
     with pytest.raises(JobCancelled):
         waiting.wait(timeout=PATIENCE_SECONDS)
+    vendor.set_faults()
     client.wait_all(running, timeout=PATIENCE_SECONDS)
     assert vendor.accepted()["revoked"] == 0
 
@@ -392,10 +388,12 @@ def test_revoking_a_waiting_job_cancels_it(client: Client, vendor: Vendor, app: 
 def test_revoking_a_submitted_job_leaves_it_alone_and_its_result_is_delivered(
     client: Client, vendor: Vendor, app: Celery
 ) -> None:
+    vendor.set_faults(stalled=True)
     handle = client.submit(job("billed"))
     eventually(lambda: handle.status().state is JobState.RUNNING, "it runs")
     [reply] = app.control.revoke(handle.id, terminate=True, reply=True)
     assert CancelOutcome.BILLED.explanation in next(iter(reply.values()))["ok"]
+    vendor.set_faults()
     assert handle.wait(timeout=PATIENCE_SECONDS).urls
 
 
@@ -480,17 +478,20 @@ def test_a_job_of_a_newer_contract_is_kept_and_runs_when_it_is_replayed_after_th
 
 
 def test_a_job_that_waits_past_its_deadline_ends_unsent_and_one_that_runs_after_a_last_look(
-    client: Client, vendor: Vendor
+    client: Client, vendor: Vendor, redis: Redis
 ) -> None:
-    vendor.reset(mean_seconds=400, sigma=0.01)
+    vendor.set_faults(stalled=True)
     patient = client.submit(job("patient", deadline_seconds=600))
     eventually(lambda: patient.status().state is JobState.RUNNING, "it runs")
-    slow = client.submit(job("slow", deadline_seconds=2))
+    slow = client.submit(job("slow", deadline_seconds=600))
     eventually(lambda: slow.status().state is JobState.RUNNING, "it runs")
     hasty = client.submit(job("hasty", deadline_seconds=0.5))
     with pytest.raises(DeadlineExceeded, match="nothing is billed"):
         hasty.wait(timeout=PATIENCE_SECONDS)
+    redis.hset(KEYS.job(slow.id), "deadline_at_ms", 1)
+    redis.zadd(KEYS.due, {slow.id: 1})
     with pytest.raises(DeadlineExceeded, match="may still finish and be billed"):
         slow.wait(timeout=PATIENCE_SECONDS)
     assert vendor.accepted() == {"patient": 1, "slow": 1}
+    vendor.set_faults()
     assert patient.wait(timeout=PATIENCE_SECONDS).urls

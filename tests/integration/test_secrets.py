@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import pickle
-import subprocess
-import sys
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +14,7 @@ import pytest
 from harness import PATIENCE_SECONDS, Vendor, eventually, fields_of, job, stack_settings
 from pydantic import SecretStr
 from secrets_in import dump, secrets_in, secrets_in_stack
+from typed import run
 from wanimate import AnimateJob, Client, JobFailed, Settings
 from wanimate.contract import CONTROL_QUEUE, ENTRY_QUEUE, GENERATE_TASK, RESUME_QUEUE, Keys
 from wanimate_worker.callbacks import Signer
@@ -58,12 +56,8 @@ def redis(stack: Stack) -> Iterator[Redis]:
         yield redis
 
 
-def run(stack: Stack, program: str, *arguments: str) -> str:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("WANIMATE_", "CELERY_"))}
-    command = [str(Path(sys.executable).parent / program), *arguments]
-    ended = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=False, env={**clean, **stack.environment}
-    )
+def told_by(stack: Stack, program: str, *arguments: str) -> str:
+    ended = run(program, *arguments, **stack.environment)
     return ended.stdout + ended.stderr
 
 
@@ -77,9 +71,9 @@ def test_no_secret_is_in_any_log_event_output_or_page_whatever_goes_wrong(
         ids = [handle.id for handle in run_every_kind_of_job(client, vendor)]
         send_foreign_job(redis)
         eventually(lambda: len(vendor.tasks()) >= 6, "the foreign job is accepted")
-        told = [run(stack, "wanimate-worker", "doctor", "--no-vendor"), run(stack, "wanimate-worker", "jobs", "--json")]
-        told += [run(stack, "wanimate-worker", "show", job_id) for job_id in ids]
-        told += [run(stack, "wanimate", "status", job_id) for job_id in ids]
+        told = [told_by(stack, "wanimate-worker", *words) for words in (["doctor", "--no-vendor"], ["jobs", "--json"])]
+        told += [told_by(stack, "wanimate-worker", "show", job_id) for job_id in ids]
+        told += [told_by(stack, "wanimate", "status", job_id) for job_id in ids]
         pages = flower_pages(stack, ids)
         events = "".join(str(message["data"]) for message in heard(channel))
     assert all(job_id in "".join(told) for job_id in ids), "the commands have told something"

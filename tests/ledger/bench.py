@@ -74,6 +74,9 @@ class State:
     gate: dict[str, str]
     budget: str | None
     failed: list[str]
+    unknown: list[str]
+    tally: dict[str, str]
+    billed: dict[str, str]
     jobs: dict[str, dict[str, str]]
     others: list[str]
 
@@ -120,6 +123,7 @@ class Bench:
         names = key_names(self.redis, f"wanimate:{{{ACCOUNT}}}:*")
         job_keys = [name for name in names if name.startswith(job_prefix)]
         known = {keys.waiting, keys.slots, keys.due, keys.gate, keys.budget, keys.failed, *job_keys}
+        known |= {keys.unknown, keys.tally, keys.samples, keys.billed}
         with self.redis.pipeline(transaction=False) as pipeline:
             pipeline.zrange(keys.waiting, 0, -1)
             pipeline.zrange(keys.slots, 0, -1)
@@ -127,9 +131,12 @@ class Bench:
             pipeline.hgetall(keys.gate)
             pipeline.get(keys.budget)
             pipeline.zrange(keys.failed, 0, -1)
+            pipeline.zrange(keys.unknown, 0, -1)
+            pipeline.hgetall(keys.tally)
+            pipeline.hgetall(keys.billed)
             for name in job_keys:
                 pipeline.hgetall(name)
-            waiting, slots, due, gate, budget, failed, *hashes = pipeline.execute()
+            waiting, slots, due, gate, budget, failed, unknown, tally, billed, *hashes = pipeline.execute()
         return State(
             waiting=waiting,
             slots=set(slots),
@@ -137,6 +144,9 @@ class Bench:
             gate=gate,
             budget=budget,
             failed=failed,
+            unknown=unknown,
+            tally=tally,
+            billed=billed,
             jobs={name.removeprefix(job_prefix): fields for name, fields in zip(job_keys, hashes, strict=True)},
             others=[name for name in names if name not in known],
         )
@@ -272,7 +282,8 @@ def leaks(redis: Redis, allowed: Iterable[str] = ()) -> list[str]:
     for name in key_names(redis, "wanimate:{*"):
         kind = name.split("}:", 1)[1].split(":", 1)[0]
         is_open_gate = kind == "gate" and not set(redis.hkeys(name)) - OPEN_GATE
-        fades = kind in {"job", "budget", "failed", "dead", "tick", "durations"} and redis.ttl(name) != -1
+        fading = {"job", "budget", "failed", "dead", "tick", "durations", "tally", "samples", "billed"}
+        fades = kind in fading and redis.ttl(name) != -1
         expires = is_open_gate or fades
         if not expires and kind not in allowed:
             found.append(name)

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 
 _LUA = files("wanimate_worker.ledger") / "lua"
 _CLOCK = """local function now_us()
-  local time = redis.call('TIME')
-  return tonumber(time[1]) * 1000000 + tonumber(time[2])
+  if not moment_us then
+    local time = redis.call('TIME')
+    moment_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
+  end
+  return moment_us
 end
 """
 #: The time comes as the last argument; no script reads past its own.

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 )
 from wanimate.contract import Outcome, Stage
 from wanimate.errors import InvalidRequest
-from wanimate_worker.ledger import Busy, Deliver, Entry, Later, NothingToDo, Submit, WaitForPermit
+from wanimate_worker.ledger import Bill, Busy, Deliver, Entry, Later, NothingToDo, Submit, WaitForPermit
 
 from .bench import CANCELLED, LONG_MS, UNKNOWN, Bench, State, success
 from .model import Attempt, Life, Look, Model
@@ -36,6 +36,14 @@ EVENTS = [
     *("throttled", "too many", "paused", "repair", "record deleted", "forget"),
     *("budget spent", "budget nearly spent", "budget free"),
 ]
+
+
+#: Limits of a day that some of the jobs pass, and none.
+LIMITS_MS = st.sampled_from([None, None, 60_000, 150_000, 400_000])
+
+
+def bill_of(job_id: str) -> Bill:
+    return Bill(5.0 + 10 * JOBS.index(job_id), (f"job={job_id}", "all=yes"))
 
 
 def outcome_named(name: str) -> Outcome:
@@ -82,7 +90,8 @@ class LedgerRules(RuleBasedStateMachine):
         """Run a job's next step as far as the ledger's answer."""
         model, life = self.model, self.model.life(job_id)
         budget = self.budget()
-        step = self.ledger.begin(job_id, holds_permit=holds_permit)
+        bill = bill_of(job_id)
+        step = self.ledger.begin(job_id, holds_permit=holds_permit, bill=bill)
         if life is not None and life.stage == "settled" and not life.is_delivering:
             assert step == Deliver(outcome_named(life.outcome))
             life.is_delivering = True
@@ -90,7 +99,7 @@ class LedgerRules(RuleBasedStateMachine):
                 model.clock(job_id)
         elif life is None or life.stage != "waiting" or job_id not in model.slots:
             assert step == NothingToDo(None if life is None else Stage(life.stage))
-        elif not model.is_open:
+        elif not model.is_open or model.is_over_limit(bill.milliseconds):
             assert step == Later()
             model.drop(job_id)
             model.line[job_id] = life.rank
@@ -109,6 +118,7 @@ class LedgerRules(RuleBasedStateMachine):
         assert (step.attempt, step.in_flight) == (len(life.attempts) + 1, len(self.model.slots))
         self.posts += 1
         life.stage, life.nonce = "submitting", step.nonce
+        self.model.bill(life, bill_of(job_id).milliseconds)
         if self.model.is_doubted is not None:
             self.model.is_doubted, self.model.trial = True, step.nonce
         self.model.clock(job_id)
@@ -159,7 +169,7 @@ class LedgerRules(RuleBasedStateMachine):
             self.changes_nothing(unless=is_ours)
             assert is_ours is self.model.lose(attempt.job_id, attempt.submit.nonce)
         elif told == "rejected" and attempt.is_accepted is False:
-            granted = self.ledger.settle(attempt.job_id, attempt.submit.nonce, REJECTED)
+            granted = self.ledger.settle(attempt.job_id, attempt.submit.nonce, REJECTED, is_free=True)
             self.changes_nothing(unless=granted is not None)
             assert granted == self.model.settle(attempt.job_id, attempt.submit.nonce, "rejected")
         elif told in STEPS_BACK and attempt.is_accepted is False:
@@ -257,8 +267,8 @@ class LedgerRules(RuleBasedStateMachine):
             self.check_hint(look)
             return
         elif look.stage == "unknown" and look.opted_in:
-            granted = self.ledger.release(look.job_id, look.nonce)
-            expected = self.model.release(look.job_id, look.nonce)
+            granted = self.ledger.release(look.job_id, look.nonce, may_be_billed=True)
+            expected = self.model.release(look.job_id, look.nonce, may_be_billed=True)
         elif look.stage == "unknown":
             granted = self.ledger.settle(look.job_id, look.nonce, UNKNOWN)
             expected = self.model.settle(look.job_id, look.nonce, "unknown")
@@ -296,7 +306,11 @@ class LedgerRules(RuleBasedStateMachine):
         # Milliseconds tell what was sent before from what was sent after: no two of these events share one.
         self.bench.next_ms()
         closed_ms = self.ledger.close_gate(
-            "throttled", sent_at_ms=sent_at_ms, retry_after_seconds=LONG_MS / 1000, lower_cap=lower_cap
+            "throttled",
+            sent_at_ms=sent_at_ms,
+            retry_after_seconds=LONG_MS / 1000,
+            lower_cap=lower_cap,
+            is_throttled=True,
         )
         self.bench.next_ms()
         assert closed_ms >= LONG_MS
@@ -317,14 +331,14 @@ class LedgerRules(RuleBasedStateMachine):
         assert self.ledger.unpause() is self.model.is_paused
         self.model.is_paused = False
         if not has_slots_left:
-            assert self.ledger.grant() == self.model.grant()
+            assert self.ledger.grant() == self.model.tick()
 
-    @rule(cap=st.integers(1, 4), is_used=st.booleans())
-    def another_cap(self, cap: int, *, is_used: bool) -> None:
-        self.ledger = self.bench.with_limits(max_in_flight=cap)
-        self.model.cap = cap
+    @rule(cap=st.integers(1, 4), limit_ms=LIMITS_MS, is_used=st.booleans())
+    def other_limits(self, cap: int, limit_ms: int | None, *, is_used: bool) -> None:
+        self.ledger = self.bench.with_limits(max_in_flight=cap, daily_billed_ms=limit_ms)
+        self.model.cap, self.model.limit_ms = cap, limit_ms
         if is_used:
-            assert self.ledger.grant() == self.model.grant()
+            assert self.ledger.grant() == self.model.tick()
 
     def spend_budget(self, ahead_us: int) -> None:
         rate = self.bench.limits.request_rate
@@ -361,6 +375,7 @@ class LedgerRules(RuleBasedStateMachine):
             case "record deleted":
                 self.bench.redis.delete(self.bench.keys.job(job_id))
                 self.model.lives.pop(job_id, None)
+                self.model.lost_records.add(job_id)
             case "repair":
                 assert self.ledger.repair() == 0, "a slot was outside the clock"
             case "forget":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,8 @@ class Life:
     #: A run has it to deliver, and its lease has not ended.
     is_delivering: bool = False
     attempts: list[Attempt] = field(default_factory=list)
+    #: What its current attempt was counted as billed with, in ms of video; 0 once it was taken back.
+    billed_ms: int = 0
 
     @property
     def paid(self) -> int:
@@ -97,6 +100,13 @@ class Model:
         self.is_doubted: bool | None = None
         #: The nonce of the submission that was tried last.
         self.trial = ""
+        #: The day's limit, what was counted towards it, and what the submission needed that would have passed it.
+        self.limit_ms: int | None = None
+        self.spent_ms = 0
+        self.limited_ms: int | None = None
+        self.tally: Counter[str] = Counter()
+        #: Jobs whose record was lost: what lists them as unknown may stay until it is repaired.
+        self.lost_records: set[str] = set()
         self._arrivals = 0
 
     # -- parts --------------------------------------------------------------------------------------------------
@@ -107,7 +117,8 @@ class Model:
 
     @property
     def is_open(self) -> bool:
-        return not self.is_paused and not self.is_closed and not self.is_held and not self.is_doubted
+        is_stopped = self.is_paused or self.is_held or self.limited_ms is not None
+        return not is_stopped and not self.is_closed and not self.is_doubted
 
     @property
     def effective_cap(self) -> int:
@@ -148,6 +159,29 @@ class Model:
             self.clock(job_id)
         return granted
 
+    def tick(self) -> list[str]:
+        """Hand out slots after a look whether the day's limit leaves room again."""
+        need = self.limited_ms
+        if need is not None and (self.limit_ms is None or self.spent_ms + need <= self.limit_ms):
+            self.limited_ms = None
+        return self.grant()
+
+    def is_over_limit(self, cost_ms: int) -> bool:
+        if self.limit_ms is None or self.spent_ms + cost_ms <= self.limit_ms:
+            return False
+        self.limited_ms = cost_ms
+        return True
+
+    def bill(self, life: Life, cost_ms: int) -> None:
+        life.billed_ms = cost_ms
+        self.spent_ms += cost_ms
+        self.tally["submits"] += 1
+
+    def give_back(self, life: Life) -> None:
+        self.spent_ms -= life.billed_ms
+        self.limited_ms = None
+        life.billed_ms = 0
+
     def life(self, job_id: str) -> Life | None:
         return self.lives.get(job_id)
 
@@ -182,6 +216,8 @@ class Model:
             return False
         if life.stage != "running":
             was_called = life.stage == "submitting" and life.is_called
+            if life.stage == "submitting":
+                self.tally["billed_ms"] += life.billed_ms
             self.trust()
             life.stage, life.task_id, life.hint = "running", attempt.task_id, ""
             (self.wake if was_called else self.clock)(attempt.job_id)
@@ -197,6 +233,7 @@ class Model:
         if life is None or life.stage != "submitting" or life.nonce != nonce:
             return False
         life.stage = "unknown"
+        self.tally.update({"lost": 1, "billed_ms": life.billed_ms})
         if not is_ours:
             self.lost += 1
             if (self.lost >= 3 and self.is_doubted is None) or (self.is_doubted is not None and self.trial == nonce):
@@ -229,12 +266,15 @@ class Model:
         self.clock(job_id)
         return True
 
-    def release(self, job_id: str, nonce: str) -> list[str] | None:
+    def release(self, job_id: str, nonce: str, *, may_be_billed: bool = False) -> list[str] | None:
         life = self.lives.get(job_id)
         if life is None or life.stage not in {"submitting", "unknown"} or life.nonce != nonce:
             return None
         life.stage, life.nonce, life.hint, life.is_called = "waiting", "", "", False
         life.attempts[-1].is_released = True
+        if not may_be_billed:
+            self.give_back(life)
+        life.billed_ms = 0
         if self.trial == nonce:
             self.is_doubted = False
         self.drop(job_id)
@@ -249,12 +289,15 @@ class Model:
             return None
         if life.stage == "submitting":
             self.trust()
+        if outcome == "rejected":
+            self.give_back(life)
         return self._end(job_id, life, outcome)
 
     def cancel(self, job_id: str) -> tuple[str, bool, list[str]]:
         life = self.lives.get(job_id)
         if life is None:
             self.drop(job_id)
+            self.tally["ended:cancelled"] += 1
             self.lives[job_id] = Life(is_recorded=False, stage="settled", outcome="cancelled")
             return "cancelled", False, self.grant()
         if life.stage in {"settled", "delivered"}:
@@ -265,6 +308,8 @@ class Model:
 
     def _end(self, job_id: str, life: Life, outcome: str) -> list[str]:
         life.stage, life.outcome = "settled", outcome
+        kind = {"cancelled": "cancelled", "unknown": "failed", "rejected": "failed"}.get(outcome, "succeeded")
+        self.tally[f"ended:{kind}"] += 1
         self.line.pop(job_id, None)
         self.slots.discard(job_id)
         self.clock(job_id)
@@ -287,6 +332,7 @@ class Model:
     def close(self, sent_at_ms: int, *, lower_cap: bool) -> bool:
         """Close the gate; True if this failure counts as a new one."""
         self.is_closed = True
+        self.tally["throttled"] += 1
         is_new = sent_at_ms >= self.closed_at_ms
         if is_new:
             self.failures += 1

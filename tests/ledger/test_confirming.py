@@ -20,7 +20,9 @@ QUICK_MS = 50
 
 @pytest.fixture(scope="module")
 def durable() -> Iterator[RedisServer]:
-    with RedisServer() as server:
+    with RedisServer() as server, Redis.from_url(server.url) as redis:
+        # By itself it waits 5 s for further replicas before it serves the first.
+        redis.config_set("repl-diskless-sync-delay", 0)
         yield server
 
 

@@ -9,7 +9,7 @@ import pytest
 from wanimate.contract import Outcome
 from wanimate.contract.durations import Durations
 from wanimate.errors import GenerationFailed
-from wanimate_worker.ledger import Entry
+from wanimate_worker.ledger import Entry, Observation
 
 from .bench import UNKNOWN, success
 
@@ -19,19 +19,20 @@ if TYPE_CHECKING:
     from .bench import Bench
 
 FIELD = "animate:480p:140"
+SEEN = Observation("animate:480p", 43.5)
 
 
-def end(bench: Bench, job_id: str, duration: str = FIELD) -> None:
+def end(bench: Bench, job_id: str, observed: Observation = SEEN) -> None:
     """Bring a job to its end, as a poll does."""
     submit = bench.start(job_id)
-    assert bench.ledger.settle(job_id, submit.nonce, success("t"), duration=duration) is not None
+    assert bench.ledger.settle(job_id, submit.nonce, success("t"), observed=observed) is not None
 
 
 def test_a_task_that_ended_is_counted_once_however_often_its_end_is_told(bench: Bench) -> None:
     submit = bench.start("a")
     for _ in range(3):
-        bench.ledger.settle("a", submit.nonce, success("t"), duration=FIELD)
-    assert bench.ledger.settle("a", "stale", success("t"), duration=FIELD) is None
+        bench.ledger.settle("a", submit.nonce, success("t"), observed=SEEN)
+    assert bench.ledger.settle("a", "stale", success("t"), observed=SEEN) is None
     assert bench.redis.hgetall(bench.keys.durations) == {FIELD: "1", "total": "1", "called": "0.0000"}
     assert bench.redis.ttl(bench.keys.durations) > 0
     bench.drain()
@@ -40,7 +41,7 @@ def test_a_task_that_ended_is_counted_once_however_often_its_end_is_told(bench: 
 def test_a_failure_of_the_vendor_is_counted_too_and_what_has_no_duration_is_not(bench: Bench) -> None:
     failed = Outcome.failure(GenerationFailed("no", "GENERATION_FAILED", "t"))
     submit = bench.start("a")
-    bench.ledger.settle("a", submit.nonce, failed, duration=FIELD)
+    bench.ledger.settle("a", submit.nonce, failed, observed=SEEN)
     submit = bench.start("b")
     bench.ledger.settle("b", submit.nonce, UNKNOWN)
     assert bench.redis.hget(bench.keys.durations, "total") == "1"
@@ -65,7 +66,7 @@ def test_the_share_of_callbacks_rises_while_they_come_and_falls_when_they_stop(b
     for number in range(80):
         submit = bench.start(f"called-{number}")
         bench.ledger.callback(f"called-{number}", submit.nonce)
-        bench.ledger.settle(f"called-{number}", submit.nonce, success("t"), duration=FIELD)
+        bench.ledger.settle(f"called-{number}", submit.nonce, success("t"), observed=SEEN)
     assert share() > 0.9
     for number in range(80):
         end(bench, f"polled-{number}")

@@ -66,7 +66,17 @@ class LedgerMachine(CallbackRules):
         assert {job_id: job["stage"] for job_id, job in state.jobs.items()} == {
             job_id: life.stage for job_id, life in model.lives.items()
         }
+        self.the_counts_agree(state)
         assert state.gate.get("cap_low") == (None if model.low_cap is None else str(model.low_cap))
+
+    def the_counts_agree(self, state: State) -> None:
+        model, day = self.model, str(self.bench.now_ms() // 86_400_000)
+        assert {name: int(value) for name, value in state.tally.items()} == {**model.tally}
+        assert int(state.billed.get(day, 0)) == model.spent_ms == int(state.billed.get(f"{day} all=yes", 0))
+        assert model.spent_ms == sum(int(value) for name, value in state.billed.items() if " job=" in name)
+        assert state.gate.get("limited_need_ms") == (None if model.limited_ms is None else str(model.limited_ms))
+        unknown = {job_id for job_id, life in model.lives.items() if life.stage == "unknown"}
+        assert unknown <= set(state.unknown) <= unknown | model.lost_records
 
     def nobody_pays_twice(self) -> None:
         for life in self.model.lives.values():
@@ -87,6 +97,7 @@ class LedgerMachine(CallbackRules):
         recorded = {job_id: life for job_id, life in self.model.lives.items() if life.is_recorded}
         undelivered = {job_id for job_id, life in recorded.items() if life.stage != "delivered"}
         self.ledger.unhold()
+        self.ledger.repair()
         self.bench.drain()
         end = self.bench.state()
         for job_id, life in recorded.items():
@@ -97,6 +108,8 @@ class LedgerMachine(CallbackRules):
         assert not leaks(self.bench.redis, {"gate"})
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(400)  # 20,000 steps
 @pytest.mark.leaves("gate")
 def test_the_rules_of_the_ledger_hold_whoever_dies_or_comes_late_or_twice(redis: Redis) -> None:
     class Machine(LedgerMachine):

@@ -55,9 +55,8 @@ def test_permits_for_polls_are_those_of_the_reference(
         now_us += gap_us
         expected = reserve(tat_us, now_us, count, rate, headroom=headroom)
         bench.redis.persist(bench.keys.budget)  # The time of this test is not that of the server.
-        granted = permit(
-            now_us, [bench.keys.budget, bench.keys.gate], [count, rate.emission_interval_us, rate.burst, headroom]
-        )
+        keys = [bench.keys.budget, bench.keys.gate, bench.keys.tally]
+        granted = permit(now_us, keys, [count, rate.emission_interval_us, rate.burst, headroom])
         assert granted == expected.granted
         if granted:
             tat_us = expected.tat_us
@@ -75,8 +74,11 @@ def test_permits_for_submissions_are_those_of_the_reference(
     expected = reserve(START_US + ahead_us, START_US, 1, rate, max_wait_us=longest_ms * 1000)
     verdict, *facts = at_us(bench.redis, "begin")(
         START_US,
-        [bench.keys.job("a"), bench.keys.waiting, bench.keys.slots, bench.keys.due, bench.keys.gate, bench.keys.budget],
-        ["a", "nonce", LONG_MS, LONG_MS, rate.emission_interval_us, rate.burst, longest_ms * 1000, ""],
+        [
+            *(bench.keys.job("a"), bench.keys.waiting, bench.keys.slots, bench.keys.due, bench.keys.gate),
+            *(bench.keys.budget, bench.keys.tally, bench.keys.billed),
+        ],
+        ["a", "nonce", LONG_MS, LONG_MS, rate.emission_interval_us, rate.burst, longest_ms * 1000, "", 120_000, ""],
     )
     wait_ms = -(-expected.wait_us // 1000)
     if not expected.granted:

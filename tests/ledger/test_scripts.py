@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis.exceptions import NoPermissionError
-from wanimate_worker.ledger import Adoption, Entry, Retried
+from wanimate_worker.ledger import Adoption, Entry, Observation, Retried
 from wanimate_worker.ledger.scripts import Scripts
 
 from .bench import CANCELLED, LONG_MS, UNKNOWN, Bench, leaks, success
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 #: Everything here exists since Redis 6.2.
 COMMANDS = {
     *("DEL", "EXISTS", "GET", "PERSIST", "PEXPIRE", "SET", "TIME"),
-    *("HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HMGET", "HSET", "LINDEX", "LLEN", "LPUSH", "LREM", "LTRIM"),
-    *("ZADD", "ZCARD", "ZCOUNT", "ZPOPMIN", "ZRANGE", "ZRANGEBYSCORE", "ZREM", "ZREMRANGEBYSCORE", "ZSCORE"),
+    *("HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HKEYS", "HMGET", "HSET"),
+    *("LINDEX", "LLEN", "LPUSH", "LREM", "LTRIM"),
+    *("ZADD", "ZCARD", "ZCOUNT", "ZMSCORE", "ZPOPMIN", "ZRANGE", "ZRANGEBYSCORE", "ZREM", "ZSCORE"),
+    *("ZREMRANGEBYRANK", "ZREMRANGEBYSCORE"),
 }
 every_script = pytest.mark.parametrize("name", script_names())
 
@@ -68,7 +70,7 @@ def test_no_script_builds_the_name_of_a_key(name: str) -> None:
     bound = set(re.findall(r"local (?:function )?([\w, ]+?) = KEYS", code(name)))
     names = {part.strip() for group in bound for part in group.split(",")}
     if name == "prelude":
-        names = {"gate", "waiting", "slots", "due", "job", "failed", "durations"}
+        names = {"gate", "waiting", "slots", "due", "job", "failed", "durations", "counts", "billed"}
     for command, key in re.findall(r"redis\.call\('(\w+)'(?:, ([^,)]+))?", code(name)):
         assert command in COMMANDS
         assert command == "TIME" or key in names or re.fullmatch(r"KEYS\[\d+\]", key)
@@ -102,7 +104,10 @@ def live_through_everything(bench: Bench) -> None:
     bench.let_time_pass()
     claim = ledger.claim(10)
     assert ledger.plan(claim.token, {"a": LONG_MS}, answered_since_ms=claim.claimed_at_ms) == 1
-    assert ledger.settle("a", submit.nonce, success("t"), duration="animate:480p:7") is not None
+    assert (
+        ledger.settle("a", submit.nonce, success("t"), observed=Observation("animate:480p", 41.0, bench.now_ms()))
+        is not None
+    )
     assert ledger.survey(0).durations["total"] == "1"
     ledger.grant()
     ledger.repair()
@@ -210,7 +215,7 @@ def test_no_script_touches_a_key_that_it_was_not_given(bench: Bench, connect: Ca
     assert narrow.called == set(script_names())
     narrow.allow([bench.keys.waiting])
     with pytest.raises(NoPermissionError):
-        narrow.scripts.repair(keys=[bench.keys.slots, bench.keys.due], args=[])
+        narrow.scripts.repair(keys=[bench.keys.slots, bench.keys.due, bench.keys.unknown], args=[])
     bench.redis.acl_deluser("narrow")
 
 

@@ -24,6 +24,9 @@ from .conftest import FIELDS, RESULT, Database, Server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: A loop that a wait blocks stands still until the wait times out, after a minute; a busy machine pauses for less.
+STANDSTILL_SECONDS = 10.0
+
 
 class Heartbeat:
     """Beats in the event loop and remembers the longest pause between two beats."""
@@ -64,7 +67,7 @@ def test_a_thousand_waiting_jobs_neither_block_the_loop_nor_hold_a_thread_each(
             return results
 
     assert asyncio.run(main()) == [RESULT] * 1000
-    assert heartbeat.longest_pause < 0.5
+    assert heartbeat.longest_pause < STANDSTILL_SECONDS
     # One more is the thread that stores the results.
     assert heartbeat.most_threads <= before + THREADS + 1
 
@@ -163,13 +166,15 @@ def test_enqueueing_many_leaves_the_loop_free(settings: Settings, database: Data
         for n in range(20_000):
             yield AnimateJob(**FIELDS, seed=n)
 
-    async def main() -> int:
+    async def main() -> tuple[int, float]:
         async with AsyncClient(settings) as client:
             await client.job("warm-up").status()
             beating = asyncio.create_task(heartbeat.beat())
+            began = time.monotonic()
             handles = await client.submit_many(jobs())
             beating.cancel()
-            return len(handles)
+            return len(handles), time.monotonic() - began
 
-    assert asyncio.run(main()) == 20_000
-    assert heartbeat.longest_pause < 0.5
+    count, seconds = asyncio.run(main())
+    assert count == 20_000
+    assert heartbeat.longest_pause < seconds / 2, "the loop stood still while the jobs were enqueued"

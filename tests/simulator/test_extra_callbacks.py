@@ -52,6 +52,8 @@ def test_a_forged_callback_has_another_signature_and_comes_before_the_true_one(
     settle: Callable[[int], dict[str, Any]],
 ) -> None:
     receiver.codes = [403]
+    # Long enough for the forged one to arrive before the task ends.
+    live.post("/simulator/reset", json={"mean_seconds": 600})
     set_faults(callback_forged_rate=1)
     accept("job-1", "abc0")
 
@@ -91,17 +93,16 @@ def test_a_premature_callback_claims_a_success_while_the_task_runs(
     eventually: Eventually,
     settle: Callable[[int], dict[str, Any]],
 ) -> None:
-    # Long enough to be asked about after the callback has come.
-    live.post("/simulator/reset", json={"mean_seconds": 600})
-    set_faults(callback_premature_rate=1)
+    set_faults(callback_premature_rate=1, stalled=True)
     answer = live.post(SUBMIT, json=request_for(callback_url=receiver.url, prompt="[fail]"))
     task_id = answer.json()["data"]["taskId"]
 
     early = eventually(lambda: receiver.bodies and receiver.bodies[0]["data"])
     state_then = live.get(STATUS, params={"taskId": task_id}).json()["data"]["state"]
+    set_faults()
     counts = settle(1)
 
-    assert (early["taskId"], early["state"], state_then) == (task_id, "success", "processing")
+    assert (early["taskId"], early["state"], state_then) == (task_id, "success", "pending")
     assert BOGUS_RESULT_URL in early["resultJson"]
     assert receiver.bodies[1]["data"]["state"] == "failed"
     assert counts["extras"] == {"premature": {"200": 1}}

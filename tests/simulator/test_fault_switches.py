@@ -168,18 +168,16 @@ def test_an_outage_answers_503_and_ends(
     submit(live, request_for())
 
 
-def test_an_outage_window_begins_and_ends_by_itself(
-    live: httpx.Client,
-    set_faults: SetFaults,
-    request_for: RequestFor,
-    eventually: Callable[..., Any],
-) -> None:
-    task_id = submit(live, request_for())
-    now_seconds = live.get("/simulator/health").json()["elapsed_seconds"]
-    set_faults(outage_windows=[[now_seconds + 0.1, now_seconds + 0.9]])
+def test_an_outage_window_begins_and_ends_by_itself(bench: Callable[..., Any]) -> None:
+    vendor = bench()
+    task_id = vendor.accept()
+    vendor.board.current = Faults.parse({"outage_windows": [[10, 20]]})
+    codes = []
+    for moment in (9.9, 10.0, 19.9, 20.0):
+        vendor.now_seconds = moment
+        codes.append(vendor.status(task_id).code)
 
-    eventually(lambda: status(live, task_id).status_code == 503)
-    eventually(lambda: status(live, task_id).status_code == 200)
+    assert codes == [200, 503, 503, 200]
 
 
 def test_bad_json_cannot_be_parsed_and_tells_nothing(
@@ -242,6 +240,44 @@ def test_a_forgotten_task_stays_forgotten_and_holds_its_slot_to_the_end(
     assert first.json() == second.json() == {"code": 400, "message": "task not found", "data": None}
     eventually(lambda: summary(live)["completed"] == 1)
     assert live.get("/simulator/tasks").json()["tasks"][0]["forgotten"] is True
+
+
+def test_stalled_tasks_hold_their_slots_and_end_when_the_stall_does(bench: Callable[..., Any]) -> None:
+    vendor = bench(cap=2, mean_seconds=10, sigma=0)
+    ended = vendor.accept("before")
+    vendor.now_seconds = 11
+    vendor.vendor.stall(stalled=True)
+    ids = [vendor.accept("one"), vendor.accept("two")]
+    vendor.now_seconds = 1_000
+    assert vendor.data(ended)["state"] == "success"
+    assert [vendor.data(each)["state"] for each in ids] == ["pending"] * 2
+    assert vendor.submit("three").code == 429
+    assert vendor.vendor.summary()["completed"] == 1
+
+    vendor.vendor.stall(stalled=False)
+    assert [vendor.data(each)["state"] for each in ids] == ["success"] * 2
+    assert [task["completed_at_ms"] for task in vendor.vendor.tasks(1, 2)["tasks"]] == [vendor.clock.unix_ms(1_000)] * 2
+    late = vendor.accept("four")
+    vendor.now_seconds = 1_005
+    assert vendor.data(late)["state"] == "processing"
+
+
+def test_a_stalled_task_is_told_by_its_callback_when_the_stall_ends(
+    live: httpx.Client, set_faults: SetFaults, request_for: RequestFor, receiver: Any, eventually: Callable[..., Any]
+) -> None:
+    set_faults(stalled=True)
+    task_id = submit(live, request_for(callback_url=receiver.url))
+    later = submit(live, request_for("job-2"))
+    # As long as both would take without it, and longer.
+    until = time.monotonic() + 0.5
+    eventually(lambda: time.monotonic() > until)
+    assert receiver.bodies == []
+    assert status(live, later).json()["data"]["state"] == "pending"
+
+    set_faults()
+    eventually(lambda: receiver.bodies)
+    assert receiver.bodies == [status(live, task_id).json()]
+    assert receiver.bodies[0]["data"]["state"] == "success"
 
 
 def test_forget_rate_is_the_share_of_tasks_forgotten_however_often_they_are_polled(
@@ -308,6 +344,7 @@ def test_faults_that_make_no_sense_are_refused_and_change_nothing(live: httpx.Cl
         ("outage_windows", [1, 2]),
         ("outage_windows", [[2, 1]]),
         ("outage_windows", [[1, 2, 3]]),
+        ("stalled", 1),
         ("revoked_keys", "key"),
         ("revoked_keys", [1]),
         ("refuse_for_seconds", -1),

@@ -43,6 +43,7 @@ def blocking(jobs: Iterator[AnimateJob | ReplaceJob]) -> None:
             idempotency_key="order-7",
             on_unknown="fail",
             deadline_seconds=600,
+            video_seconds=12.5,
         )
         assert_type(job, JobHandle)
         assert_type(job.id, str)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import SecretStr
 from redis import Redis
+from typed import run
 from wanimate import Client, Settings, SettingsError
 from wanimate.contract import DATABASE_KEY
 from wanimate_worker.callbacks.server import make_receiver
@@ -19,6 +16,7 @@ from wanimate_worker.local import RedisServer
 from wanimate_worker.settings import WorkerSettings
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
 
 IMAGE, VIDEO = "https://example.com/c.png", "https://example.com/m.mp4"
@@ -90,9 +88,5 @@ def test_an_operator_does_not_claim_a_database_that_has_no_owner(theirs: Redis) 
 
 
 def operate(redis: Redis, *arguments: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("WANIMATE_", "CELERY_"))}
     environment = {"WANIMATE_REDIS_URL": url_of(redis).get_secret_value(), "WANIMATE_ACCOUNT": "ours"}
-    command = [str(Path(sys.executable).parent / "wanimate-worker"), *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=False, env={**clean, **environment}
-    )
+    return run("wanimate-worker", *arguments, **environment)

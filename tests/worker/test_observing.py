@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 from wanimate.contract import Result, Stage
-from wanimate.contract.durations import field_of
-from wanimate_worker.ledger import JobFields
-from wanimate_worker.tasks.observing import observed_field
+from wanimate_worker.ledger import JobFields, Observation
+from wanimate_worker.tasks.observing import observe
 from wanimate_worker.upstream import Failed, Pending, StatusAnswer, Succeeded, Unreadable
 
 NOW_MS = 1_795_000_000_000
@@ -31,21 +30,24 @@ def succeeded(seconds: float | None) -> Succeeded:
     )
 
 
+COMPLETED_MS = round((CREATED.timestamp() + 41.388) * 1000)
+
+
 @pytest.mark.parametrize("answer", [succeeded(41.388), Failed("X", "", CREATED, CREATED + timedelta(seconds=41.388))])
 @pytest.mark.parametrize("noticed_after_ms", [41_000, 43_000, 600_000])
 def test_the_vendors_own_duration_counts_whenever_it_was_noticed(answer: StatusAnswer, noticed_after_ms: int) -> None:
-    assert observed_field(job(noticed_after_ms), answer, NOW_MS) == field_of("replace:720p", 41.388)
+    assert observe(job(noticed_after_ms), answer, NOW_MS) == Observation("replace:720p", 41.388, COMPLETED_MS)
 
 
 @pytest.mark.parametrize("said", [None, 0.0, -5.0, 0.041, 41_388.0])
 def test_a_duration_that_is_missing_or_in_another_unit_is_replaced_by_what_was_seen(said: float | None) -> None:
-    assert observed_field(job(43_000), succeeded(said), NOW_MS) == field_of("replace:720p", 43.0)
+    assert observe(job(43_000), succeeded(said), NOW_MS) == Observation("replace:720p", 43.0)
 
 
 @pytest.mark.parametrize("answer", [Pending("processing"), Unreadable("no")])
 def test_a_task_that_has_not_ended_teaches_nothing(answer: StatusAnswer) -> None:
-    assert observed_field(job(43_000), answer, NOW_MS) == ""
+    assert observe(job(43_000), answer, NOW_MS) is None
 
 
 def test_a_task_whose_begin_is_not_known_teaches_nothing() -> None:
-    assert observed_field(job(None), succeeded(41.0), NOW_MS) == ""
+    assert observe(job(None), succeeded(41.0), NOW_MS) is None

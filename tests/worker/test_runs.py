@@ -17,7 +17,7 @@ from wanimate_worker.ledger import Deliver
 from wanimate_worker.local import RedisServer
 from wanimate_worker.settings import WorkerSettings
 from wanimate_worker.tasks import GenerateTask
-from wanimate_worker.upstream import Accepted, NotSent, Pending, SubmitAnswer, Unknown
+from wanimate_worker.upstream import Accepted, Failed, NotSent, Pending, StatusAnswer, SubmitAnswer, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,15 +40,16 @@ class Run:
         #: What the stage of the job was whenever it was sent.
         self.sent: list[Stage | None] = []
         self.asked: list[str] = []
+        self.state: StatusAnswer = Pending("processing")
         task.runtime.upstream = self  # type: ignore[assignment]
 
     def submit(self, *_: Any) -> SubmitAnswer:
         self.sent.append(self.stage())
         return self.answer()
 
-    def status(self, task_id: str, *_: Any) -> Pending:
+    def status(self, task_id: str, *_: Any) -> StatusAnswer:
         self.asked.append(task_id)
-        return Pending("processing")
+        return self.state
 
     def poll(self) -> None:
         """Look at the job, as if its time had come."""
@@ -147,6 +148,25 @@ def test_the_vendor_is_asked_only_while_the_budget_of_requests_lasts(run: Run) -
     assert run.asked == ["task-a"]
 
 
+def test_a_task_keeps_its_slot_until_its_end_is_on_record(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run()
+    run.state = Failed("GENERATION_FAILED", "it failed")
+    held: list[bool] = []
+
+    def die(*_: object, **__: object) -> None:
+        held.append(run.has_slot())
+        raise RedisConnectionError("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run.ledger, "settle", die)
+        run.poll()
+    assert held == [True]
+    assert (run.stage(), run.has_slot()) == (Stage.RUNNING, True)
+
+    run.poll()
+    assert (run.stage(), run.has_slot()) == (Stage.SETTLED, False)
+
+
 # -- delivering -----------------------------------------------------------------------------------------------------
 
 
@@ -165,6 +185,14 @@ def deliver(run: Run, status: str, stored: str | None = '{"status": "SUCCESS"}')
 
 def test_a_job_is_delivered_when_its_result_is_in_redis_and_its_callbacks_are_sent(run: Run) -> None:
     assert deliver(run, states.SUCCESS) is Stage.DELIVERED
+
+
+def test_a_job_is_not_closed_by_the_run_that_gives_its_outcome_to_celery(run: Run) -> None:
+    run()
+    run.ledger.settle("a", run.ledger.read(["a"])[0].nonce, Outcome.success(Result(urls=("u",), task_id="task-a")))
+    # As if the worker died before Celery has stored the result: nothing is stored here.
+    run()
+    assert run.stage() is Stage.SETTLED
 
 
 def test_a_job_whose_callbacks_could_not_be_sent_is_delivered_again(run: Run) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis import Redis
 from wanimate.contract import ENTRY_QUEUE, Keys
+from wanimate_worker.queues import queue_lengths
 
 from rig import gauge, truth
 from rig.wanimate import Wanimate
@@ -53,7 +54,7 @@ def _watch(
     # On a machine that is too busy it goes on with what is recorded by then; the table says how much that is.
     with contextlib.suppress(TimeoutError):
         gauge.wait_until(
-            lambda: not any(redis.llen(key) for key in redis.scan_iter(f"{ENTRY_QUEUE}*", _type="list")),
+            lambda: not queue_lengths(redis)[ENTRY_QUEUE],
             _RECORD_SECONDS + missing * _RECORD_SECONDS_PER_JOB,
             f"{missing} jobs recorded",
         )

@@ -62,7 +62,7 @@ class Record:
         stored_result: Celery's result.
         now_ms: The time of Redis, in Unix ms.
         in_flight: How many slots are held.
-        is_stopped: Whether nothing is submitted: the account is paused, or the operator holds submissions back.
+        blocked_by: Why nothing is submitted, as in `JobStatus`; None while jobs are.
         durations: The hash that counts durations.
     """
 
@@ -72,7 +72,7 @@ class Record:
     stored_result: str | None
     now_ms: int | None = None
     in_flight: int = 0
-    is_stopped: bool = False
+    blocked_by: str | None = None
     durations: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -33,17 +33,26 @@ def eta_seconds(record: Record, request: Mapping[str, str]) -> float | None:
     if stage == Stage.RUNNING:
         submitted_at_ms = int(record.fields.get("submitted_at_ms") or record.now_ms)
         return own.remaining_seconds(max(0, record.now_ms - submitted_at_ms) / 1000)
-    if record.is_stopped:
+    if record.blocked_by is not None:
         return None
     if record.rank is None:
         return own.mean_seconds
-    if not record.in_flight:
-        # No slot is in use, so none becomes free at a pace that could be told.
-        return None
-    return (record.rank + 1) * _mean_seconds(kinds) / record.in_flight + own.mean_seconds
+    until_slot = seconds_until_slot(record.rank + 1, record.in_flight, kinds)
+    return None if until_slot is None else until_slot + own.mean_seconds
 
 
-def _mean_seconds(kinds: Mapping[str, Durations]) -> float:
+def seconds_until_slot(place: int, in_flight: int, kinds: Mapping[str, Durations]) -> float | None:
+    """Return in how many seconds a place in line will probably get a slot; None if no slot is in use.
+
+    Args:
+        place: 1 is next.
+        in_flight: How many slots are held: none becomes free at a pace that could be told if none is.
+        kinds: How long jobs of each kind take.
+    """
+    return place * mean_seconds_of(kinds) / in_flight if in_flight else None
+
+
+def mean_seconds_of(kinds: Mapping[str, Durations]) -> float:
     """Return how long a job of any kind takes on average."""
     observed = sum(each.observed for each in kinds.values())
     if not observed:

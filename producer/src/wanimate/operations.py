@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from . import messages
-from .contract import CancelOutcome, JobStatus, Result
+from .contract import CancelOutcome, JobState, JobStatus, Result
 from .effects import Done, Emit, Forget, Publish, ReadRecord, ReadResults, Remember, Sleep, advance
 from .errors import IdempotencyConflict, JobFailed, QueueUnavailable, WaitTimeout, WanimateError, WorkerUnavailable
 from .estimates import eta_seconds
@@ -99,7 +99,8 @@ def status(job_id: str) -> Operation[JobStatus]:
             return status_of(job_id, ending)
     told = JobStatus.from_hash(job_id, record.fields, record.rank, has_slot=record.has_slot)
     eta = eta_seconds(record, {"type": told.type or "", "resolution": told.resolution or ""})
-    return told if eta is None else told.model_copy(update={"eta_seconds": round(eta, 1)})
+    blocked_by = record.blocked_by if told.state is JobState.WAITING else None
+    return told.model_copy(update={"eta_seconds": None if eta is None else round(eta, 1), "blocked_by": blocked_by})
 
 
 def wait(job_id: str, timeout: float | None) -> Operation[Result]:

@@ -22,3 +22,4 @@ class JobFields(TypedDict, total=False):
     idempotency_key: str | None
     on_unknown: OnUnknown | None
     deadline_seconds: float | None
+    video_seconds: float | None

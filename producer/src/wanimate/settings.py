@@ -1,17 +1,24 @@
-"""The settings that producers and workers share, read from `WANIMATE_*` variables or a `.env` file."""
+"""The settings that producers and workers share: `WANIMATE_*` variables, a `.env` file, or a folder of secrets."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableSource
 
 from .address import check_url
 from .errors import SettingsError
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
+
+#: Names a folder of files, each called like a variable in lower case (`wanimate_redis_url`) and holding its value, as
+#: Docker and Kubernetes mount secrets. The environment and `.env` come first.
+SECRETS_VARIABLE: Final = "WANIMATE_SECRETS_DIR"
 
 
 class Settings(BaseSettings):
@@ -46,9 +53,14 @@ class Settings(BaseSettings):
 
     def __init__(self, **values: Any) -> None:
         try:
-            super().__init__(**values)
+            super().__init__(_secrets_dir=_secrets_folder(), **values)
         except ValidationError as error:
             raise SettingsError(_explain(error)) from None
+        except (OSError, UnicodeDecodeError, UnreadableSource) as error:
+            raise SettingsError(
+                f"{_file_problem(error.__cause__ or error)}: .env and the files in {SECRETS_VARIABLE} must be UTF-8 "
+                "text that this user may read"
+            ) from None
 
     @field_validator("redis_url")
     @classmethod
@@ -58,8 +70,25 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls) -> Self:
-        """Read the settings from the environment and `.env`."""
+        """Read the settings from the environment, then `.env`, then the folder `WANIMATE_SECRETS_DIR`."""
         return cls()
+
+
+def _secrets_folder() -> str | None:
+    """Return the folder of secrets, if one is named; a wrong name must not look like secrets that are not set."""
+    folder = os.environ.get(SECRETS_VARIABLE, "").strip()
+    if folder and not Path(folder).is_dir():
+        raise SettingsError(f"{SECRETS_VARIABLE}: {folder} is not a folder; mount the secrets there or unset it")
+    # Docker makes a folder of a file that is missing on the host.
+    wrong = [path for path in Path(folder).glob("wanimate_*") if not path.is_file()] if folder else []
+    if wrong:
+        raise SettingsError(f"{SECRETS_VARIABLE}: {wrong[0]} is not a file; put the secret there or remove it")
+    return folder or None
+
+
+def _file_problem(error: BaseException) -> str:
+    # An error of decoding quotes what the file holds; one of the system names the file.
+    return str(error) if isinstance(error, OSError) else "a settings file cannot be read"
 
 
 def _explain(error: ValidationError) -> str:

@@ -69,17 +69,18 @@ class Store:
         pipeline.get(_result_key(job_id))
         pipeline.time()
         pipeline.zcard(self._keys.slots)
-        pipeline.hmget(self._keys.gate, "paused", "held")
+        pipeline.hmget(self._keys.gate, "paused", "held", "limited_until_ms")
         pipeline.hgetall(self._keys.durations)
         fields, rank, slot, stored_result, (seconds, micros), in_flight, stops, durations = pipeline.execute()
+        now_ms = int(seconds) * 1000 + int(micros) // 1000
         return Record(
             fields,
             rank,
             slot is not None,
             stored_result,
-            now_ms=int(seconds) * 1000 + int(micros) // 1000,
+            now_ms=now_ms,
             in_flight=in_flight,
-            is_stopped=any(stops),
+            blocked_by=_block(stops, now_ms),
             durations=durations,
         )
 
@@ -95,6 +96,15 @@ class Store:
         """Close every connection."""
         self._redis.close()
         self._pool.disconnect()
+
+
+def _block(stops: Sequence[str | None], now_ms: int) -> str | None:
+    paused, held, limited_until_ms = stops
+    if paused is not None:
+        return "paused"
+    if held is not None:
+        return "held"
+    return "daily_limit" if int(limited_until_ms or 0) > now_ms else None
 
 
 def _result_key(task_id: str) -> str:

@@ -13,6 +13,8 @@ from .truth import CallbackCounts
 
 #: Simulated seconds before the second and the third try.
 _BACK_OFF_SECONDS = (1.0, 4.0)
+#: How often an ended stall is looked for, in real seconds.
+_LOOK_SECONDS = 0.01
 
 
 class Courier:
@@ -59,12 +61,18 @@ class Courier:
         self._begin(self._carry_extra(task, extra))
 
     async def _carry(self, task: Task) -> None:
-        await asyncio.sleep(task.completes_at_seconds - self._clock.now_seconds())
+        while (left_seconds := self._left_seconds(task)) > 0:  # noqa: ASYNC110  # the end itself moves
+            await asyncio.sleep(left_seconds)
         await asyncio.sleep(self._board.current.callback_delay_seconds)
         if self._board.strikes("callback_hold_rate"):
             await asyncio.sleep(self._board.current.callback_hold_seconds * self._board.share("callback_hold_seconds"))
         task.callback_state = await self._tell(task, task.callback_url or "")
         self._counts.waiting -= 1
+
+    def _left_seconds(self, task: Task) -> float:
+        """Return the real seconds until a task has ended, or until a stall is looked at again."""
+        left_seconds = task.completes_at_seconds - self._clock.now_seconds()
+        return max(left_seconds, _LOOK_SECONDS) if self._board.current.stalled else left_seconds
 
     async def _carry_extra(self, task: Task, extra: Extra) -> None:
         await asyncio.sleep(extra.at_seconds - self._clock.now_seconds())
@@ -107,5 +115,4 @@ class Courier:
         return status is not None and 200 <= status < 300  # noqa: PLR2004  # the codes of success
 
     def _body(self, task: Task) -> bytes:
-        # The loop's timer may fire a millisecond early; the task has ended all the same.
         return encoded(envelope(task_data(task, task.completes_at_seconds, self._clock)))

@@ -69,7 +69,7 @@ class Control:
             return _error(str(error))
         if faults.refuse_for_seconds and self._simulator.refuse is None:
             return _error("refuse_for_seconds needs a listening simulator; this one is run inside another program")
-        self._simulator.board.current = faults
+        self._simulator.set_faults(faults)
         answer = await self.read_faults(request)
         if faults.refuse_for_seconds:
             # The answer goes out before its connection closes with all the others.

@@ -63,6 +63,7 @@ class Faults:
         unknown_fields: whether answers carry fields nobody documented.
         unknown_state_rate: share of status answers with the undocumented state `queued_v2`.
         forget_rate: share of tasks whose status is answered 400 for ever.
+        stalled: whether no task gets on; one whose time is up by then ends when this is switched off.
         revoked_keys: keys answered 401.
         callback_missing_rate: share of callbacks never sent.
         callback_duplicate_rate: share of callbacks sent twice.
@@ -97,6 +98,7 @@ class Faults:
     unknown_fields: bool = _switch(False, checks.switch)  # noqa: FBT003  # as above
     unknown_state_rate: float = _switch(0.0, checks.rate)
     forget_rate: float = _switch(0.0, checks.rate)
+    stalled: bool = _switch(False, checks.switch)  # noqa: FBT003  # as above
     revoked_keys: tuple[str, ...] = _switch((), checks.keys)
     callback_missing_rate: float = _switch(0.0, checks.rate)
     callback_duplicate_rate: float = _switch(0.0, checks.rate)

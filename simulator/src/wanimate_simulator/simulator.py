@@ -42,6 +42,12 @@ class Simulator:
             allow_non_loopback=options.allow_non_loopback,
         )
         self.vendor = Vendor(options, self.clock, self.board, truth, self._courier.schedule)
+        self.set_faults(self._initial_faults)
+
+    def set_faults(self, faults: Faults) -> None:
+        """Put every fault switch into a position."""
+        self.vendor.stall(stalled=faults.stalled)
+        self.board.current = faults
 
     async def reset(self, changes: Mapping[str, object]) -> None:
         """Forget everything, put the faults back to the initial ones, and begin with changed options.

@@ -1,7 +1,7 @@
 """The concurrency slots: which tasks are in flight at a moment."""
 
 from collections.abc import Iterator
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from .task import Task
 
@@ -38,6 +38,14 @@ class Slots:
         while heap and heap[0][0] <= now_seconds:
             self._integrate(heap[0][0])
             yield heappop(heap)[2]
+
+    def postpone(self, until_seconds: float) -> None:
+        """Let no task in flight complete before a moment."""
+        tasks = [task for _, _, task in self._by_completion]
+        for task in tasks:
+            task.completes_at_seconds = max(task.completes_at_seconds, until_seconds)
+        self._by_completion = [(task.completes_at_seconds, task.task_id, task) for task in tasks]
+        heapify(self._by_completion)
 
     def _integrate(self, until_seconds: float) -> None:
         self._area += self.in_use * (until_seconds - self._area_until_seconds)

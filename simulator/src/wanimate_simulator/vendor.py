@@ -60,6 +60,7 @@ class Vendor:
         )
         self._slots = Slots()
         self._tasks: dict[str, Task] = {}
+        self._stalled_at_seconds: float | None = None
 
     def submit(self, authorization: bytes, body: bytes) -> Answer:
         """Decide about a generation request.
@@ -101,13 +102,23 @@ class Vendor:
             return self._dropped()
         except RefusedError as refused:
             return self._refuse(Kind.STATUS, refused)
-        data = task_data(task, now_seconds, self._clock)
+        data = task_data(task, self._reached(now_seconds), self._clock)
         if self._board.strikes("unknown_state_rate"):
             data = {"taskId": task.task_id, "state": _UNKNOWN_STATE, "createTime": data["createTime"]}
         answer, loss = self._success(data)
         if "completeTime" in data and loss is None:
             self._truth.told(task, now_seconds + answer.delay_seconds)
         return answer
+
+    def stall(self, *, stalled: bool) -> None:
+        """Let no task get on from now on, or let them go on: one whose time is up by then ends now."""
+        now_seconds = self._clock.now_seconds()
+        if not stalled and self._stalled_at_seconds is not None:
+            self._stalled_at_seconds = None
+            self._slots.postpone(now_seconds)
+        elif stalled and self._stalled_at_seconds is None:
+            self._release(now_seconds)
+            self._stalled_at_seconds = now_seconds
 
     def summary(self) -> dict[str, object]:
         """Return the ground truth's totals as of now."""
@@ -116,9 +127,9 @@ class Vendor:
 
     def tasks(self, offset: int, limit: int) -> dict[str, object]:
         """Return a page of all tasks, in the order they were accepted."""
-        now_seconds = self._clock.now_seconds()
+        reached_seconds = self._reached(self._clock.now_seconds())
         page = islice(self._tasks.values(), offset, offset + limit)
-        tasks = [listed(task, now_seconds, self._clock) for task in page]
+        tasks = [listed(task, reached_seconds, self._clock) for task in page]
         return {"total": len(self._tasks), "offset": offset, "limit": limit, "tasks": tasks}
 
     def _check_capacity(self, now_seconds: float) -> None:
@@ -173,8 +184,12 @@ class Vendor:
         return task
 
     def _release(self, now_seconds: float) -> None:
-        for task in self._slots.release(now_seconds):
+        for task in self._slots.release(self._reached(now_seconds)):
             self._truth.completed(task)
+
+    def _reached(self, now_seconds: float) -> float:
+        """Return the moment up to which tasks have got on."""
+        return now_seconds if self._stalled_at_seconds is None else self._stalled_at_seconds
 
     def _answer_accepted(self, task: Task) -> tuple[Answer, AnswerLoss | None]:
         if self._board.strikes("drop_answer_rate"):

@@ -41,7 +41,12 @@ def test_a_callback_makes_its_job_due_and_a_poll_is_published(place: Place) -> N
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"\xff\xfe", b"null", b'{"data": {"taskId": "other", "state": "failed"}}', b"x" * MAX_BODY_BYTES],
+    [
+        *(b"", b"{", b"\xff\xfe", b"null", b"x" * MAX_BODY_BYTES),
+        b'{"data": {"taskId": "other", "state": "failed"}}',
+        b'{"data": {"taskId": "task-a", "state": "success", "resultJson": "{\\"resultUrls\\":[\\"https://x.com/y\\"]}"}}',
+        b'{"data": {"taskId": "task-a", "state": "failed", "failCode": "GENERATION_FAILED"}}',
+    ],
 )
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/xml", ""])
 def test_whatever_the_body_says_the_job_is_only_looked_at(place: Place, body: bytes, content_type: str) -> None:

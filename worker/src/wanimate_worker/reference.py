@@ -10,8 +10,10 @@ from wanimate.settings import Settings
 
 from .settings import (
     CallbackSettings,
+    FlowerSettings,
     LimitSettings,
     LogSettings,
+    OpsSettings,
     PollSettings,
     RecoverySettings,
     UpstreamSettings,
@@ -29,16 +31,27 @@ _SECTIONS: Final[tuple[tuple[str, type[BaseSettings]], ...]] = (
     ("Polling", PollSettings),
     ("Recovery", RecoverySettings),
     ("Callbacks", CallbackSettings),
+    ("Flower", FlowerSettings),
+    ("Limits page and metrics", OpsSettings),
     ("Logs", LogSettings),
     ("Worker processes", WorkerSettings),
 )
 
 _INTRODUCTION: Final = """# Settings
 
-Every setting is an environment variable, or a line of a `.env` file in the working directory; the environment comes
-first. A wrong value stops the start with one line that names the variable.
+Every setting is an environment variable, a line of a `.env` file in the working directory, or a file in the folder that
+`WANIMATE_SECRETS_DIR` names; the first of these that has it counts. A wrong value stops the start with one line that
+names the variable.
 
 This page is made by `wanimate-worker settings`.""".splitlines()
+
+_SECRETS: Final = """
+## Secrets as files
+
+| Variable | Default | Allowed | What it is |
+|---|---|---|---|
+| `WANIMATE_SECRETS_DIR` | none | a folder that exists | Read from the environment only. A file there, called like a variable in lower case (`wanimate_api_key`, `wanimate_redis_url`, …), holds its value; white space around it is ignored. The environment and `.env` come first, so unset a variable that moves into a file. |
+""".rstrip().splitlines()  # noqa: E501 - a row of a table is one line
 
 _LOCAL_STACK: Final = """
 ## The local stack
@@ -58,7 +71,7 @@ def settings_page() -> str:
         seen |= own.keys()
         lines += ["", f"## {title}", "", "| Variable | Default | Allowed | What it is |", "|---|---|---|---|"]
         lines += [_row(name, field) for name, field in own.items()]
-    lines += [*_LOCAL_STACK]
+    lines += [*_SECRETS, *_LOCAL_STACK]
     return "\n".join(lines) + "\n"
 
 

@@ -20,8 +20,6 @@ from .tasks.cancel import cancel_job
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .runtime import Runtime
-
 log = get_logger(__name__)
 
 _Reply = dict[str, Any]
@@ -41,6 +39,9 @@ def revoke(state: Any, task_id: str | Sequence[str], **options: Any) -> _Reply:
         state: The worker, as Celery's panel passes it.
         task_id: One id or several.
         options: `terminate` and `signal`, for tasks that are no jobs.
+
+    Returns:
+        `ok`, for people, and for jobs `outcomes`: a `CancelOutcome` value for each.
     """
     task_ids = list(maybe_list(task_id) or [])
     task = state.app.tasks.get(GENERATE_TASK)
@@ -48,20 +49,17 @@ def revoke(state: Any, task_id: str | Sequence[str], **options: Any) -> _Reply:
         return _foreign(state, task_ids, options)
     records = task.runtime.ledger.read(task_ids)
     known = [record.job_id for record in records if record.stage is not None]
-    told = [_cancel(task.runtime, job_id) for job_id in known]
+    outcomes = {job_id: cancel_job(task.runtime, job_id) for job_id in known}
+    for job_id, outcome in outcomes.items():
+        log.info("revoked through Celery", job_id=job_id, outcome=outcome, cause=outcome.explanation)
+    told = [f"{job_id}: {outcome.explanation}" for job_id, outcome in outcomes.items()]
     foreign = [other for other in task_ids if other not in known]
     if foreign or not known:
         reply = _foreign(state, foreign, options)
         if not told:
             return reply
         told.append(str(reply.get("ok", reply)))
-    return {"ok": "; ".join(told)}
-
-
-def _cancel(runtime: Runtime, job_id: str) -> str:
-    outcome = cancel_job(runtime, job_id)
-    log.info("revoked through Celery", job_id=job_id, outcome=outcome, cause=outcome.explanation)
-    return f"{job_id}: {outcome.explanation}"
+    return {"ok": "; ".join(told), "outcomes": {job_id: outcome.value for job_id, outcome in outcomes.items()}}
 
 
 def _foreign(state: Any, task_ids: list[str], options: dict[str, Any]) -> _Reply:

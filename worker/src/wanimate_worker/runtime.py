@@ -12,11 +12,11 @@ from redis.exceptions import RedisError
 from wanimate.contract import GENERATE_TASK, RESUME_QUEUE, Stage
 from wanimate.errors import SettingsError
 
-from . import suspension
 from .callbacks.signature import Signer
 from .database import open_database
 from .observability import Tracing, get_logger, open_tracing
 from .pacer import Pacer
+from .suspension import Continuation
 from .upstream import UpstreamClient
 
 if TYPE_CHECKING:
@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 
     from celery import Celery
 
-    from .ledger import JobFields, Ledger
+    from .ledger import Deliver, JobFields, Ledger
     from .settings import WorkerSettings
 
 log = get_logger(__name__)
 
 #: Poll runs of one process at once: one asks while the other claims.
 POLL_TURNS: Final = 2
+#: On a run that delivers an outcome which this process has settled; never on a message.
+OUTCOME_HEADER: Final = "wanimate_outcome"
 #: Jobs read and published in one go.
 _RESUME_BATCH: Final = 200
 
@@ -119,6 +121,26 @@ class Runtime:
         except (RedisError, OperationalError) as error:
             log.warning("jobs are resumed when their leases end, Redis is away", jobs=len(pending) + 1, cause=error)
 
+    @property
+    def is_worker(self) -> bool:
+        """Whether this process runs tasks, so that it can deliver outcomes itself."""
+        return self.app.tasks[GENERATE_TASK].consumer is not None
+
+    def deliver(self, job: JobFields, step: Deliver) -> None:
+        """Let the job's last run tell its outcome, at once and in this thread; in a process that is no worker, soon.
+
+        It does not fail: what could not be delivered is delivered when its lease ends.
+
+        Args:
+            job: A job that this process has settled, with `delivers` as `is_worker` says.
+            step: How it ended.
+        """
+        try:
+            if not _continuation(job).run_here(self.app, **{OUTCOME_HEADER: step}):
+                self.resume([job.job_id])
+        except Exception:
+            log.exception("unexpected error, the outcome is delivered when its lease ends", job_id=job.job_id)
+
     def _resume_batch(self, job_ids: list[str]) -> list[str]:
         """Publish the messages of these jobs, and return jobs that got the slots of those without a record."""
         granted: list[str] = []
@@ -138,19 +160,9 @@ class Runtime:
         return granted
 
     def _publish(self, producer: object, job: JobFields) -> None:
-        suspension.publish(
-            self.app,
-            producer,
-            task=GENERATE_TASK,
-            task_id=job.job_id,
-            kwargs=job.request,
-            captured=job.message,
-            queue=RESUME_QUEUE,
-            # Outcomes first: somebody waits for them, and their slots are handed on already.
-            priority=0 if job.stage is Stage.SETTLED else 3,
-            quiet=job.attempts > 0,
-            started_at_seconds=job.submitted_at_ms / 1000 if job.submitted_at_ms else None,
-        )
+        # Outcomes first: somebody waits for them, and their slots are handed on already.
+        priority = 0 if job.stage is Stage.SETTLED else 3
+        _continuation(job).publish(self.app, producer, queue=RESUME_QUEUE, priority=priority)
 
     def _forget(self, job_id: str) -> list[str]:
         granted = self.ledger.forget(job_id)
@@ -158,3 +170,14 @@ class Runtime:
             return []
         log.error("the job has lost its record (evicted or deleted by hand); its slot is free again", job_id=job_id)
         return granted
+
+
+def _continuation(job: JobFields) -> Continuation:
+    return Continuation(
+        GENERATE_TASK,
+        job.job_id,
+        job.request,
+        job.message,
+        quiet=job.attempts > 0,
+        started_at_seconds=job.submitted_at_ms / 1000 if job.submitted_at_ms else None,
+    )

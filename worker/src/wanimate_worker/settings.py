@@ -1,4 +1,4 @@
-"""The settings of workers, read from `WANIMATE_*` variables or a `.env` file; one class per concern."""
+"""The settings of workers, read as the shared ones are; one class per concern."""
 
 from __future__ import annotations
 
@@ -68,6 +68,13 @@ class LimitSettings(Settings):
         ge=1,
         le=10_000_000,
         description='Requests in any 60 s, submissions and polls together (vendor document, "Rate Limits").',
+    )
+    daily_billed_seconds: float | None = Field(
+        default=None,
+        ge=120,
+        le=1e9,
+        description="A limit on what the vendor bills in a day (UTC), as an estimate in seconds of video: nothing more "
+        "is submitted until the next day. A job without `video_seconds` counts as 120 s.",
     )
 
 
@@ -183,8 +190,38 @@ class CallbackSettings(Settings):
         return SecretStr(secret) if secret else None
 
 
+class FlowerSettings(Settings):
+    """Who may open Flower."""
+
+    flower_auth: SecretStr | None = Field(
+        default=None,
+        description="Who may open Flower (`wanimate-worker flower`), as `user:password`. Without it Flower listens on "
+        "this machine only and cancels nothing.",
+    )
+
+    @field_validator("flower_auth")
+    @classmethod
+    def _is_flower_login(cls, value: SecretStr | None) -> SecretStr | None:
+        return _user_and_password(value)
+
+
+class OpsSettings(Settings):
+    """Who may see the account's figures."""
+
+    ops_auth: SecretStr | None = Field(
+        default=None,
+        description="Who may open the limits page and the metrics (`wanimate-worker ops`), as `user:password`. Without "
+        "it they are served to this machine only.",
+    )
+
+    @field_validator("ops_auth")
+    @classmethod
+    def _is_ops_login(cls, value: SecretStr | None) -> SecretStr | None:
+        return _user_and_password(value)
+
+
 class LogSettings(Settings):
-    """What worker, beat and the receiver write."""
+    """What worker, beat, receiver, limits page and Flower write."""
 
     log_format: LogFormat = Field(
         default="auto",
@@ -197,7 +234,15 @@ class LogSettings(Settings):
 
 
 class WorkerSettings(
-    UpstreamSettings, LimitSettings, PollSettings, RecoverySettings, IntentSettings, CallbackSettings, LogSettings
+    UpstreamSettings,
+    LimitSettings,
+    PollSettings,
+    RecoverySettings,
+    IntentSettings,
+    CallbackSettings,
+    FlowerSettings,
+    OpsSettings,
+    LogSettings,
 ):
     """Everything a worker reads, validated once at its start."""
 
@@ -248,7 +293,18 @@ class WorkerSettings(
             probe_interval_ms=round(self.probe_interval_seconds * 1000),
             intent_replicas=self.intent_replicas,
             intent_timeout_ms=round(self.intent_timeout_seconds * 1000),
+            daily_billed_ms=None if self.daily_billed_seconds is None else round(self.daily_billed_seconds * 1000),
         )
+
+
+def _user_and_password(value: SecretStr | None) -> SecretStr | None:
+    login = "" if value is None else value.get_secret_value().strip()
+    if not login:
+        return None
+    user, _, password = login.partition(":")
+    if not user or not password or not login.isascii():
+        raise ValueError("user:password is expected, in ASCII")
+    return SecretStr(login)
 
 
 def _longest_seconds(timeouts: Timeouts, read_seconds: float) -> float:

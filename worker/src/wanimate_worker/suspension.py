@@ -8,15 +8,20 @@ id by publishing its message again, with its chain, group, chord and callbacks, 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from billiard.einfo import ExceptionWithTraceback
 from celery import Task
+from celery.app.trace import fast_trace_task
 from celery.exceptions import Ignore, InvalidTaskError
 from celery.utils.functional import maybe_list
 from celery.worker.request import Request
 from celery.worker.strategy import default as default_strategy
 from wanimate.contract import CONTRACT_HEADER
+
+from .events import JobConsumer, unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,10 +44,10 @@ class Suspended(Ignore):
     """Ends a run without ending the task.
 
     Args:
-        started: Whether the remote job started in this run.
+        started: What Flower shows as the task's result from now on, if the remote job started in this run; else empty.
     """
 
-    def __init__(self, *, started: bool = False) -> None:
+    def __init__(self, *, started: str = "") -> None:
         super().__init__()
         self.started = started
 
@@ -79,94 +84,126 @@ def capture(request: Any, *, ignore_result: bool) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def publish(
-    app: Celery,
-    producer: Any,
-    *,
-    task: str,
-    task_id: str,
-    kwargs: Mapping[str, Any],
-    captured: Mapping[str, Any],
-    queue: str,
-    priority: int,
-    quiet: bool,
-    started_at_seconds: float | None = None,
-) -> None:
-    """Publish a suspended task's message again.
-
-    It bypasses `send_task`, which would give the task that resumes it as its parent and subscribe to its result.
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """A suspended task's next run, made from what was captured when it was suspended.
 
     Args:
-        app: The Celery app.
-        producer: A kombu producer.
         task: The task's name.
         task_id: Its id.
         kwargs: Its keyword arguments.
-        captured: What `capture` returned when it was suspended; empty for a task that never had a message.
-        queue: Where to.
-        priority: The message's priority.
+        captured: What `capture` returned; empty for a task that never had a message.
         quiet: Whether Flower has seen the task before.
         started_at_seconds: When the remote job started, Unix seconds.
     """
-    options = dict(captured)
-    quiet = bool(options.pop("seen", False)) or quiet
-    link, link_error = maybe_list(options.pop("link", None)), maybe_list(options.pop("link_error", None))
-    headers = {**(options.pop("headers", None) or {}), TRIMMED_HEADER: 1}
-    if quiet:
-        headers[RESUMED_HEADER] = 1
-    if started_at_seconds is not None:
-        headers[STARTED_HEADER] = started_at_seconds
-    message = app.amqp.create_task_message(
-        task_id, task, (), dict(kwargs), callbacks=link, errbacks=link_error, **options
-    )
-    app.amqp.send_task_message(producer, task, message, queue=queue, priority=priority, headers=headers)
+
+    task: str
+    task_id: str
+    kwargs: Mapping[str, Any]
+    captured: Mapping[str, Any]
+    quiet: bool
+    started_at_seconds: float | None = None
+
+    def publish(self, app: Celery, producer: Any, *, queue: str, priority: int) -> None:
+        """Publish the task's message again, for any worker.
+
+        It bypasses `send_task`, which would give the task that resumes it as its parent and subscribe to its result.
+
+        Args:
+            app: The Celery app.
+            producer: A kombu producer.
+            queue: Where to.
+            priority: The message's priority.
+        """
+        message, headers = self._message(app)
+        app.amqp.send_task_message(producer, self.task, message, queue=queue, priority=priority, headers=headers)
+
+    def run_here(self, app: Celery, **facts: Any) -> bool:
+        """Run the task in this thread, as if its message had gone through a queue; False where this is no worker.
+
+        Args:
+            app: The Celery app.
+            facts: Headers that this run alone has; `self.request.headers` has them.
+        """
+        task = app.tasks[self.task]
+        consumer = task.consumer
+        if consumer is None:
+            return False
+        message, headers = self._message(app)
+        headers = {**message.headers, **headers, **facts}
+        carrier = SimpleNamespace(headers=headers, properties=message.properties, delivery_info={}, body=None)
+        request = SuspendableRequest(
+            carrier,
+            body=message.body,
+            decoded=True,
+            app=app,
+            task=task,
+            hostname=consumer.hostname,
+            eventer=consumer.event_dispatcher,
+        )
+        request.on_success(fast_trace_task(self.task, self.task_id, request.request_dict, message.body, None, None))
+        return True
+
+    def _message(self, app: Celery) -> tuple[Any, dict[str, Any]]:
+        options = dict(self.captured)
+        quiet = bool(options.pop("seen", False)) or self.quiet
+        link, link_error = maybe_list(options.pop("link", None)), maybe_list(options.pop("link_error", None))
+        headers = {**(options.pop("headers", None) or {}), TRIMMED_HEADER: 1}
+        if quiet:
+            headers[RESUMED_HEADER] = 1
+        if self.started_at_seconds is not None:
+            headers[STARTED_HEADER] = self.started_at_seconds
+        message = app.amqp.create_task_message(
+            self.task_id, self.task, (), dict(self.kwargs), callbacks=link, errbacks=link_error, **options
+        )
+        return message, headers
 
 
 class SuspendableRequest(Request):
-    """A request whose events tell of the remote job: received once, started and ended when the remote job was."""
+    """A request whose events tell of the remote job: received once, started and ended when the remote job was.
+
+    Every event names the task and its arguments, for Flower may have missed those before, or has dropped them.
+    """
+
+    _error: BaseException | None = None
 
     def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - Celery's own name
         """Send an event, unless it tells of a run rather than of the job."""
-        started_at = self.request_dict.get(STARTED_HEADER)
-        if type == "task-started" and not fields.pop("of_the_job", False):
+        if type == "task-started" and "result" not in fields:
             return
-        if type == "task-succeeded" and started_at:
-            fields["runtime"] = time.time() - float(started_at)
-        super().send_event(type, **fields)
+        if type == "task-succeeded":
+            fields["result"] = self.task.summarise_result(str(fields["result"]))
+        elif type == "task-failed":
+            type, fields = self._failure(fields)  # noqa: A001
+        elif type == "task-revoked":
+            fields["result"] = "revoked before a worker had recorded it"
+        # Celery's own runtime is that of the last run: milliseconds.
+        started_at = self.request_dict.get(STARTED_HEADER)
+        fields["runtime"] = time.time() - float(started_at) if started_at and type != "task-started" else None
+        fields = {name: unsigned(value) if isinstance(value, str) else value for name, value in fields.items()}
+        super().send_event(type, name=self.name, args=self._argsrepr, kwargs=self._kwargsrepr, **fields)
+
+    def _failure(self, fields: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        error = self._error
+        if error is not None:
+            fields["result"] = f"{type(error).__name__}: {error}"
+        if isinstance(error, self.task.throws):
+            # Nothing in our code went wrong.
+            fields["traceback"] = None
+        if isinstance(error, self.task.revocations):
+            return "task-revoked", {**fields, "terminated": False, "signum": None, "expired": False}
+        return "task-failed", fields
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:  # noqa: FBT001, FBT002
         """End a run; one that ends suspended with the remote job started says so."""
         error = exc_info.exception
         if isinstance(error, ExceptionWithTraceback):
             error = error.exc
+        self._error = error
         answer = super().on_failure(exc_info, send_failed_event, return_ok)
         if isinstance(error, Suspended) and error.started:
-            self.send_event("task-started", of_the_job=True)
+            self.send_event("task-started", result=error.started)
         return answer
-
-
-class _QuietDispatcher:
-    """An event dispatcher that keeps `task-received` to itself."""
-
-    def __init__(self, dispatcher: Any) -> None:
-        self._dispatcher = dispatcher
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._dispatcher, name)
-
-    def send(self, type: str, **fields: Any) -> Any:  # noqa: A002
-        return None if type == "task-received" else self._dispatcher.send(type, **fields)
-
-
-class _QuietConsumer:
-    """A consumer seen through a quiet dispatcher; Celery's strategy asks it for both."""
-
-    def __init__(self, consumer: Any) -> None:
-        self._consumer = consumer
-        self.event_dispatcher = consumer.event_dispatcher and _QuietDispatcher(consumer.event_dispatcher)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._consumer, name)
 
 
 def strategy(task: SuspendableTask, app: Celery, consumer: Any) -> Callable[..., Any]:
@@ -177,8 +214,9 @@ def strategy(task: SuspendableTask, app: Celery, consumer: Any) -> Callable[...,
         app: The Celery app.
         consumer: The worker's consumer.
     """
-    first = default_strategy(task, app, consumer)
-    resumed = default_strategy(task, app, _QuietConsumer(consumer))
+    task.consumer = consumer
+    first = default_strategy(task, app, JobConsumer(consumer, task.waits_for))
+    resumed = default_strategy(task, app, JobConsumer(consumer, None))
 
     def on_message(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **options: Any) -> Any:
         headers = message.headers
@@ -225,7 +263,21 @@ class SuspendableTask(Task):
     abstract = True
     Request = "wanimate_worker.suspension:SuspendableRequest"
     Strategy = "wanimate_worker.suspension:strategy"
+    #: The consumer of this process, once it reads messages: a process without one is no worker.
+    consumer: Any = None
+    #: What Flower shows as the result of a task that has not started.
+    waits_for = "waits"
+    #: The errors that mean that the task was cancelled, which Flower calls REVOKED.
+    revocations: tuple[type[BaseException], ...] = ()
 
     def summarise(self, kwargs: Mapping[str, Any]) -> str:
         """Return what logs, events and Flower may show of the arguments."""
         raise NotImplementedError
+
+    def summarise_result(self, shown: str) -> str:
+        """Return what Flower shows of a result.
+
+        Args:
+            shown: The result as Celery represents it, perhaps cut.
+        """
+        return shown

@@ -45,6 +45,12 @@ def job_options(command: Callable[..., None]) -> Callable[..., None]:
                 metavar="SECONDS",
                 help="End the job after this; for free while it waits.",
             ),
+            click.option(
+                "--video-seconds",
+                type=float,
+                metavar="SECONDS",
+                help="Length of the motion video, for the estimate of billed seconds.",
+            ),
             click.option("--wait/--no-wait", default=True, help="Wait for the result (the default), or only enqueue."),
             click.option("--timeout", type=float, metavar="SECONDS", help="How long to wait; for ever, unless given."),
         )

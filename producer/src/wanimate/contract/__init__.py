@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .cost import LONGEST_BILLED_SECONDS, SHORTEST_BILLED_SECONDS, billed_seconds
 from .job import AnimateJob, Job, OnUnknown, Provider, ReplaceJob, Resolution, parse_job
 from .names import (
     CANCEL_TASK,
@@ -33,6 +34,10 @@ __all__ = [
     "Resolution",
     "Result",
     "parse_job",
+    # What they cost.
+    "LONGEST_BILLED_SECONDS",
+    "SHORTEST_BILLED_SECONDS",
+    "billed_seconds",
     # Where a job stands.
     "CancelOutcome",
     "JobState",

@@ -33,6 +33,8 @@ MAX_SEED: Final = 2**63 - 1
 MAX_PROMPT_CHARACTERS: Final = 10_000
 #: A year.
 MAX_DEADLINE_SECONDS: Final = 366 * 86_400
+#: A day: whoever says more has meant milliseconds.
+MAX_VIDEO_SECONDS: Final = 86_400
 
 _JOB_ID_NAMESPACE: Final = uuid.UUID("5e3c5f0e-6f63-5a58-9d0d-7f0b1f5f6c11")
 
@@ -54,6 +56,8 @@ class _Job(BaseModel):
             twice). Without it the worker's setting decides.
         deadline_seconds: The job may take this long, counted from when a worker has recorded it. Then it ends as
             `DeadlineExceeded`: for free while it waits; while it runs, after a last look at the vendor's task.
+        video_seconds: How long the motion video is, in seconds; not sent to the vendor, only for the estimate of what
+            is billed.
 
     Raises:
         InvalidRequest: A field breaks the vendor's rules (vendor document, "Parameters"); `field` names it.
@@ -72,6 +76,7 @@ class _Job(BaseModel):
     idempotency_key: StrictStr | None = Field(default=None, min_length=1, max_length=255)
     on_unknown: OnUnknown | None = None
     deadline_seconds: StrictFloat | None = Field(default=None, gt=0, le=MAX_DEADLINE_SECONDS)
+    video_seconds: StrictFloat | None = Field(default=None, gt=0, le=MAX_VIDEO_SECONDS)
 
     if not TYPE_CHECKING:  # type checkers read the fields; callers get our error instead of pydantic's
 

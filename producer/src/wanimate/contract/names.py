@@ -60,7 +60,14 @@ class Keys:
         self.dead: Final = f"{self.prefix}dead"
         #: string: when the last poll began, Unix ms: beat and a worker were alive then.
         self.tick: Final = f"{self.prefix}tick"
-
+        #: zset: jobs whose submission's answer was lost; score = when, Unix ms.
+        self.unknown: Final = f"{self.prefix}unknown"
+        #: hash: what happened since ever: requests, ends, histograms.
+        self.tally: Final = f"{self.prefix}tally"
+        #: zset: copies of the tally, about one a minute; score = when, Unix ms.
+        self.samples: Final = f"{self.prefix}samples"
+        #: hash: what the vendor probably bills, by day and label, in ms of video.
+        self.billed: Final = f"{self.prefix}billed"
         #: hash: how many tasks of each kind took how long, and how often a callback came first.
         self.durations: Final = f"{self.prefix}durations"
 

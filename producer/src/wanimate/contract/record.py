@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from .. import errors
+from .cost import billed_seconds
 from .result import Result
 from .states import JobState, Stage
 
@@ -88,11 +89,15 @@ class JobStatus(BaseModel):
         position: Its place among the waiting jobs, 1 is next; only while it waits.
         eta_seconds: In how many seconds the vendor will probably have finished it: an estimate, from how long other
             jobs took and how many slots are in use. None where there is nothing to estimate from.
+        blocked_by: Why nothing is sent to the vendor now, if the job is not sent yet: `paused` (the vendor refuses the
+            key), `held` (by an operator) or `daily_limit` (of billed seconds). None while jobs are sent.
         attempts: How many times it was sent to the vendor.
         task_id: The vendor's task id, once known.
         type: `animate` or `replace`.
         resolution: `480p` or `720p`.
         labels: The caller's labels.
+        billed_seconds: An estimate of what one submission of it is billed for, in seconds of video. None if the job
+            does not say how long its video is.
         waiting_at: When a worker recorded it.
         submitted_at: When the vendor accepted it.
         settled_at: When its outcome was learnt.
@@ -106,11 +111,13 @@ class JobStatus(BaseModel):
     state: JobState
     position: int | None = None
     eta_seconds: float | None = None
+    blocked_by: str | None = None
     attempts: int = 0
     task_id: str | None = None
     type: str | None = None
     resolution: str | None = None
     labels: dict[str, str] = Field(default_factory=dict)
+    billed_seconds: float | None = None
     waiting_at: datetime | None = None
     submitted_at: datetime | None = None
     settled_at: datetime | None = None
@@ -131,6 +138,7 @@ class JobStatus(BaseModel):
             return cls(id=job_id, state=JobState.QUEUED)
         request: dict[str, Any] = json.loads(fields.get("request") or "{}")
         outcome = read_outcome(fields)
+        video_seconds = request.get("video_seconds")
         return cls(
             id=job_id,
             state=_state(Stage(fields["stage"]), outcome, has_slot=has_slot),
@@ -140,6 +148,7 @@ class JobStatus(BaseModel):
             type=request.get("type"),
             resolution=request.get("resolution", "480p") if request else None,
             labels=request.get("labels", {}),
+            billed_seconds=None if video_seconds is None else billed_seconds(video_seconds),
             waiting_at=_moment(fields.get("waiting_at_ms")),
             submitted_at=_moment(fields.get("submitted_at_ms")),
             settled_at=_moment(fields.get("settled_at_ms")),

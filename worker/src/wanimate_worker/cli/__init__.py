@@ -12,10 +12,13 @@ from wanimate.errors import WanimateError
 from .cancel import cancel
 from .dead import dead
 from .doctor import doctor
+from .flower import flower
 from .hold import drain, pause, resume
 from .jobs import jobs, show
+from .ops import ops
 from .resolve import resolve
 from .retry import retry
+from .top import top
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -23,7 +26,7 @@ from .retry import retry
 def cli() -> None:
     """Operate Wanimate, or run all of it on this machine.
 
-    In production run `celery -A wanimate_worker worker`, `beat` and `flower` instead.
+    In production run `celery -A wanimate_worker worker` and `beat` instead of `up`.
     """
 
 
@@ -66,7 +69,7 @@ def settings_reference() -> None:
 
 
 _COMPLETION = completion_of("wanimate-worker", cli)
-for _command in (jobs, show, retry, resolve, cancel, pause, resume, drain, doctor, dead, _COMPLETION):
+for _command in (jobs, show, retry, resolve, cancel, pause, resume, drain, doctor, dead, flower, ops, top, _COMPLETION):
     cli.add_command(_command)
 
 

@@ -70,6 +70,7 @@ class View:
         age = "" if self.since_ms is None else f"for {spelled(now_ms - self.since_ms)}"
         parts = [status.id, f"{status.state.value:<10}", f"{age:<12}", self.error or "", status.task_id or ""]
         parts += [f"{name}={value}" for name, value in status.labels.items()]
+        parts += [] if status.billed_seconds is None else [f"about {status.billed_seconds:g} s billed"]
         return "  ".join(part for part in parts if part)
 
 

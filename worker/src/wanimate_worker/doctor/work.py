@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from wanimate.contract import CONTROL_QUEUE, ENTRY_QUEUE, RESUME_QUEUE, Keys
-from wanimate.transport import PRIORITY_STEPS, UNACKED_KEY
+from wanimate.contract import Keys
+from wanimate.transport import UNACKED_KEY
 
 from ..durations import spelled
+from ..queues import queue_lengths
+from ..stops import stops_of
 from .finding import Finding, fail, ok, warn
 
 if TYPE_CHECKING:
@@ -17,11 +19,9 @@ if TYPE_CHECKING:
     from celery import Celery
     from redis import Redis
 
-    from ..ledger import GateState, Ledger
+    from ..ledger import Ledger
     from ..settings import WorkerSettings
 
-#: kombu's separator between a queue's name and a priority.
-_SEPARATOR: Final = "\x06\x16"
 #: How long workers have to answer a ping, in seconds.
 _PING_SECONDS: Final = 2.0
 #: Messages in the queue of new jobs that workers clear within a few seconds.
@@ -33,9 +33,7 @@ _LATE_TICKS: Final = 10
 
 def check_queues(app: Celery, redis: Redis) -> Iterator[Finding]:
     """Yield how many messages no worker has taken, and how many workers hold."""
-    for queue in (RESUME_QUEUE, CONTROL_QUEUE, ENTRY_QUEUE):
-        names = [queue if step == 0 else f"{queue}{_SEPARATOR}{step}" for step in PRIORITY_STEPS]
-        length = sum(int(redis.llen(name)) for name in names)
+    for queue, length in queue_lengths(redis).items():
         if length > _MANY_MESSAGES:
             yield warn(f"queue {queue}", f"{length} messages", "start more workers, if it does not become fewer")
         else:
@@ -97,33 +95,9 @@ def check_ledger(ledger: Ledger, redis: Redis, settings: WorkerSettings) -> Iter
 
 def _gate(ledger: Ledger, now_ms: int, cap: int) -> Finding:
     gate = ledger.gate()
-    if gate.paused is not None:
-        return fail(
-            "gate",
-            f"paused, the vendor refuses the key: {gate.paused}",
-            "correct the key or add credit; it goes on by itself",
-        )
-    if gate.held is not None:
-        return warn("gate", f"held by an operator: {gate.held}", "wanimate-worker resume, when it may go on")
-    return _back_off(gate, now_ms, cap)
-
-
-def _back_off(gate: GateState, now_ms: int, cap: int) -> Finding:
-    """Tell of what ends by itself."""
-    if gate.closed_until_ms > now_ms:
-        return warn("gate", f"closed for {spelled(gate.closed_until_ms - now_ms)}: {gate.reason}", "it opens by itself")
-    if gate.unsafe_until_ms > now_ms:
-        return fail(
-            "gate",
-            f"nothing is sent for {spelled(gate.unsafe_until_ms - now_ms)}: {gate.unsafe}",
-            "see the finding about replicas; jobs wait at their place, and it is tried again by itself",
-        )
-    if gate.next_trial_ms is not None:
-        return warn(
-            "gate",
-            f"the answers to the last {gate.lost_in_a_row} submissions were lost; one at a time is tried",
-            "it goes on by itself once one is answered; is the vendor down?",
-        )
+    stops = stops_of(gate, now_ms)
+    if stops:
+        return (fail if stops[0].is_failure else warn)("gate", stops[0].text, stops[0].advice)
     if gate.lowered_cap is not None and gate.lowered_cap < cap:
         return warn(
             "gate",

@@ -9,6 +9,7 @@ from .limits import LedgerLimits
 from .operating import DEAD_LETTERS
 from .values import (
     Admission,
+    Bill,
     Busy,
     CallbackEffect,
     Cancelled,
@@ -20,6 +21,7 @@ from .values import (
     Later,
     NothingToDo,
     NotReplicated,
+    Observation,
     ResultMissing,
     Step,
     Submit,
@@ -33,6 +35,7 @@ __all__ = [
     "DEAD_LETTERS",
     "Admission",
     "Adoption",
+    "Bill",
     "Busy",
     "CallbackEffect",
     "Cancelled",
@@ -48,6 +51,7 @@ __all__ = [
     "LedgerLimits",
     "NotReplicated",
     "NothingToDo",
+    "Observation",
     "ResultMissing",
     "Retried",
     "Retry",

@@ -67,6 +67,10 @@ class LedgerBase:
     def _grants(self) -> list[str | int | float]:
         return [self._limits.max_in_flight, self._limits.lease_ms, self._limits.grant_batch]
 
+    def _daily_limit(self) -> str | int:
+        limit_ms = self._limits.daily_billed_ms
+        return "" if limit_ms is None else limit_ms
+
     def _failed_ttl(self, outcome: Outcome) -> str | int:
         return self._limits.failed_ttl_ms if outcome.kind is OutcomeKind.FAILED else ""
 

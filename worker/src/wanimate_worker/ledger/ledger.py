@@ -4,45 +4,41 @@ from __future__ import annotations
 
 import random
 import secrets
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import orjson
 from kombu.utils.json import dumps
 from wanimate.contract import CancelOutcome, Outcome, Stage
-from wanimate.contract.durations import EDGES
 
 from .base import bounded, cause_of
 from .confirming import ConfirmingLedger
 from .operating import OperatingLedger
+from .reading import ReadingLedger
 from .values import (
     Admission,
+    Bill,
     Busy,
     Cancelled,
     Claim,
     Deliver,
-    GateState,
-    JobFields,
     Later,
     NothingToDo,
     ResultMissing,
     Step,
     Submit,
-    Survey,
     WaitForPermit,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .values import Entry
+    from .values import Entry, Observation
 
 #: What was learnt about durations is kept for so long after the last task ended, in ms: 30 days.
 _DURATIONS_TTL_MS: Final = 30 * 86_400_000
-#: The ages by which tasks in flight are counted, in ms: every second end of a bin, and 0.
-_AGES_MS: Final = (0, *(round(edge * 1000) for edge in EDGES[2::2]))
 
 
-class Ledger(OperatingLedger, ConfirmingLedger):
+class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
     """Jobs, slots, clock, budget and gate of one vendor account.
 
     Every method is one atomic script (or one read) on the server; every change is safe to repeat.
@@ -80,17 +76,18 @@ class Ledger(OperatingLedger, ConfirmingLedger):
             answers = pipeline.execute()
         return [Admission(is_new=answer[0] == "recorded", granted=answer[1:]) for answer in answers]
 
-    def begin(self, job_id: str, *, holds_permit: bool = False) -> Step:
+    def begin(self, job_id: str, *, holds_permit: bool = False, bill: Bill | None = None) -> Step:
         """Claim the next step of a job for this run: submit it, deliver it, or nothing.
 
         Args:
             job_id: The job.
             holds_permit: Whether an earlier call reserved a request permit whose time has come.
+            bill: What its submission is probably billed for; the most there is, if not given.
         """
-        limits, rate = self._limits, self._limits.request_rate
+        limits, rate, cost = self._limits, self._limits.request_rate, bill or Bill()
         nonce = secrets.token_hex(8)
         verdict, *facts = self._scripts.begin(
-            keys=[*self._job_keys(job_id), self._keys.budget],
+            keys=[*self._job_keys(job_id), self._keys.budget, self._keys.tally, self._keys.billed],
             args=[
                 job_id,
                 nonce,
@@ -100,6 +97,9 @@ class Ledger(OperatingLedger, ConfirmingLedger):
                 rate.burst,
                 limits.permit_wait_ms * 1000,
                 "1" if holds_permit else "",
+                cost.milliseconds,
+                self._daily_limit(),
+                *cost.labels,
             ],
         )
         match verdict:
@@ -119,7 +119,16 @@ class Ledger(OperatingLedger, ConfirmingLedger):
             case _:
                 return NothingToDo(Stage(facts[0]) if facts[0] else None)
 
-    def accept(self, job_id: str, nonce: str, *, task_id: str, first_poll_ms: int, begun_at_ms: int) -> bool:
+    def accept(
+        self,
+        job_id: str,
+        nonce: str,
+        *,
+        task_id: str,
+        first_poll_ms: int,
+        begun_at_ms: int,
+        started: tuple[str, str] | None = None,
+    ) -> bool:
         """Record that the vendor has the task; False if this attempt is no longer the job's.
 
         Args:
@@ -128,9 +137,14 @@ class Ledger(OperatingLedger, ConfirmingLedger):
             task_id: The vendor's task id.
             first_poll_ms: When to poll first, from now.
             begun_at_ms: When the attempt began, in Redis time.
+            started: Where Celery keeps its result, and what it keeps there of a task that has started; None for a job
+                that wants no result.
         """
-        keys = [self._keys.job(job_id), self._keys.due, self._keys.gate]
-        return bool(self._scripts.accept(keys=keys, args=[job_id, nonce, task_id, first_poll_ms, begun_at_ms]))
+        result_key, mark = started or ("", "")
+        names = self._keys
+        keys = [names.job(job_id), names.due, names.gate, names.tally, names.unknown]
+        args: list[str | int] = [job_id, nonce, task_id, first_poll_ms, begun_at_ms, mark, self._limits.result_ttl_ms]
+        return bool(self._scripts.accept(keys=[*keys, *([result_key] if result_key else ())], args=args))
 
     def lose(self, job_id: str, nonce: str, why: str, *, is_ours: bool = False) -> bool:
         """Record that the answer to a submission was lost; the slot stays taken.
@@ -146,7 +160,7 @@ class Ledger(OperatingLedger, ConfirmingLedger):
         limits = self._limits
         return bool(
             self._scripts.lose(
-                keys=[self._keys.job(job_id), self._keys.due, self._keys.gate],
+                keys=[self._keys.job(job_id), self._keys.due, self._keys.gate, self._keys.tally, self._keys.unknown],
                 args=[
                     job_id,
                     nonce,
@@ -164,17 +178,35 @@ class Ledger(OperatingLedger, ConfirmingLedger):
         keys = [self._keys.job(job_id), self._keys.due]
         return bool(self._scripts.drop_hint(keys=keys, args=[job_id, nonce, hint]))
 
-    def release(self, job_id: str, nonce: str, why: str = "released") -> list[str] | None:
+    def release(
+        self, job_id: str, nonce: str, why: str = "released", *, may_be_billed: bool = False
+    ) -> list[str] | None:
         """Give the slot back and put the job at its old place among the waiting; None if the attempt is another's.
+
+        Args:
+            job_id: The job.
+            nonce: The attempt.
+            why: For its history.
+            may_be_billed: Whether the vendor may have accepted the submission, which then counts in the day's estimate.
 
         Returns:
             The jobs that were given a slot.
         """
-        answer = self._scripts.release(keys=self._job_keys(job_id), args=[job_id, nonce, *self._grants(), bounded(why)])
+        args = [job_id, nonce, *self._grants(), bounded(why), "" if may_be_billed else "1"]
+        keys = [*self._job_keys(job_id), self._keys.billed, self._keys.unknown]
+        answer = self._scripts.release(keys=keys, args=args)
         return None if answer[0] == "lost" else list(answer[1:])
 
     def settle(
-        self, job_id: str, nonce: str, outcome: Outcome, *, token: str = "", duration: str = ""
+        self,
+        job_id: str,
+        nonce: str,
+        outcome: Outcome,
+        *,
+        token: str = "",
+        observed: Observation | None = None,
+        delivers: bool = False,
+        is_free: bool = False,
     ) -> list[str] | None:
         """Record the outcome, free the slot and hand it on; None if the attempt or the claim is another's.
 
@@ -183,13 +215,18 @@ class Ledger(OperatingLedger, ConfirmingLedger):
             nonce: The attempt the outcome belongs to.
             outcome: How the job ended.
             token: The claim's fencing token, where the outcome comes from a claimed poll.
-            duration: The field that counts how long the vendor had the task, where that is known.
+            observed: How long the vendor had the task, where that is known.
+            delivers: Whether the caller delivers the outcome itself, so that nobody else does while the lease lasts.
+            is_free: Whether the vendor surely did not accept the submission.
 
         Returns:
             The jobs that were given a slot and must be resumed too.
         """
         answer = self._scripts.settle(
-            keys=[*self._job_keys(job_id), self._keys.failed, self._keys.durations],
+            keys=[
+                *self._job_keys(job_id),
+                *(self._keys.failed, self._keys.durations, self._keys.tally, self._keys.billed, self._keys.unknown),
+            ],
             args=[
                 job_id,
                 nonce,
@@ -198,8 +235,12 @@ class Ledger(OperatingLedger, ConfirmingLedger):
                 *self._grants(),
                 cause_of(outcome),
                 self._failed_ttl(outcome),
-                duration,
+                "" if observed is None else observed.field,
                 _DURATIONS_TTL_MS,
+                "1" if delivers else "",
+                outcome.kind.value,
+                "1" if is_free else "",
+                *(("", "", "") if observed is None else observed.arguments()),
             ],
         )
         return None if answer[0] == "lost" else list(answer[1:])
@@ -229,7 +270,7 @@ class Ledger(OperatingLedger, ConfirmingLedger):
             outcome: What its callers shall get.
         """
         verdict, *granted = self._scripts.cancel(
-            keys=self._job_keys(job_id),
+            keys=[*self._job_keys(job_id), self._keys.tally, self._keys.unknown],
             args=[job_id, outcome.model_dump_json(exclude_none=True), *self._grants(), self._limits.result_ttl_ms],
         )
         told = CancelOutcome.CANCELLED if verdict == "advance" else CancelOutcome(verdict)
@@ -241,7 +282,9 @@ class Ledger(OperatingLedger, ConfirmingLedger):
         Returns:
             The jobs that were given its slot.
         """
-        answer = self._scripts.forget(keys=self._job_keys(job_id), args=[job_id, *self._grants()])
+        answer = self._scripts.forget(
+            keys=[*self._job_keys(job_id), self._keys.unknown], args=[job_id, *self._grants()]
+        )
         return None if answer[0] == "exists" else list(answer[1:])
 
     # -- the clock ----------------------------------------------------------------------------------------------
@@ -268,12 +311,12 @@ class Ledger(OperatingLedger, ConfirmingLedger):
 
     def grant(self) -> list[str]:
         """Hand out slots that are free although jobs wait, and return the jobs that got one."""
-        keys = [self._keys.waiting, self._keys.slots, self._keys.due, self._keys.gate]
-        return list(self._scripts.grant(keys=keys, args=self._grants()))
+        keys = [self._keys.waiting, self._keys.slots, self._keys.due, self._keys.gate, self._keys.billed]
+        return list(self._scripts.grant(keys=keys, args=[*self._grants(), self._daily_limit()]))
 
     def repair(self) -> int:
         """Put slots without a due time back under the clock, and return how many there were."""
-        return int(self._scripts.repair(keys=[self._keys.slots, self._keys.due], args=[]))
+        return int(self._scripts.repair(keys=[self._keys.slots, self._keys.due, self._keys.unknown], args=[]))
 
     # -- the request budget and the gate ------------------------------------------------------------------------
 
@@ -281,10 +324,16 @@ class Ledger(OperatingLedger, ConfirmingLedger):
         """Take request permits for polls, as many of those wanted as the budget has now."""
         rate = self._limits.request_rate
         args = [wanted, rate.emission_interval_us, rate.burst, self._limits.poll_headroom]
-        return int(self._scripts.permit(keys=[self._keys.budget, self._keys.gate], args=args))
+        return int(self._scripts.permit(keys=[self._keys.budget, self._keys.gate, self._keys.tally], args=args))
 
     def close_gate(
-        self, reason: str, *, sent_at_ms: int, retry_after_seconds: float | None = None, lower_cap: bool = False
+        self,
+        reason: str,
+        *,
+        sent_at_ms: int,
+        retry_after_seconds: float | None = None,
+        lower_cap: bool = False,
+        is_throttled: bool = False,
     ) -> int:
         """Close the gate for everyone and return for how long, in milliseconds.
 
@@ -293,11 +342,12 @@ class Ledger(OperatingLedger, ConfirmingLedger):
             sent_at_ms: When the request was sent whose answer says so, in Redis time.
             retry_after_seconds: What the vendor asked for, if it did.
             lower_cap: Whether the vendor counts more tasks than we do.
+            is_throttled: Whether the vendor answered 429.
         """
         limits = self._limits
         return int(
             self._scripts.close_gate(
-                keys=[self._keys.gate, self._keys.slots],
+                keys=[self._keys.gate, self._keys.slots, self._keys.tally],
                 args=[
                     reason,
                     sent_at_ms,
@@ -307,6 +357,7 @@ class Ledger(OperatingLedger, ConfirmingLedger):
                     random.random(),  # noqa: S311 - jitter, not a secret
                     "1" if lower_cap else "",
                     limits.max_in_flight,
+                    "1" if is_throttled else "",
                 ],
             )
         )
@@ -324,58 +375,6 @@ class Ledger(OperatingLedger, ConfirmingLedger):
         args = [self._limits.probe_interval_ms, self._limits.request_rate.emission_interval_us]
         return bool(self._scripts.probe(keys=[self._keys.gate, self._keys.budget], args=args))
 
-    # -- reading ------------------------------------------------------------------------------------------------
-
-    def read(self, job_ids: Sequence[str]) -> list[JobFields]:
-        """Return what workers act on, for each job in one round trip."""
-        if not job_ids:
-            return []
-        names = list(JobFields.names())
-        with self._redis.pipeline(transaction=False) as pipeline:
-            for job_id in job_ids:
-                pipeline.hmget(self._keys.job(job_id), names)
-            rows = cast("list[list[str | None]]", pipeline.execute())
-        return [JobFields.read(job_id, row) for job_id, row in zip(job_ids, rows, strict=True)]
-
-    def survey(self, grace_ms: int) -> Survey:
-        """Return what polls are planned from.
-
-        Args:
-            grace_ms: For how long a due job may be left alone before it counts as late.
-        """
-        keys = [self._keys.slots, self._keys.waiting, self._keys.due, self._keys.durations]
-        in_flight, waiting, late, older, durations = self._scripts.survey(keys=keys, args=[grace_ms, *_AGES_MS])
-        return Survey(in_flight, waiting, late, _by_age(older), dict(zip(durations[::2], durations[1::2], strict=True)))
-
-    def in_flight(self) -> int:
-        """Return how many slots are held."""
-        return int(self._redis.zcard(self._keys.slots))
-
-    def gate(self) -> GateState:
-        """Return the shared back-off as last written."""
-        fields = cast("dict[str, str]", self._redis.hgetall(self._keys.gate))
-        lowered, trial = fields.get("cap_low"), fields.get("trial_at_ms")
-        return GateState(
-            paused=fields.get("paused"),
-            held=fields.get("held"),
-            closed_until_ms=int(fields.get("closed_until_ms", 0)),
-            reason=fields.get("reason"),
-            failures=int(fields.get("failures", 0)),
-            lowered_cap=int(lowered) if lowered else None,
-            lost_in_a_row=int(fields.get("lost_in_a_row", 0)),
-            next_trial_ms=int(trial) if trial else None,
-            unsafe=fields.get("unsafe"),
-            unsafe_until_ms=int(fields.get("unsafe_until_ms", 0)),
-        )
-
 
 def _moment(stamp_ms: str) -> int | None:
     return int(stamp_ms) if stamp_ms else None
-
-
-def _by_age(older: Sequence[int]) -> list[tuple[float, int]]:
-    """Return pairs of an age in seconds and how many slots are about that old, from how many are at least so old."""
-    younger = [*older[1:], 0]
-    middles = ((start + end) / 2000 for start, end in zip(_AGES_MS, (*_AGES_MS[1:], _AGES_MS[-1]), strict=True))
-    counts = (here - there for here, there in zip(older, younger, strict=False))
-    return [(age, count) for age, count in zip(middles, counts, strict=False) if count]

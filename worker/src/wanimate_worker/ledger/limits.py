@@ -34,6 +34,7 @@ class LedgerLimits:
         callback_interval_ms: The shortest time between two looks at a job that callbacks ask for.
         intent_replicas: How many replicas must have an intent before its request is sent.
         intent_timeout_ms: How long to wait for either.
+        daily_billed_ms: The most that may be billed in a day (UTC), as an estimate in ms of video; None for no limit.
     """
 
     max_in_flight: int
@@ -54,3 +55,4 @@ class LedgerLimits:
     callback_interval_ms: int = 1_000
     intent_replicas: int = 0
     intent_timeout_ms: int = 3_000
+    daily_billed_ms: int | None = None

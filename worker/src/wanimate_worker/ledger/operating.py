@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 DEAD_LETTERS: Final = 1000
 #: After this long without a poll nobody remembers when the last one was, in milliseconds.
 _TICK_TTL_MS: Final = 86_400_000
+#: Between two copies of the counts, and what they shall reach back, in milliseconds.
+SAMPLE_MS: Final = 60_000
+SPAN_MS: Final = 3_600_000
+#: For so many days is known what was probably billed, today among them, and for so many by label.
+BILLED_DAYS: Final = 31
+BILLED_LABEL_DAYS: Final = 7
 
 
 class OperatingLedger(LedgerBase):
@@ -60,7 +66,7 @@ class OperatingLedger(LedgerBase):
             task_id: The vendor's task.
             result_key: Where Celery keeps the result of the failure; removed once the job has left it.
         """
-        keys = [self._keys.job(job_id), self._keys.due, self._keys.failed]
+        keys = [self._keys.job(job_id), self._keys.due, self._keys.failed, self._keys.tally]
         stored = outcome.model_dump_json(exclude_none=True)
         cause = cause_of(outcome, f"found by hand as {task_id}")
         lease_ms, ttl = self._limits.lease_ms, self._failed_ttl(outcome)
@@ -117,7 +123,7 @@ class OperatingLedger(LedgerBase):
             outcome: What its callers shall get.
         """
         verdict, *granted = self._scripts.expire(
-            keys=[*self._job_keys(job_id), self._keys.failed],
+            keys=[*self._job_keys(job_id), self._keys.failed, self._keys.tally],
             args=[
                 job_id,
                 outcome.model_dump_json(exclude_none=True),
@@ -129,8 +135,12 @@ class OperatingLedger(LedgerBase):
         return Expired(granted) if verdict == "expired" else None
 
     def trim(self) -> int:
-        """Take jobs off the list of failed ones whose records have expired, and return how many."""
-        return int(self._scripts.trim(keys=[self._keys.failed], args=[self._limits.failed_ttl_ms]))
+        """Take jobs off the list of failed ones whose records have expired, and return how many.
+
+        What was billed long ago is forgotten, too.
+        """
+        keys, ttl_ms = [self._keys.failed, self._keys.billed], self._limits.failed_ttl_ms
+        return int(self._scripts.trim(keys=keys, args=[ttl_ms, BILLED_DAYS, BILLED_LABEL_DAYS]))
 
     # -- the hold -----------------------------------------------------------------------------------------------
 
@@ -145,8 +155,9 @@ class OperatingLedger(LedgerBase):
     # -- signs of life ------------------------------------------------------------------------------------------
 
     def tick(self) -> int:
-        """Note that a poll has begun, and return when, in Redis time (Unix ms)."""
-        return int(self._scripts.tick(keys=[self._keys.tick], args=[_TICK_TTL_MS]))
+        """Note that a poll has begun and return when, in Redis time (Unix ms); about once a minute copy the counts."""
+        keys = [self._keys.tick, self._keys.tally, self._keys.samples]
+        return int(self._scripts.tick(keys=keys, args=[_TICK_TTL_MS, SAMPLE_MS, SPAN_MS]))
 
     # -- dead letters -------------------------------------------------------------------------------------------
 

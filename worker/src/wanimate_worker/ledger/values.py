@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 from kombu.utils.json import loads
-from wanimate.contract import Outcome, Stage
+from wanimate.contract import LONGEST_BILLED_SECONDS, Outcome, Stage, billed_seconds
+from wanimate.contract.durations import field_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,6 +42,61 @@ class Entry:
     message: dict[str, Any]
     request: Mapping[str, Any]
     deadline_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What one submission is probably billed for.
+
+    Args:
+        seconds: Of video, as `billed_seconds` estimates it.
+        labels: The job's labels, each as `name=value`.
+    """
+
+    seconds: float = LONGEST_BILLED_SECONDS
+    labels: tuple[str, ...] = ()
+
+    @property
+    def milliseconds(self) -> int:
+        """The seconds in whole milliseconds."""
+        return round(self.seconds * 1000)
+
+    @classmethod
+    def of(cls, request: Mapping[str, Any]) -> Self:
+        """Return the bill of a job.
+
+        Args:
+            request: The keyword arguments of its task; what is wrong in them is told by whoever submits it.
+        """
+        seconds, labels = request.get("video_seconds"), request.get("labels")
+        is_number = isinstance(seconds, int | float) and seconds > 0
+        pairs = labels.items() if isinstance(labels, dict) else ()
+        return cls(billed_seconds(seconds if is_number else None), tuple(f"{name}={value}" for name, value in pairs))
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What is known about a task that has ended.
+
+    Args:
+        kind: The kind of its job.
+        seconds: How long the vendor had it.
+        completed_at_ms: When the vendor completed it, in Unix ms of the vendor's clock; None if it did not say so.
+    """
+
+    kind: str
+    seconds: float
+    completed_at_ms: int | None = None
+
+    @property
+    def field(self) -> str:
+        """The field of the durations that counts it."""
+        return field_of(self.kind, self.seconds)
+
+    def arguments(self) -> tuple[str | int, ...]:
+        """Return it as `settle` reads it."""
+        completed = "" if self.completed_at_ms is None else self.completed_at_ms
+        return completed, self.kind, round(self.seconds * 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +275,7 @@ class JobFields:
         unknown_until_ms: Until when news of a lost submission are waited for.
         hint: The task id that a callback named; nobody has checked it.
         deadline_at_ms: Until when the job may end; None for any time.
+        waiting_at_ms: When it was recorded.
     """
 
     job_id: str
@@ -234,6 +291,7 @@ class JobFields:
     unknown_until_ms: int | None
     hint: str | None
     deadline_at_ms: int | None
+    waiting_at_ms: int | None
 
     @property
     def asks_about(self) -> str | None:
@@ -247,13 +305,13 @@ class JobFields:
         """Return the hash fields to read, in the order `read` takes them."""
         return (
             *("stage", "nonce", "attempts", "task_id", "submitted_at_ms", "message", "request", "unknown_why"),
-            *("begun_at_ms", "unknown_until_ms", "hint", "deadline_at_ms"),
+            *("begun_at_ms", "unknown_until_ms", "hint", "deadline_at_ms", "waiting_at_ms"),
         )
 
     @classmethod
     def read(cls, job_id: str, values: Sequence[str | None]) -> JobFields:
         """Build from the values of the named hash fields."""
-        stage, nonce, attempts, task_id, submitted, message, request, why, begun, until, hint, deadline = values
+        stage, nonce, attempts, task_id, submitted, message, request, why, begun, until, hint, deadline, since = values
         return cls(
             job_id=job_id,
             stage=Stage(stage) if stage else None,
@@ -268,6 +326,7 @@ class JobFields:
             unknown_until_ms=int(until) if until else None,
             hint=hint,
             deadline_at_ms=int(deadline) if deadline else None,
+            waiting_at_ms=int(since) if since else None,
         )
 
 
@@ -282,10 +341,13 @@ class GateState:
         reason: Why it was closed.
         failures: How many failures in a row closed it.
         lowered_cap: The cap after a concurrency 429, before it grew back; None when not lowered.
+        lowered_at_ms: When it was lowered, in Redis time; 0 when not lowered.
         lost_in_a_row: Submissions whose answer was lost since one was answered.
         next_trial_ms: When one more submission is tried, in Redis time, after several were lost; None otherwise.
         unsafe: Why an intent could not be made safe, the last time.
         unsafe_until_ms: Until when nothing is submitted for it, in Redis time; 0 if it never happened.
+        limited_until_ms: Until when nothing is submitted because the day's limit is reached, in Redis time; 0 if it
+            is not.
     """
 
     paused: str | None
@@ -294,7 +356,39 @@ class GateState:
     reason: str | None
     failures: int
     lowered_cap: int | None
+    lowered_at_ms: int
     lost_in_a_row: int
     next_trial_ms: int | None
     unsafe: str | None
     unsafe_until_ms: int
+    limited_until_ms: int
+
+    @classmethod
+    def read(cls, fields: Mapping[str, str]) -> GateState:
+        """Build from the gate's hash."""
+        lowered, trial = fields.get("cap_low"), fields.get("trial_at_ms")
+        return cls(
+            paused=fields.get("paused"),
+            held=fields.get("held"),
+            closed_until_ms=int(fields.get("closed_until_ms", 0)),
+            reason=fields.get("reason"),
+            failures=int(fields.get("failures", 0)),
+            lowered_cap=int(lowered) if lowered else None,
+            lowered_at_ms=int(fields.get("cap_low_at_ms", 0)),
+            lost_in_a_row=int(fields.get("lost_in_a_row", 0)),
+            next_trial_ms=int(trial) if trial else None,
+            unsafe=fields.get("unsafe"),
+            unsafe_until_ms=int(fields.get("unsafe_until_ms", 0)),
+            limited_until_ms=int(fields.get("limited_until_ms", 0)),
+        )
+
+    def effective_cap(self, cap: int, now_ms: int) -> int:
+        """Return the cap as the scripts take it: lowered by the vendor's 429, and growing back.
+
+        Args:
+            cap: The full cap; a six-hundredth of it grows back each second.
+            now_ms: The current time, in Redis time.
+        """
+        if self.lowered_cap is None:
+            return cap
+        return min(cap, self.lowered_cap + max(0, now_ms - self.lowered_at_ms) * cap // 600_000)

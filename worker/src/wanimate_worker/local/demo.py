@@ -40,15 +40,17 @@ def run_demo(console: Console) -> int:
             "WANIMATE_POLL_TICK_SECONDS": "0.25",
             "WANIMATE_POLL_FLOOR_SECONDS": "0.25",
         },
+        has_ops=True,
     )
     console.print(f"[bold]Wanimate demo[/]: {JOBS} jobs, {CAP} upstream slots, a vendor {SPEED} times as fast")
-    with console.status("starting Redis, simulator, worker, beat and Flower …"):
+    with console.status("starting Redis, simulator, worker, beat, Flower and the limits page …"):
         stack = Stack(options)
         stack.start()
     try:
         console.print(f"  Redis      {stack.redis.url}")
         console.print(f"  simulator  {stack.simulator_url}")
-        console.print(f"  Flower     {stack.flower_url}  [dim](open it while this runs)[/]\n")
+        console.print(f"  Flower     {stack.flower_url}  [dim](open it while this runs)[/]")
+        console.print(f"  limits     {stack.ops_url}  [dim](slots, queue, budget and cost)[/]\n")
         with Client(Settings(redis_url=SecretStr(stack.redis.url))) as client:
             outcomes = _run_jobs(client, console)
         is_right = _show_summary(console, stack, outcomes)
@@ -72,6 +74,7 @@ def demo_jobs() -> list[Job]:
                 resolution="720p" if number % 3 == 0 else "480p",
                 seed=number,
                 labels={"demo": str(number)},
+                video_seconds=5.0 + number % 20,
             )
         )
     return jobs

@@ -17,6 +17,7 @@ from wanimate import Settings
 from wanimate.errors import SettingsError
 from wanimate.transport import UNACKED_KEY, connection_pool
 
+from ..queues import queue_lengths
 from .ports import free_port
 from .processes import Process, ProcessGroup
 from .redis_server import RedisServer
@@ -40,6 +41,7 @@ class StackOptions:
         has_beat: Whether beat runs.
         has_flower: Whether Flower runs.
         has_callbacks: Whether the callback receiver runs, and workers ask the vendor for callbacks.
+        has_ops: Whether the limits page and the metrics are served.
         has_sentinel: Whether Redis is a master, a replica and sentinels; `Stack.replicated` can then fail over.
         redis: The server to use, which the stack starts and stops; one of its own if not given.
         simulator: Options of `wanimate-simulator`; None to use the vendor, with `WANIMATE_API_KEY`.
@@ -53,6 +55,7 @@ class StackOptions:
     has_beat: bool = True
     has_flower: bool = True
     has_callbacks: bool = False
+    has_ops: bool = False
     has_sentinel: bool = False
     redis: RedisServer | None = None
     simulator: Mapping[str, str] | None = field(default_factory=dict)
@@ -76,6 +79,7 @@ class Stack:
         self.simulator_url: str | None = None
         self.flower_url: str | None = None
         self.callbacks_url: str | None = None
+        self.ops_url: str | None = None
         self._callback_secret = secrets.token_hex(32)
         self.workers: list[Process] = []
         self.beat: Process | None = None
@@ -122,6 +126,8 @@ class Stack:
             self.start_beat()
         if self.options.has_flower:
             self._start_flower()
+        if self.options.has_ops:
+            self._start_ops()
         for number, worker in enumerate(self.workers, start=1):
             worker.wait_until(lambda worker=worker: " ready." in worker.log_path.read_text(), f"ready ({number})")  # type: ignore[misc]
 
@@ -180,9 +186,15 @@ class Stack:
 
     def _start_flower(self) -> None:
         port = free_port()
-        flower = self._celery("flower", "flower", "--address=127.0.0.1", f"--port={port}")
+        flower = self._start("flower", *_WORKER_COMMAND, "flower", "--port", str(port))
         self.flower_url = f"http://127.0.0.1:{port}"
         flower.wait_until(lambda: _answers(f"{self.flower_url}/healthcheck"), "ready")
+
+    def _start_ops(self) -> None:
+        port = free_port()
+        ops = self._start("ops", *_WORKER_COMMAND, "ops", "--port", str(port))
+        self.ops_url = f"http://127.0.0.1:{port}"
+        ops.wait_until(lambda: _answers(f"{self.ops_url}/health"), "ready")
 
     def _celery(self, name: str, *arguments: str) -> Process:
         return self._start(name, sys.executable, "-m", "celery", "-q", "-A", "wanimate_worker", *arguments)
@@ -220,9 +232,10 @@ def leftovers(stack: Stack) -> list[str]:
         kept = [key for key in redis.scan_iter("wanimate:*", count=1000) if redis.ttl(key) == -1]
         # The account's own state; the next submission clears it.
         kept = [key for key in kept if not key.endswith(":gate") or set(redis.hkeys(key)) - OPEN_GATE]
-        queued = [f"{key} ({redis.llen(key)})" for key in redis.scan_iter("wanimate*", count=1000, _type="list")]
+        queued = [f"{queue} ({length})" for queue, length in queue_lengths(redis).items() if length]
+        dead = [f"dead letters ({redis.llen(key)})" for key in redis.scan_iter("wanimate:*:dead", count=1000)]
         unacked = redis.hlen(UNACKED_KEY)
-    return [*kept, *queued, *([f"{unacked} unacked"] if unacked else [])]
+    return [*kept, *queued, *dead, *([f"{unacked} unacked"] if unacked else [])]
 
 
 def _answers(url: str) -> bool:

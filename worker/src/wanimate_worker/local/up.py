@@ -25,10 +25,10 @@ def run_up(console: Console) -> int:
     """
     settings = WorkerSettings.load()
     uses_vendor = settings.api_key is not None
-    options = StackOptions(simulator=None if uses_vendor else {"cap": str(settings.max_in_flight)})
+    options = StackOptions(simulator=None if uses_vendor else {"cap": str(settings.max_in_flight)}, has_ops=True)
     if uses_vendor:
         # Jobs on the vendor cost money: they outlive this process.
-        options = StackOptions(simulator=None, data_folder=Path(".wanimate/redis").absolute())
+        options = StackOptions(simulator=None, has_ops=True, data_folder=Path(".wanimate/redis").absolute())
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
@@ -40,7 +40,11 @@ def run_up(console: Console) -> int:
         vendor = settings.api_base_url if uses_vendor else simulated
         console.print("[bold]Wanimate is up.[/] Ctrl-C stops it.")
         console.print(f"  vendor  {vendor}")
-        console.print(f"  Flower  {stack.flower_url}")
+        buttons = "" if settings.flower_auth else " (to cancel there, set WANIMATE_FLOWER_AUTH=user:password)"
+        console.print(f"  Flower  {stack.flower_url}{buttons}", soft_wrap=True)
+        console.print(
+            f"  limits  {stack.ops_url} (slots, queue, budget and cost; or: wanimate-worker top)", soft_wrap=True
+        )
         console.print(f"  logs    {stack.folder}{os.sep}\n")
         console.print("In another terminal:")
         if shutil.which("wanimate") is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from ast import literal_eval
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,24 @@ from celery import states
 from celery.exceptions import Reject
 from kombu.utils.encoding import bytes_to_str
 from redis.exceptions import RedisError
-from wanimate.contract import GENERATE_TASK, Outcome, OutcomeKind, Stage, parse_job
+from wanimate.contract import GENERATE_TASK, Outcome, OutcomeKind, Result, Stage, parse_job
 from wanimate.errors import InvalidRequest, JobCancelled, JobFailed, WanimateError
 
-from ..ledger import Busy, Deliver, Entry, Later, NothingToDo, ResultMissing, Submit, Unsafe, WaitForPermit, cause_of
+from ..ledger import (
+    Bill,
+    Busy,
+    Deliver,
+    Entry,
+    Later,
+    NothingToDo,
+    ResultMissing,
+    Submit,
+    Unsafe,
+    WaitForPermit,
+    cause_of,
+)
 from ..observability import get_logger
+from ..runtime import OUTCOME_HEADER
 from ..suspension import DELAYED_HEADER, EXPIRES_HEADER, SuspendableTask, Suspended, capture, is_resumed
 from ..upstream import Accepted, Exchange, NotSent, Rejected, SubmitAnswer, Throttled, Unauthorised, Unknown
 from .base import AGAIN_SECONDS, seconds_between
@@ -42,6 +56,8 @@ class GenerateTask(SuspendableTask):
     name = GENERATE_TASK
     #: Failures of the remote job are results, not accidents of ours: no traceback in the log.
     throws = (JobFailed,)
+    waits_for = "waits for a slot"
+    revocations = (JobCancelled,)
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
@@ -59,6 +75,9 @@ class GenerateTask(SuspendableTask):
             JobFailed: The job ended without a result.
         """
         self.request.delivering, self.request.exchange = None, Exchange()
+        step = (self.request.headers or {}).get(OUTCOME_HEADER)
+        if isinstance(step, Deliver):
+            return self._deliver(step)
         try:
             if not is_resumed(self.request):
                 self._admit(request)
@@ -93,9 +112,7 @@ class GenerateTask(SuspendableTask):
                 # The backend's connection led to a master that has been replaced, and what it said is forgotten.
                 log.warning("the job's outcome is not in Redis, it is delivered once more", job_id=task_id)
             except RedisError:
-                log.warning(
-                    "Redis is away; the job's outcome is delivered once more when its lease ends", job_id=task_id
-                )
+                log.warning("Redis is away; the outcome is delivered once more when its lease ends", job_id=task_id)
 
     def _tell_delivered(self, job_id: str, step: Deliver) -> None:
         log.info(
@@ -113,12 +130,27 @@ class GenerateTask(SuspendableTask):
         key: str = bytes_to_str(self.backend.get_key_for_task(task_id))
         return key
 
+    def _started(self, request: Mapping[str, Any]) -> tuple[str, str]:
+        """Return where Celery keeps the result, and what it keeps there of a task that has started."""
+        told = {"labels": request.get("labels", {})}
+        meta = {"status": states.STARTED, "result": told, "traceback": None, "children": [], "date_done": None}
+        return self._result_key(self.request.id), self.backend.encode({**meta, "task_id": self.request.id})
+
     def summarise(self, kwargs: Mapping[str, Any]) -> str:
         """Return what Flower may show of a request that other Celery code has sent."""
         try:
             return parse_job(kwargs).summary()
         except WanimateError:
             return "(not a valid job)"
+
+    def summarise_result(self, shown: str) -> str:
+        """Return where the videos are, and the vendor's task."""
+        try:
+            result = Result.model_validate(literal_eval(shown))
+        except (ValueError, SyntaxError):
+            # Cut, because it is very long.
+            return shown
+        return f"{' '.join(result.urls)} (upstream task {result.task_id})"
 
     # -- the first run: record ----------------------------------------------------------------------------------
 
@@ -145,16 +177,15 @@ class GenerateTask(SuspendableTask):
     # -- every run: claim the next step -------------------------------------------------------------------------
 
     def _advance(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        job_id = self.request.id
-        step = self.runtime.ledger.begin(job_id)
+        job_id, bill = self.request.id, Bill.of(request)
+        step = self.runtime.ledger.begin(job_id, bill=bill)
         if isinstance(step, WaitForPermit):
             # At most a second, and only while submissions use up the whole request budget.
             time.sleep(step.wait_ms / 1000)
-            step = self.runtime.ledger.begin(job_id, holds_permit=True)
+            step = self.runtime.ledger.begin(job_id, holds_permit=True, bill=bill)
         match step:
-            case Deliver(outcome):
-                self.request.delivering, self.request.delivering_since_ns = step, time.time_ns()
-                return outcome.unwrap().to_json()
+            case Deliver():
+                return self._deliver(step)
             case Submit():
                 return self._submit(request, step)
             case Later():
@@ -162,6 +193,10 @@ class GenerateTask(SuspendableTask):
                 raise Suspended
             case Busy() | NothingToDo() | WaitForPermit():
                 raise Suspended
+
+    def _deliver(self, step: Deliver) -> dict[str, Any]:
+        self.request.delivering, self.request.delivering_since_ns = step, time.time_ns()
+        return step.outcome.unwrap().to_json()
 
     # -- submitting: paid once ----------------------------------------------------------------------------------
 
@@ -173,8 +208,6 @@ class GenerateTask(SuspendableTask):
             # Recorded by a worker that knew more, or less, than this one.
             self._settle(step, error)
             return self._advance(request)
-        if step.attempt == 1 and not self.request.ignore_result:
-            self._tell_started(job)
         log.info(
             "job is submitted",
             stage=Stage.SUBMITTING,
@@ -189,7 +222,7 @@ class GenerateTask(SuspendableTask):
         self.runtime.tracing.submitted(self.request.headers, self.request.id, step, answer, self.request.exchange)
         if has_ended:
             return self._advance(request)
-        raise Suspended(started=isinstance(answer, Accepted))
+        raise Suspended(started=_started(answer))
 
     def _unsafe(self, step: Submit) -> Unsafe | None:
         """Return why a crash of Redis might forget this intent, so that the request must not be sent; None if safe."""
@@ -210,13 +243,6 @@ class GenerateTask(SuspendableTask):
             # The POST may have been sent before this went wrong.
             log.exception("unexpected error while submitting", job_id=self.request.id)
             return Unknown(f"{type(error).__name__} while submitting")
-
-    def _tell_started(self, job: Job) -> None:
-        """Write Celery's STARTED; only here, where this run alone owns the job, it cannot overwrite an outcome."""
-        try:
-            self.update_state(state=states.STARTED, meta={"labels": job.labels})
-        except Exception as error:  # noqa: BLE001 - whatever the backend raises, the state is only for show
-            log.warning("the state STARTED could not be written", job_id=self.request.id, cause=type(error).__name__)
 
     def _record_surely(self, request: Mapping[str, Any], step: Submit, answer: SubmitAnswer | Unsafe) -> bool:
         """Write down the vendor's answer, however long Redis is away: an accepted task is paid for.
@@ -255,6 +281,7 @@ class GenerateTask(SuspendableTask):
                     # Our own budget keeps to the request limit, so a 429 that does not say which limit it means
                     # is one for concurrency.
                     lower_cap=answer.concurrency is not False,
+                    is_throttled=True,
                 )
                 told.warning("throttled; nothing is sent for a while", cause=answer.message, closed_ms=closed_ms)
                 self._step_back(step, "throttled")
@@ -279,6 +306,7 @@ class GenerateTask(SuspendableTask):
             task_id=task_id,
             first_poll_ms=self.runtime.pacer.next_poll_ms(request),
             begun_at_ms=step.begun_at_ms,
+            started=None if self.request.ignore_result else self._started(request),
         )
         if is_ours:
             told.info("job accepted", stage=Stage.RUNNING, task_id=task_id)
@@ -286,13 +314,10 @@ class GenerateTask(SuspendableTask):
             told.error("job accepted after it was given up; resolve it by hand", task_id=task_id)
 
     def _settle(self, step: Submit, failure: JobFailed) -> bool:
-        granted = self.runtime.ledger.settle(self.request.id, step.nonce, Outcome.failure(failure))
+        granted = self.runtime.ledger.settle(self.request.id, step.nonce, Outcome.failure(failure), is_free=True)
         if granted is not None:
-            facts = self.request.exchange.facts()
-            cause = cause_of(Outcome.failure(failure))
-            log.info(
-                "job settled", stage=Stage.SETTLED, job_id=self.request.id, cause=cause, code=failure.code, **facts
-            )
+            told = log.bind(job_id=self.request.id, attempt=step.attempt, **self.request.exchange.facts())
+            told.info("job settled", stage=Stage.SETTLED, cause=cause_of(Outcome.failure(failure)), code=failure.code)
         self.runtime.resume(granted or ())
         return granted is not None
 
@@ -318,6 +343,17 @@ def _checked(request: Mapping[str, Any], headers: Mapping[str, Any]) -> Job:
     if expires is not None and _moment(expires) < datetime.now(UTC):
         raise JobCancelled("it expired before a worker recorded it; nothing was sent to the vendor, nothing is billed")
     return parse_job(request)
+
+
+def _started(answer: SubmitAnswer | Unsafe) -> str:
+    """Return what Flower shows of a job that the vendor has or may have; empty for one that goes on waiting."""
+    match answer:
+        case Accepted(task_id):
+            return f"runs at the vendor as {task_id}"
+        case Unknown():
+            return "the answer to its submission was lost: the vendor may have accepted it"
+        case _:
+            return ""
 
 
 def _moment(iso: str) -> datetime:

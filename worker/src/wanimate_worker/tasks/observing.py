@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from wanimate.contract.durations import field_of, kind_of
+from wanimate.contract.durations import kind_of
 
+from ..ledger import Observation
 from ..upstream import Failed, StatusAnswer, Succeeded
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ _TOLERANCE_SECONDS: Final = 10.0
 _SHORTEST_SHARE: Final = 1 / 100
 
 
-def observed_field(job: JobFields, answer: StatusAnswer, now_ms: int) -> str:
-    """Return the field of the durations that counts this task; empty if its end or its begin is not known.
+def observe(job: JobFields, answer: StatusAnswer, now_ms: int) -> Observation | None:
+    """Return how long the vendor had a task; None if its end or its begin is not known.
 
     The vendor's own time stamps are exact, and do not depend on when we asked. Where they are missing or make no sense,
     the time from the acceptance to the answer stands in.
@@ -35,12 +36,13 @@ def observed_field(job: JobFields, answer: StatusAnswer, now_ms: int) -> str:
         case Failed(created_at=created_at, completed_at=completed_at):
             pass
         case _:
-            return ""
+            return None
     if job.submitted_at_ms is None:
-        return ""
-    seconds = seen_seconds = max(0, now_ms - job.submitted_at_ms) / 1000
+        return None
+    kind = kind_of(job.request.get("type", ""), job.request.get("resolution"))
+    seen_seconds = max(0, now_ms - job.submitted_at_ms) / 1000
     if created_at is not None and completed_at is not None:
         said_seconds = (completed_at - created_at).total_seconds()
         if seen_seconds * _SHORTEST_SHARE <= said_seconds <= seen_seconds + _TOLERANCE_SECONDS and said_seconds > 0:
-            seconds = said_seconds
-    return field_of(kind_of(job.request.get("type", ""), job.request.get("resolution")), seconds)
+            return Observation(kind, said_seconds, round(completed_at.timestamp() * 1000))
+    return Observation(kind, seen_seconds)

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from wanimate.contract import CONTROL_QUEUE, POLL_TASK, Outcome, Stage
 from wanimate.errors import JobFailed, SubmissionUnknown
 
-from ..ledger import cause_of
+from ..ledger import Deliver, cause_of
 from ..observability import get_logger
 from ..upstream import (
     Exchange,
@@ -28,14 +28,14 @@ from .base import InternalTask, seconds_between
 from .deadlines import expired_in_line, overdue
 from .endings import ending_of
 from .hints import HintVerdict, check_hint
-from .observing import observed_field
+from .observing import observe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from structlog.stdlib import BoundLogger
 
-    from ..ledger import Claim, JobFields
+    from ..ledger import Claim, JobFields, Observation
 
 log = get_logger(__name__)
 
@@ -174,14 +174,12 @@ class PollTask(InternalTask):
         # callback that makes a job due while it is asked about does not undo the answer.
         outcome = ending_of(answer, job.asks_about)
         if outcome is not None:
-            duration = observed_field(job, answer, claim.claimed_at_ms)
-            if self._settle(claim, job, outcome, told, duration=duration):
-                self.runtime.tracing.ran(job, outcome, exchange)
+            self._settle(claim, job, outcome, exchange, told, observed=observe(job, answer, claim.claimed_at_ms))
         else:
             self._note_trouble(claim, answer, told)
             failure = overdue(job, answer, claim.claimed_at_ms, self.runtime.settings.run_deadline_seconds)
-            if failure is not None and self._settle(claim, job, Outcome.failure(failure), told, token=claim.token):
-                self.runtime.tracing.ran(job, Outcome.failure(failure), exchange)
+            if failure is not None:
+                self._settle(claim, job, Outcome.failure(failure), exchange, told, token=claim.token)
         return answer
 
     def _adopt(self, claim: Claim, job: JobFields, answer: StatusAnswer, told: BoundLogger) -> bool:
@@ -216,6 +214,7 @@ class PollTask(InternalTask):
                     f"throttled: {answer.message}",
                     sent_at_ms=claim.claimed_at_ms,
                     retry_after_seconds=answer.retry_after_seconds,
+                    is_throttled=True,
                 )
                 told.warning("throttled; nothing is sent for a while", cause=answer.message, closed_ms=closed_ms)
             case NotSent(reason):
@@ -230,11 +229,22 @@ class PollTask(InternalTask):
                 pass
 
     def _settle(
-        self, claim: Claim, job: JobFields, outcome: Outcome, told: BoundLogger, *, token: str = "", duration: str = ""
-    ) -> bool:
-        granted = self.runtime.ledger.settle(job.job_id, job.nonce, outcome, token=token, duration=duration)
+        self,
+        claim: Claim,
+        job: JobFields,
+        outcome: Outcome,
+        exchange: Exchange,
+        told: BoundLogger,
+        *,
+        token: str = "",
+        observed: Observation | None = None,
+    ) -> None:
+        runtime = self.runtime
+        granted = runtime.ledger.settle(
+            job.job_id, job.nonce, outcome, token=token, observed=observed, delivers=runtime.is_worker
+        )
         if granted is None:
-            return False
+            return
         told.info(
             "job settled",
             stage=Stage.SETTLED,
@@ -243,8 +253,10 @@ class PollTask(InternalTask):
             code=outcome.code,
             ran_seconds=seconds_between(job.submitted_at_ms, claim.claimed_at_ms),
         )
-        self.runtime.resume([job.job_id, *granted])
-        return True
+        runtime.tracing.ran(job, outcome, exchange)
+        runtime.resume(granted)
+        at_ms = claim.claimed_at_ms
+        runtime.deliver(job, Deliver(outcome, job.attempts, job.waiting_at_ms, at_ms, at_ms))
 
     # -- what a crash left behind -------------------------------------------------------------------------------
 
@@ -284,7 +296,7 @@ class PollTask(InternalTask):
             return []
         if (job.request.get("on_unknown") or self.runtime.settings.on_unknown) == "resubmit":
             why = "its submission is lost; submitting again"
-            released = ledger.release(job.job_id, job.nonce, why)
+            released = ledger.release(job.job_id, job.nonce, why, may_be_billed=True)
             if released is not None:
                 event = "job steps back, as it was told to"
                 log.warning(event, stage=Stage.WAITING, job_id=job.job_id, attempt=job.attempts, cause=why)

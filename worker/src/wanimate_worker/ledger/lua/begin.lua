@@ -1,19 +1,21 @@
 -- Claims the next step of a job for one run: to submit it or to deliver its outcome. Runs of the same job that come
 -- twice or late get 'nothing', because the first one has moved the stage on.
--- KEYS: job, waiting, slots, due, gate, budget
+-- KEYS: job, waiting, slots, due, gate, budget, tally, billed
 -- ARGV: job id, attempt nonce, submit lease (ms), deliver lease (ms), emission interval (us), burst (requests),
---       longest wait for a request permit (us), '1' if this run already holds a permit
+--       longest wait for a request permit (us), '1' if this run already holds a permit, estimate of what is billed
+--       (ms of video), the day's limit for it (ms of video) or '', then labels (name=value)
 -- Returns: {'submit', attempt number, now (ms), slots held, waiting since (ms)}: the intent is written, send the POST
 --          now.
 --          {'wait', ms}: a permit is reserved for then; call again, holding it.
---          {'later'}: the gate is closed; the job is back at its place among the waiting.
+--          {'later'}: the gate is closed, or the day's limit is reached; the job is back at its place in line.
 --          {'busy', ms}: no permit within the longest wait; it is looked at again then.
 --          {'deliver', outcome (JSON), attempts, waiting since (ms) or '', settled at (ms) or '', now (ms)}
 --          {'nothing', stage or ''}; also when the job's deadline has passed: it is due, for a poll to settle it.
 local job, waiting, slots, due, gate, budget = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local tally, billed = KEYS[7], KEYS[8]
 local id, nonce = ARGV[1], ARGV[2]
 local fields = redis.call('HMGET', job, 'stage', 'outcome', 'delivering_until_ms', 'rank', 'nonce', 'attempts',
-  'deadline_at_ms', 'waiting_at_ms', 'settled_at_ms')
+  'deadline_at_ms', 'history', 'waiting_at_ms', 'settled_at_ms')
 local stage = fields[1]
 local now = now_ms()
 
@@ -22,15 +24,13 @@ if stage == 'settled' then
     return {'nothing', stage}
   end
   redis.call('HSET', job, 'delivering_until_ms', now + tonumber(ARGV[4]))
-  if redis.call('ZSCORE', due, id) then
-    redis.call('ZADD', due, now + tonumber(ARGV[4]), id)
-  end
-  return {'deliver', fields[2], tonumber(fields[6]) or 0, fields[8] or '', fields[9] or '', now}
+  redis.call('ZADD', due, 'XX', now + tonumber(ARGV[4]), id)
+  return {'deliver', fields[2], tonumber(fields[6]) or 0, fields[9] or '', fields[10] or '', now}
 end
 
 if stage == 'submitting' and fields[5] == nonce then
   -- The same call once more, because its answer was lost on the way: the POST has not been sent.
-  return {'submit', tonumber(fields[6]), now, redis.call('ZCARD', slots), fields[8] or ''}
+  return {'submit', tonumber(fields[6]), now, redis.call('ZCARD', slots), fields[9] or ''}
 end
 local slot_since = redis.call('ZSCORE', slots, id)
 if stage ~= 'waiting' or not slot_since then
@@ -41,7 +41,15 @@ if fields[7] and tonumber(fields[7]) <= now then
   return {'nothing', stage}
 end
 
-if not may_submit(gate, now) then
+local state, cost = may_submit(gate, now), tonumber(ARGV[9])
+if state and ARGV[10] ~= '' then
+  if (tonumber(redis.call('HGET', billed, day_of(now))) or 0) + cost > tonumber(ARGV[10]) then
+    local midnight = (math.floor(now / 86400000) + 1) * 86400000
+    redis.call('HSET', gate, 'limited_until_ms', whole(midnight), 'limited_need_ms', ARGV[9])
+    state = nil
+  end
+end
+if not state then
   redis.call('ZREM', slots, id)
   line_up(waiting, due, id, fields[4], fields[7])
   return {'later'}
@@ -64,13 +72,19 @@ if ARGV[8] ~= '1' then
   end
 end
 
-if redis.call('HEXISTS', gate, 'trial_at_ms') == 1 then
+if state.trial_at_ms then
   -- Nobody else is tried until this one is answered, or its lease ends.
   redis.call('HSET', gate, 'trial', nonce, 'trial_at_ms', now + tonumber(ARGV[3]))
 end
-redis.call('HSET', job, 'stage', 'submitting', 'nonce', nonce, 'begun_at_ms', now)
+local attempt = tonumber(fields[6] or 0) + 1
+local history = noted(fields[8], tonumber(slot_since), 'admitted', 'slot')
+local labels = {}
+for i = 11, #ARGV do
+  labels[#labels + 1] = ARGV[i]
+end
+redis.call('HSET', job, 'stage', 'submitting', 'nonce', nonce, 'begun_at_ms', now, 'attempts', attempt,
+  'history', noted(history, now, 'submitting', table.concat({'attempt', attempt}, ' ')),
+  'billed', bill(billed, now, cost, labels))
+count(tally, {'submits', 1})
 redis.call('ZADD', due, now + tonumber(ARGV[3]), id)
-local attempt = redis.call('HINCRBY', job, 'attempts', 1)
-note(job, tonumber(slot_since), 'admitted', 'slot')
-note(job, now, 'submitting', table.concat({'attempt', attempt}, ' '))
-return {'submit', attempt, now, redis.call('ZCARD', slots), fields[8] or ''}
+return {'submit', attempt, now, redis.call('ZCARD', slots), fields[9] or ''}

@@ -6,8 +6,12 @@
 local now = now_ms()
 local token = now + tonumber(ARGV[2])
 local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
-for _, id in ipairs(ids) do
-  redis.call('ZADD', KEYS[1], token, id)
+if #ids > 0 then
+  local leased = {}
+  for i, id in ipairs(ids) do
+    leased[2 * i - 1], leased[2 * i] = token, id
+  end
+  redis.call('ZADD', KEYS[1], unpack(leased))
 end
 table.insert(ids, 1, whole(token))
 return ids

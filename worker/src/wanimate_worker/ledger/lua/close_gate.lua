@@ -1,10 +1,13 @@
 -- Closes the gate for everyone: the vendor throttles us or cannot be reached.
--- KEYS: gate, slots
+-- KEYS: gate, slots, tally
 -- ARGV: reason, when the request was sent (ms), Retry-After (ms) or '', base (ms), longest (ms), random in [0, 1),
---       '1' if the cap shall be lowered, cap
+--       '1' if the cap shall be lowered, cap, '1' if the vendor answered 429
 -- Returns: for how long the gate is closed (ms)
 local gate = KEYS[1]
 local now = now_ms()
+if ARGV[9] == '1' then
+  count(KEYS[3], {'throttled', 1})
+end
 local state = redis.call('HMGET', gate, 'failures', 'closed_at_ms', 'closed_until_ms')
 local failures = tonumber(state[1]) or 0
 local closed_until = tonumber(state[3]) or 0

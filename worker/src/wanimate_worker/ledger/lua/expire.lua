@@ -1,5 +1,5 @@
 -- Settles a job whose deadline passed before it was sent to the vendor: nothing is billed.
--- KEYS: job, waiting, slots, due, gate, failed
+-- KEYS: job, waiting, slots, due, gate, failed, tally
 -- ARGV: job id, outcome (JSON), cap, lease (ms), most grants, cause, time to live of a failed job (ms)
 -- Returns: {'expired' | 'kept', granted job ids...}. Kept: it has no deadline, or time left, or was sent meanwhile.
 local job, waiting, slots, due, gate = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -11,6 +11,7 @@ if fields[1] ~= 'waiting' or not fields[2] or tonumber(fields[2]) > now then
 end
 redis.call('HSET', job, 'stage', 'settled', 'outcome', ARGV[2], 'settled_at_ms', now)
 note(job, now, 'settled', ARGV[6])
+count(KEYS[7], {'ended:failed', 1})
 note_failed(KEYS[6], id, now, ARGV[7])
 redis.call('ZREM', waiting, id)
 redis.call('ZREM', slots, id)

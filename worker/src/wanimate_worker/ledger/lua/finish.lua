@@ -3,7 +3,8 @@
 -- KEYS: job, due, failed, the result's key where there must be one
 -- ARGV: job id, time to live (ms), time to live of a failed job (ms)
 -- Returns: 1; 0 when there was nothing to deliver; -1 when this server does not have the result.
-local stage = redis.call('HGET', KEYS[1], 'stage')
+local fields = redis.call('HMGET', KEYS[1], 'stage', 'history')
+local stage = fields[1]
 if stage ~= 'settled' then
   if stage == 'delivered' then
     redis.call('ZREM', KEYS[2], ARGV[1])
@@ -18,14 +19,14 @@ if KEYS[4] then
   end
 end
 local now = now_ms()
-redis.call('HSET', KEYS[1], 'stage', 'delivered', 'delivered_at_ms', now)
-note(KEYS[1], now, 'delivered', 'result stored')
-redis.call('HDEL', KEYS[1], 'delivering_until_ms', 'rank', 'nonce', 'hint', 'look_at_ms')
+redis.call('HSET', KEYS[1], 'stage', 'delivered', 'delivered_at_ms', now,
+  'history', noted(fields[2], now, 'delivered', 'result stored'))
 redis.call('ZREM', KEYS[2], ARGV[1])
-if redis.call('ZSCORE', KEYS[3], ARGV[1]) then
-  redis.call('PEXPIRE', KEYS[1], ARGV[3])
-else
-  redis.call('HDEL', KEYS[1], 'message')
-  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+local has_failed = redis.call('ZSCORE', KEYS[3], ARGV[1])
+local done_with = {'delivering_until_ms', 'rank', 'nonce', 'hint', 'look_at_ms'}
+if not has_failed then
+  done_with[#done_with + 1] = 'message'
 end
+redis.call('HDEL', KEYS[1], unpack(done_with))
+redis.call('PEXPIRE', KEYS[1], has_failed and ARGV[3] or ARGV[2])
 return 1

@@ -1,9 +1,14 @@
 -- Shared by every script of the ledger; put in front of each when it is registered.
 -- Time is Redis time: hosts' clocks differ, and a lease must mean the same to all of them.
 
+-- Asked for once: all that a script does happens at one moment.
+local moment_us
 local function now_us()
-  local time = redis.call('TIME')
-  return tonumber(time[1]) * 1000000 + tonumber(time[2])
+  if not moment_us then
+    local time = redis.call('TIME')
+    moment_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
+  end
+  return moment_us
 end
 
 local function now_ms()
@@ -15,16 +20,20 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
--- Appends one transition to a job's history: lines of time (ms), stage and cause, the last 50. The first of a job,
--- recorded as waiting, is not among them: waiting_at_ms says it, so a backlog costs no memory for its history.
-local function note(job, at_ms, stage, cause)
+-- Returns a job's history with one transition more: lines of time (ms), stage and cause, the last 50. The first of a
+-- job, recorded as waiting, is not among them: waiting_at_ms says it, so a backlog costs no memory for its history.
+local function noted(history, at_ms, stage, cause)
   local lines = {}
-  for line in string.gmatch(redis.call('HGET', job, 'history') or '', '[^\n]+') do
+  for line in string.gmatch(history or '', '[^\n]+') do
     lines[#lines + 1] = line
   end
   local why = string.gsub(cause, '%c', ' ')
   lines[#lines + 1] = table.concat({whole(at_ms), stage, why}, ' ')
-  redis.call('HSET', job, 'history', table.concat(lines, '\n', math.max(1, #lines - 49)))
+  return table.concat(lines, '\n', math.max(1, #lines - 49))
+end
+
+local function note(job, at_ms, stage, cause)
+  redis.call('HSET', job, 'history', noted(redis.call('HGET', job, 'history'), at_ms, stage, cause))
 end
 
 -- Lists a failed job for the operator. The list lives as long as its newest entry.
@@ -36,12 +45,15 @@ end
 -- Counts one ended task. Old tasks count less: at 4000 all counts are halved. The share whose callbacks came first is a
 -- mean in which each task weighs 1/32, so that some dozens tell that callbacks have stopped.
 local function learn(durations, field, was_called, ttl_ms)
-  local share = tonumber(redis.call('HGET', durations, 'called')) or 0
+  local known = redis.call('HMGET', durations, 'called', 'total', field)
+  local share, total = tonumber(known[1]) or 0, (tonumber(known[2]) or 0) + 1
   share = share + ((was_called and 1 or 0) - share) / 32
-  redis.call('HSET', durations, 'called', string.format('%.4f', share))
-  redis.call('HINCRBY', durations, field, 1)
-  if redis.call('HINCRBY', durations, 'total', 1) >= 4000 then
-    local total, counts = 0, redis.call('HGETALL', durations)
+  redis.call('HSET', durations, 'called', string.format('%.4f', share), 'total', total,
+    field, (tonumber(known[3]) or 0) + 1)
+  local is_faded = total >= 4000
+  if is_faded then
+    local counts = redis.call('HGETALL', durations)
+    total = 0
     redis.call('DEL', durations)
     redis.call('HSET', durations, 'called', string.format('%.4f', share))
     for i = 1, #counts, 2 do
@@ -53,7 +65,10 @@ local function learn(durations, field, was_called, ttl_ms)
     end
     redis.call('HSET', durations, 'total', total)
   end
-  redis.call('PEXPIRE', durations, ttl_ms)
+  -- Often enough for a time to live of weeks.
+  if is_faded or not known[3] or total % 100 == 0 then
+    redis.call('PEXPIRE', durations, ttl_ms)
+  end
 end
 
 -- Bands as Celery's priority steps (0, 3, 6, 9); within a band by arrival. A band is 10^10 s wide, and a double still
@@ -72,24 +87,132 @@ local function line_up(waiting, due, id, rank, deadline_ms)
   end
 end
 
+-- Counts what happened, by pairs of field and amount; a new field renews the time to live of the hash. One command for
+-- one field, two for more.
+local COUNTS_TTL_MS = 40 * 86400000
+local function count(counts, amounts)
+  if #amounts == 2 then
+    if redis.call('HINCRBY', counts, amounts[1], amounts[2]) == amounts[2] then
+      redis.call('PEXPIRE', counts, COUNTS_TTL_MS)
+    end
+    return
+  end
+  local names, is_new = {}, false
+  for i = 1, #amounts, 2 do
+    names[#names + 1] = amounts[i]
+  end
+  local old = redis.call('HMGET', counts, unpack(names))
+  for i = 1, #names do
+    is_new = is_new or not old[i]
+    amounts[2 * i] = whole((tonumber(old[i]) or 0) + amounts[2 * i])
+  end
+  redis.call('HSET', counts, unpack(amounts))
+  if is_new then
+    redis.call('PEXPIRE', counts, COUNTS_TTL_MS)
+  end
+end
+
+-- Adds two pairs that count a time in a histogram: the bucket by its upper edge (ms), and the sum (ms).
+local LAG_EDGES_MS = {50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000}
+local TOOK_EDGES_MS = {1000, 2500, 5000, 10000, 20000, 30000, 45000, 60000, 90000, 120000, 180000, 300000, 600000, 1800000}
+local function observe(amounts, name, edges, ms)
+  local edge = 'inf'
+  for i = #edges, 1, -1 do
+    if ms > edges[i] then
+      break
+    end
+    edge = whole(edges[i])
+  end
+  for _, part in ipairs({table.concat({name, edge}, ':'), 1, table.concat({name, 'ms'}, ':'), ms}) do
+    amounts[#amounts + 1] = part
+  end
+end
+
+-- What the vendor bills is estimated by day (UTC), in ms of video: the field DAY in all, and 'DAY name=value' for each
+-- label. Labels beyond the first 200 of a day are added up in 'DAY '; 'DAY#' counts those that are not.
+local function day_of(now)
+  return whole(math.floor(now / 86400000))
+end
+
+-- Adds a submission to its day, and returns what takes it back: the amount and the fields it was added to (JSON).
+local function bill(billed, now, ms, labels)
+  local day = day_of(now)
+  local taken = {ms, day}
+  if #labels == 0 then
+    count(billed, {day, ms})
+    return cjson.encode(taken)
+  end
+  local names = {day, table.concat({day, '#'})}
+  for _, label in ipairs(labels) do
+    names[#names + 1] = table.concat({day, label}, ' ')
+  end
+  local old = redis.call('HMGET', billed, unpack(names))
+  local distinct, is_full = tonumber(old[2]) or 0, false
+  local amounts = {day, whole((tonumber(old[1]) or 0) + ms)}
+  for i = 3, #names do
+    if old[i] or distinct < 200 then
+      distinct = distinct + (old[i] and 0 or 1)
+      taken[#taken + 1] = names[i]
+      amounts[#amounts + 1] = names[i]
+      amounts[#amounts + 1] = whole((tonumber(old[i]) or 0) + ms)
+    else
+      is_full = true
+    end
+  end
+  if distinct > (tonumber(old[2]) or 0) then
+    amounts[#amounts + 1] = names[2]
+    amounts[#amounts + 1] = distinct
+  end
+  redis.call('HSET', billed, unpack(amounts))
+  if not old[1] then
+    redis.call('PEXPIRE', billed, COUNTS_TTL_MS)
+  end
+  if is_full then
+    taken[#taken + 1] = table.concat({day, ' '})
+    redis.call('HINCRBY', billed, taken[#taken], ms)
+  end
+  return cjson.encode(taken)
+end
+
+-- The vendor surely did not accept a submission: takes its estimate back from its day, and lets others try their luck
+-- if the day's limit was reached.
+local function give_back(billed, gate, taken)
+  local parts, amounts = cjson.decode(taken), {}
+  for i = 2, #parts do
+    amounts[#amounts + 1] = parts[i]
+    amounts[#amounts + 1] = -parts[1]
+  end
+  if redis.call('HEXISTS', billed, parts[2]) == 1 then
+    count(billed, amounts)
+  end
+  redis.call('HDEL', gate, 'limited_until_ms', 'limited_need_ms')
+end
+
 -- The gate is a hash: paused (why), closed_until_ms, closed_at_ms, failures, reason, cap_low, cap_low_at_ms, and held
 -- (why) with held_at_ms, the operator's hold: nothing new is submitted, but polls go on. So it is until
--- unsafe_until_ms, when intents could not be made safe; unsafe says why. And lost_in_a_row with, from the third on,
--- trial_at_ms, trial and trials: see doubt.
+-- unsafe_until_ms, when intents could not be made safe; unsafe says why. So it is until limited_until_ms, the end of
+-- the day whose estimate a submission of limited_need_ms would have brought past the limit. And lost_in_a_row with, from
+-- the third on, trial_at_ms, trial and trials: see doubt.
 local function gate_is_open(gate, now)
   local state = redis.call('HMGET', gate, 'paused', 'closed_until_ms')
   return not state[1] and (tonumber(state[2]) or 0) <= now
 end
 
+-- Returns nothing if no submission may begin, else what the gate says besides: trial_at_ms, cap_low, cap_low_at_ms.
 local function may_submit(gate, now)
-  local state = redis.call('HMGET', gate, 'held', 'trial_at_ms', 'unsafe_until_ms')
-  if state[3] then
-    if tonumber(state[3]) > now then
-      return false
-    end
+  local state = redis.call('HMGET', gate, 'paused', 'closed_until_ms', 'held', 'trial_at_ms', 'unsafe_until_ms',
+    'cap_low', 'cap_low_at_ms', 'limited_until_ms')
+  local is_open = not state[1] and not state[3]
+  for _, until_ms in ipairs({state[2] or 0, state[4] or 0, state[5] or 0, state[8] or 0}) do
+    is_open = is_open and tonumber(until_ms) <= now
+  end
+  if state[5] and tonumber(state[5]) <= now then
     redis.call('HDEL', gate, 'unsafe', 'unsafe_until_ms')
   end
-  return not state[1] and (tonumber(state[2]) or 0) <= now and gate_is_open(gate, now)
+  if state[8] and tonumber(state[8]) <= now then
+    redis.call('HDEL', gate, 'limited_until_ms', 'limited_need_ms')
+  end
+  return is_open and {trial_at_ms = state[4], cap_low = state[6], cap_low_at_ms = state[7]} or nil
 end
 
 -- One lost answer is an accident. Three without an answered submission in between are an outage, and each job sent into
@@ -119,12 +242,11 @@ local function gate_success(gate, sent_at_ms)
 end
 
 -- A concurrency 429 lowers the cap; it grows back by cap / 600 slots a second.
-local function effective_cap(gate, cap, now)
-  local state = redis.call('HMGET', gate, 'cap_low', 'cap_low_at_ms')
-  if not state[1] then
+local function grown_cap(gate, low, low_at_ms, cap, now)
+  if not low then
     return cap
   end
-  local grown = tonumber(state[1]) + math.floor(math.max(0, now - tonumber(state[2])) * cap / 600000)
+  local grown = tonumber(low) + math.floor(math.max(0, now - tonumber(low_at_ms)) * cap / 600000)
   if grown >= cap then
     redis.call('HDEL', gate, 'cap_low', 'cap_low_at_ms')
     return cap
@@ -132,26 +254,37 @@ local function effective_cap(gate, cap, now)
   return grown
 end
 
+local function effective_cap(gate, cap, now)
+  local state = redis.call('HMGET', gate, 'cap_low', 'cap_low_at_ms')
+  return grown_cap(gate, state[1], state[2], cap, now)
+end
+
 -- Moves waiting jobs into free slots and returns them; the caller resumes them. Should it die first, their due time
 -- passes and they are resumed again.
 local function grant(waiting, slots, due, gate, cap, lease_ms, limit)
   local now = now_ms()
-  if not may_submit(gate, now) then
+  local state = may_submit(gate, now)
+  if not state then
     return {}
   end
-  if redis.call('HEXISTS', gate, 'trial_at_ms') == 1 then
+  if state.trial_at_ms then
     limit = 1
   end
-  local free = math.min(effective_cap(gate, cap, now) - redis.call('ZCARD', slots), limit)
+  local cap_now = grown_cap(gate, state.cap_low, state.cap_low_at_ms, cap, now)
+  local free = math.min(cap_now - redis.call('ZCARD', slots), limit)
   if free <= 0 then
     return {}
   end
   local popped = redis.call('ZPOPMIN', waiting, free)
-  local granted = {}
+  local granted, taken, looked_at = {}, {}, {}
   for i = 1, #popped, 2 do
-    redis.call('ZADD', slots, now, popped[i])
-    redis.call('ZADD', due, now + lease_ms, popped[i])
     granted[#granted + 1] = popped[i]
+    taken[i], taken[i + 1] = now, popped[i]
+    looked_at[i], looked_at[i + 1] = now + lease_ms, popped[i]
+  end
+  if #granted > 0 then
+    redis.call('ZADD', slots, unpack(taken))
+    redis.call('ZADD', due, unpack(looked_at))
   end
   return granted
 end

@@ -1,16 +1,22 @@
 -- Gives a slot back and puts the job at its old place among the waiting: the vendor surely does not have the task, or
 -- the job opted in to resubmission. Hands the slot on, unless the gate is closed.
--- KEYS: job, waiting, slots, due, gate
--- ARGV: job id, attempt nonce, cap, lease (ms), most grants, why
+-- KEYS: job, waiting, slots, due, gate, billed, unknown
+-- ARGV: job id, attempt nonce, cap, lease (ms), most grants, why, '1' if the vendor surely did not accept the submission
 -- Returns: {'released' | 'lost', granted job ids...}
 local job, waiting, slots, due, gate = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local id = ARGV[1]
-local fields = redis.call('HMGET', job, 'stage', 'nonce', 'rank', 'deadline_at_ms')
+local fields = redis.call('HMGET', job, 'stage', 'nonce', 'rank', 'deadline_at_ms', 'billed')
 if fields[2] ~= ARGV[2] or (fields[1] ~= 'submitting' and fields[1] ~= 'unknown') then
   return {'lost'}
 end
 redis.call('HSET', job, 'stage', 'waiting')
-redis.call('HDEL', job, 'nonce', 'unknown_why', 'hint', 'look_at_ms')
+redis.call('HDEL', job, 'nonce', 'unknown_why', 'hint', 'look_at_ms', 'billed')
+if ARGV[7] == '1' and fields[5] then
+  give_back(KEYS[6], gate, fields[5])
+end
+if fields[1] == 'unknown' then
+  redis.call('ZREM', KEYS[7], id)
+end
 note(job, now_ms(), 'waiting', ARGV[6])
 redis.call('ZREM', slots, id)
 if redis.call('HGET', gate, 'trial') == ARGV[2] then

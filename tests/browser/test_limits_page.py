@@ -1,0 +1,92 @@
+"""The limits page of a real stack under load, in a real browser."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from browsing import opened, pictures_wanted, take_picture
+from harness import Vendor, eventually, job, stack_settings
+from playwright.sync_api import expect
+from pydantic import SecretStr
+from wanimate import Client, Settings
+from wanimate_worker.local.stack import Stack, StackOptions, redis_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+CAP = 20
+#: The docs show labels as people have them.
+LABEL = "games" if pictures_wanted() else "<img src=x onerror=alert(1)>"
+HOLD = "prices changed, ask Anna" if pictures_wanted() else "prices changed, ask <b>Anna</b>"
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """A stack that has more to do than it will get done."""
+    options = StackOptions(
+        has_flower=False,
+        has_ops=True,
+        simulator={"cap": str(CAP), "speed": "8"},
+        settings=stack_settings(
+            CAP, requests_per_minute="2000", poll_tick_seconds="0.5", daily_billed_seconds="60000", lease_seconds="15"
+        ),
+    )
+    with Stack(options) as stack, Client(Settings(redis_url=SecretStr(stack.redis.url))) as client:
+        vendor = Vendor(stack.simulator_url or "")
+        teams = ("studio", "marketing", LABEL)
+        client.submit_many(
+            job(
+                f"page-{number}",
+                priority=number % 10,
+                video_seconds=4.0 + number % 50,
+                labels={"team": teams[number % 3]},
+                resolution="720p" if number % 4 == 0 else "480p",
+                prompt="[violation]" if number == 7 else None,
+            )
+            for number in range(600)
+        )
+        eventually(lambda: vendor.summary()["accepted"] > 4 * CAP, "it is under load")
+        vendor.close()
+        yield stack
+        assert stack.ended() is None, "a process of the stack ended by itself"
+
+
+def test_the_page_shows_the_account_at_a_glance_in_light_and_dark_and_on_a_phone(
+    stack: Stack, browser: Browser
+) -> None:
+    with opened(browser, stack.ops_url or "", width=1100, height=900) as page:
+        page.goto("/")
+        expect(page.locator(".state")).to_have_text("submitting")
+        expect(page.get_by_text(re.compile(r"of 20 in use"))).to_be_visible()
+        expect(page.get_by_role("heading", name=re.compile(r"Waiting for a slot: \d+ jobs"))).to_be_visible()
+        expect(page.get_by_text(f"team={LABEL}")).to_be_visible()
+        expect(page.locator("img")).to_have_count(0)
+        assert background(page) == "rgb(245, 246, 248)"
+        take_picture(page, "limits-page")
+        page.emulate_media(color_scheme="dark")
+        assert background(page) == "rgb(15, 19, 24)"
+    with opened(browser, stack.ops_url or "", width=360, height=740) as page:
+        page.goto("/")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, "it scrolls sideways"
+
+
+def test_a_hold_appears_by_itself_with_the_command_that_ends_it(stack: Stack, browser: Browser) -> None:
+    with opened(browser, stack.ops_url or "", width=1100, height=900) as page, redis_of(stack) as redis:
+        page.emulate_media(color_scheme="dark")
+        page.goto("/")
+        redis.hset("wanimate:{default}:gate", "held", HOLD)
+        # Nobody touches the page: it asks again every few seconds.
+        expect(page.locator(".state")).to_have_text("held by an operator", timeout=20_000)
+        expect(page.get_by_text(f"Held by an operator: {HOLD}")).to_be_visible()
+        expect(page.locator("code", has_text="wanimate-worker resume")).to_be_visible()
+        expect(page.locator("b")).to_have_count(0)
+        take_picture(page, "limits-page-held")
+
+
+def background(page: Page) -> str:
+    colour: str = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    return colour

@@ -1,0 +1,201 @@
+"""What a snapshot tells about an account."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from wanimate.contract import Keys, Outcome, Result
+from wanimate.errors import GenerationFailed, JobCancelled
+from wanimate_worker.ledger import Later, Observation
+from wanimate_worker.ops import problems_of
+from wanimate_worker.ops.facts import facts_of
+from wanimate_worker.ops.problems import Urgency
+from wanimate_worker.stops import StopReason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .conftest import Account
+
+KEYS = Keys("default")
+DONE = Outcome.success(Result(urls=("https://example.com/v.mp4",), task_id="t"))
+FAILED = Outcome.failure(GenerationFailed("no", "GENERATION_FAILED", "t"))
+
+
+def commands(account: Account) -> list[str]:
+    return [problem.command for problem in problems_of(account.reader.read())]
+
+
+def test_an_account_that_was_never_used_reads_as_empty(account: Account) -> None:
+    now = account.reader.read()
+    assert (now.slots.used, now.slots.effective_cap, now.waiting, now.unknown, now.stops) == (0, 3, 0, 0, ())
+    assert now.recent is None
+    assert now.beat_age_seconds is None
+    assert (now.cost.today_seconds, now.cost.limit_seconds, now.cost.by_day) == (0.0, None, {})
+    assert [band.priorities for band in now.bands] == ["0-2", "3-5", "6-8", "9"]
+    assert facts_of(now)["waiting"]["bands"][0] == {
+        "priorities": "0-2",
+        "waiting": 0,
+        "oldest_seconds": None,
+        "eta_seconds": None,
+    }
+
+
+def test_waiting_jobs_are_counted_by_band_with_the_age_of_the_next_and_the_time_until_the_last_is_done(
+    account: Account,
+) -> None:
+    for job_id in "abc":
+        account.start(job_id)
+    account.admit("x", "y", priority=4)
+    account.admit("z", priority=9)
+    account.redis.zincrby(KEYS.waiting, -90, "x")
+    _, normal, low, lowest = account.reader.read().bands
+    assert (normal.waiting, low.waiting, lowest.waiting) == (2, 0, 1)
+    assert normal.oldest_seconds == pytest.approx(90, abs=5)
+    assert lowest.oldest_seconds == pytest.approx(0, abs=5)
+    assert low.oldest_seconds is low.eta_seconds is None
+    # Three slots: two waiting jobs need two thirds of a task's time until they start, and one until they end.
+    mean = account.reader.read().mean_seconds
+    assert normal.eta_seconds == pytest.approx(mean * (1 + 2 / 3))
+    assert lowest.eta_seconds == pytest.approx(mean * (1 + 3 / 3))
+
+
+def test_while_nothing_is_sent_no_end_is_promised(account: Account) -> None:
+    account.start("a")
+    account.ledger.hold("maintenance")
+    account.admit("x")
+    assert account.reader.read().bands[0].eta_seconds is None
+
+
+def test_the_effective_cap_grows_back_as_the_scripts_let_it(account: Account) -> None:
+    account.redis.hset(KEYS.gate, mapping={"cap_low": 1, "cap_low_at_ms": account.ledger.now_ms()})
+    assert account.reader.read().slots.effective_cap == 1
+    account.redis.hset(KEYS.gate, "cap_low_at_ms", account.ledger.now_ms() - 201_000)
+    assert account.reader.read().slots.effective_cap == 2
+    assert account.ledger.gate().effective_cap(3, account.ledger.now_ms() + 600_000) == 3
+
+
+def test_slots_whose_record_is_gone_are_counted(account: Account) -> None:
+    account.start("a")
+    account.start("b")
+    account.redis.delete(KEYS.job("a"))
+    assert account.reader.read().slots.without_record == 1
+    assert "wanimate-worker doctor" in commands(account)
+
+
+def test_the_pace_and_the_last_hour_are_told_from_copies_of_the_counts(account: Account) -> None:
+    account.ledger.tick()
+    [stored] = account.redis.zrange(KEYS.samples, 0, -1)
+    earlier_ms = account.ledger.now_ms() - 30_000
+    account.redis.delete(KEYS.samples)
+    account.redis.zadd(KEYS.samples, {stored.replace(stored.split()[0], str(earlier_ms), 1): earlier_ms})
+    for job_id, outcome in (("a", DONE), ("b", DONE), ("c", FAILED)):
+        submit = account.start(job_id)
+        seen = Observation("animate:480p", 40.0, account.ledger.now_ms() - 700)
+        account.ledger.settle(job_id, submit.nonce, outcome, observed=seen)
+    assert account.ledger.permit(3) > 0
+    now = account.reader.read()
+    recent = now.recent
+    assert recent is not None
+    assert recent.over_seconds == pytest.approx(30, abs=5)
+    assert recent.tally.ended == {"succeeded": 2, "failed": 1, "cancelled": 0}
+    assert recent.ended_per_minute == pytest.approx(6, rel=0.2)
+    assert recent.task_mean_seconds == 40.0
+    assert recent.tally.lag.mean_seconds == pytest.approx(0.7, abs=0.5)
+    assert now.budget.submits_per_minute == pytest.approx(6, rel=0.2)
+    assert now.budget.polls_per_minute == pytest.approx(2 * now.since_ever.polls, rel=0.2)
+    assert now.budget.used_ratio == pytest.approx((6 + 2 * now.since_ever.polls) / 600, rel=0.2)
+
+
+def test_cost_is_told_by_day_and_by_label_the_largest_first(account: Account) -> None:
+    account.start("a", 10, "team=red", "customer=acme")
+    account.start("b", 30, "team=blue")
+    today = account.ledger.now_ms() // 86_400_000
+    account.redis.hset(KEYS.billed, mapping={str(today - 1): 5_000, f"{today - 1} team=red": 5_000, f"{today} ": 7_000})
+    cost = account.reader.read().cost
+    assert cost.today_seconds == 40
+    assert list(cost.by_label.items()) == [("team=blue", 30.0), ("customer=acme", 10.0), ("team=red", 10.0)]
+    assert cost.other_labels_seconds == 7
+    assert list(cost.by_day.values()) == [40.0, 5.0]
+
+
+def test_every_reason_why_nothing_is_sent_is_told_those_that_need_somebody_first(account: Account) -> None:
+    future = account.ledger.now_ms() + 3_600_000
+    account.ledger.pause("401")
+    account.ledger.hold("maintenance")
+    account.redis.hset(
+        KEYS.gate,
+        mapping={
+            "closed_until_ms": future,
+            "reason": "throttled",
+            "unsafe": "no replica",
+            "unsafe_until_ms": future,
+            "limited_until_ms": future,
+            "trial_at_ms": future,
+            "lost_in_a_row": 3,
+        },
+    )
+    now = account.reader.read()
+    assert {stop.reason for stop in now.stops} == set(StopReason)
+    urgencies = [problem.urgency for problem in problems_of(now)]
+    assert urgencies == sorted(urgencies)
+    assert commands(account).count("wanimate-worker resume") == 1
+
+
+def test_the_days_limit_is_told_with_what_to_do(open_account: Callable[..., Account]) -> None:
+    account = open_account(daily_billed_seconds=120)
+    account.start("a", 100)
+    account.admit("b")
+    assert account.ledger.begin("b") == Later()
+    [stop] = account.reader.read().stops
+    assert stop.reason is StopReason.DAILY_LIMIT
+    assert "WANIMATE_DAILY_BILLED_SECONDS" in stop.advice
+
+
+def test_each_problem_names_the_command_that_answers_it(account: Account) -> None:
+    account.ledger.tick()
+    assert commands(account) == []
+    account.start("a")
+    account.admit("b")
+    account.ledger.lose("b", account.begin("b").nonce, "timeout")
+    account.ledger.bury({"reason": "unreadable"})
+    submit = account.start("c")
+    account.ledger.settle("c", submit.nonce, FAILED)
+    assert commands(account) == [
+        "wanimate-worker jobs --state unknown",
+        "wanimate-worker dead",
+        "wanimate-worker jobs --state failed",
+    ]
+    account.redis.zadd(KEYS.due, {"a": account.ledger.now_ms() - 60_000})
+    [late, *_] = problems_of(account.reader.read())
+    assert (late.command, late.urgency) == ("wanimate-worker doctor", Urgency.NOW)
+    account.redis.delete(KEYS.tick)
+    assert commands(account)[0] == "celery -A wanimate_worker beat"
+
+
+def test_however_many_readers_there_are_redis_is_asked_once_a_second(account: Account) -> None:
+    first = account.reader.snapshot()
+    account.start("a")
+    assert account.reader.snapshot() is first
+    assert account.reader.read().slots.used == 1
+
+
+def test_a_snapshot_costs_the_same_however_many_jobs_wait(account: Account) -> None:
+    def commands_of_one() -> int:
+        before = account.redis.info("stats")["total_commands_processed"]
+        account.reader.read()
+        return int(account.redis.info("stats")["total_commands_processed"]) - before
+
+    account.ledger.hold("no slots yet")
+    account.admit("a")
+    few = commands_of_one()
+    account.redis.zadd(KEYS.waiting, {f"w{number}": number for number in range(50_000)})
+    assert commands_of_one() == few <= 60
+
+
+def test_a_cancelled_job_is_counted_as_such(account: Account) -> None:
+    account.ledger.hold("x")
+    account.admit("a")
+    account.ledger.cancel("a", Outcome.failure(JobCancelled("no")))
+    assert account.reader.read().since_ever.ended["cancelled"] == 1

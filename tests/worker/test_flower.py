@@ -1,0 +1,226 @@
+"""What Flower is told of jobs, what its pages take from the ledger, and whom it listens to."""
+
+from __future__ import annotations
+
+import base64
+import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from celery.events.state import Task
+from pydantic import SecretStr
+from redis import Redis
+from wanimate.contract import ENQUEUE_TASK, GENERATE_TASK, Keys, Outcome
+from wanimate.errors import GenerationFailed, SettingsError
+from wanimate_worker.app import create_app
+from wanimate_worker.database import open_database
+from wanimate_worker.events import unsigned
+from wanimate_worker.flower.live import live_view
+from wanimate_worker.flower.safety import secure
+from wanimate_worker.ledger import Entry, Ledger, Submit
+from wanimate_worker.local import RedisServer
+from wanimate_worker.settings import FlowerSettings, WorkerSettings
+from wanimate_worker.tasks import enqueue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from celery import Celery
+
+REQUEST = {"type": "animate", "image_url": "https://example.com/c.png", "video_url": "https://example.com/m.mp4"}
+KEYS = Keys("default")
+
+# -- whom it listens to -----------------------------------------------------------------------------------------------
+
+
+def options(**given: Any) -> SimpleNamespace:
+    nothing = {"address": "", "unix_socket": "", "basic_auth": None, "auth": "", "read_only": False}
+    return SimpleNamespace(**{**nothing, **given})
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.168.1.2", "flower.example.com", "127.0.0.1.example.com"])
+def test_flower_refuses_an_address_that_strangers_reach_without_a_password(address: str) -> None:
+    with pytest.raises(SettingsError, match="WANIMATE_FLOWER_AUTH=user:password"):
+        secure(options(address=address), FlowerSettings())
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "localhost", "127.8.8.8", ""])
+def test_flower_without_a_password_listens_to_this_machine_and_has_no_buttons(address: str) -> None:
+    given = options(address=address)
+    secure(given, FlowerSettings())
+    assert (given.address, given.read_only) == (address or "127.0.0.1", True)
+
+
+@pytest.mark.parametrize("login", [{"basic_auth": ["a:b"]}, {"auth": ".*@example.com"}])
+def test_flower_with_a_login_listens_where_it_is_told_to_and_else_to_this_machine(login: dict[str, Any]) -> None:
+    for address, expected in (("0.0.0.0", "0.0.0.0"), ("", "127.0.0.1")):
+        given = options(address=address, **login)
+        secure(given, FlowerSettings())
+        assert (given.address, given.read_only) == (expected, False)
+
+
+def test_the_password_of_the_settings_is_one_more_login() -> None:
+    given = options(address="0.0.0.0", basic_auth=["a:b"])
+    secure(given, FlowerSettings(flower_auth=SecretStr("me:secret,with:signs")))
+    assert given.basic_auth == ["me:secret,with:signs", "a:b"]
+
+
+def test_flower_refuses_to_open_its_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWER_UNAUTHENTICATED_API", "true")
+    with pytest.raises(SettingsError, match="FLOWER_UNAUTHENTICATED_API"):
+        secure(options(), FlowerSettings())
+
+
+@pytest.mark.parametrize("login", ["hunter2", ":hunter2", "me:", "mé:hunter2"])
+def test_a_login_without_user_or_password_is_refused_and_not_shown(login: str) -> None:
+    with pytest.raises(SettingsError, match="WANIMATE_FLOWER_AUTH") as caught:
+        FlowerSettings(flower_auth=SecretStr(login))
+    assert login not in str(caught.value)
+
+
+# -- what it is told --------------------------------------------------------------------------------------------------
+
+
+def test_urls_lose_their_signatures() -> None:
+    told = "{'urls': ['https://r2.example.com/v.mp4?X-Sig=5f1d&e=1', \"http://h/#frag\"]} see https://h/v.mp4?s=1."
+    assert unsigned(told) == "{'urls': ['https://r2.example.com/v.mp4?…', \"http://h/?…\"]} see https://h/v.mp4?…"
+    assert unsigned("https://h/v.mp4 why?") == "https://h/v.mp4 why?"
+
+
+@pytest.fixture
+def redis() -> Iterator[Redis]:
+    with RedisServer(is_durable=False) as server, Redis.from_url(server.url, decode_responses=True) as redis:
+        redis.url = server.url  # type: ignore[attr-defined]
+        yield redis
+
+
+@pytest.fixture
+def app(redis: Redis) -> Iterator[Celery]:
+    app = create_app(settings_of(redis))
+    yield app
+    app.backend.client.close()
+    app.close()
+
+
+def settings_of(redis: Redis) -> WorkerSettings:
+    return WorkerSettings(redis_url=SecretStr(redis.url), api_key=SecretStr("sk-of-nobody"))  # type: ignore[attr-defined]
+
+
+def enqueue_while_listening(redis: Redis, app: Celery, job_ids: list[str]) -> list[list[dict[str, Any]]]:
+    """Run the bulk task and return the event messages that it sent."""
+    with redis.pubsub() as channel:
+        channel.psubscribe("*celeryev*")
+        assert channel.get_message(timeout=5)
+        # The jobs have no slot: a job with one would be resumed, and nobody runs it here.
+        redis.hset(KEYS.gate, "held", "a test")
+        app.tasks[ENQUEUE_TASK].apply(kwargs={"jobs": [[job_id, REQUEST] for job_id in job_ids]})
+        redis.publish("celeryev.end", "{}")
+        messages = []
+        while (message := channel.get_message(timeout=5)) and "body" in json.loads(message["data"] or "{}"):
+            messages.append(json.loads(base64.b64decode(json.loads(message["data"])["body"])))
+    return messages
+
+
+def test_the_jobs_of_a_bulk_message_are_announced_in_one_message_by_their_worker(redis: Redis, app: Celery) -> None:
+    [events] = enqueue_while_listening(redis, app, ["a", "b", "c"])
+    assert [(event["type"], event["uuid"]) for event in events] == [("task-received", name) for name in "abc"]
+    for event in events:
+        assert event["name"] == GENERATE_TASK
+        assert event["kwargs"] == "{'type': 'animate', 'resolution': '480p'}"
+        assert event["result"] == "waits for a slot"
+        assert "example.com" not in json.dumps(event)
+    assert json.loads(redis.hget(KEYS.job("a"), "message") or "")["seen"] is True
+
+
+def test_a_bulk_message_that_comes_twice_is_announced_once(redis: Redis, app: Celery) -> None:
+    enqueue_while_listening(redis, app, ["a"])
+    assert enqueue_while_listening(redis, app, ["a"]) == []
+
+
+def test_behind_a_long_line_jobs_are_announced_when_they_get_their_slots(
+    redis: Redis, app: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(enqueue, "_LONGEST_SHOWN_LINE", 2)
+    assert len(enqueue_while_listening(redis, app, ["a", "b"])) == 1
+    assert enqueue_while_listening(redis, app, ["c"]) == []
+    assert "seen" not in json.loads(redis.hget(KEYS.job("c"), "message") or ""), "its first message will be an event"
+
+
+# -- what its pages show ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ledger(redis: Redis) -> Iterator[Ledger]:
+    connection, ledger = open_database(settings_of(redis))
+    yield ledger
+    connection.close()
+    connection.connection_pool.disconnect()
+
+
+def row(job_id: str, state: str = "RECEIVED", **fields: Any) -> Task:
+    kwargs = "{'type': 'animate', 'resolution': '480p', 'labels': {'order': '7'}}"
+    return Task(uuid=job_id, name=GENERATE_TASK, state=state, kwargs=kwargs, **fields)
+
+
+def admit(ledger: Ledger, *job_ids: str) -> None:
+    ledger.admit([Entry(job_id, 5, {"argsrepr": "()"}, REQUEST) for job_id in job_ids])
+
+
+def submit(ledger: Ledger, job_id: str) -> Submit:
+    step = ledger.begin(job_id)
+    assert isinstance(step, Submit)
+    return step
+
+
+def test_a_page_tells_what_a_job_does_now(redis: Redis, ledger: Ledger) -> None:
+    shown = live_view(ledger)
+    admit(ledger, "a")
+    assert shown(row("a")).result == "has a slot and is being sent to the vendor"
+    redis.hset(KEYS.gate, "held", "a test")
+    admit(ledger, "b", "c")
+    assert (shown(row("c")).state, shown(row("c")).result) == ("RECEIVED", "waits for a slot, number 2 in line")
+    step = submit_held(redis, ledger, "a")
+    ledger.lose("a", step.nonce, "reset")
+    assert (shown(row("a")).state, "answer to its submission was lost" in shown(row("a")).result) == ("STARTED", True)
+    ledger.accept("a", step.nonce, task_id="task-1", first_poll_ms=1000, begun_at_ms=step.begun_at_ms)
+    running = shown(row("a"))
+    assert (running.state, running.result) == ("STARTED", "runs at the vendor as task-1")
+    assert 0 <= running.runtime < 60
+    assert running.kwargs == "animate 480p order=7"
+
+
+def submit_held(redis: Redis, ledger: Ledger, job_id: str) -> Submit:
+    redis.hdel(KEYS.gate, "held")
+    step = submit(ledger, job_id)
+    redis.hset(KEYS.gate, "held", "a test")
+    return step
+
+
+def test_a_page_shows_the_end_of_a_job_whose_events_flower_has_missed(ledger: Ledger) -> None:
+    admit(ledger, "a")
+    step = submit(ledger, "a")
+    ledger.settle("a", step.nonce, Outcome.failure(GenerationFailed("no luck", "GENERATION_FAILED", "task-1")))
+    failed = live_view(ledger)(row("a", "STARTED"))
+    assert (failed.state, failed.result) == ("FAILURE", "no luck (code=GENERATION_FAILED, upstream task=task-1)")
+
+
+def test_a_page_shows_a_failed_job_that_runs_again_as_waiting(redis: Redis, ledger: Ledger) -> None:
+    redis.hset(KEYS.gate, "held", "a test")
+    admit(ledger, "a")
+    again = live_view(ledger)(row("a", "FAILURE", result="GenerationFailed: no luck", exception="…", runtime=41.0))
+    assert (again.state, again.exception, again.runtime) == ("RECEIVED", None, None)
+
+
+def test_a_page_keeps_to_what_events_have_told_of_others_and_while_redis_is_away(ledger: Ledger) -> None:
+    shown = live_view(ledger)
+    foreign = Task(uuid="x", name="their.task", state="STARTED", kwargs="{'url': 1}")
+    assert shown(foreign).as_dict() == foreign.as_dict()
+    assert shown(row("unheard-of")).state == "RECEIVED"
+    broken = live_view(away())
+    assert [broken(row(name, "STARTED", result="told")).result for name in "ab"] == ["told", "told"]
+
+
+def away() -> Ledger:
+    settings = WorkerSettings(redis_url=SecretStr("redis://127.0.0.1:1/0"), redis_timeout_seconds=0.5)
+    return open_database(settings).ledger

@@ -1,0 +1,1 @@
+"""Flower as this queue runs it: closed to strangers, and telling what the ledger knows."""

@@ -1,0 +1,61 @@
+"""What workers read of the ledger; nothing here changes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, cast
+
+from wanimate.contract.durations import EDGES
+
+from .base import LedgerBase
+from .values import GateState, JobFields, Survey
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: The ages by which tasks in flight are counted, in ms: every second end of a bin, and 0.
+_AGES_MS: Final = (0, *(round(edge * 1000) for edge in EDGES[2::2]))
+
+
+class ReadingLedger(LedgerBase):
+    """The part of the ledger that only looks."""
+
+    def read(self, job_ids: Sequence[str]) -> list[JobFields]:
+        """Return what workers act on, for each job in one round trip."""
+        if not job_ids:
+            return []
+        names = list(JobFields.names())
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for job_id in job_ids:
+                pipeline.hmget(self._keys.job(job_id), names)
+            rows = cast("list[list[str | None]]", pipeline.execute())
+        return [JobFields.read(job_id, row) for job_id, row in zip(job_ids, rows, strict=True)]
+
+    def survey(self, grace_ms: int) -> Survey:
+        """Return what polls are planned from.
+
+        Args:
+            grace_ms: For how long a due job may be left alone before it counts as late.
+        """
+        keys = [self._keys.slots, self._keys.waiting, self._keys.due, self._keys.durations]
+        in_flight, waiting, late, older, durations = self._scripts.survey(keys=keys, args=[grace_ms, *_AGES_MS])
+        return Survey(in_flight, waiting, late, _by_age(older), dict(zip(durations[::2], durations[1::2], strict=True)))
+
+    def in_flight(self) -> int:
+        """Return how many slots are held."""
+        return int(self._redis.zcard(self._keys.slots))
+
+    def waiting(self) -> int:
+        """Return how many jobs wait for a slot."""
+        return int(self._redis.zcard(self._keys.waiting))
+
+    def gate(self) -> GateState:
+        """Return the shared back-off as last written."""
+        return GateState.read(cast("dict[str, str]", self._redis.hgetall(self._keys.gate)))
+
+
+def _by_age(older: Sequence[int]) -> list[tuple[float, int]]:
+    """Return pairs of an age in seconds and how many slots are about that old, from how many are at least so old."""
+    younger = [*older[1:], 0]
+    middles = ((start + end) / 2000 for start, end in zip(_AGES_MS, (*_AGES_MS[1:], _AGES_MS[-1]), strict=True))
+    counts = (here - there for here, there in zip(older, younger, strict=False))
+    return [(age, count) for age, count in zip(middles, counts, strict=False) if count]

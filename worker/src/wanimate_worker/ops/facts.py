@@ -1,0 +1,82 @@
+"""A snapshot as plain values with their units in their names: `/limits.json` and `wanimate-worker top --json`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from .problems import problems_of
+
+if TYPE_CHECKING:
+    from ..ledger.tally import Histogram, Tally
+    from .snapshot import Recent, Snapshot
+
+
+def facts_of(snapshot: Snapshot) -> dict[str, Any]:
+    """Return everything about an account that can be JSON; times in seconds, rounded to milliseconds."""
+    budget, cost = snapshot.budget, snapshot.cost
+    facts = {
+        "account": snapshot.account,
+        "at": snapshot.at.isoformat(timespec="milliseconds"),
+        "is_submitting": not snapshot.stops,
+        "stops": [asdict(stop) for stop in snapshot.stops],
+        "slots": asdict(snapshot.slots),
+        "waiting": {"jobs": snapshot.waiting, "bands": [asdict(band) for band in snapshot.bands]},
+        "budget": {**asdict(budget), "used_ratio": budget.used_ratio},
+        "due_lag_seconds": snapshot.due_lag_seconds,
+        "beat_age_seconds": snapshot.beat_age_seconds,
+        "unknown": {"jobs": snapshot.unknown, "oldest_seconds": snapshot.unknown_oldest_seconds},
+        "failed_jobs": snapshot.failed,
+        "dead_letters": snapshot.dead_letters,
+        "queue_messages": dict(snapshot.queues),
+        "held_messages": snapshot.held_messages,
+        "recent": None if snapshot.recent is None else _recent(snapshot.recent),
+        "since_ever": _counts(snapshot.since_ever),
+        "billed": asdict(cost),
+        "mean_task_seconds": snapshot.mean_seconds,
+        "problems": [{**asdict(problem), "urgency": problem.urgency.name.lower()} for problem in problems_of(snapshot)],
+    }
+    rounded: dict[str, Any] = _rounded(facts)
+    return rounded
+
+
+def _recent(recent: Recent) -> dict[str, Any]:
+    return {
+        "over_seconds": recent.over_seconds,
+        "ended_per_minute": recent.ended_per_minute,
+        **_counts(recent.tally),
+        "detection_lag": _times(recent.tally.lag),
+        "task_duration": {kind: _times(histogram) for kind, histogram in recent.tally.took.items()},
+    }
+
+
+def _counts(tally: Tally) -> dict[str, Any]:
+    return {
+        "submits": tally.submits,
+        "polls": tally.polls,
+        "throttled": tally.throttled,
+        "lost_answers": tally.lost_answers,
+        "ended": tally.ended,
+        "billed_seconds": tally.billed_seconds,
+    }
+
+
+def _times(histogram: Histogram) -> dict[str, Any]:
+    return {
+        "count": histogram.count,
+        "mean_seconds": histogram.mean_seconds,
+        "median_seconds": histogram.quantile_seconds(0.5),
+        "p95_seconds": histogram.quantile_seconds(0.95),
+    }
+
+
+def _rounded(value: Any) -> Any:
+    match value:
+        case float():
+            return round(value, 3)
+        case dict():
+            return {name: _rounded(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_rounded(each) for each in value]
+        case _:
+            return value

@@ -1,0 +1,149 @@
+"""What somebody should look at, each with the command that goes on from there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final
+
+from ..durations import spelled
+from ..stops import StopReason
+
+if TYPE_CHECKING:
+    from .snapshot import Snapshot
+
+#: Due for this long, or without a poll for this long, means that nobody looks, in seconds (as `doctor` has it).
+LATE_SECONDS: Final = 30.0
+#: What answers a stop; the others end by themselves, and doctor says more.
+_COMMANDS: Final = {
+    StopReason.HELD: "wanimate-worker resume",
+    StopReason.DAILY_LIMIT: "export WANIMATE_DAILY_BILLED_SECONDS=…",
+}
+_PAGES: Final = {
+    StopReason.PAUSED: "docs/troubleshooting.md",
+    StopReason.HELD: "docs/operations/pause.md",
+    StopReason.DAILY_LIMIT: "docs/cost.md",
+    StopReason.TRIAL: "docs/idempotency-and-billing.md",
+    StopReason.UNSAFE: "docs/redis.md",
+}
+
+
+class Urgency(IntEnum):
+    """How soon somebody should look; the names are lower-cased where they are shown."""
+
+    #: Work stands still, or may be lost, until somebody acts.
+    NOW = 0
+    #: It costs something, or will.
+    SOON = 1
+    #: It is worth knowing.
+    SOMETIME = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing to look at.
+
+    Args:
+        text: What is so.
+        advice: What to do about it.
+        command: What to type next.
+        page: Where the documentation has more.
+        urgency: How soon.
+    """
+
+    text: str
+    advice: str
+    command: str
+    page: str
+    urgency: Urgency = Urgency.SOON
+
+
+def problems_of(snapshot: Snapshot) -> list[Problem]:
+    """Return what somebody should look at, the urgent first."""
+    found = [
+        Problem(
+            stop.text[:1].upper() + stop.text[1:],
+            stop.advice[:1].upper() + stop.advice[1:],
+            _COMMANDS.get(stop.reason, "wanimate-worker doctor"),
+            _PAGES.get(stop.reason, "docs/troubleshooting.md"),
+            Urgency.NOW if stop.is_failure else Urgency.SOON,
+        )
+        for stop in snapshot.stops
+    ]
+    found += _of_workers(snapshot) + _of_jobs(snapshot)
+    return sorted(found, key=lambda problem: problem.urgency)
+
+
+def _of_workers(snapshot: Snapshot) -> list[Problem]:
+    found = []
+    beat = snapshot.beat_age_seconds
+    if beat is None or beat > LATE_SECONDS:
+        since = "in the last day" if beat is None else f"for {spelled(round(beat * 1000))}"
+        found.append(
+            Problem(
+                f"No poll has begun {since}",
+                "Nobody asks the vendor whether a task has ended: start beat, and see whether workers run",
+                "celery -A wanimate_worker beat",
+                "docs/operations/doctor.md",
+                Urgency.NOW,
+            )
+        )
+    elif snapshot.due_lag_seconds > LATE_SECONDS and not snapshot.stops:
+        found.append(
+            Problem(
+                f"A job has been due for {spelled(round(snapshot.due_lag_seconds * 1000))}",
+                "Workers do not keep up: start more of them, or see what they wait for",
+                "wanimate-worker doctor",
+                "docs/operations/doctor.md",
+                Urgency.NOW,
+            )
+        )
+    if snapshot.slots.without_record:
+        found.append(
+            Problem(
+                f"{_many(snapshot.slots.without_record, 'slot')} without a record",
+                "Records were evicted or deleted; the slots are freed when their time comes. Check maxmemory-policy",
+                "wanimate-worker doctor",
+                "docs/redis.md",
+            )
+        )
+    return found
+
+
+def _of_jobs(snapshot: Snapshot) -> list[Problem]:
+    found = []
+    if snapshot.unknown:
+        oldest = spelled(round((snapshot.unknown_oldest_seconds or 0) * 1000))
+        found.append(
+            Problem(
+                f"{_many(snapshot.unknown, 'submission')} whose answer was lost, the oldest for {oldest}",
+                "The vendor may have accepted and billed each. Find its task in the vendor's list and attach it, with "
+                "wanimate-worker resolve ID --task-id T; else it is decided when its time is up",
+                "wanimate-worker jobs --state unknown",
+                "docs/operations/resolve.md",
+            )
+        )
+    if snapshot.dead_letters:
+        found.append(
+            Problem(
+                f"{_many(snapshot.dead_letters, 'message')} that nobody could use",
+                "See who sends them; those of a newer library can be replayed once the workers are upgraded",
+                "wanimate-worker dead",
+                "docs/operations/dead-letters.md",
+            )
+        )
+    if snapshot.failed:
+        found.append(
+            Problem(
+                f"{_many(snapshot.failed, 'failed job')} kept",
+                "Each says why, and can run again for another payment: wanimate-worker retry ID",
+                "wanimate-worker jobs --state failed",
+                "docs/operations/retry.md",
+                Urgency.SOMETIME,
+            )
+        )
+    return found
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

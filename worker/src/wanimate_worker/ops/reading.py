@@ -1,0 +1,209 @@
+"""Reads a snapshot: a few dozen commands in three round trips, however many jobs wait."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from wanimate.contract import Keys
+from wanimate.contract.durations import Durations
+from wanimate.estimates import mean_seconds_of, seconds_until_slot
+from wanimate.transport import PRIORITY_STEPS, UNACKED_KEY
+
+from ..ledger import GateState
+from ..ledger.tally import Sample, Tally
+from ..queues import queue_lengths
+from ..stops import StopReason, stops_of
+from .snapshot import Band, Budget, Cost, Recent, Slots, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from redis import Redis
+
+    from ..settings import WorkerSettings
+
+#: However many readers there are, Redis is asked once in this time, in seconds.
+_FRESH_SECONDS: Final = 1.0
+#: Slots that are looked at for lost records, those held longest.
+_CHECKED_SLOTS: Final = 5_000
+_EXISTS_BATCH: Final = 1_000
+#: The rank of a waiting job is its band times this, and its arrival in Unix seconds (`rank_of` in prelude.lua).
+_BAND_WIDTH: Final = 10_000_000_000
+_DAY_SECONDS: Final = 86_400
+#: Labels that have a figure of their own in a snapshot.
+_SHOWN_LABELS: Final = 20
+#: The pace of requests is told from so long a time at least, in seconds.
+_SHORTEST_PACE_SECONDS: Final = 15.0
+
+
+class Reader:
+    """Reads snapshots of one account; safe to share between threads.
+
+    Args:
+        redis: A connection that decodes responses to `str`.
+        settings: The limits, which must be those of the workers.
+    """
+
+    def __init__(self, redis: Redis, settings: WorkerSettings) -> None:
+        self._redis = redis
+        self._settings = settings
+        self._keys: Final = Keys(settings.account)
+        self._reading = threading.Lock()
+        self._last: Snapshot | None = None
+        self._read_at = 0.0
+
+    def snapshot(self) -> Snapshot:
+        """Return a snapshot that is at most a second old.
+
+        Raises:
+            RedisError: Redis is away.
+        """
+        with self._reading:
+            if self._last is None or time.monotonic() > self._read_at + _FRESH_SECONDS:
+                self._last = self.read()
+                self._read_at = time.monotonic()
+            return self._last
+
+    def read(self) -> Snapshot:
+        """Read a snapshot.
+
+        Raises:
+            RedisError: Redis is away.
+        """
+        settings, keys = self._settings, self._keys
+        bands = range(len(PRIORITY_STEPS))
+        with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.time()
+            for band in bands:
+                pipeline.zcount(keys.waiting, band * _BAND_WIDTH, f"({(band + 1) * _BAND_WIDTH}")
+            for band in bands:
+                span = (band * _BAND_WIDTH, f"({(band + 1) * _BAND_WIDTH}")
+                pipeline.zrangebyscore(keys.waiting, *span, start=0, num=1, withscores=True)
+            pipeline.zcard(keys.slots)
+            pipeline.zrange(keys.slots, 0, _CHECKED_SLOTS - 1)
+            pipeline.zrange(keys.due, 0, 0, withscores=True)
+            pipeline.zcard(keys.unknown)
+            pipeline.zrange(keys.unknown, 0, 0, withscores=True)
+            pipeline.zcard(keys.failed)
+            pipeline.llen(keys.dead)
+            pipeline.hlen(UNACKED_KEY)
+            pipeline.get(keys.tick)
+            for key in (keys.gate, keys.tally, keys.billed, keys.durations):
+                pipeline.hgetall(key)
+            pipeline.zrevrange(keys.samples, 0, 1)
+            pipeline.zrange(keys.samples, 0, 0)
+            (seconds, micros), *answers = pipeline.execute()
+        counts, heads, rest = answers[: len(bands)], answers[len(bands) : 2 * len(bands)], answers[2 * len(bands) :]
+        used, slot_ids, due, unknown, oldest_unknown, failed, dead, held, tick, *stored = rest
+        gate_fields, tally_fields, billed, durations, newest, oldest = stored
+        now_ms = int(seconds) * 1000 + int(micros) // 1000
+        gate, tally = GateState.read(gate_fields), Tally.read(tally_fields)
+        stops = stops_of(gate, now_ms)
+        kinds = Durations.read(durations)
+        in_flight = 0 if any(stop.reason in _ENDLESS for stop in stops) else used
+        return Snapshot(
+            account=settings.account,
+            at=datetime.fromtimestamp(now_ms / 1000, tz=UTC),
+            slots=Slots(
+                used, settings.max_in_flight, gate.effective_cap(settings.max_in_flight, now_ms), self._lost(slot_ids)
+            ),
+            bands=_bands(counts, heads, now_ms, in_flight, kinds),
+            due_lag_seconds=_age(due, now_ms) or 0.0,
+            unknown=unknown,
+            unknown_oldest_seconds=_age(oldest_unknown, now_ms),
+            failed=failed,
+            dead_letters=dead,
+            queues=queue_lengths(self._redis),
+            held_messages=held,
+            stops=tuple(stops),
+            budget=_budget(settings.requests_per_minute, tally, newest, now_ms),
+            recent=_recent(tally, oldest, now_ms),
+            since_ever=tally,
+            cost=_cost(billed, settings.daily_billed_seconds, now_ms),
+            beat_age_seconds=None if tick is None else max(0, now_ms - int(tick)) / 1000,
+            mean_seconds=mean_seconds_of(kinds),
+        )
+
+    def _lost(self, job_ids: Sequence[str]) -> int:
+        """Return how many of these jobs have no record."""
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for start in range(0, len(job_ids), _EXISTS_BATCH):
+                pipeline.exists(*map(self._keys.job, job_ids[start : start + _EXISTS_BATCH]))
+            return len(job_ids) - sum(cast("list[int]", pipeline.execute()))
+
+
+#: While one of these holds, nothing can be said about when a waiting job will end.
+_ENDLESS: Final = {StopReason.PAUSED, StopReason.HELD, StopReason.DAILY_LIMIT}
+
+
+def _bands(
+    counts: Sequence[int],
+    heads: Sequence[list[tuple[str, float]]],
+    now_ms: int,
+    in_flight: int,
+    kinds: Mapping[str, Durations],
+) -> tuple[Band, ...]:
+    mean = mean_seconds_of(kinds)
+    found = []
+    for number, (count, head, place) in enumerate(zip(counts, heads, accumulate(counts), strict=True)):
+        first, following = PRIORITY_STEPS[number], [*PRIORITY_STEPS, 10][number + 1]
+        until_slot = seconds_until_slot(place, in_flight, kinds) if count else None
+        found.append(
+            Band(
+                priorities=str(first) if following == first + 1 else f"{first}-{following - 1}",
+                waiting=count,
+                oldest_seconds=max(0.0, now_ms / 1000 - (head[0][1] - number * _BAND_WIDTH)) if head else None,
+                eta_seconds=None if until_slot is None else until_slot + mean,
+            )
+        )
+    return tuple(found)
+
+
+def _age(head: list[tuple[str, float]], now_ms: int) -> float | None:
+    """Return the age in seconds of the first of a sorted set whose scores are times in ms; None if it is empty."""
+    return max(0.0, now_ms - head[0][1]) / 1000 if head else None
+
+
+def _budget(limit: int, tally: Tally, newest: Sequence[str], now_ms: int) -> Budget:
+    """Return the pace of requests since the newest copy of the counts that is old enough to tell one."""
+    samples = [Sample.read(stored) for stored in newest]
+    if not samples:
+        return Budget(limit, 0.0, 0.0)
+    old = (sample for sample in samples if now_ms - sample.at_ms >= _SHORTEST_PACE_SECONDS * 1000)
+    sample = next(old, samples[-1])
+    new, minutes = tally.since(sample.tally), max(now_ms - sample.at_ms, 1000) / 60_000
+    return Budget(limit, new.submits / minutes, new.polls / minutes)
+
+
+def _recent(tally: Tally, oldest: Sequence[str], now_ms: int) -> Recent | None:
+    if not oldest:
+        return None
+    sample = Sample.read(oldest[0])
+    return Recent(max(0, now_ms - sample.at_ms) / 1000, tally.since(sample.tally))
+
+
+def _cost(billed: Mapping[str, str], limit_seconds: float | None, now_ms: int) -> Cost:
+    today = str(now_ms // 1000 // _DAY_SECONDS)
+    seconds = {field: max(0, int(value)) / 1000 for field, value in billed.items() if not field.endswith("#")}
+    days = sorted((int(field) for field in seconds if field.isdecimal()), reverse=True)
+    labels = {field.partition(" ")[2]: value for field, value in seconds.items() if field.startswith(f"{today} ")}
+    largest = sorted(((name, value) for name, value in labels.items() if name and value), key=_by_size)
+    return Cost(
+        today_seconds=seconds.get(today, 0.0),
+        limit_seconds=limit_seconds,
+        by_label=dict(largest[:_SHOWN_LABELS]),
+        other_labels_seconds=labels.get("", 0.0) + sum(value for _, value in largest[_SHOWN_LABELS:]),
+        by_day={_date(day): seconds[str(day)] for day in days},
+    )
+
+
+def _by_size(label: tuple[str, float]) -> Any:
+    return -label[1], label[0]
+
+
+def _date(day: int) -> str:
+    return datetime.fromtimestamp(day * _DAY_SECONDS, tz=UTC).date().isoformat()

@@ -1,0 +1,167 @@
+"""What is known about an account at one moment, as plain values; all times are Redis time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from ..ledger.tally import Tally
+    from ..stops import Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """The vendor's concurrent tasks.
+
+    Args:
+        used: Slots that are held.
+        cap: The most there may be, as set.
+        effective_cap: The most there may be now: lower after a 429 for concurrency.
+        without_record: Slots whose job has lost its record, among the longest held.
+    """
+
+    used: int
+    cap: int
+    effective_cap: int
+    without_record: int
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Waiting jobs of a few priorities.
+
+    Args:
+        priorities: Which, as `0-2`.
+        waiting: How many wait.
+        oldest_seconds: How long the one that is next has waited; None if none waits.
+        eta_seconds: In how many seconds the vendor will probably have finished all of them, and those before them;
+            None if none waits, or nothing can be said.
+    """
+
+    priorities: str
+    waiting: int
+    oldest_seconds: float | None
+    eta_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The request budget.
+
+    Args:
+        per_minute_limit: Requests in any minute, as set.
+        submits_per_minute: Submissions a minute of late.
+        polls_per_minute: Status requests a minute of late.
+    """
+
+    per_minute_limit: int
+    submits_per_minute: float
+    polls_per_minute: float
+
+    @property
+    def used_ratio(self) -> float:
+        """The share of the limit that is used."""
+        return (self.submits_per_minute + self.polls_per_minute) / self.per_minute_limit
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """What happened of late.
+
+    Args:
+        over_seconds: How far back it reaches: about an hour, or as long as there are figures.
+        tally: What was counted in that time.
+    """
+
+    over_seconds: float
+    tally: Tally
+
+    @property
+    def ended(self) -> int:
+        """How many jobs have ended."""
+        return sum(self.tally.ended.values())
+
+    @property
+    def task_mean_seconds(self) -> float | None:
+        """How long the vendor had a task on average; None if none has ended."""
+        took = self.tally.took.values()
+        count = sum(histogram.count for histogram in took)
+        return sum(histogram.sum_seconds for histogram in took) / count if count else None
+
+    @property
+    def ended_per_minute(self) -> float:
+        """How many jobs have ended a minute."""
+        return 60 * self.ended / self.over_seconds if self.over_seconds else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """An estimate of what the vendor bills, in seconds of video; days are UTC.
+
+    Args:
+        today_seconds: Today.
+        limit_seconds: The most that may be billed in a day; None for no limit.
+        by_label: Today, by `name=value`, the largest first; a job with several labels counts under each.
+        other_labels_seconds: Today, under labels that have no figure of their own.
+        by_day: By date, as `2026-11-24`, the latest first.
+    """
+
+    today_seconds: float
+    limit_seconds: float | None
+    by_label: Mapping[str, float]
+    other_labels_seconds: float
+    by_day: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything about one account.
+
+    Args:
+        account: Its name.
+        at: When this was read.
+        slots: The vendor's concurrent tasks.
+        bands: Waiting jobs by priority, the most urgent first.
+        due_lag_seconds: For how long the job that is due longest has been left alone.
+        unknown: Jobs whose submission's answer was lost.
+        unknown_oldest_seconds: For how long the oldest of them has been so.
+        failed: Failed jobs that are kept.
+        dead_letters: Messages that nobody could use.
+        queues: Messages that no worker has taken, by queue.
+        held_messages: Messages that workers hold.
+        stops: Why nothing is submitted; empty while jobs are.
+        budget: The request budget.
+        recent: The last hour; None before the first tick of beat.
+        since_ever: What was counted since the counts began.
+        cost: An estimate of what is billed.
+        beat_age_seconds: How long ago a poll began; None if none did in the last day.
+        mean_seconds: How long the vendor has a task on average.
+    """
+
+    account: str
+    at: datetime
+    slots: Slots
+    bands: tuple[Band, ...]
+    due_lag_seconds: float
+    unknown: int
+    unknown_oldest_seconds: float | None
+    failed: int
+    dead_letters: int
+    queues: Mapping[str, int]
+    held_messages: int
+    stops: tuple[Stop, ...]
+    budget: Budget
+    recent: Recent | None
+    since_ever: Tally
+    cost: Cost
+    beat_age_seconds: float | None
+    mean_seconds: float
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for a slot."""
+        return sum(band.waiting for band in self.bands)

@@ -1,0 +1,113 @@
+"""A snapshot as `wanimate-worker top` shows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Group
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from .problems import Urgency, problems_of
+from .words import number, percent, span, state_of
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from .problems import Problem
+    from .snapshot import Snapshot
+
+_BAR_WIDTH: Final = 24
+_STYLES: Final = {Urgency.NOW: "red", Urgency.SOON: "yellow", Urgency.SOMETIME: "blue"}
+
+
+def panel_of(snapshot: Snapshot) -> RenderableType:
+    """Return everything about an account, for a terminal or plain."""
+    parts = [_head(snapshot), _figures(snapshot)]
+    if snapshot.waiting:
+        parts += [Text(), _waiting(snapshot)]
+    if snapshot.cost.by_label:
+        parts += [Text(), _labels(snapshot)]
+    problems = problems_of(snapshot)
+    if problems:
+        parts += [Text(), *(_problem(problem) for problem in problems)]
+    return Group(*parts)
+
+
+def away(error: Exception) -> RenderableType:
+    """Return what is shown while Redis does not answer."""
+    return Text(
+        f"Redis does not answer ({type(error).__name__}); trying again. wanimate-worker doctor says more.", "red"
+    )
+
+
+def _head(snapshot: Snapshot) -> RenderableType:
+    style = "bold green" if not snapshot.stops else "bold red" if snapshot.stops[0].is_failure else "bold yellow"
+    head = Text.assemble(("Wanimate", "bold"), f"  account {snapshot.account}  ", (state_of(snapshot), style))
+    return head.append(f"  {snapshot.at:%Y-%m-%d %H:%M:%S} UTC", "dim")
+
+
+def _figures(snapshot: Snapshot) -> Table:
+    table = Table.grid(padding=(0, 2))
+    slots, budget, cost = snapshot.slots, snapshot.budget, snapshot.cost
+    lowered = f" (cap {number(slots.cap)}, lowered)" if slots.effective_cap < slots.cap else ""
+    table.add_row(
+        "slots", _bar(slots.used / slots.cap), f"{number(slots.used)} of {number(slots.effective_cap)}{lowered}"
+    )
+    table.add_row(
+        "requests",
+        _bar(budget.used_ratio),
+        f"{percent(budget.used_ratio)} of {number(budget.per_minute_limit)} a minute: "
+        f"{number(budget.submits_per_minute)} submissions, {number(budget.polls_per_minute)} polls",
+    )
+    if cost.limit_seconds is not None:
+        text = f"{number(cost.today_seconds)} of {number(cost.limit_seconds)} s today, estimated"
+        table.add_row("billed", _bar(cost.today_seconds / cost.limit_seconds), text)
+    else:
+        table.add_row("billed", "", f"{number(cost.today_seconds)} s today, estimated; no daily limit")
+    recent = snapshot.recent
+    if recent is not None:
+        ended = ", ".join(f"{number(count)} {kind}" for kind, count in recent.tally.ended.items())
+        pace = f"{ended} in {span(recent.over_seconds)}; {number(recent.ended_per_minute)} a minute"
+        table.add_row("ended", "", pace)
+        lag = recent.tally.lag
+        if lag.count:
+            quantiles = f"median {span(lag.quantile_seconds(0.5))}, 95 of 100 within {span(lag.quantile_seconds(0.95))}"
+            table.add_row("noticed after", "", quantiles)
+        table.add_row("429 answers", "", f"{number(recent.tally.throttled)} in {span(recent.over_seconds)}")
+    beat = "none in the last day" if snapshot.beat_age_seconds is None else f"{span(snapshot.beat_age_seconds)} ago"
+    queued = number(sum(snapshot.queues.values()))
+    table.add_row("last poll", "", f"{beat}; messages: {queued} queued, {number(snapshot.held_messages)} with workers")
+    if not snapshot.waiting:
+        table.add_row("waiting", "", "nothing waits")
+    return table
+
+
+def _waiting(snapshot: Snapshot) -> Table:
+    table = Table(box=None, pad_edge=False, title=f"{number(snapshot.waiting)} waiting", title_justify="left")
+    table.add_column("priority")
+    for name in ("jobs", "next one waits for", "all done in about"):
+        table.add_column(name, justify="right")
+    for band in snapshot.bands:
+        figures = (number(band.waiting), span(band.oldest_seconds), span(band.eta_seconds))
+        table.add_row(band.priorities, *figures, style="" if band.waiting else "dim")
+    return table
+
+
+def _labels(snapshot: Snapshot) -> Table:
+    table = Table(box=None, pad_edge=False, title="billed today by label", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for label, seconds in list(snapshot.cost.by_label.items())[:5]:
+        table.add_row(Text(label), f"{number(seconds)} s")
+    return table
+
+
+def _problem(problem: Problem) -> Text:
+    style = _STYLES[problem.urgency]
+    return Text.assemble((f"● {problem.text}\n", style), f"  {problem.advice}.\n  ", (f"$ {problem.command}", "bold"))
+
+
+def _bar(share: float) -> ProgressBar:
+    return ProgressBar(total=1.0, completed=min(1.0, share), width=_BAR_WIDTH)

@@ -1,0 +1,50 @@
+"""Figures in words, the same on the page and in the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ..durations import spelled
+from ..stops import StopReason
+
+if TYPE_CHECKING:
+    from .snapshot import Snapshot
+
+#: Stands for a figure that there is not.
+NOTHING: Final = "-"
+_STATES: Final = {
+    StopReason.PAUSED: "paused: the vendor refuses the key",
+    StopReason.HELD: "held by an operator",
+    StopReason.DAILY_LIMIT: "stopped at the day's limit",
+    StopReason.BACK_OFF: "backing off",
+    StopReason.UNSAFE: "waiting for Redis replicas",
+    StopReason.TRIAL: "trying one at a time",
+}
+_TENTHS_BELOW_SECONDS: Final = 10.0
+
+
+def state_of(snapshot: Snapshot) -> str:
+    """Return in a few words whether jobs are submitted."""
+    return _STATES[snapshot.stops[0].reason] if snapshot.stops else "submitting"
+
+
+def span(seconds: float | None) -> str:
+    """Return a time with its unit: milliseconds below a second, tenths below ten, else the two largest units."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < _TENTHS_BELOW_SECONDS else spelled(round(seconds * 1000))
+
+
+def number(value: float | None) -> str:
+    """Return a number with separators, and one decimal where it is small and not whole."""
+    if value is None:
+        return NOTHING
+    is_small = abs(value) < _TENTHS_BELOW_SECONDS and value != round(value)
+    return f"{value:,.1f}" if is_small else f"{value:,.0f}"
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage."""
+    return f"{100 * share:.0f} %"

@@ -1,0 +1,31 @@
+"""The lists in Redis that hold the messages of a queue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from wanimate.contract import CONTROL_QUEUE, ENTRY_QUEUE, RESUME_QUEUE
+from wanimate.transport import PRIORITY_STEPS
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+#: The queues that workers read, the most urgent first.
+QUEUES: Final = (RESUME_QUEUE, CONTROL_QUEUE, ENTRY_QUEUE)
+#: kombu's separator between a queue's name and a priority.
+_SEPARATOR: Final = "\x06\x16"
+
+
+def queue_lengths(redis: Redis) -> dict[str, int]:
+    """Return how many messages no worker has taken, by queue, in one round trip.
+
+    Args:
+        redis: The broker's server, which is the ledger's.
+    """
+    with redis.pipeline(transaction=False) as pipeline:
+        for queue in QUEUES:
+            for step in PRIORITY_STEPS:
+                pipeline.llen(queue if step == 0 else f"{queue}{_SEPARATOR}{step}")
+        lengths = [int(length) for length in pipeline.execute()]
+    width = len(PRIORITY_STEPS)
+    return {queue: sum(lengths[number * width :][:width]) for number, queue in enumerate(QUEUES)}

@@ -1,0 +1,90 @@
+"""What keeps jobs from being submitted: each reason in words, with what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from .durations import spelled
+
+if TYPE_CHECKING:
+    from .ledger import GateState
+
+
+class StopReason(StrEnum):
+    """Why nothing is submitted; the values are those of the metrics."""
+
+    #: The vendor refuses the key, or the account is empty. Nothing is polled either.
+    PAUSED = "paused"
+    #: An operator wants it so.
+    HELD = "held"
+    #: The day's limit of billed seconds is reached.
+    DAILY_LIMIT = "daily_limit"
+    #: The vendor throttles or cannot be reached. Nothing is polled either.
+    BACK_OFF = "back_off"
+    #: Redis could not make an intent safe.
+    UNSAFE = "unsafe"
+    #: The answers to several submissions were lost; one at a time is tried.
+    TRIAL = "trial"
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One reason why nothing is submitted now.
+
+    Args:
+        reason: Which.
+        text: What has happened.
+        advice: What to do about it.
+        for_seconds: For how long it lasts, in seconds, where that is known.
+        is_failure: Whether somebody must act.
+    """
+
+    reason: StopReason
+    text: str
+    advice: str
+    for_seconds: float | None = None
+    is_failure: bool = False
+
+
+def stops_of(gate: GateState, now_ms: int) -> list[Stop]:
+    """Return all reasons why nothing is submitted, those that need somebody first.
+
+    Args:
+        gate: The gate.
+        now_ms: The current time, in Redis time.
+    """
+    stops = []
+    if gate.paused is not None:
+        text = f"paused, the vendor refuses the key: {gate.paused}"
+        advice = "correct the key or add credit; it goes on by itself"
+        stops.append(Stop(StopReason.PAUSED, text, advice, is_failure=True))
+    if gate.held is not None:
+        text, advice = f"held by an operator: {gate.held}", "end it with wanimate-worker resume, when it may go on"
+        stops.append(Stop(StopReason.HELD, text, advice))
+    if gate.limited_until_ms > now_ms:
+        left_ms = gate.limited_until_ms - now_ms
+        text = f"the day's limit of billed seconds is reached; nothing more is sent for {spelled(left_ms)}"
+        advice = "it goes on at 00:00 UTC, or when WANIMATE_DAILY_BILLED_SECONDS is raised on the workers"
+        stops.append(Stop(StopReason.DAILY_LIMIT, text, advice, left_ms / 1000))
+    return stops + _passing(gate, now_ms)
+
+
+def _passing(gate: GateState, now_ms: int) -> list[Stop]:
+    """Return the reasons that end by themselves."""
+    stops = []
+    if gate.closed_until_ms > now_ms:
+        left_ms = gate.closed_until_ms - now_ms
+        text = f"closed for {spelled(left_ms)}: {gate.reason}"
+        stops.append(Stop(StopReason.BACK_OFF, text, "it opens by itself", left_ms / 1000))
+    if gate.unsafe_until_ms > now_ms:
+        left_ms = gate.unsafe_until_ms - now_ms
+        text = f"nothing is sent for {spelled(left_ms)}: {gate.unsafe}"
+        advice = "see the finding about replicas; jobs wait at their place, and it is tried again by itself"
+        stops.append(Stop(StopReason.UNSAFE, text, advice, left_ms / 1000, is_failure=True))
+    if gate.next_trial_ms is not None:
+        text = f"the answers to the last {gate.lost_in_a_row} submissions were lost; one at a time is tried"
+        advice = "it goes on by itself once one is answered; is the vendor down?"
+        stops.append(Stop(StopReason.TRIAL, text, advice, max(0, gate.next_trial_ms - now_ms) / 1000))
+    return stops
