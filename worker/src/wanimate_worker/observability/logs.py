@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
 import structlog
-from structlog.stdlib import BoundLogger, ProcessorFormatter, filter_by_level
+from structlog.stdlib import BoundLogger, filter_by_level
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ def get_logger(name: str) -> BoundLogger:
     """
     logger: BoundLogger = structlog.wrap_logger(
         logging.getLogger(name),
-        processors=[filter_by_level, ProcessorFormatter.wrap_for_formatter],
+        processors=[filter_by_level, _hand_over],
         wrapper_class=BoundLogger,
         cache_logger_on_first_use=True,
     )
@@ -51,7 +51,7 @@ def set_up_logs(log_format: LogFormat, level: int | str, file: str | None = None
     is_terminal = not file and sys.stderr.isatty()
     as_json = log_format == "json" or (log_format == "auto" and not is_terminal)
     render: Processor = _as_json if as_json else _for_people(has_colours=is_terminal and not os.environ.get("NO_COLOR"))
-    handler.setFormatter(ProcessorFormatter(processors=[_facts, render]))
+    handler.setFormatter(_Lines(render))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
@@ -66,23 +66,35 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _facts(logger: Any, method: str, event: EventDict) -> EventDict:
-    """Return the fields of a line in order; nothing in them can begin another line."""
-    record: logging.LogRecord = event.pop("_record")
-    del event["_from_structlog"]
-    facts: dict[str, Any] = {
-        "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-        "level": record.levelname.lower(),
-        "event": _plain(event.pop("event", "")),
-        "logger": record.name,
-    }
-    if event.get("exc_info"):
-        event = structlog.processors.format_exc_info(logger, method, event)
-    exception = event.pop("exception", None)
-    facts |= {name: _plain(value) for name, value in event.items() if value is not None}
-    if exception is not None:
-        facts["exception"] = "\n".join(_indented(exception))
-    return facts
+def _hand_over(_logger: Any, _method: str, event: EventDict) -> tuple[tuple[EventDict], dict[str, Any]]:
+    return (event,), {}
+
+
+class _Lines(logging.Formatter):
+    """Makes a line of a record, ours or another library's; nothing in it can begin another line.
+
+    structlog's own `ProcessorFormatter` copies each record first, which is a third of what a line costs.
+    """
+
+    def __init__(self, render: Processor) -> None:
+        super().__init__()
+        self._render = render
+
+    def format(self, record: logging.LogRecord) -> str:
+        event: dict[str, Any] = record.msg if isinstance(record.msg, dict) else {"event": record.getMessage()}
+        facts: dict[str, Any] = {
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": _plain(event.get("event", "")),
+            "logger": record.name,
+        }
+        for name, value in event.items():
+            if value is not None and name not in {"event", "exc_info"}:
+                facts[name] = _plain(value)
+        error = sys.exc_info() if event.get("exc_info") else record.exc_info
+        if error:
+            facts["exception"] = "\n".join(_indented(self.formatException(error)))
+        return str(self._render(None, record.levelname, facts))
 
 
 def _plain(value: Any) -> Any:
