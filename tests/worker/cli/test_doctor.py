@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import SecretStr
 from wanimate.errors import SettingsError
-from wanimate_worker.doctor import Level, check_limits, check_transport, check_vendor
+from wanimate_worker.doctor import Level, check_limits, check_transport, check_vendor, check_workers
 from wanimate_worker.settings import WorkerSettings
 from wanimate_worker.upstream import Forgotten, NotSent, Pending, Throttled, Unauthorised, Unreadable
 
@@ -63,4 +63,14 @@ def test_the_budget_must_allow_a_poll_a_minute_for_each_slot(slots: int, request
 def test_messages_of_dead_workers_must_come_back_in_a_sensible_time(visibility: float, level: Level) -> None:
     conf = SimpleNamespace(broker_transport_options={"visibility_timeout": visibility})
     [finding] = check_transport(SimpleNamespace(conf=conf))  # type: ignore[arg-type]
+    assert finding.level is level
+
+
+@pytest.mark.parametrize(
+    ("answering", "level"), [(["celerybeat@a", "celery@b"], Level.OK), (["celerybeat@a", "celerybeat@b"], Level.FAIL)]
+)
+def test_a_beat_that_answers_is_no_worker(answering: list[str], level: Level) -> None:
+    control = SimpleNamespace(ping=lambda **_: [{name: {"ok": "pong"}} for name in answering])
+    none: Any = None
+    finding = next(check_workers(SimpleNamespace(control=control), none, none, settings()))  # type: ignore[arg-type]
     assert finding.level is level

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ..ledger import Ledger
     from ..settings import WorkerSettings
 
+#: How a beat with `--enable-remote-control` answers, which takes no message.
+_BEAT: Final = "celerybeat@"
 #: How long workers have to answer a ping, in seconds.
 _PING_SECONDS: Final = 2.0
 #: Messages in the queue of new jobs that workers clear within a few seconds.
@@ -51,7 +53,7 @@ def check_queues(app: Celery, redis: Redis) -> Iterator[Finding]:
 def check_workers(app: Celery, ledger: Ledger, redis: Redis, settings: WorkerSettings) -> Iterator[Finding]:
     """Yield whether workers answer, and whether beat ticks."""
     answers: list[dict[str, Any]] = app.control.ping(timeout=_PING_SECONDS) or []
-    names = sorted(name for answer in answers for name in answer)
+    names = sorted(name for answer in answers for name in answer if not name.startswith(_BEAT))
     if names:
         yield ok("workers", f"{len(names)} answer: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}")  # noqa: PLR2004
     else:
