@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import pytest
 from harness import PATIENCE_SECONDS, Vendor, eventually, job
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
@@ -20,6 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Metrics = dict[tuple[str, ...], float]
+
+#: Longer than any test here takes.
+_LONGEST_TEST_SECONDS = 90
+
+
+@pytest.fixture(autouse=True)
+def within_one_day() -> None:
+    """Begin no test shortly before midnight (UTC): what is counted by day starts again with the next one."""
+    eventually(lambda: time.time() % 86_400 < 86_400 - _LONGEST_TEST_SECONDS, "the next day", 2 * _LONGEST_TEST_SECONDS)
 
 
 def metrics_of(stack: Stack) -> Metrics:
