@@ -12,6 +12,7 @@ from wanimate.contract import CONTRACT_HEADER, CONTRACT_VERSION, GENERATE_TASK
 
 from .dead_letters import Reason, letter_of, problem_of
 from .observability import get_logger
+from .suspension import SuspendableTask, quick_tracer
 from .tasks import GenerateTask
 
 if TYPE_CHECKING:
@@ -27,6 +28,13 @@ class Consumer(CeleryConsumer):
         # Workers need not hear of each other: Flower listens to the same heartbeats. Mingle stays, though it costs a
         # second at each start: it is how a new worker learns which messages were revoked.
         super().__init__(*args, worker_options={**(worker_options or {}), "without_gossip": True}, **options)
+
+    def update_strategies(self) -> None:
+        """Make what handles and runs the messages of each task; Celery calls this."""
+        super().update_strategies()
+        for task in self.app.tasks.values():
+            if isinstance(task, SuspendableTask):
+                task.__trace__ = quick_tracer(task, task.__trace__)
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:
         """Return the handler of every message of our queues."""

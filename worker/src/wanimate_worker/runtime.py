@@ -31,8 +31,6 @@ log = get_logger(__name__)
 
 #: Poll runs of one process at once: one asks while the other claims.
 POLL_TURNS: Final = 2
-#: On a run that delivers an outcome which this process has settled; never on a message.
-OUTCOME_HEADER: Final = "wanimate_outcome"
 #: Jobs read and published in one go.
 _RESUME_BATCH: Final = 200
 
@@ -136,7 +134,7 @@ class Runtime:
             step: How it ended.
         """
         try:
-            if not _continuation(job).run_here(self.app, **{OUTCOME_HEADER: step}):
+            if not _continuation(job).end_here(self.app, step):
                 self.resume([job.job_id])
         except Exception:
             log.exception("unexpected error, the outcome is delivered when its lease ends", job_id=job.job_id)

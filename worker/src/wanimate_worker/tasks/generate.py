@@ -28,7 +28,6 @@ from ..ledger import (
     cause_of,
 )
 from ..observability import get_logger
-from ..runtime import OUTCOME_HEADER
 from ..suspension import DELAYED_HEADER, EXPIRES_HEADER, SuspendableTask, Suspended, capture, is_resumed
 from ..upstream import Accepted, Exchange, NotSent, Rejected, SubmitAnswer, Throttled, Unauthorised, Unknown
 from .base import AGAIN_SECONDS, seconds_between
@@ -62,22 +61,17 @@ class GenerateTask(SuspendableTask):
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
 
-    def run(self, **request: Any) -> dict[str, Any]:
+    def advance(self, request: Mapping[str, Any]) -> Deliver:
         """Go one step further with the job.
 
         Args:
             request: `type` and the fields of the job.
 
-        Returns:
-            The fields of a `Result`.
-
         Raises:
-            JobFailed: The job ended without a result.
+            Suspended: The job goes on in a later run.
+            Reject: Redis is away and the job is not recorded.
         """
-        self.request.delivering, self.request.exchange = None, Exchange()
-        step = (self.request.headers or {}).get(OUTCOME_HEADER)
-        if isinstance(step, Deliver):
-            return self._deliver(step)
+        self.request.exchange = Exchange()
         try:
             if not is_resumed(self.request):
                 self._admit(request)
@@ -91,13 +85,27 @@ class GenerateTask(SuspendableTask):
             time.sleep(AGAIN_SECONDS)
             raise Reject(requeue=True) from None
 
+    def end(self, ending: Deliver | Exception) -> dict[str, Any]:
+        """Return the fields of a `Result`.
+
+        Args:
+            ending: The outcome, or what went wrong in finding it.
+
+        Raises:
+            JobFailed: The job ended without a result.
+        """
+        if isinstance(ending, Exception):
+            raise ending
+        self.request.delivering, self.request.delivering_since_ns = ending, time.time_ns()
+        return ending.outcome.unwrap().to_json()
+
     def after_return(self, status: str, _retval: Any, task_id: str, *_: Any) -> None:
         """Close the ledger's record once the backend has the outcome.
 
         Celery calls this after the result is stored and the callbacks are sent. Dying before it means that the
         outcome is delivered again when its lease ends: a callback may then come twice, as with any late ack.
         """
-        step: Deliver | None = self.request.delivering
+        step: Deliver | None = getattr(self.request, "delivering", None)
         if step is None or (status == states.SUCCESS) != (step.outcome.kind is OutcomeKind.SUCCEEDED):
             # Celery stores a failure instead of the result when it cannot send a callback or the next task of a chain.
             # The outcome stays settled, and is delivered again when its lease ends.
@@ -176,7 +184,7 @@ class GenerateTask(SuspendableTask):
 
     # -- every run: claim the next step -------------------------------------------------------------------------
 
-    def _advance(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def _advance(self, request: Mapping[str, Any]) -> Deliver:
         job_id, bill = self.request.id, Bill.of(request)
         step = self.runtime.ledger.begin(job_id, bill=bill)
         if isinstance(step, WaitForPermit):
@@ -185,7 +193,7 @@ class GenerateTask(SuspendableTask):
             step = self.runtime.ledger.begin(job_id, holds_permit=True, bill=bill)
         match step:
             case Deliver():
-                return self._deliver(step)
+                return step
             case Submit():
                 return self._submit(request, step)
             case Later():
@@ -194,13 +202,9 @@ class GenerateTask(SuspendableTask):
             case Busy() | NothingToDo() | WaitForPermit():
                 raise Suspended
 
-    def _deliver(self, step: Deliver) -> dict[str, Any]:
-        self.request.delivering, self.request.delivering_since_ns = step, time.time_ns()
-        return step.outcome.unwrap().to_json()
-
     # -- submitting: paid once ----------------------------------------------------------------------------------
 
-    def _submit(self, request: Mapping[str, Any], step: Submit) -> dict[str, Any]:
+    def _submit(self, request: Mapping[str, Any], step: Submit) -> Deliver:
         begun = time.monotonic()
         try:
             job = parse_job(request)
