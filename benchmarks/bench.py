@@ -21,6 +21,7 @@ from rich.console import Console
 from rig import goals, tables
 from rig.peers import versions
 from rig.profile import PROFILES
+from rig.scenarios.commands import run_commands
 from rig.scenarios.growth import run_growth
 from rig.scenarios.peers import run_faults, run_peers
 from rig.scenarios.scale import run_scale, run_workers
@@ -37,6 +38,7 @@ FORMAT = 2
 SCENARIOS: dict[str, Callable[[Profile, Callable[[str], None]], list[dict[str, Any]]]] = {
     "enqueue": run_enqueue,
     "peers": run_peers,
+    "commands": run_commands,
     "scale": run_scale,
     "workers": run_workers,
     "throughput": run_throughput,

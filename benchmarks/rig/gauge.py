@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import psutil
 from redis import Redis
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 #: How often memory and the machine's load are looked at, in seconds.
 _LOOK_SECONDS = 0.5
-_CONNECT = {"setname", "setinfo", "auth", "hello", "select", "client", "info", "config", "ping"}
+#: Commands of connections, and of looking at the server.
+CONNECTING: Final = {"setname", "setinfo", "auth", "hello", "select", "client", "info", "config", "ping"}
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
@@ -84,7 +85,7 @@ def counters(redis: Redis) -> Counters:
     by_command = {
         name.removeprefix("cmdstat_"): int(of["calls"])
         for name, of in commands.items()
-        if name.removeprefix("cmdstat_").split("|")[0] not in _CONNECT
+        if name.removeprefix("cmdstat_").split("|")[0] not in CONNECTING
     }
     return Counters(
         sum(by_command.values()),

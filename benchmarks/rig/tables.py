@@ -34,6 +34,16 @@ _COLUMNS: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
             ("machine", "machine_load", ".0%"),
         ),
     ),
+    "commands": (
+        "what a job makes Redis do",
+        (
+            ("mode", "contender", ""),
+            ("sent", "sent_per_job", ".1f"),
+            ("by scripts", "in_scripts_per_job", ".1f"),
+            ("most of what is sent", "most_sent", ""),
+            ("most of what scripts do", "most_in_scripts", ""),
+        ),
+    ),
     "faults": (
         "what became of the jobs when something went wrong in the middle",
         (
