@@ -24,6 +24,7 @@ from rig.profile import PROFILES
 from rig.scenarios.commands import run_commands
 from rig.scenarios.growth import run_growth
 from rig.scenarios.peers import run_faults, run_peers
+from rig.scenarios.pools import run_pools
 from rig.scenarios.scale import run_scale, run_workers
 from rig.scenarios.throughput import run_enqueue, run_throughput
 
@@ -44,7 +45,10 @@ SCENARIOS: dict[str, Callable[[Profile, Callable[[str], None]], list[dict[str, A
     "throughput": run_throughput,
     "growth": run_growth,
     "faults": run_faults,
+    "pools": run_pools,
 }
+#: Run only by name: what they decide is decided (docs/decisions/0010-threads.md).
+BY_NAME = {"pools"}
 
 
 @click.command()
@@ -66,7 +70,7 @@ def main(profile_name: str, chosen: tuple[str, ...], report: Path) -> None:
         "versions": {**versions(), "wanimate": version("wanimate")},
     }
     broken: list[str] = []
-    for name in chosen or SCENARIOS:
+    for name in chosen or [name for name in SCENARIOS if name not in BY_NAME]:
         console.rule(name)
         began = time.monotonic()
         try:

@@ -88,6 +88,18 @@ _COLUMNS: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
             ("machine", "machine_load", ".0%"),
         ),
     ),
+    "pools": (
+        "what a worker process is made of",
+        (
+            ("workers of", "choice", ""),
+            ("slot use", "slot_use", ".3f"),
+            ("makespan/ideal", "makespan_ratio", ".3f"),
+            ("lag median s", "lag_median_seconds", ".3f"),
+            ("CPU ms/job", "cpu_ms_per_job", ".1f"),
+            ("MB/worker", "worker_mb", ".0f"),
+            ("machine", "machine_load", ".0%"),
+        ),
+    ),
     "throughput": (
         "one worker process, a vendor without limits",
         (
@@ -135,7 +147,7 @@ def show(console: Console, scenario: str, rows: Iterable[dict[str, Any]]) -> Non
     title, columns = _COLUMNS[scenario]
     table = Table(title=f"{scenario}: {title}", title_justify="left")
     for head, key, _ in columns:
-        is_name = key in {"contender", "fault", "way"}
+        is_name = key in {"contender", "fault", "way", "choice"}
         table.add_column(head, justify="left" if is_name else "right", no_wrap=is_name)
     for row in rows:
         own = str(row.get("contender", "")).startswith("Wanimate")

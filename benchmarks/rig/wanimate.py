@@ -15,6 +15,8 @@ from .arrivals import CeleryArrivals
 from .contender import Contender
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from wanimate import JobHandle
 
     from .load import Load
@@ -30,14 +32,23 @@ class Wanimate(Contender):
         load: What it is given to do.
         has_callbacks: Whether the vendor calls back.
         settings: Further `WANIMATE_*` variables.
+        worker_options: Options of Celery's `worker` command.
     """
 
-    def __init__(self, load: Load, *, has_callbacks: bool, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        load: Load,
+        *,
+        has_callbacks: bool,
+        settings: dict[str, str] | None = None,
+        worker_options: Sequence[str] = (),
+    ) -> None:
         self.name = "Wanimate, callbacks" if has_callbacks else "Wanimate, polling"
         self.load = load
         self.stack = Stack(
             StackOptions(
                 workers=load.workers,
+                worker_options=tuple(worker_options),
                 has_flower=False,
                 has_callbacks=has_callbacks,
                 simulator=load.simulator_options(),
