@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 from wanimate import Client
 from wanimate.settings import Settings
+from wanimate_worker.database import open_database
 from wanimate_worker.local import RedisServer
+from wanimate_worker.settings import WorkerSettings
 
 from rig import gauge, trial
 from rig.wanimate import Wanimate
@@ -46,6 +48,8 @@ def run_enqueue(profile: Profile, tell: Callable[[str], None]) -> list[dict[str,
     load = profile.throughput
     rows = []
     with RedisServer() as server, Client(Settings(redis_url=SecretStr(server.url))) as client:
+        # As the first worker does when it starts: until then clients look at each call whose database it is.
+        open_database(WorkerSettings(redis_url=SecretStr(server.url))).ledger.claim_database()
         client.submit(load.job(0))
         for way, count in (("single calls", profile.enqueue_single), ("submit_many", profile.enqueue_many)):
             tell(way)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from celery import Celery
 from kombu.pools import ProducerPool
 
+from .broker import TRANSPORTS
 from .transport import celery_settings
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ class Publisher:
         self._app.conf.update(options, task_publish_retry_policy={"max_retries": _RETRIES, **_PAUSES})
         limit: int = options["broker_pool_limit"]
         # The URL is given here because Celery lets the variable CELERY_BROKER_URL override the configured one.
-        self._connections = self._app.connection_for_write(options["broker_url"]).Pool(limit)
+        url: str = options["broker_url"]
+        transport = TRANSPORTS.get(url.partition("://")[0])
+        self._connections = self._app.connection_for_write(url, transport=transport).Pool(limit)
         producers: Any = ProducerPool  # untyped
         self._producers = producers(self._connections, limit=limit)
         self._acquire_timeout_seconds: float = options["broker_pool_acquire_timeout"]

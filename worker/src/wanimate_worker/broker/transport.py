@@ -18,6 +18,7 @@ from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
+from wanimate.broker import KeepsClient
 
 from ..observability import get_logger
 
@@ -79,7 +80,6 @@ class _Taking:
     taken_tag: str | None = None
     _is_napping = False
     _is_kombus = False
-    _shared_client: Any = None
 
     def __init__(self: Any, *args: Any, **options: Any) -> None:
         #: Queues whose messages nobody acknowledges, so that they are read kombu's way: replies to remote control.
@@ -97,14 +97,6 @@ class _Taking:
         if self.connection is None or self.connection.client is None:
             raise RedisConnectionError("the channel was closed when its connection was lost")
         return super()._connparams(*args, **options)  # type: ignore[misc]
-
-    def _create_client(self: Any, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002 - kombu's
-        if asynchronous:
-            return super()._create_client(asynchronous)  # type: ignore[misc]
-        # Kombu makes a client for each message that is published or acknowledged, for a tenth of a worker's CPU.
-        if self._shared_client is None or self._shared_client.connection_pool is not self.pool:
-            self._shared_client = super()._create_client()  # type: ignore[misc]
-        return self._shared_client
 
     def decode_body(self: Any, body: Any, encoding: str | None = None) -> Any:
         """Return the body decoded; what cannot be is returned as it is, and its reader finds that it makes no sense."""
@@ -177,11 +169,11 @@ class _Taking:
         }
 
 
-class Channel(_Taking, redis.Channel):
+class Channel(_Taking, KeepsClient, redis.Channel):
     """A channel to one server."""
 
 
-class SentinelChannel(_Taking, redis.SentinelChannel):
+class SentinelChannel(_Taking, KeepsClient, redis.SentinelChannel):
     """A channel to the server that Sentinels name."""
 
 
