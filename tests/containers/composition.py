@@ -118,12 +118,6 @@ class Composition:
             text=True,
         )
 
-    def leave_out_what_the_image_has_not(self) -> None:
-        """Start no `ops` where this version of the image has no such command."""
-        ops = ("docker", "run", "--rm", self.tags[0], "wanimate-worker", "ops", "--help")
-        if subprocess.run(ops, capture_output=True, check=False).returncode != 0:
-            self.set_environment(OPS_REPLICAS="0")
-
     def build_another_image(self) -> None:
         """Build the image of workers once more, so that it is another one, under the second tag."""
         build = ("docker", "build", "-f", "deploy/Dockerfile", "--build-arg", "VERSION=0.1.1", "-t", self.tags[1], ".")

@@ -80,7 +80,6 @@ def composition(
     try:
         begun = time.monotonic()
         composition.compose("build", timeout_seconds=800)
-        composition.leave_out_what_the_image_has_not()
         built = time.monotonic()
         composition.compose("up", "-d", "--no-build")
         for service in ("worker", "beat", "callbacks", "flower", "ops"):
