@@ -251,8 +251,8 @@ class Bench:
 
     def _decide(self, job: JobFields) -> list[str]:
         if job.request.get("on_unknown") == "resubmit":
-            return self.ledger.release(job.job_id, job.nonce) or []
-        granted = self.ledger.settle(job.job_id, job.nonce, UNKNOWN)
+            return self.ledger.release(job.job_id, job.nonce, hint="") or []
+        granted = self.ledger.settle(job.job_id, job.nonce, UNKNOWN, hint="")
         return [] if granted is None else [job.job_id, *granted]
 
     def drain(self, most_rounds: int = 40) -> None:

@@ -267,11 +267,13 @@ class LedgerRules(RuleBasedStateMachine):
             self.check_hint(look)
             return
         elif look.stage == "unknown" and look.opted_in:
-            granted = self.ledger.release(look.job_id, look.nonce, may_be_billed=True)
-            expected = self.model.release(look.job_id, look.nonce, may_be_billed=True)
+            granted = self.ledger.release(look.job_id, look.nonce, may_be_billed=True, hint="")
+            expected = None
+            if self.model.may_give_up(look):
+                expected = self.model.release(look.job_id, look.nonce, may_be_billed=True)
         elif look.stage == "unknown":
-            granted = self.ledger.settle(look.job_id, look.nonce, UNKNOWN)
-            expected = self.model.settle(look.job_id, look.nonce, "unknown")
+            granted = self.ledger.settle(look.job_id, look.nonce, UNKNOWN, hint="")
+            expected = self.model.settle(look.job_id, look.nonce, "unknown") if self.model.may_give_up(look) else None
         else:
             return
         self.changes_nothing(unless=granted is not None)

@@ -266,6 +266,11 @@ class Model:
         self.clock(job_id)
         return True
 
+    def may_give_up(self, look: Look) -> bool:
+        """Whether nothing has been heard of a lost submission since somebody looked at it."""
+        life = self.lives.get(look.job_id)
+        return life is not None and (life.stage, life.hint) == ("unknown", look.hint)
+
     def release(self, job_id: str, nonce: str, *, may_be_billed: bool = False) -> list[str] | None:
         life = self.lives.get(job_id)
         if life is None or life.stage not in {"submitting", "unknown"} or life.nonce != nonce:

@@ -188,3 +188,25 @@ def test_a_callback_of_an_ended_job_changes_nothing_however_often_it_is_replayed
         assert bench.ledger.callback("a", submit.nonce, "task-a") is CallbackEffect.ENDED
     assert bench.state() == before
     assert not {"hint", "look_at_ms", "nonce"} & before.jobs["a"].keys()
+
+
+@pytest.mark.parametrize("is_on_record", [False, True], ids=["named", "adopted"])
+@pytest.mark.parametrize("opted_in", [False, True], ids=["fails", "is sent again"])
+def test_a_lost_submission_is_not_given_up_once_a_callback_has_named_its_task(
+    bench: Bench, *, opted_in: bool, is_on_record: bool
+) -> None:
+    submit = lost(bench, "a")
+    bench.let_time_pass("a")
+    look = bench.job("a")
+    # Between the look and what comes of it.
+    bench.ledger.callback("a", submit.nonce, "task-a")
+    if is_on_record:
+        assert bench.ledger.accept("a", submit.nonce, task_id="task-a", first_poll_ms=0, begun_at_ms=0)
+    before = bench.state()
+    if opted_in:
+        assert bench.ledger.release("a", look.nonce, may_be_billed=True, hint="") is None
+    else:
+        assert bench.ledger.settle("a", look.nonce, UNKNOWN, hint="") is None
+    assert bench.state() == before
+    bench.drain()
+    assert bench.delivered["a"] == [success("task-a")]

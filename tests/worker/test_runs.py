@@ -17,7 +17,7 @@ from wanimate_worker.ledger import Deliver
 from wanimate_worker.local import RedisServer
 from wanimate_worker.settings import WorkerSettings
 from wanimate_worker.tasks import GenerateTask
-from wanimate_worker.upstream import Accepted, Failed, NotSent, Pending, StatusAnswer, SubmitAnswer, Unknown
+from wanimate_worker.upstream import Accepted, Failed, NotSent, Pending, StatusAnswer, SubmitAnswer, Unknown, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -167,6 +167,29 @@ def test_a_task_keeps_its_slot_until_its_end_is_on_record(run: Run, monkeypatch:
 
     run.poll()
     assert (run.stage(), run.has_slot()) == (Stage.SETTLED, False)
+
+
+# -- a submission whose answer was lost ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", [Unreadable("no JSON"), Pending("resting")], ids=["unreadable", "an unknown word"])
+def test_a_task_that_a_callback_named_is_asked_about_past_the_bound_until_a_run_may_take_no_longer(
+    run: Run, state: StatusAnswer
+) -> None:
+    run.answer = lambda: Unknown("read timeout")
+    run()
+    assert run.stage() is Stage.UNKNOWN
+    run.ledger.callback("a", run.ledger.read(["a"])[0].nonce, "task-a")
+    record = Keys("default").job("a")
+    run.redis.hset(record, "unknown_until_ms", 1)
+    run.state = state
+    run.poll()
+    assert (run.asked, run.stage(), run.has_slot()) == (["task-a"], Stage.UNKNOWN, True)
+
+    run.redis.hset(record, "begun_at_ms", 1)
+    run.poll()
+    assert (run.stage(), run.has_slot()) == (Stage.SETTLED, False)
+    assert "task-a" in run.redis.hget(record, "outcome")  # type: ignore[operator]
 
 
 # -- delivering -----------------------------------------------------------------------------------------------------

@@ -82,7 +82,8 @@ def _retry(session: Session, job_id: str) -> tuple[Exit, str, str]:
 
 
 def _give_up(session: Session, job: JobFields) -> tuple[Exit, str, str]:
-    granted = session.runtime.ledger.release(job.job_id, job.nonce, "sent again by hand", may_be_billed=True)
+    ledger, why = session.runtime.ledger, "sent again by hand"
+    granted = ledger.release(job.job_id, job.nonce, why, may_be_billed=True, hint=job.hint or "")
     if granted is None:
         return Exit.REFUSED, "unchanged", "news of its submission came just now: look at it again"
     session.runtime.resume(granted)

@@ -179,7 +179,7 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
         return bool(self._scripts.drop_hint(keys=keys, args=[job_id, nonce, hint]))
 
     def release(
-        self, job_id: str, nonce: str, why: str = "released", *, may_be_billed: bool = False
+        self, job_id: str, nonce: str, why: str = "released", *, may_be_billed: bool = False, hint: str | None = None
     ) -> list[str] | None:
         """Give the slot back and put the job at its old place among the waiting; None if the attempt is another's.
 
@@ -188,11 +188,13 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
             nonce: The attempt.
             why: For its history.
             may_be_billed: Whether the vendor may have accepted the submission, which then counts in the day's estimate.
+            hint: For a lost submission that is given up: the task that a callback had named by then, '' for none. If
+                another has been named meanwhile, the attempt is not the caller's any more. None: not looked at.
 
         Returns:
             The jobs that were given a slot.
         """
-        args = [job_id, nonce, *self._grants(), bounded(why), "" if may_be_billed else "1"]
+        args = [job_id, nonce, *self._grants(), bounded(why), "" if may_be_billed else "1", _named(hint)]
         keys = [*self._job_keys(job_id), self._keys.billed, self._keys.unknown]
         answer = self._scripts.release(keys=keys, args=args)
         return None if answer[0] == "lost" else list(answer[1:])
@@ -207,6 +209,7 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
         observed: Observation | None = None,
         delivers: bool = False,
         is_free: bool = False,
+        hint: str | None = None,
     ) -> list[str] | None:
         """Record the outcome, free the slot and hand it on; None if the attempt or the claim is another's.
 
@@ -218,6 +221,7 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
             observed: How long the vendor had the task, where that is known.
             delivers: Whether the caller delivers the outcome itself, so that nobody else does while the lease lasts.
             is_free: Whether the vendor surely did not accept the submission.
+            hint: As in `release`.
 
         Returns:
             The jobs that were given a slot and must be resumed too.
@@ -241,6 +245,7 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
                 outcome.kind.value,
                 "1" if is_free else "",
                 *(("", "", "") if observed is None else observed.arguments()),
+                _named(hint),
             ],
         )
         return None if answer[0] == "lost" else list(answer[1:])
@@ -374,6 +379,10 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
         """Claim the next probe of a paused account: True for one caller per interval."""
         args = [self._limits.probe_interval_ms, self._limits.request_rate.emission_interval_us]
         return bool(self._scripts.probe(keys=[self._keys.gate, self._keys.budget], args=args))
+
+
+def _named(hint: str | None) -> str:
+    return "" if hint is None else f"={hint}"
 
 
 def _moment(stamp_ms: str) -> int | None:

@@ -290,22 +290,27 @@ class PollTask(InternalTask):
         return expired.granted
 
     def _decide_unknown(self, claim: Claim, job: JobFields) -> list[str]:
-        ledger = self.runtime.ledger
-        if claim.claimed_at_ms < (job.unknown_until_ms or 0):
-            # A callback made it due, and what it named is gone already; its bound has not passed.
+        ledger, settings = self.runtime.ledger, self.runtime.settings
+        until_ms, told = job.unknown_until_ms or 0, ""
+        if job.hint:
+            # The vendor has named a task and does not say in words that it is the job's. It is rather there than not.
+            until_ms = max(until_ms, (job.begun_at_ms or 0) + round(settings.run_deadline_seconds * 1000))
+            told = f". A callback named the task {job.hint}, of which the vendor says nothing that could be understood"
+        if claim.claimed_at_ms < until_ms:
+            # A callback made it due before its bound.
             return []
-        if (job.request.get("on_unknown") or self.runtime.settings.on_unknown) == "resubmit":
+        if (job.request.get("on_unknown") or settings.on_unknown) == "resubmit":
             why = "its submission is lost; submitting again"
-            released = ledger.release(job.job_id, job.nonce, why, may_be_billed=True)
+            released = ledger.release(job.job_id, job.nonce, why, may_be_billed=True, hint=job.hint or "")
             if released is not None:
                 event = "job steps back, as it was told to"
                 log.warning(event, stage=Stage.WAITING, job_id=job.job_id, attempt=job.attempts, cause=why)
             return released or []
         failure: JobFailed = SubmissionUnknown(
             f"the answer to the submission was lost ({job.unknown_why}): the vendor may have accepted and billed it, "
-            "or not. Look in the vendor's task list before you enqueue it again",
+            f"or not. Look in the vendor's task list before you enqueue it again{told}",
         )
-        granted = ledger.settle(job.job_id, job.nonce, Outcome.failure(failure))
+        granted = ledger.settle(job.job_id, job.nonce, Outcome.failure(failure), hint=job.hint or "")
         if granted is not None:
             cause = f"SubmissionUnknown: {job.unknown_why}"
             log.error("job settled", stage=Stage.SETTLED, job_id=job.job_id, attempt=job.attempts, cause=cause)

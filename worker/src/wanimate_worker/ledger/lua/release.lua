@@ -1,12 +1,17 @@
 -- Gives a slot back and puts the job at its old place among the waiting: the vendor surely does not have the task, or
 -- the job opted in to resubmission. Hands the slot on, unless the gate is closed.
 -- KEYS: job, waiting, slots, due, gate, billed, unknown
--- ARGV: job id, attempt nonce, cap, lease (ms), most grants, why, '1' if the vendor surely did not accept the submission
+-- ARGV: job id, attempt nonce, cap, lease (ms), most grants, why, '1' if the vendor surely did not accept the submission,
+--       where a lost submission is given up: '=' and the task id that a callback had named when that was decided, else ''
 -- Returns: {'released' | 'lost', granted job ids...}
 local job, waiting, slots, due, gate = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local id = ARGV[1]
-local fields = redis.call('HMGET', job, 'stage', 'nonce', 'rank', 'deadline_at_ms', 'billed')
+local fields = redis.call('HMGET', job, 'stage', 'nonce', 'rank', 'deadline_at_ms', 'billed', 'hint')
 if fields[2] ~= ARGV[2] or (fields[1] ~= 'submitting' and fields[1] ~= 'unknown') then
+  return {'lost'}
+end
+if ARGV[8] ~= '' and ARGV[8] ~= table.concat({'=', fields[6] or ''}) then
+  -- A callback has named its task meanwhile: sent again it would be paid twice.
   return {'lost'}
 end
 redis.call('HSET', job, 'stage', 'waiting')

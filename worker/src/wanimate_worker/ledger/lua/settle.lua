@@ -5,16 +5,21 @@
 --       time to live of a failed job (ms) or '' for a success, field that counts its duration or '',
 --       time to live of the durations (ms), '1' if the caller delivers the outcome, kind of outcome,
 --       '1' if the vendor surely did not accept the submission, when the vendor completed the task by its own clock
---       (ms) or '', kind of job or '', how long it took (ms) or ''
+--       (ms) or '', kind of job or '', how long it took (ms) or '', where a lost submission is given up: '=' and the task
+--       id that a callback had named when that was decided, else ''
 -- Returns: {'settled' | 'lost', granted job ids...}. Lost: the attempt or the claim is no longer the caller's.
 local job, waiting, slots, due, gate = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local id, token = ARGV[1], ARGV[3]
-local fields = redis.call('HMGET', job, 'stage', 'nonce', 'look_at_ms', 'history', 'billed')
+local fields = redis.call('HMGET', job, 'stage', 'nonce', 'look_at_ms', 'history', 'billed', 'hint')
 local stage = fields[1]
 if fields[2] ~= ARGV[2] or (stage ~= 'submitting' and stage ~= 'unknown' and stage ~= 'running') then
   return {'lost'}
 end
 if token ~= '' and tonumber(redis.call('ZSCORE', due, id)) ~= tonumber(token) then
+  return {'lost'}
+end
+if ARGV[18] ~= '' and (stage ~= 'unknown' or ARGV[18] ~= table.concat({'=', fields[6] or ''})) then
+  -- A callback has named its task meanwhile; it may even be on record.
   return {'lost'}
 end
 local now = now_ms()
