@@ -11,6 +11,7 @@ from wanimate_worker.ledger import Later, Observation
 from wanimate_worker.ops import problems_of
 from wanimate_worker.ops.facts import facts_of
 from wanimate_worker.ops.problems import Urgency
+from wanimate_worker.ops.words import state_of, why_waiting
 from wanimate_worker.stops import StopReason
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def test_an_account_that_was_never_used_reads_as_empty(account: Account) -> None
 def test_waiting_jobs_are_counted_by_band_with_the_age_of_the_next_and_the_time_until_the_last_is_done(
     account: Account,
 ) -> None:
+    account.ledger.tick()
     for job_id in "abc":
         account.start(job_id)
     account.admit("x", "y", priority=4)
@@ -172,6 +174,49 @@ def test_each_problem_names_the_command_that_answers_it(account: Account) -> Non
     assert (late.command, late.urgency) == ("wanimate-worker doctor", Urgency.NOW)
     account.redis.delete(KEYS.tick)
     assert commands(account)[0] == "celery -A wanimate_worker beat"
+
+
+def test_without_polls_nothing_is_said_to_be_submitted_and_no_time_is_promised(account: Account) -> None:
+    account.ledger.tick()
+    account.start("a")
+    account.admit("b", "c", "d", priority=4)
+    now = account.reader.read()
+    assert (state_of(now), now.is_submitting, now.needs_somebody) == ("submitting", True, False)
+    assert why_waiting(now) == "All 3 slots are taken: the next job is sent when a task ends."
+    assert now.bands[1].eta_seconds is not None
+
+    account.redis.decrby(KEYS.tick, 31_000)
+    now = account.reader.read()
+    facts = facts_of(now)
+    assert (facts["state"], facts["is_submitting"], facts["is_polling"], facts["stops"]) == (
+        "no polls: beat or workers are missing",
+        False,
+        False,
+        [],
+    )
+    assert now.needs_somebody
+    assert now.bands[1].eta_seconds is None
+    assert (why_waiting(now) or "").startswith("Nothing is sent now (no polls")
+    account.ledger.hold("maintenance")
+    assert state_of(account.reader.read()).startswith("no polls"), "a hold does not hide it"
+
+
+def test_a_slow_beat_is_missed_later(open_account: Callable[..., Account]) -> None:
+    account = open_account(poll_tick_seconds=10)
+    account.ledger.tick()
+    account.redis.decrby(KEYS.tick, 60_000)
+    assert account.reader.read().is_polling
+    account.redis.decrby(KEYS.tick, 60_000)
+    assert not account.reader.read().is_polling
+
+
+def test_a_vendor_that_throttles_is_a_problem_from_one_request_in_a_hundred(account: Account) -> None:
+    account.ledger.tick()
+    account.redis.hset(KEYS.tally, mapping={"submits": 40, "polls": 159, "throttled": 1})
+    assert commands(account) == []
+    account.redis.hincrby(KEYS.tally, "throttled", 2)
+    [throttled] = problems_of(account.reader.read())
+    assert throttled.text.startswith("The vendor answered 429 to 1.5 % of the requests of the last ")
 
 
 def test_however_many_readers_there_are_redis_is_asked_once_a_second(account: Account) -> None:

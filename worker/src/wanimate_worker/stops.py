@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .durations import spelled
 
 if TYPE_CHECKING:
     from .ledger import GateState
+
+
+#: Without a poll for this long nobody looks, in seconds; or for so many ticks of beat, if that is longer.
+_SILENCE_SECONDS: Final = 30.0
+_SILENCE_TICKS: Final = 10
 
 
 class StopReason(StrEnum):
@@ -46,6 +51,15 @@ class Stop:
     advice: str
     for_seconds: float | None = None
     is_failure: bool = False
+
+
+def longest_silence_seconds(poll_tick_seconds: float) -> float:
+    """Return for how long no poll may begin before beat, or the workers, are missed.
+
+    Args:
+        poll_tick_seconds: How often beat asks for polls.
+    """
+    return max(_SILENCE_SECONDS, _SILENCE_TICKS * poll_tick_seconds)
 
 
 def stops_of(gate: GateState, now_ms: int) -> list[Stop]:

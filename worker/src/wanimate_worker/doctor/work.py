@@ -10,7 +10,7 @@ from wanimate.transport import UNACKED_KEY
 
 from ..durations import spelled
 from ..queues import queue_lengths
-from ..stops import stops_of
+from ..stops import longest_silence_seconds, stops_of
 from .finding import Finding, fail, ok, warn
 
 if TYPE_CHECKING:
@@ -28,9 +28,8 @@ _BEAT: Final = "celerybeat@"
 _PING_SECONDS: Final = 2.0
 #: Messages in the queue of new jobs that workers clear within a few seconds.
 _MANY_MESSAGES: Final = 1000
-#: Due for this long, or without a tick for this long, means that nobody looks; or so many ticks, if that is longer.
+#: Due for this long means that nobody looks.
 _LATE_SECONDS: Final = 30.0
-_LATE_TICKS: Final = 10
 
 
 def check_queues(app: Celery, redis: Redis) -> Iterator[Finding]:
@@ -59,7 +58,7 @@ def check_workers(app: Celery, ledger: Ledger, redis: Redis, settings: WorkerSet
     else:
         yield fail("workers", "none answers", "start one: celery -A wanimate_worker worker")
     last = cast("str | None", redis.get(Keys(settings.account).tick))
-    bound_ms = max(_LATE_SECONDS, _LATE_TICKS * settings.poll_tick_seconds) * 1000
+    bound_ms = longest_silence_seconds(settings.poll_tick_seconds) * 1000
     advice = "start beat: celery -A wanimate_worker beat; if it runs, see its log and whether workers answer"
     if last is None:
         yield fail("beat", "no poll in the last day", advice)

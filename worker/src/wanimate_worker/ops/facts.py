@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from .problems import problems_of
+from .words import state_of, why_waiting
 
 if TYPE_CHECKING:
     from ..ledger.tally import Histogram, Tally
@@ -18,10 +19,12 @@ def facts_of(snapshot: Snapshot) -> dict[str, Any]:
     facts = {
         "account": snapshot.account,
         "at": snapshot.at.isoformat(timespec="milliseconds"),
-        "is_submitting": not snapshot.stops,
+        "state": state_of(snapshot),
+        "is_submitting": snapshot.is_submitting,
+        "is_polling": snapshot.is_polling,
         "stops": [asdict(stop) for stop in snapshot.stops],
         "slots": asdict(snapshot.slots),
-        "waiting": {"jobs": snapshot.waiting, "bands": [asdict(band) for band in snapshot.bands]},
+        "waiting": {"jobs": snapshot.waiting, "why": why_waiting(snapshot), "bands": [asdict(band) for band in snapshot.bands]},
         "budget": {**asdict(budget), "used_ratio": budget.used_ratio},
         "due_lag_seconds": snapshot.due_lag_seconds,
         "beat_age_seconds": snapshot.beat_age_seconds,

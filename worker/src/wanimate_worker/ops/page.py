@@ -33,6 +33,7 @@ def limits_page(snapshot: Snapshot) -> str:
         now=snapshot,
         problems=problems_of(snapshot),
         state=words.state_of(snapshot),
+        why_waiting=words.why_waiting(snapshot),
         refresh_seconds=REFRESH_SECONDS,
     )
 

@@ -12,8 +12,10 @@ from ..stops import StopReason
 if TYPE_CHECKING:
     from .snapshot import Snapshot
 
-#: Due for this long, or without a poll for this long, means that nobody looks, in seconds (as `doctor` has it).
+#: Due for this long means that workers do not keep up, in seconds (as `doctor` has it).
 LATE_SECONDS: Final = 30.0
+#: The share of requests answered 429 that is worth a look (as the alert `WanimateThrottled` has it).
+_THROTTLED_RATIO: Final = 0.01
 #: What answers a stop; the others end by themselves, and doctor says more.
 _COMMANDS: Final = {
     StopReason.HELD: "wanimate-worker resume",
@@ -76,13 +78,14 @@ def problems_of(snapshot: Snapshot) -> list[Problem]:
 
 def _of_workers(snapshot: Snapshot) -> list[Problem]:
     found = []
-    beat = snapshot.beat_age_seconds
-    if beat is None or beat > LATE_SECONDS:
+    if not snapshot.is_polling:
+        beat = snapshot.beat_age_seconds
         since = "in the last day" if beat is None else f"for {spelled(round(beat * 1000))}"
         found.append(
             Problem(
                 f"No poll has begun {since}",
-                "Nobody asks the vendor whether a task has ended: start beat, and see whether workers run",
+                "Nobody asks the vendor whether a task has ended, so no slot is freed: start beat, and see whether "
+                "workers run",
                 "celery -A wanimate_worker beat",
                 "docs/operations/doctor.md",
                 Urgency.NOW,
@@ -96,6 +99,18 @@ def _of_workers(snapshot: Snapshot) -> list[Problem]:
                 "wanimate-worker doctor",
                 "docs/operations/doctor.md",
                 Urgency.NOW,
+            )
+        )
+    recent = snapshot.recent
+    if recent is not None and recent.throttled_ratio > _THROTTLED_RATIO:
+        found.append(
+            Problem(
+                f"The vendor answered 429 to {100 * recent.throttled_ratio:.1f} % of the requests of the last "
+                f"{spelled(round(recent.over_seconds * 1000))}",
+                "Nothing is lost: jobs go back to their place. If others use the same key, lower the workers' "
+                "WANIMATE_MAX_IN_FLIGHT and WANIMATE_REQUESTS_PER_MINUTE by what they use",
+                "wanimate-worker doctor",
+                "docs/troubleshooting.md",
             )
         )
     if snapshot.slots.without_record:

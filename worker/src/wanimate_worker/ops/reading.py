@@ -16,7 +16,7 @@ from wanimate.transport import PRIORITY_STEPS, UNACKED_KEY
 from ..ledger import GateState
 from ..ledger.tally import Sample, Tally
 from ..queues import queue_lengths
-from ..stops import StopReason, stops_of
+from ..stops import StopReason, longest_silence_seconds, stops_of
 from .snapshot import Band, Budget, Cost, Recent, Slots, Snapshot
 
 if TYPE_CHECKING:
@@ -104,7 +104,9 @@ class Reader:
         gate, tally = GateState.read(gate_fields), Tally.read(tally_fields)
         stops = stops_of(gate, now_ms)
         kinds = Durations.read(durations)
-        in_flight = 0 if any(stop.reason in _ENDLESS for stop in stops) else used
+        beat_age = None if tick is None else max(0, now_ms - int(tick)) / 1000
+        is_polling = beat_age is not None and beat_age <= longest_silence_seconds(settings.poll_tick_seconds)
+        in_flight = 0 if not is_polling or any(stop.reason in _ENDLESS for stop in stops) else used
         return Snapshot(
             account=settings.account,
             at=datetime.fromtimestamp(now_ms / 1000, tz=UTC),
@@ -124,7 +126,8 @@ class Reader:
             recent=_recent(tally, oldest, now_ms),
             since_ever=tally,
             cost=_cost(billed, settings.daily_billed_seconds, now_ms),
-            beat_age_seconds=None if tick is None else max(0, now_ms - int(tick)) / 1000,
+            beat_age_seconds=beat_age,
+            is_polling=is_polling,
             mean_seconds=mean_seconds_of(kinds),
         )
 
@@ -136,7 +139,7 @@ class Reader:
             return len(job_ids) - sum(cast("list[int]", pipeline.execute()))
 
 
-#: While one of these holds, nothing can be said about when a waiting job will end.
+#: While one of these holds, or nothing is polled, nothing can be said about when a waiting job will end.
 _ENDLESS: Final = {StopReason.PAUSED, StopReason.HELD, StopReason.DAILY_LIMIT}
 
 

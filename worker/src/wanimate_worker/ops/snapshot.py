@@ -93,6 +93,12 @@ class Recent:
         return sum(histogram.sum_seconds for histogram in took) / count if count else None
 
     @property
+    def throttled_ratio(self) -> float:
+        """The share of requests that the vendor answered with 429."""
+        requests = self.tally.submits + self.tally.polls
+        return self.tally.throttled / requests if requests else 0.0
+
+    @property
     def ended_per_minute(self) -> float:
         """How many jobs have ended a minute."""
         return 60 * self.ended / self.over_seconds if self.over_seconds else 0.0
@@ -139,6 +145,7 @@ class Snapshot:
         since_ever: What was counted since the counts began.
         cost: An estimate of what is billed.
         beat_age_seconds: How long ago a poll began; None if none did in the last day.
+        is_polling: Whether polls begin; if not, beat or the workers are missing, and no slot is freed.
         mean_seconds: How long the vendor has a task on average.
     """
 
@@ -159,7 +166,18 @@ class Snapshot:
     since_ever: Tally
     cost: Cost
     beat_age_seconds: float | None
+    is_polling: bool
     mean_seconds: float
+
+    @property
+    def is_submitting(self) -> bool:
+        """Whether waiting jobs are sent as slots become free."""
+        return self.is_polling and not self.stops
+
+    @property
+    def needs_somebody(self) -> bool:
+        """Whether nothing is sent until somebody acts."""
+        return not self.is_polling or (bool(self.stops) and self.stops[0].is_failure)
 
     @property
     def waiting(self) -> int:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .problems import Urgency, problems_of
-from .words import number, percent, span, state_of
+from .words import number, percent, span, state_of, why_waiting
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -25,8 +25,8 @@ _STYLES: Final = {Urgency.NOW: "red", Urgency.SOON: "yellow", Urgency.SOMETIME: 
 def panel_of(snapshot: Snapshot) -> RenderableType:
     """Return everything about an account, for a terminal or plain."""
     parts = [_head(snapshot), _figures(snapshot)]
-    if snapshot.waiting:
-        parts += [Text(), _waiting(snapshot)]
+    if why := why_waiting(snapshot):
+        parts += [Text(), _waiting(snapshot), Text(why)]
     if snapshot.cost.by_label:
         parts += [Text(), _labels(snapshot)]
     problems = problems_of(snapshot)
@@ -43,7 +43,7 @@ def away(error: Exception) -> RenderableType:
 
 
 def _head(snapshot: Snapshot) -> RenderableType:
-    style = "bold green" if not snapshot.stops else "bold red" if snapshot.stops[0].is_failure else "bold yellow"
+    style = "bold red" if snapshot.needs_somebody else "bold green" if snapshot.is_submitting else "bold yellow"
     head = Text.assemble(("Wanimate", "bold"), f"  account {snapshot.account}  ", (state_of(snapshot), style))
     return head.append(f"  {snapshot.at:%Y-%m-%d %H:%M:%S} UTC", "dim")
 

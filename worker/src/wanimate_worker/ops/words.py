@@ -25,7 +25,23 @@ _TENTHS_BELOW_SECONDS: Final = 10.0
 
 def state_of(snapshot: Snapshot) -> str:
     """Return in a few words whether jobs are submitted."""
-    return _STATES[snapshot.stops[0].reason] if snapshot.stops else "submitting"
+    stop = snapshot.stops[0] if snapshot.stops else None
+    if not snapshot.is_polling and not (stop and stop.is_failure):
+        return "no polls: beat or workers are missing"
+    return _STATES[stop.reason] if stop else "submitting"
+
+
+def why_waiting(snapshot: Snapshot) -> str | None:
+    """Return in a sentence why jobs wait; None if none does."""
+    slots = snapshot.slots
+    if not snapshot.waiting:
+        return None
+    if not snapshot.is_submitting:
+        return f"Nothing is sent now ({state_of(snapshot)}); when they will be done is not known or will be later."
+    if slots.used < slots.effective_cap:
+        return "Slots are free: the next jobs are being sent."
+    lowered = ", which is lowered for now" if slots.effective_cap < slots.cap else ""
+    return f"All {number(slots.effective_cap)} slots{lowered} are taken: the next job is sent when a task ends."
 
 
 def span(seconds: float | None) -> str:
