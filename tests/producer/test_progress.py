@@ -32,7 +32,7 @@ def test_without_a_terminal_a_plain_line_now_and_then_tells_states_rate_and_what
             progress.ended(RESULT if second % 10 else JobFailed("no"))
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 9
-    assert lines[0] == "10/4000: 1 failed, 9 succeeded, 1000 in flight, 2990 waiting; 1.0/s ETA 1 h 06 min"
+    assert lines[0] == "10/4000: 1 failed, 9 succeeded, 1000 in flight, 2990 waiting; 52.5/min ETA 1 h 16 min"
     assert lines[-1] == "1040/4000: 104 failed, 936 succeeded, 1000 in flight, 1960 waiting; 16.8/s ETA 2 min 56 s"
     assert progress.summary() == "4000 jobs: 1116 succeeded, 124 failed, 2760 go on, after 1 min 39 s"
 
@@ -46,3 +46,16 @@ def test_nothing_is_guessed_before_jobs_have_ended(
     now = 11.0
     progress.enqueued()
     assert capsys.readouterr().err == "0/2: 1 enqueued; ETA -\n"
+
+
+def test_the_time_until_the_first_end_is_not_taken_for_the_pace(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    progress = BatchProgress(Output(as_json=False), 111)
+    # A task takes 40 s, and then one ends every second.
+    for second in range(40, 51):
+        now = float(second)
+        progress.ended(RESULT)
+    assert capsys.readouterr().err.splitlines()[-1].endswith("1.0/s ETA 1 min 40 s")

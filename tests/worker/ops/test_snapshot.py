@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from wanimate.contract import Keys, Outcome, Result
 from wanimate.errors import GenerationFailed, JobCancelled
+from wanimate_worker.doctor import Level, check_ledger
 from wanimate_worker.ledger import Later, Observation
 from wanimate_worker.ops import problems_of
 from wanimate_worker.ops.facts import facts_of
@@ -26,6 +27,11 @@ FAILED = Outcome.failure(GenerationFailed("no", "GENERATION_FAILED", "t"))
 
 def commands(account: Account) -> list[str]:
     return [problem.command for problem in problems_of(account.reader.read())]
+
+
+def doctor_on_429(account: Account) -> Level:
+    findings = check_ledger(account.ledger, account.redis, account.settings)
+    return next(finding.level for finding in findings if finding.name == "429 answers")
 
 
 def test_an_account_that_was_never_used_reads_as_empty(account: Account) -> None:
@@ -214,9 +220,11 @@ def test_a_vendor_that_throttles_is_a_problem_from_one_request_in_a_hundred(acco
     account.ledger.tick()
     account.redis.hset(KEYS.tally, mapping={"submits": 40, "polls": 159, "throttled": 1})
     assert commands(account) == []
+    assert doctor_on_429(account) is Level.OK
     account.redis.hincrby(KEYS.tally, "throttled", 2)
     [throttled] = problems_of(account.reader.read())
     assert throttled.text.startswith("The vendor answered 429 to 1.5 % of the requests of the last ")
+    assert doctor_on_429(account) is Level.WARN
 
 
 def test_however_many_readers_there_are_redis_is_asked_once_a_second(account: Account) -> None:

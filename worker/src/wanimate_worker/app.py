@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Never
 
 from celery import Celery
-from celery.signals import celeryd_init, import_modules, setup_logging
+from celery.signals import beat_init, celeryd_init, import_modules, setup_logging
 from click import get_current_context
 from click.core import ParameterSource
 from kombu import Queue
@@ -32,7 +32,7 @@ from . import (
     broker,
     revoking,  # noqa: F401 - importing it puts our revoke into Celery's panel
 )
-from .observability import set_up_logs
+from .observability import get_logger, set_up_logs
 from .runtime import Runtime
 from .settings import WorkerSettings
 from .tasks import CancelTask, EnqueueTask, GenerateTask, HousekeepingTask, PollTask
@@ -40,6 +40,7 @@ from .tasks import CancelTask, EnqueueTask, GenerateTask, HousekeepingTask, Poll
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+log = get_logger(__name__)
 
 #: What workers read, in this order: what runs comes before what is new (queue_order_strategy in `celery_settings`).
 _QUEUES: Final = (RESUME_QUEUE, CONTROL_QUEUE, ENTRY_QUEUE)
@@ -176,6 +177,13 @@ def _is_level_given() -> bool:
     """Whether the command line names a level: Celery's default, WARNING, would hide what becomes of jobs."""
     context = get_current_context(silent=True)
     return context is not None and context.get_parameter_source("loglevel") is ParameterSource.COMMANDLINE
+
+
+@beat_init.connect
+def _say_that_it_beats(sender: Any = None, **_: Any) -> None:
+    """Write the one line of a beat in order: those of each tick are left out."""
+    every = sender.app.conf.beat_schedule[POLL_TASK]["schedule"].total_seconds()
+    log.info("beat has started", poll_every_seconds=every)
 
 
 @celeryd_init.connect

@@ -74,7 +74,8 @@ class Output:
     def status(self, status: JobStatus) -> None:
         """Report where a job stands."""
         facts = status.model_dump(mode="json", exclude={"id", "state"}, exclude_none=True, exclude_defaults=True)
-        shown = " ".join(f"{name}={value}" for name, value in facts.items())
+        named = {name: value for name, value in facts.items() if name != "labels"} | status.labels
+        shown = " ".join(f"{name}={value}" for name, value in named.items())
         if status.state is JobState.QUEUED:
             shown = "(no worker has recorded it yet; an id that was never enqueued reads the same)"
         self._line(status.id, None, status.state, shown, **facts)

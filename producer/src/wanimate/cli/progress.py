@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 #: Seconds between two plain lines.
 _PLAIN_INTERVAL_SECONDS: Final = 10.0
-#: The rate is that of so many seconds, or of fewer at the start.
+#: The rate is that of so many seconds, or of those since the first job ended.
 _RATE_SECONDS: Final = 60.0
 #: What remains is not guessed from fewer ended jobs.
-_FEWEST_FOR_ETA: Final = 2
+_FEWEST_FOR_ETA: Final = 5
+#: What ends so soon after everything is in the queue had ended before, and says nothing about the pace.
+_EARLIER_SECONDS: Final = 2.0
 
 
 class BatchProgress:
@@ -44,6 +46,7 @@ class BatchProgress:
         self._counts: Counter[JobState] = Counter()
         #: Whether every job is surely in the queue.
         self.is_enqueued = False
+        self._enqueued_at = 0.0
         self._enqueued = 0
         self._in_flight = 0
         self._started = self._shown = time.monotonic()
@@ -85,12 +88,15 @@ class BatchProgress:
     def all_enqueued(self) -> None:
         """Note that every job is in the queue."""
         self.is_enqueued = True
+        self._enqueued_at = time.monotonic()
         self._show()
 
     def ended(self, outcome: Result | JobFailed) -> None:
         """Count a job that has ended."""
         self._counts[state_of(outcome)] += 1
-        self._ends.append(time.monotonic())
+        now = time.monotonic()
+        if now >= self._enqueued_at + _EARLIER_SECONDS:
+            self._ends.append(now)
         self._show()
 
     def in_flight(self, jobs: int) -> None:
@@ -117,12 +123,12 @@ class BatchProgress:
     def _pace(self) -> str:
         """Return how many jobs end in a second or minute, and when the last one will, if that goes on."""
         now = time.monotonic()
-        begin = max(self._started, now - _RATE_SECONDS)
-        while self._ends and self._ends[0] < begin:
+        while self._ends and self._ends[0] < now - _RATE_SECONDS:
             self._ends.popleft()
         if len(self._ends) < _FEWEST_FOR_ETA:
             return "ETA -"
-        rate = len(self._ends) / max(now - begin, 0.001)
+        # From end to end: before the first one, all were on their way, which says nothing about the pace.
+        rate = (len(self._ends) - 1) / max(now - self._ends[0], 0.001)
         told = f"{rate:.1f}/s" if rate >= 1 else f"{rate * 60:.1f}/min"
         return f"{told} ETA {_duration((self._total - self._counts.total()) / rate)}"
 

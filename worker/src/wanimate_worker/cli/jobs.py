@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import click
+from wanimate.contract import JobState
 
 from .exits import EXIT_CODES, Exit
 from .selection import STATES, Filter, View, filter_options
@@ -30,15 +31,26 @@ def jobs(
     """List jobs: those that hold a slot, those that failed, those that wait; the oldest first, 50 unless --limit."""
     now_ms = session.runtime.ledger.now_ms()
     wanted = Filter(states or tuple(STATES), older_than, labels)
-    shown = 0
+    shown = waiting = 0
     for view in islice(wanted.select(session.runtime.ledger, now_ms), limit or _LIMIT):
         session.output.line(view.line(now_ms), **view.facts(now_ms))
         shown += 1
+        waiting += view.status.state is JobState.WAITING
+    if waiting and not session.output.as_json:
+        _say_why_they_wait(session)
     if shown == (limit or _LIMIT):
         session.output.note(f"The first {shown}; there may be more: --limit.")
     elif not shown and not session.output.as_json:
         session.output.note("No such jobs.")
     return Exit.OK
+
+
+def _say_why_they_wait(session: Session) -> None:
+    from ..ops import Reader
+    from ..ops.words import why_waiting
+
+    if why := why_waiting(Reader(session.redis, session.runtime.settings).read()):
+        session.output.note(why)
 
 
 @click.command(epilog=EXIT_CODES)
@@ -57,6 +69,7 @@ def show(session: Session, job_id: str) -> Exit:
         history = [{"at_ms": step.at_ms, "stage": step.stage, "cause": step.cause} for step in view.history]
         session.output.line("", **facts, history=history)
         return Exit.OK
+    facts["labels"] = "  ".join(f"{name}={value}" for name, value in view.status.labels.items()) or None
     for name, value in facts.items():
         if value is not None:
             click.echo(f"{name:<14} {value}")

@@ -48,10 +48,12 @@ class Session:
     Args:
         runtime: Ledger, vendor, and the way to resume jobs.
         output: Where results go.
+        redis: The runtime's connection.
     """
 
     runtime: Runtime
     output: Output
+    redis: Redis
 
     @property
     def app(self) -> Celery:
@@ -71,9 +73,9 @@ def with_session(command: Callable[..., Exit]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*args: Any, as_json: bool, **options: Any) -> None:
         with reported_errors():
-            runtime, _ = open_runtime()
+            runtime, redis = open_runtime()
             runtime.ledger.check_database()
-            code = command(Session(runtime, Output(as_json=as_json)), *args, **options)
+            code = command(Session(runtime, Output(as_json=as_json), redis), *args, **options)
         raise SystemExit(code)
 
     return run

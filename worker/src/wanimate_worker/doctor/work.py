@@ -9,6 +9,7 @@ from wanimate.contract import Keys
 from wanimate.transport import UNACKED_KEY
 
 from ..durations import spelled
+from ..ops import Reader
 from ..queues import queue_lengths
 from ..stops import longest_silence_seconds, stops_of
 from .finding import Finding, fail, ok, warn
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from ..ledger import Ledger
+    from ..ops.snapshot import Recent
     from ..settings import WorkerSettings
 
 #: How a beat with `--enable-remote-control` answers, which takes no message.
@@ -72,6 +74,7 @@ def check_ledger(ledger: Ledger, redis: Redis, settings: WorkerSettings) -> Iter
     """Yield what holds submissions back, and which jobs are stuck."""
     keys, now_ms = Keys(settings.account), ledger.now_ms()
     yield _gate(ledger, now_ms, settings.max_in_flight)
+    yield _throttling(Reader(redis, settings).read().recent)
     due = cast("list[tuple[str, float]]", redis.zrange(keys.due, 0, 0, withscores=True))
     late_ms = now_ms - due[0][1] if due else 0.0
     if late_ms > _LATE_SECONDS * 1000:
@@ -106,6 +109,20 @@ def _gate(ledger: Ledger, now_ms: int, cap: int) -> Finding:
             "the vendor counts more tasks than we do: does somebody else use the key? It grows back in ten minutes",
         )
     return ok("gate", "open")
+
+
+def _throttling(recent: Recent | None) -> Finding:
+    if recent is None:
+        return ok("429 answers", "no request yet")
+    text = f"{recent.tally.throttled} in the last {spelled(round(recent.over_seconds * 1000))}"
+    if not recent.is_throttled:
+        return ok("429 answers", text)
+    return warn(
+        "429 answers",
+        f"{text}, {100 * recent.throttled_ratio:.1f} % of all",
+        "the vendor throttles; does somebody else use the key? Lower WANIMATE_MAX_IN_FLIGHT and "
+        "WANIMATE_REQUESTS_PER_MINUTE by what they use",
+    )
 
 
 def _slots(ledger: Ledger, cap: int) -> Finding:

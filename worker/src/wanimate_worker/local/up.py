@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..settings import WorkerSettings
-from .stack import Stack, StackOptions
+from .stack import SIMULATOR_KEY, Stack, StackOptions
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+#: What every process of an account must agree on.
+_AGREED: Final = {
+    *("WANIMATE_ACCOUNT", "WANIMATE_MAX_IN_FLIGHT", "WANIMATE_REQUESTS_PER_MINUTE", "WANIMATE_DAILY_BILLED_SECONDS"),
+}
 
 
 def run_up(console: Console) -> int:
@@ -50,6 +57,14 @@ def run_up(console: Console) -> int:
         if shutil.which("wanimate") is None:
             console.print(f"  . {os.path.relpath(Path(sys.prefix) / 'bin' / 'activate')}", soft_wrap=True)
         console.print(f"  export WANIMATE_REDIS_URL={stack.redis.url}", soft_wrap=True)
+        if not uses_vendor:
+            console.print(
+                f"  export WANIMATE_API_BASE_URL={stack.simulator_url} WANIMATE_API_KEY={SIMULATOR_KEY}"
+                "    # for wanimate-worker",
+                soft_wrap=True,
+            )
+        for name in sorted(_AGREED & os.environ.keys()):
+            console.print(f"  export {name}={shlex.quote(os.environ[name])}", soft_wrap=True)
         console.print(
             "  wanimate animate --image https://example.com/a.png --video https://example.com/b.mp4 --wait\n",
             soft_wrap=True,

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 LogFormat = Literal["auto", "json", "console"]
 
 #: Routine lines of these libraries stay out: several for each poll, and some with all of a job's arguments.
-ROUTINE: Final = ("httpx", "httpcore", "celery.worker.strategy", "celery.app.trace", "celery.beat", "celery.pool")
+ROUTINE: Final = (
+    *("httpx", "httpcore", "celery.worker.strategy", "celery.app.trace", "celery.beat", "celery.pool"),
+    # Each file of each page that Flower shows.
+    "tornado.access",
+)
 
 
 def get_logger(name: str) -> BoundLogger:

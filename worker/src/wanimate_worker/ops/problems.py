@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 #: Due for this long means that workers do not keep up, in seconds (as `doctor` has it).
 LATE_SECONDS: Final = 30.0
-#: The share of requests answered 429 that is worth a look (as the alert `WanimateThrottled` has it).
-_THROTTLED_RATIO: Final = 0.01
 #: What answers a stop; the others end by themselves, and doctor says more.
 _COMMANDS: Final = {
     StopReason.HELD: "wanimate-worker resume",
@@ -102,7 +100,7 @@ def _of_workers(snapshot: Snapshot) -> list[Problem]:
             )
         )
     recent = snapshot.recent
-    if recent is not None and recent.throttled_ratio > _THROTTLED_RATIO:
+    if recent is not None and recent.is_throttled:
         found.append(
             Problem(
                 f"The vendor answered 429 to {100 * recent.throttled_ratio:.1f} % of the requests of the last "

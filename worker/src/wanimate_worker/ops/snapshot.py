@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from ..ledger.tally import Tally
     from ..stops import Stop
+
+#: The share of requests answered 429 that is worth a look (as the alert `WanimateThrottled` has it).
+_THROTTLED_RATIO: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,11 @@ class Recent:
         """The share of requests that the vendor answered with 429."""
         requests = self.tally.submits + self.tally.polls
         return self.tally.throttled / requests if requests else 0.0
+
+    @property
+    def is_throttled(self) -> bool:
+        """Whether that share is worth a look."""
+        return self.throttled_ratio > _THROTTLED_RATIO
 
     @property
     def ended_per_minute(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Group
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -104,9 +105,9 @@ def _labels(snapshot: Snapshot) -> Table:
     return table
 
 
-def _problem(problem: Problem) -> Text:
-    style = _STYLES[problem.urgency]
-    return Text.assemble((f"● {problem.text}\n", style), f"  {problem.advice}.\n  ", (f"$ {problem.command}", "bold"))
+def _problem(problem: Problem) -> RenderableType:
+    told = Text.assemble(f"{problem.advice}.\n", (f"$ {problem.command}", "bold"))
+    return Group(Text(f"● {problem.text}", _STYLES[problem.urgency]), Padding(told, (0, 0, 0, 2)))
 
 
 def _bar(share: float) -> ProgressBar:
