@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from browsing import opened, pictures_wanted, take_picture
+from browsing import opened, take_picture
 from harness import Vendor, eventually, fields_of, stack_settings
+from pictures import pictures_wanted
 from pydantic import SecretStr
 from secrets_in import secrets_in_stack
 from wanimate import AnimateJob, Client, JobFailed, ReplaceJob, Settings

@@ -1,15 +1,18 @@
-"""The limits page of a real stack under load, in a real browser."""
+"""A real stack under load at a glance: the limits page in a real browser, `top` and `batch` on a real terminal."""
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
 import pytest
-from browsing import opened, pictures_wanted, take_picture
+from browsing import opened, take_picture
 from harness import Vendor, eventually, job, stack_settings
+from pictures import pictures_wanted
 from playwright.sync_api import expect
 from pydantic import SecretStr
+from terminal import on_a_terminal, take_terminal_picture
 from wanimate import Client, Settings
 from wanimate_worker.local.stack import Stack, StackOptions, redis_of
 
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 CAP = 20
+#: The jobs of the stack once more, as a file: whoever enqueues it picks them up.
+BATCH = "jobs.jsonl"
 #: The docs show labels as people have them.
 LABEL = "games" if pictures_wanted() else "<img src=x onerror=alert(1)>"
 HOLD = "prices changed, ask Anna" if pictures_wanted() else "prices changed, ask <b>Anna</b>"
@@ -38,7 +43,7 @@ def stack() -> Iterator[Stack]:
     with Stack(options) as stack, Client(Settings(redis_url=SecretStr(stack.redis.url))) as client:
         vendor = Vendor(stack.simulator_url or "")
         teams = ("studio", "marketing", LABEL)
-        client.submit_many(
+        jobs = [
             job(
                 f"page-{number}",
                 priority=number % 10,
@@ -46,9 +51,13 @@ def stack() -> Iterator[Stack]:
                 labels={"team": teams[number % 3]},
                 resolution="720p" if number % 4 == 0 else "480p",
                 prompt="[violation]" if number == 7 else None,
+                idempotency_key=f"page-{number}",
             )
             for number in range(600)
-        )
+        ]
+        client.submit_many(jobs)
+        lines = [json.dumps({"type": "animate", **job.model_dump(mode="json", exclude_none=True)}) for job in jobs]
+        (stack.folder / BATCH).write_text("\n".join(lines))
         eventually(lambda: vendor.summary()["accepted"] > 4 * CAP, "it is under load")
         vendor.close()
         yield stack
@@ -72,6 +81,29 @@ def test_the_page_shows_the_account_at_a_glance_in_light_and_dark_and_on_a_phone
     with opened(browser, stack.ops_url or "", width=360, height=740) as page:
         page.goto("/")
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, "it scrolls sideways"
+
+
+def test_top_shows_the_same_on_a_terminal(stack: Stack) -> None:
+    top = on_a_terminal("wanimate-worker", "top", "--once", environment=stack.environment, columns=100)
+    assert top.exit_code == 0, top.text
+    for told in ("submitting", "20 of 20", "All 20 slots are taken", f"team={LABEL}", "1 failed job kept"):
+        assert told in top.text, top.text
+    title = "A terminal running wanimate-worker top: slots, requests, cost, waiting jobs and what needs somebody"
+    take_terminal_picture(top.lines, "top", 100, title, "wanimate-worker top")
+
+
+def test_a_batch_that_is_interrupted_shows_how_far_it_is_and_how_to_pick_it_up(stack: Stack) -> None:
+    batch = on_a_terminal(
+        *("wanimate", "batch", BATCH),
+        environment=stack.environment,
+        columns=148,
+        folder=stack.folder,
+        until=lambda text: bool(re.search(r"/s ETA \d[^/]*in flight, \d+ waiting", text)),
+    )
+    assert batch.exit_code == 130, batch.text
+    assert re.search(rf"Interrupted.*go on.*\s+wanimate batch {BATCH}", batch.text, re.DOTALL), batch.text
+    title = "A terminal running wanimate batch: results as they come, a bar with rate and ETA, and counts by state"
+    take_terminal_picture(batch.lines[-14:], "batch", 148, title, "wanimate batch jobs.jsonl")
 
 
 def test_a_hold_appears_by_itself_with_the_command_that_ends_it(stack: Stack, browser: Browser) -> None:

@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from harness import PATIENCE_SECONDS, Vendor, eventually
+from terminal import on_a_terminal, take_terminal_picture
 from wanimate_worker.reference import settings_page
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
+DEMO_COLUMNS = 100
 
 
 def run(*command: str, environment: dict[str, str] | None = None, timeout: float = PATIENCE_SECONDS) -> Any:
@@ -128,13 +131,25 @@ def test_the_settings_reference_is_the_one_the_code_makes() -> None:
 
 def test_the_demo_ends_well_and_leaves_no_process_behind() -> None:
     mark = f"demo-{os.getpid()}"
-    ended = run("wanimate-worker", "demo", environment={"WANIMATE_TEST_MARK": mark}, timeout=90)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert ended.stdout.count("https://results.example.com/") == 39
-    assert "ContentViolation" in ended.stdout
+    demo = on_a_terminal("wanimate-worker", "demo", environment={"WANIMATE_TEST_MARK": mark}, columns=DEMO_COLUMNS)
+    assert demo.exit_code == 0, demo.text
+    results = [line for line in demo.lines if "https://results.example.com/" in line]
+    assert len(results) == 39
+    assert "ContentViolation" in demo.text
     for figure in ("makespan", "in flight at most", "requests", "429 answers", "polls per job", "Flower"):
-        assert figure in ended.stdout
+        assert figure in demo.text
+    title = "A terminal running make demo: forty jobs through ten slots, each paid once"
+    take_terminal_picture(_without(results[6:-3], demo.lines), "demo", DEMO_COLUMNS, title, "make demo")
     eventually(lambda: not _processes_with(f"WANIMATE_TEST_MARK={mark}"), "every process has ended")
+
+
+def _without(hidden: list[str], lines: list[str]) -> list[str]:
+    """Return the lines without those that are hidden, and how many there were where they were."""
+    shown: list[str] = []
+    for is_hidden, group in groupby(lines, key=hidden.__contains__):
+        several = list(group)
+        shown += [f"\x1b[2m  … {len(several)} more results …\x1b[0m"] if is_hidden else several
+    return shown
 
 
 def _processes_with(variable: str) -> list[str]:

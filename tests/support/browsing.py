@@ -1,14 +1,14 @@
-"""A real headless browser for tests of pages, and the pictures that the docs show."""
+"""A real headless browser for tests of pages."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from pictures import IMAGES, pictures_wanted
 from playwright.sync_api import Page, sync_playwright
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
-#: Where the docs' pictures are.
-IMAGES: Final = Path(__file__).parents[2] / "docs" / "images"
 #: In a container the browser's own sandbox cannot start as root; the rest keeps it from calling its maker.
 _OPTIONS: Final = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
@@ -74,11 +72,6 @@ def opened(browser: Browser, url: str, login: str = "", *, width: int = 1440, he
         assert problems == [], "a script of the page failed"
     finally:
         context.close()
-
-
-def pictures_wanted() -> bool:
-    """Whether the docs' pictures are to be made anew: `WANIMATE_PICTURES=1`."""
-    return os.environ.get("WANIMATE_PICTURES") == "1"
 
 
 def take_picture(page: Page, name: str) -> None:

@@ -54,7 +54,7 @@ class BatchProgress:
         self._bar: _Bar | None = None
         if output.stderr.is_terminal and not output.stderr.is_dumb_terminal:
             self._bar = _Bar(
-                BarColumn(bar_width=None),
+                BarColumn(bar_width=None, complete_style="cyan"),
                 MofNCompleteColumn(),
                 TextColumn("{task.description}"),
                 TimeElapsedColumn(),

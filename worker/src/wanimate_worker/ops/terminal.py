@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Group
 from rich.padding import Padding
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .snapshot import Snapshot
 
 _BAR_WIDTH: Final = 24
+_TITLE: Final[Any] = {"title_justify": "left", "title_style": "bold"}
 _STYLES: Final = {Urgency.NOW: "red", Urgency.SOON: "yellow", Urgency.SOMETIME: "blue"}
 
 
@@ -86,10 +87,10 @@ def _figures(snapshot: Snapshot) -> Table:
 
 
 def _waiting(snapshot: Snapshot) -> Table:
-    table = Table(box=None, pad_edge=False, title=f"{number(snapshot.waiting)} waiting", title_justify="left")
-    table.add_column("priority")
+    table = Table(box=None, pad_edge=False, title=f"{number(snapshot.waiting)} waiting", **_TITLE)
+    table.add_column("priority", header_style="dim")
     for name in ("jobs", "next one waits for", "all done in about"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", header_style="dim")
     for band in snapshot.bands:
         figures = (number(band.waiting), span(band.oldest_seconds), span(band.eta_seconds))
         table.add_row(band.priorities, *figures, style="" if band.waiting else "dim")
@@ -97,7 +98,7 @@ def _waiting(snapshot: Snapshot) -> Table:
 
 
 def _labels(snapshot: Snapshot) -> Table:
-    table = Table(box=None, pad_edge=False, title="billed today by label", title_justify="left", show_header=False)
+    table = Table(box=None, pad_edge=False, title="billed today by label", show_header=False, **_TITLE)
     table.add_column()
     table.add_column(justify="right")
     for label, seconds in list(snapshot.cost.by_label.items())[:5]:
@@ -111,4 +112,6 @@ def _problem(problem: Problem) -> RenderableType:
 
 
 def _bar(share: float) -> ProgressBar:
-    return ProgressBar(total=1.0, completed=min(1.0, share), width=_BAR_WIDTH)
+    # Rich's own colours, red and green, would say that much is bad or good.
+    styles = {"complete_style": "cyan", "finished_style": "cyan"}
+    return ProgressBar(total=1.0, completed=min(1.0, share), width=_BAR_WIDTH, **styles)
