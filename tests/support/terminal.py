@@ -136,6 +136,8 @@ def take_terminal_picture(lines: Sequence[str], name: str, columns: int, title: 
         lines = lines[:-1]
     for line in lines:
         console.print(Text.from_ansi(line), highlight=False)
+    # The frame cuts into what is below the letters of the last line.
+    console.print()
     svg = console.export_svg(title=command, theme=_THEME, unique_id=name, code_format=_format(title))
     (IMAGES / f"{name}.svg").write_text("\n".join(map(str.rstrip, svg.splitlines())) + "\n")
 

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 _PLAIN_INTERVAL_SECONDS: Final = 10.0
 #: The rate is that of so many seconds, or of those since the first job ended.
 _RATE_SECONDS: Final = 60.0
-#: What remains is not guessed from fewer ended jobs.
+#: What remains is not guessed from fewer ended jobs, or from fewer seconds.
 _FEWEST_FOR_ETA: Final = 5
+_SHORTEST_PACE_SECONDS: Final = 5.0
 #: What ends so soon after everything is in the queue had ended before, and says nothing about the pace.
 _EARLIER_SECONDS: Final = 2.0
 
@@ -125,10 +126,10 @@ class BatchProgress:
         now = time.monotonic()
         while self._ends and self._ends[0] < now - _RATE_SECONDS:
             self._ends.popleft()
-        if len(self._ends) < _FEWEST_FOR_ETA:
+        if len(self._ends) < _FEWEST_FOR_ETA or now - self._ends[0] < _SHORTEST_PACE_SECONDS:
             return "ETA -"
         # From end to end: before the first one, all were on their way, which says nothing about the pace.
-        rate = (len(self._ends) - 1) / max(now - self._ends[0], 0.001)
+        rate = (len(self._ends) - 1) / (now - self._ends[0])
         told = f"{rate:.1f}/s" if rate >= 1 else f"{rate * 60:.1f}/min"
         return f"{told} ETA {_duration((self._total - self._counts.total()) / rate)}"
 
