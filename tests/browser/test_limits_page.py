@@ -50,7 +50,7 @@ def stack() -> Iterator[Stack]:
                 video_seconds=4.0 + number % 50,
                 labels={"team": teams[number % 3]},
                 resolution="720p" if number % 4 == 0 else "480p",
-                prompt="[violation]" if number == 7 else None,
+                prompt="[violation]" if number == 10 else None,
                 idempotency_key=f"page-{number}",
             )
             for number in range(600)
@@ -60,6 +60,8 @@ def stack() -> Iterator[Stack]:
         (stack.folder / BATCH).write_text("\n".join(lines))
         eventually(lambda: vendor.summary()["accepted"] > 4 * CAP, "it is under load")
         vendor.close()
+        with redis_of(stack) as redis:
+            eventually(lambda: redis.zcard("wanimate:{default}:failed"), "the one that is refused has failed")
         yield stack
         assert stack.ended() is None, "a process of the stack ended by itself"
 

@@ -124,6 +124,16 @@ def test_a_batch_file_run_twice_is_paid_once(stack: Stack, vendor: Vendor, tmp_p
     assert vendor.accepted() == {f"line-{number}": 1 for number in range(8)}
 
 
+def test_workers_and_beat_say_at_their_start_whom_they_serve(stack: Stack) -> None:
+    def first(name: str, event: str) -> Any:
+        lines = (json.loads(line) for line in stack.log(name).splitlines() if line.startswith("{"))
+        return next((line for line in lines if line["event"] == event), None)
+
+    worker = eventually(lambda: first("worker1", "worker has started"), "the worker has said so")
+    assert (worker["account"], worker["vendor"], worker["max_in_flight"]) == ("default", "127.0.0.1", 5)
+    assert eventually(lambda: first("beat", "beat has started"), "beat has said so")["poll_every_seconds"] == 0.1
+
+
 def test_the_settings_reference_is_the_one_the_code_makes() -> None:
     page = (ROOT / "docs" / "reference" / "settings.md").read_text()
     assert page == settings_page(), "run `make docs`"

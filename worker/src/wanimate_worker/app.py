@@ -8,9 +8,10 @@ import sys
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Never
+from urllib.parse import urlsplit
 
 from celery import Celery
-from celery.signals import beat_init, celeryd_init, import_modules, setup_logging
+from celery.signals import beat_init, celeryd_init, import_modules, setup_logging, worker_ready
 from click import get_current_context
 from click.core import ParameterSource
 from kombu import Queue
@@ -177,6 +178,22 @@ def _is_level_given() -> bool:
     """Whether the command line names a level: Celery's default, WARNING, would hide what becomes of jobs."""
     context = get_current_context(silent=True)
     return context is not None and context.get_parameter_source("loglevel") is ParameterSource.COMMANDLINE
+
+
+@worker_ready.connect
+def _say_whose_worker_it_is(sender: Any = None, **_: Any) -> None:
+    """Write what workers must agree on: one with other values is found by its log."""
+    task = sender.app.tasks.get(GENERATE_TASK)
+    if isinstance(task, GenerateTask):
+        settings = task.runtime.settings
+        log.info(
+            "worker has started",
+            account=settings.account,
+            vendor=urlsplit(str(settings.api_base_url)).hostname,
+            max_in_flight=settings.max_in_flight,
+            requests_per_minute=settings.requests_per_minute,
+            daily_billed_seconds=settings.daily_billed_seconds,
+        )
 
 
 @beat_init.connect

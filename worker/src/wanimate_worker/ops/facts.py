@@ -24,7 +24,11 @@ def facts_of(snapshot: Snapshot) -> dict[str, Any]:
         "is_polling": snapshot.is_polling,
         "stops": [asdict(stop) for stop in snapshot.stops],
         "slots": asdict(snapshot.slots),
-        "waiting": {"jobs": snapshot.waiting, "why": why_waiting(snapshot), "bands": [asdict(band) for band in snapshot.bands]},
+        "waiting": {
+            "jobs": snapshot.waiting,
+            "why": why_waiting(snapshot),
+            "bands": [asdict(band) for band in snapshot.bands],
+        },
         "budget": {**asdict(budget), "used_ratio": budget.used_ratio},
         "due_lag_seconds": snapshot.due_lag_seconds,
         "beat_age_seconds": snapshot.beat_age_seconds,

@@ -113,5 +113,5 @@ def _problem(problem: Problem) -> RenderableType:
 
 def _bar(share: float) -> ProgressBar:
     # Rich's own colours, red and green, would say that much is bad or good.
-    styles = {"complete_style": "cyan", "finished_style": "cyan"}
-    return ProgressBar(total=1.0, completed=min(1.0, share), width=_BAR_WIDTH, **styles)
+    done = min(1.0, share)
+    return ProgressBar(total=1.0, completed=done, width=_BAR_WIDTH, complete_style="cyan", finished_style="cyan")
