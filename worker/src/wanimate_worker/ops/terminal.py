@@ -26,14 +26,12 @@ _STYLES: Final = {Urgency.NOW: "red", Urgency.SOON: "yellow", Urgency.SOMETIME: 
 
 def panel_of(snapshot: Snapshot) -> RenderableType:
     """Return everything about an account, for a terminal or plain."""
-    parts = [_head(snapshot), _figures(snapshot)]
+    # What needs somebody comes first: a small terminal cuts off the end.
+    parts = [_head(snapshot), *(_problem(problem) for problem in problems_of(snapshot)), _figures(snapshot)]
     if why := why_waiting(snapshot):
         parts += [Text(), _waiting(snapshot), Text(why)]
     if snapshot.cost.by_label:
         parts += [Text(), _labels(snapshot)]
-    problems = problems_of(snapshot)
-    if problems:
-        parts += [Text(), *(_problem(problem) for problem in problems)]
     return Group(*parts)
 
 
