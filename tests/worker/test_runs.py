@@ -11,13 +11,25 @@ from celery import states
 from pydantic import SecretStr
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from wanimate.contract import GENERATE_TASK, POLL_TASK, Keys, Outcome, Result, Stage
+from wanimate.contract import GENERATE_TASK, POLL_TASK, Keys, Outcome, OutcomeKind, Result, Stage
 from wanimate_worker.app import create_app
-from wanimate_worker.ledger import Deliver
+from wanimate_worker.ledger import Deliver, NothingToDo
 from wanimate_worker.local import RedisServer
 from wanimate_worker.settings import WorkerSettings
 from wanimate_worker.tasks import GenerateTask
-from wanimate_worker.upstream import Accepted, Failed, NotSent, Pending, StatusAnswer, SubmitAnswer, Unknown, Unreadable
+from wanimate_worker.upstream import (
+    Accepted,
+    Failed,
+    NotSent,
+    Pending,
+    StatusAnswer,
+    SubmitAnswer,
+    Succeeded,
+    Throttled,
+    Unauthorised,
+    Unknown,
+    Unreadable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,6 +53,8 @@ class Run:
         self.sent: list[Stage | None] = []
         self.asked: list[str] = []
         self.state: StatusAnswer = Pending("processing")
+        #: What happens while the vendor is asked.
+        self.meanwhile: Callable[[], object] = lambda: None
         task.runtime.upstream = self  # type: ignore[assignment]
 
     def submit(self, *_: Any) -> SubmitAnswer:
@@ -49,6 +63,7 @@ class Run:
 
     def status(self, task_id: str, *_: Any) -> StatusAnswer:
         self.asked.append(task_id)
+        self.meanwhile()
         return self.state
 
     def poll(self) -> None:
@@ -100,9 +115,25 @@ def test_a_request_that_may_have_arrived_is_never_sent_again(run: Run, answer: C
     assert (run.stage(), run.has_slot()) == (Stage.UNKNOWN, True)
 
 
-def test_a_request_that_was_surely_not_sent_gives_its_slot_back(run: Run) -> None:
-    run.answer = lambda: NotSent("nobody listens")
+def ask(run: Run, which: str, answer: Throttled | Unauthorised | NotSent) -> None:
+    """Let one request be answered so: the submission of the job, or a poll of its task."""
+    if which == "poll":
+        run()
+        run.state = answer
+        run.poll()
+        return
+
+    def answered() -> SubmitAnswer:
+        # The back-off is random, and may be over before anybody looks.
+        run.ledger.hold("so that it gets no other slot")
+        return answer
+
+    run.answer = answered
     run()
+
+
+def test_a_request_that_was_surely_not_sent_gives_its_slot_back(run: Run) -> None:
+    ask(run, "submission", NotSent("nobody listens"))
     assert (run.stage(), run.has_slot()) == (Stage.WAITING, False)
 
 
@@ -150,6 +181,44 @@ def test_the_vendor_is_asked_only_while_the_budget_of_requests_lasts(run: Run) -
     assert run.asked == ["task-a"]
 
 
+# -- what an answer means for everybody -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("which", ["submission", "poll"])
+def test_a_vendor_that_throttles_any_request_is_left_alone_for_as_long_as_it_asks(run: Run, which: str) -> None:
+    before_ms = int(time.time() * 1000)
+    ask(run, which, Throttled(60.0, "slow down", None))
+    assert run.ledger.gate().closed_until_ms >= before_ms + 60_000
+
+
+@pytest.mark.parametrize("which", ["submission", "poll"])
+def test_a_vendor_that_no_request_reaches_is_left_alone_for_a_while(run: Run, which: str) -> None:
+    ask(run, which, NotSent("nobody listens"))
+    assert run.ledger.gate().failures == 1
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "is_lowered"),
+    [(True, True), (None, True), (False, False)],
+    ids=["tasks", "it does not say", "requests"],
+)
+def test_a_submission_refused_for_too_many_tasks_lowers_the_cap(
+    run: Run, *, concurrency: bool | None, is_lowered: bool
+) -> None:
+    ask(run, "submission", Throttled(60.0, "too many", concurrency))
+    assert (run.ledger.gate().lowered_cap is not None) is is_lowered
+
+
+@pytest.mark.parametrize(("which", "stage"), [("submission", Stage.WAITING), ("poll", Stage.RUNNING)])
+def test_a_key_that_is_refused_pauses_the_account_and_ends_no_job(run: Run, which: str, stage: Stage) -> None:
+    ask(run, which, Unauthorised(401, "no such key"))
+    assert run.ledger.gate().paused == "no such key"
+    assert run.stage() is stage
+
+
+# -- polling --------------------------------------------------------------------------------------------------------
+
+
 def test_a_task_keeps_its_slot_until_its_end_is_on_record(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     run()
     run.state = Failed("GENERATION_FAILED", "it failed")
@@ -167,6 +236,41 @@ def test_a_task_keeps_its_slot_until_its_end_is_on_record(run: Run, monkeypatch:
 
     run.poll()
     assert (run.stage(), run.has_slot()) == (Stage.SETTLED, False)
+
+
+def pass_deadline(run: Run) -> None:
+    run.redis.hset(Keys("default").job("a"), "deadline_at_ms", 1)
+
+
+def test_a_job_whose_time_is_up_has_its_result_if_the_last_look_finds_one(run: Run) -> None:
+    run()
+    pass_deadline(run)
+    run.state = Succeeded(Result(urls=("https://example.com/v.mp4",), task_id="task-a"))
+    run.poll()
+    step = run.ledger.begin("a")
+    assert isinstance(step, Deliver)
+    assert step.outcome.kind is OutcomeKind.SUCCEEDED
+
+
+def test_a_job_whose_time_is_up_is_not_ended_by_a_poll_that_lost_its_claim(run: Run) -> None:
+    run()
+    pass_deadline(run)
+    # A callback tells of the task's end while the poll waits for an answer that was true before.
+    run.meanwhile = lambda: run.ledger.callback("a", run.ledger.read(["a"])[0].nonce)
+    run.poll()
+    assert (run.stage(), run.has_slot()) == (Stage.RUNNING, True)
+
+
+def test_an_outcome_that_a_poll_delivers_is_delivered_by_no_other_run(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run()
+    run.state = Failed("GENERATION_FAILED", "it failed")
+    steps: list[object] = []
+    monkeypatch.setattr(run.task, "consumer", "as in a worker")
+    monkeypatch.setattr(run.task.runtime, "deliver", lambda *_: steps.append(run.ledger.begin("a")))
+    run.poll()
+    assert steps == [NothingToDo(Stage.SETTLED)]
 
 
 # -- a submission whose answer was lost ------------------------------------------------------------------------------
