@@ -32,7 +32,9 @@ from wanimate_worker.upstream import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from wanimate_worker.ledger import JobFields
 
 JOB = {
     "type": "animate",
@@ -294,6 +296,26 @@ def test_a_task_that_a_callback_named_is_asked_about_past_the_bound_until_a_run_
     run.poll()
     assert (run.stage(), run.has_slot()) == (Stage.SETTLED, False)
     assert "task-a" in run.redis.hget(record, "outcome")  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("on_unknown", ["fail", "resubmit"])
+def test_a_poll_that_looked_before_the_callback_came_gives_no_lost_submission_up(
+    run: Run, monkeypatch: pytest.MonkeyPatch, on_unknown: str
+) -> None:
+    run.answer = lambda: Unknown("read timeout")
+    run.task.apply(kwargs={**JOB, "on_unknown": on_unknown}, task_id="a")
+    run.redis.hset(Keys("default").job("a"), "unknown_until_ms", 1)
+    read = run.ledger.read
+
+    def read_and_be_called(job_ids: Sequence[str]) -> list[JobFields]:
+        jobs = read(job_ids)
+        run.ledger.callback("a", jobs[0].nonce, "task-a")
+        return jobs
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run.ledger, "read", read_and_be_called)
+        run.poll()
+    assert (run.stage(), run.has_slot()) == (Stage.UNKNOWN, True)
 
 
 # -- delivering -----------------------------------------------------------------------------------------------------
