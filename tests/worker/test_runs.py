@@ -278,6 +278,20 @@ def test_an_outcome_that_a_poll_delivers_is_delivered_by_no_other_run(
 # -- a submission whose answer was lost ------------------------------------------------------------------------------
 
 
+def test_a_job_whose_worker_died_while_it_was_sent_is_not_sent_again(run: Run) -> None:
+    def die() -> SubmitAnswer:
+        raise SystemExit
+
+    run.answer = die
+    with pytest.raises(SystemExit):
+        run()
+    assert run.stage() is Stage.SUBMITTING
+    run.poll()
+    assert (run.stage(), run.has_slot()) == (Stage.UNKNOWN, True)
+    run()
+    assert len(run.sent) == 1
+
+
 @pytest.mark.parametrize("state", [Unreadable("no JSON"), Pending("resting")], ids=["unreadable", "an unknown word"])
 def test_a_task_that_a_callback_named_is_asked_about_past_the_bound_until_a_run_may_take_no_longer(
     run: Run, state: StatusAnswer
