@@ -84,3 +84,12 @@ class Contender(ABC):
     def late_results(self) -> set[str]:
         """Return tasks whose results a caller would find by asking, though it heard of none; read after faults."""
         return set()
+
+    def unknown(self, markers: set[str]) -> set[str]:
+        """Return those of some jobs of which it tells that nobody can know whether the vendor has them; after faults.
+
+        Args:
+            markers: Jobs without a result.
+        """
+        del markers
+        return set()

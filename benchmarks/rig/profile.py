@@ -19,6 +19,7 @@ class Profile:
         name: `short` or `full`.
         peers: What every contender is given.
         faults: What every contender is given when something goes wrong in the middle.
+        faults_at_once: How many contenders meet their fault beside each other; what is lost does not depend on it.
         patience_seconds: Without a new result for so long after a fault, jobs count as stranded.
         scale: The vendor's own limits, or a part of them.
         workers: What 1, 2 and 4 worker processes are given.
@@ -32,6 +33,7 @@ class Profile:
     name: str
     peers: Load
     faults: Load
+    faults_at_once: int
     patience_seconds: float
     scale: Load
     workers: Load
@@ -49,8 +51,9 @@ SHORT = Profile(
     name="short",
     peers=Load(jobs=600, cap=200, rate=2_000, speed=20),
     faults=Load(jobs=150, cap=60, rate=600, speed=20),
+    faults_at_once=2,
     patience_seconds=8,
-    scale=Load(jobs=750, cap=250, rate=2_500, speed=4, is_mixed=False),
+    scale=Load(jobs=625, cap=250, rate=2_500, speed=4, is_mixed=False),
     workers=Load(jobs=300, cap=100, rate=1_000, speed=20),
     throughput=Load(jobs=1_000, cap=20_000, rate=10_000_000, speed=400, workers=1),
     enqueue_single=1_500,
@@ -64,8 +67,9 @@ FULL = Profile(
     name="full",
     peers=Load(jobs=3_000, cap=200, rate=2_000, speed=20),
     faults=Load(jobs=1_000, cap=200, rate=2_000, speed=20),
+    faults_at_once=1,
     patience_seconds=45,
-    scale=Load(jobs=5_000, cap=1_000, rate=10_000, speed=1, is_mixed=False),
+    scale=Load(jobs=10_000, cap=1_000, rate=10_000, speed=1, is_mixed=False),
     workers=Load(jobs=2_000, cap=200, rate=2_000, speed=20),
     throughput=Load(jobs=10_000, cap=20_000, rate=10_000_000, speed=400, workers=1),
     enqueue_single=5_000,

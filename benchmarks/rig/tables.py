@@ -53,6 +53,7 @@ _COLUMNS: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
             ("finished", "finished", ""),
             ("never sent", "never_sent", ""),
             ("stranded", "stranded", ""),
+            ("of these unknown", "unknown", ""),
             ("paid twice", "paid_twice", ""),
             ("above cap", "above_cap", ""),
             ("makespan/ideal", "makespan_ratio", ".2f"),

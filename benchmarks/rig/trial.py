@@ -128,6 +128,7 @@ def _figures(contender: Contender, arrivals: Arrivals) -> dict[str, Any]:
     accepted_by_marker = Counter(task["marker"] for task in accepted)
     told_markers = {task["marker"] for task in accepted if task["task_id"] in told}
     wanted = {marker(number) for number in range(load.jobs)}
+    missing = wanted - told_markers
     mean_seconds = truth.mean_duration_seconds(accepted, load.speed)
     lags_ms = sorted(
         arrivals.at_ms[task["task_id"]] - task["completed_at_ms"]
@@ -144,6 +145,7 @@ def _figures(contender: Contender, arrivals: Arrivals) -> dict[str, Any]:
         "finished": len(told_markers & wanted),
         "never_sent": len(wanted - set(accepted_by_marker)),
         "stranded": len((wanted & set(accepted_by_marker)) - told_markers),
+        "unknown": len(contender.unknown(missing)) if missing else 0,
         "paid_twice": sum(1 for times in accepted_by_marker.values() if times > 1),
         "told_twice": arrivals.count - len(arrivals.at_ms),
         "slot_use": summary["slot_use"],

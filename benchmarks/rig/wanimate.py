@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
-from wanimate import Client, Result, WaitTimeout
+from wanimate import Client, JobState, Result, WaitTimeout
 from wanimate.settings import Settings
 from wanimate_worker.local.stack import Stack, StackOptions
 from wanimate_worker.pacing import RequestRate
@@ -13,6 +13,7 @@ from wanimate_worker.settings import WorkerSettings
 
 from .arrivals import CeleryArrivals
 from .contender import Contender
+from .load import marker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,6 +120,13 @@ class Wanimate(Contender):
             except WaitTimeout:
                 pass
         return found
+
+    def unknown(self, markers: set[str]) -> set[str]:
+        """Ask for the state of each job, as an operator does."""
+        by_marker = {marker(number): handle.id for number, handle in enumerate(self.handles)}
+        with self.client() as client:
+            states = {each: client.job(by_marker[each]).status().state for each in markers}
+        return {each for each, state in states.items() if state is JobState.UNKNOWN}
 
 
 def settings_for(load: Load) -> dict[str, str]:

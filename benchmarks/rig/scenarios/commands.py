@@ -19,10 +19,10 @@ _NAMED = 8
 
 
 def run_commands(profile: Profile, tell: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Run the load of the peers once more, with a server that tells of each command."""
+    """Run with a server that tells of each command."""
     rows = []
     for has_callbacks in (True, False):
-        contender = Wanimate(profile.peers, has_callbacks=has_callbacks)
+        contender = Wanimate(profile.faults, has_callbacks=has_callbacks)
         tell(contender.name)
         with contender, Monitor(contender.redis_url) as monitor:
             figures = trial.run(contender)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rig import trial
@@ -9,7 +11,7 @@ from rig.peers import KINDS, Peer
 from rig.wanimate import Wanimate, poll_lease_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from rig.contender import Contender
     from rig.load import Load
@@ -23,38 +25,43 @@ _FAULTS: dict[str, Callable[[Contender], None]] = {
 }
 
 
-def contenders(load: Load) -> Iterator[Contender]:
-    """Yield everyone, Wanimate first."""
-    for has_callbacks in (True, False):
-        yield Wanimate(load, has_callbacks=has_callbacks)
-    for kind in KINDS:
-        yield Peer(kind, load)
+def makers(load: Load) -> dict[str, Callable[[], Contender]]:
+    """Return what makes each contender, Wanimate first."""
+    own = {
+        f"Wanimate, {way}": partial(Wanimate, load, has_callbacks=has_callbacks)
+        for way, has_callbacks in (("callbacks", True), ("polling", False))
+    }
+    return {**own, **{kind.name: partial(Peer, kind, load) for kind in KINDS}}
 
 
 def run_peers(profile: Profile, tell: Callable[[str], None]) -> list[dict[str, Any]]:
     """Give everyone the same jobs, one after the other."""
     rows = []
-    for contender in contenders(profile.peers):
-        tell(contender.name)
-        with contender:
+    for name, make in makers(profile.peers).items():
+        tell(name)
+        with make() as contender:
             rows.append(trial.run(contender))
     return rows
 
 
 def run_faults(profile: Profile, tell: Callable[[str], None]) -> list[dict[str, Any]]:
     """Let each fault happen to everyone once."""
-    rows = []
-    for what, fault in _FAULTS.items():
-        for contender in contenders(profile.faults):
-            if fault is trial.restart_redis and contender.name in _WITHOUT_REDIS:
-                contender.stop()
-                continue
-            tell(f"{what}: {contender.name}")
-            with contender:
-                figures = trial.run(contender, fault=fault, patience_seconds=profile.patience_seconds)
-            patience = {
-                "patience_seconds": profile.patience_seconds,
-                "lease_seconds": poll_lease_seconds(profile.faults),
-            }
-            rows.append({"fault": what, **patience, **figures})
-    return rows
+    patience = {
+        "patience_seconds": profile.patience_seconds,
+        "lease_seconds": poll_lease_seconds(profile.faults),
+    }
+
+    def meet(what: str, name: str, make: Callable[[], Contender]) -> dict[str, Any]:
+        tell(f"{what}: {name}")
+        with make() as contender:
+            figures = trial.run(contender, fault=_FAULTS[what], patience_seconds=profile.patience_seconds)
+        return {"fault": what, **patience, **figures}
+
+    with ThreadPoolExecutor(profile.faults_at_once) as threads:
+        trials = [
+            threads.submit(meet, what, name, make)
+            for what, fault in _FAULTS.items()
+            for name, make in makers(profile.faults).items()
+            if fault is not trial.restart_redis or name not in _WITHOUT_REDIS
+        ]
+        return [each.result() for each in trials]
