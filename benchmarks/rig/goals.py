@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 #: A machine busier than this was the limit itself.
 _BUSY = 0.9
@@ -51,27 +51,38 @@ def judge(scenarios: dict[str, Any]) -> list[Goal]:
 def _scale(rows: dict[str, list[dict[str, Any]]]) -> Iterable[Goal]:
     for row in rows.get("scale", ()):
         way = "callbacks" if row["has_callbacks"] else "polling"
-        why = _why(row)
+        why, filling = _why(row), _filling_loss(row)
         if row["has_callbacks"]:
             wanted_use, wanted_ratio = 0.99, 1.02
-            yield _least("slot use with a backlog, callbacks", row["slot_use"], wanted_use, why)
+            bound = f"at most {1 - filling:.3f}, for the slots fill at the request limit; {why}"
+            yield _least("slot use with a backlog, callbacks", row["slot_use"], wanted_use, bound)
             lag = row["lag_median_seconds"]
             yield _most("detection lag, median, callbacks", lag and lag * 1000, 100, why, unit=" ms")
         else:
             wanted_use, wanted_ratio = 0.95, 1.06
-            bound = f"computed bound {row['bound']['slot_use']:.3f}; {why}"
+            least = row["bound"]["slot_use"]
+            bound = f"computed bound {least:.3f}, {least - filling:.3f} with the filling at the request limit; {why}"
             yield _least("slot use with a backlog, polling", row["slot_use"], wanted_use, bound)
-            best = max(
-                (peer["slot_use"] for peer in rows.get("peers", ()) if not peer["contender"].startswith("Wanimate")),
-                default=None,
-            )
-            own = [peer["slot_use"] for peer in rows.get("peers", ()) if peer["contender"] == "Wanimate, polling"]
-            if best is not None and own:
-                yield _least("slot use, polling, ahead of the best peer", own[0], best, _why(row))
+            yield from _ahead(rows.get("peers", ()))
             lag, least = row["lag_mean_seconds"], row["lag_mean_bound_seconds"]
             yield _most("detection lag, mean / computed bound, polling", lag and lag / least, 1.15, why)
         yield _most(f"makespan / ideal list schedule, {way}", row["makespan_ratio"], wanted_ratio, why)
         yield _most(f"429 answers, {way}", row["count_429"], 0, "")
+
+
+def _filling_loss(row: dict[str, Any]) -> float:
+    """Return what part of the slot use is lost while the slots fill as fast as requests may be sent."""
+    filling_seconds: float = row["cap"] / (row["rate"] / 60) / row["speed"]
+    return filling_seconds / 2 / float(row["makespan_seconds"])
+
+
+def _ahead(peers: Sequence[dict[str, Any]]) -> Iterable[Goal]:
+    own = [peer for peer in peers if peer["contender"] == "Wanimate, polling"]
+    others = [peer for peer in peers if not peer["contender"].startswith("Wanimate")]
+    if own and others:
+        best = max(others, key=lambda peer: float(peer["slot_use"]))
+        bound = f"{best['contender']} has {best['throttled_per_job']:.2f} answers 429 a job; {_why(own[0])}"
+        yield _least("slot use, polling, ahead of the best peer", own[0]["slot_use"], best["slot_use"], bound)
 
 
 def _enqueue(rows: dict[str, list[dict[str, Any]]]) -> Iterable[Goal]:
