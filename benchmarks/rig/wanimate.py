@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
-from wanimate import Client, JobState, Result, WaitTimeout
+from redis import Redis
+from wanimate import Client, Result, WaitTimeout
+from wanimate.contract import Keys, Stage
 from wanimate.settings import Settings
 from wanimate_worker.local.stack import Stack, StackOptions
 from wanimate_worker.pacing import RequestRate
@@ -122,11 +124,15 @@ class Wanimate(Contender):
         return found
 
     def unknown(self, markers: set[str]) -> set[str]:
-        """Ask for the state of each job, as an operator does."""
-        by_marker = {marker(number): handle.id for number, handle in enumerate(self.handles)}
-        with self.client() as client:
-            states = {each: client.job(by_marker[each]).status().state for each in markers}
-        return {each for each, state in states.items() if state is JobState.UNKNOWN}
+        """Read which jobs have an intent to submit and no answer: those of the dead worker."""
+        keys = Keys("default")
+        with Redis.from_url(self.redis_url, decode_responses=True) as redis:
+            stages = {
+                marker(number): redis.hget(keys.job(handle.id), "stage")
+                for number, handle in enumerate(self.handles)
+                if marker(number) in markers
+            }
+        return {each for each, stage in stages.items() if stage in {Stage.SUBMITTING, Stage.UNKNOWN}}
 
 
 def settings_for(load: Load) -> dict[str, str]:
@@ -147,6 +153,7 @@ def settings_for(load: Load) -> dict[str, str]:
             "WANIMATE_LEASE_SECONDS": f"{max(15 / load.speed, 2):g}",
             "WANIMATE_CONNECT_TIMEOUT_SECONDS": f"{max(5 / load.speed, 1):g}",
             "WANIMATE_POLL_TIMEOUT_SECONDS": f"{max(10 / load.speed, 2):g}",
+            "WANIMATE_SUBMIT_TIMEOUT_SECONDS": f"{max(30 / load.speed, 2):g}",
         }
     return settings
 

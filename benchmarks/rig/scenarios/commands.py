@@ -22,7 +22,7 @@ def run_commands(profile: Profile, tell: Callable[[str], None]) -> list[dict[str
     """Run with a server that tells of each command."""
     rows = []
     for has_callbacks in (True, False):
-        contender = Wanimate(profile.faults, has_callbacks=has_callbacks)
+        contender = Wanimate(profile.workers, has_callbacks=has_callbacks)
         tell(contender.name)
         with contender, Monitor(contender.redis_url) as monitor:
             figures = trial.run(contender)
