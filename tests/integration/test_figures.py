@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Metrics = dict[tuple[str, ...], float]
 
 #: Longer than any test here takes.
-_LONGEST_TEST_SECONDS = 90
+_LONGEST_TEST_SECONDS = 45
 
 
 @pytest.fixture(autouse=True)
