@@ -1,4 +1,4 @@
-"""`pools`: how many threads a worker has, how many messages it takes in advance, and processes in their place."""
+"""`pools`: how many threads a worker has, and how many messages it takes in advance."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ CHOICES = {
     "16 threads (the default)": (),
     "32 threads": ("--concurrency", "32"),
     "16 threads, prefetch 4 each": ("--prefetch-multiplier", "4"),
-    "16 processes": ("--pool", "prefork"),
 }
 
 
