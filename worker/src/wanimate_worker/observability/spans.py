@@ -14,6 +14,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from wanimate.contract.trace_context import trace_of
 
 from .logs import get_logger
+from .tracing import nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,13 +55,9 @@ def _harmless(make: Callable[_P, Any]) -> Callable[_P, Any]:
             return make(*args, **kwargs)
         except Exception:
             log.exception("unexpected error, a span could not be made")
-            return _nothing
+            return nothing
 
     return made
-
-
-def _nothing() -> None:
-    return None
 
 
 class Spans:
