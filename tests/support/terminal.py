@@ -75,6 +75,8 @@ def on_a_terminal(
     for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES"):
         kept.pop(name, None)
     ours, theirs = pty.openpty()
+    # What a shell runs in the background is born ignoring Ctrl-C, and so would be what we start.
+    as_before = signal.signal(signal.SIGINT, signal.default_int_handler)
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, columns, 0, 0))
     process = subprocess.Popen(
         [str(_BIN / command[0]), *command[1:]],
@@ -84,11 +86,12 @@ def on_a_terminal(
         env={**kept, "TERM": "xterm-256color", **environment},
         cwd=folder or os.environ.get("TMPDIR", "/tmp"),
     )
+    signal.signal(signal.SIGINT, as_before)
     os.close(theirs)
     written, lines = b"", None
     deadline = time.monotonic() + within_seconds
     try:
-        while piece := _read(ours, deadline):
+        while piece := _read(ours, deadline, written):
             written += piece
             if lines is None and until is not None and until(_plain(written)):
                 lines = screen_of(written.decode(errors="ignore"))
@@ -155,10 +158,10 @@ def _plain(written: bytes) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.decode(errors="ignore"))
 
 
-def _read(descriptor: int, deadline: float) -> bytes:
+def _read(descriptor: int, deadline: float, before: bytes) -> bytes:
     """Return what was written; empty at the end."""
     ready, _, _ = select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
-    assert ready, "the program writes nothing more and does not end"
+    assert ready, f"its time is up, and it does not end; at last it wrote {_plain(before)[-2000:]!r}"
     try:
         return os.read(descriptor, 65_536)
     except OSError:  # Linux ends a terminal whose other side is closed with an error
