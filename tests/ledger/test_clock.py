@@ -93,6 +93,16 @@ def test_plan_sets_the_next_look_of_claimed_jobs(bench: Bench) -> None:
     bench.drain()
 
 
+def test_plan_counts_from_the_claim_however_long_the_vendor_took_to_answer(bench: Bench) -> None:
+    bench.start("a")
+    bench.let_time_pass()
+    claim = bench.ledger.claim(1)
+    bench.next_ms()
+    assert bench.ledger.plan(claim.token, {"a": 6 * LONG_MS}) == 1
+    assert bench.state().due["a"] == claim.claimed_at_ms + 6 * LONG_MS
+    bench.drain()
+
+
 def test_plan_with_an_old_token_does_nothing(bench: Bench) -> None:
     bench.start("a")
     bench.let_time_pass()

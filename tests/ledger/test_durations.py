@@ -10,6 +10,7 @@ from wanimate.contract import Outcome
 from wanimate.contract.durations import Durations
 from wanimate.errors import GenerationFailed
 from wanimate_worker.ledger import Entry, Observation
+from wanimate_worker.pacing import RequestRate
 
 from .bench import UNKNOWN, success
 
@@ -93,6 +94,16 @@ def test_a_survey_counts_the_slots_by_age_and_what_waits_and_is_late(make_bench:
     assert found[0] < 0.2
     assert found[1:3] == pytest.approx([10, 40], rel=0.06)
     assert found[3] > 6000
+    bench.drain()
+
+
+def test_a_survey_tells_the_permits_that_polls_could_take(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(request_rate=RequestRate(20, burst=10), poll_headroom=4)
+    assert bench.ledger.survey(0).spare == 6
+    assert bench.ledger.permit(2) == 2
+    assert bench.ledger.survey(0).spare == 4
+    assert bench.ledger.permit(9) == 4
+    assert bench.ledger.survey(0).spare == 0
     bench.drain()
 
 

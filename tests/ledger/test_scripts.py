@@ -70,7 +70,7 @@ def test_no_script_builds_the_name_of_a_key(name: str) -> None:
     bound = set(re.findall(r"local (?:function )?([\w, ]+?) = KEYS", code(name)))
     names = {part.strip() for group in bound for part in group.split(",")}
     if name == "prelude":
-        names = {"gate", "waiting", "slots", "due", "job", "failed", "durations", "counts", "billed"}
+        names = {"gate", "waiting", "slots", "due", "job", "failed", "durations", "counts", "billed", "budget"}
     for command, key in re.findall(r"redis\.call\('(\w+)'(?:, ([^,)]+))?", code(name)):
         assert command in COMMANDS
         assert command == "TIME" or key in names or re.fullmatch(r"KEYS\[\d+\]", key)

@@ -19,10 +19,11 @@ CALLBACKS = {"callback_base_url": "https://callbacks.example.com", "callback_sec
 class Surveyed:
     """A full account whose tasks take about 41 s, and how often it was read."""
 
-    def __init__(self, called: float = 0.0, late: int = 0, in_flight: int = 1000) -> None:
+    def __init__(self, called: float = 0.0, late: int = 0, in_flight: int = 1000, spare: int = 0) -> None:
         counts = {field_of("animate:480p", 41 + offset): "200" for offset in range(-10, 11)}
         by_age = [(float(age), in_flight // 40) for age in range(40)]
-        self.survey_ = Survey(in_flight, 5000, late, by_age, {**counts, "called": str(called), "total": "4200"})
+        fields = {**counts, "called": str(called), "total": "4200"}
+        self.survey_ = Survey(in_flight, 5000, late, spare, by_age, fields)
         self.reads = 0
 
     def survey(self, _: int) -> Survey:
@@ -46,7 +47,11 @@ def test_without_callbacks_configured_it_does_not_matter_that_they_came_once() -
 
 
 def test_late_polls_make_the_next_ones_rarer() -> None:
-    assert mean_delay_ms(Surveyed(late=200)) > 1.5 * mean_delay_ms(Surveyed())
+    assert mean_delay_ms(Surveyed(late=200)) > 1.25 * mean_delay_ms(Surveyed())
+
+
+def test_permits_that_nobody_uses_make_polls_more_frequent() -> None:
+    assert mean_delay_ms(Surveyed(spare=75)) < 0.9 * mean_delay_ms(Surveyed())
 
 
 def test_a_few_tasks_are_polled_at_the_floor_when_their_end_is_likely() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from wanimate.contract.durations import BINS, EDGES, Durations
 from wanimate_worker.pacing import Mix, Urgency, fallback_share, polls_per_second, stride_of
 from wanimate_worker.pacing.bounds import best_schedule, by_hazard, cost, every, reach
-from wanimate_worker.pacing.planner import JITTER, LONGEST_SECONDS
+from wanimate_worker.pacing.planner import JITTER, LONGEST_SECONDS, LOOK_AHEAD, MOST_LATE_SHARE
 
 from .spread import MEAN_SECONDS, drawn, learnt, log_normal
 
@@ -183,7 +183,8 @@ def test_the_stride_makes_tasks_in_flight_need_just_the_polls_there_are(
 ) -> None:
     mix = Mix({"animate:480p": log_normal(sigma)})
     stride = stride_of(mix.urgency(in_flight), polls, mix.mean_seconds, 1e-9)
-    wanted = sum(count * mix.of("animate:480p").at(age) / stride for age, count in in_flight)
+    ahead = LOOK_AHEAD * mix.mean_seconds
+    wanted = sum(count * mix.of("animate:480p").at(age + ahead) / stride for age, count in in_flight)
     assert wanted == pytest.approx(polls, rel=1e-6)
 
 
@@ -194,13 +195,13 @@ def test_a_full_account_in_a_steady_state_uses_its_budget_and_no_more() -> None:
     mix = Mix({"animate:480p": durations})
     urgency = mix.of("animate:480p")
     ends = drawn(0.3, 20_000, seed=9)
-    step, now, stride, used = 0.2, 0.0, 1.0, []
+    step, now, stride, spare, used = 0.2, 0.0, 1.0, 0.0, []
     tasks = [(-generator.uniform(0, 41), ends.pop()) for _ in range(SLOTS)]
     slots = [(begun, begun + length, generator.uniform(0, 10)) for begun, length in tasks if length > -begun]
     while now < 260:
         if round(now / step) % 5 == 0:
             in_flight = list(Counter(round(now - begun, 1) for begun, _, _ in slots).items())
-            polls = polls_per_second(PER_SECOND, len(slots), mix.mean_seconds)
+            polls = polls_per_second(PER_SECOND, len(slots), mix.mean_seconds, spare=round(spare))
             stride = stride_of(mix.urgency(in_flight), polls, mix.mean_seconds, 0.5)
         requests, kept = 0, []
         for begun, ends_at, due_at in slots:
@@ -216,6 +217,7 @@ def test_a_full_account_in_a_steady_state_uses_its_budget_and_no_more() -> None:
             first = now + urgency.next_poll_seconds(0, stride, 0.5, generator.random())
             kept.append((now, now + ends.pop(), first))
         slots, now = kept, now + step
+        spare = min(75.0, max(0.0, spare + PER_SECOND * step - requests))
         used.append(requests)
     steady = used[round(130 / step) :]
     assert 0.95 * PER_SECOND <= fmean(steady) / step <= PER_SECOND
@@ -223,18 +225,29 @@ def test_a_full_account_in_a_steady_state_uses_its_budget_and_no_more() -> None:
 
 @settings(deadline=None)
 @given(
-    st.floats(0.1, 1e4), st.integers(0, 100_000), st.floats(0.1, 1000), st.integers(0, 10_000), st.integers(0, 10_000)
+    st.floats(0.1, 1e4),
+    st.integers(0, 100_000),
+    st.floats(0.1, 1000),
+    st.lists(st.integers(0, 10_000), min_size=3, max_size=3),
 )
 def test_polls_get_a_tenth_at_least_and_never_more_than_the_budget(
-    budget: float, in_flight: int, mean: float, free: int, late: int
+    budget: float, in_flight: int, mean: float, counts: list[int]
 ) -> None:
-    assert budget * 0.0999 <= polls_per_second(budget, in_flight, mean, free_and_wanted=free, late=late) <= budget
+    free, late, spare = counts
+    polls = polls_per_second(budget, in_flight, mean, free_and_wanted=free, late=late, spare=spare)
+    assert budget * 0.0999 <= polls <= budget
 
 
 def test_submissions_and_late_polls_come_before_new_ones() -> None:
     calm = polls_per_second(PER_SECOND, 1000, 41)
     assert polls_per_second(PER_SECOND, 1000, 41, free_and_wanted=50) == pytest.approx(calm - 25)
     assert polls_per_second(PER_SECOND, 1000, 41, late=50) == pytest.approx(calm - 25)
+    assert polls_per_second(PER_SECOND, 1000, 41, late=500) == pytest.approx(calm * (1 - MOST_LATE_SHARE))
+
+
+def test_permits_that_nobody_used_are_used_by_polls() -> None:
+    calm = polls_per_second(PER_SECOND, 1000, 41)
+    assert polls_per_second(PER_SECOND, 1000, 41, spare=20) == pytest.approx(calm + 10)
 
 
 def test_a_few_tasks_are_polled_at_the_floor_when_their_end_is_likely_and_less_before() -> None:

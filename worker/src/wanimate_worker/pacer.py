@@ -86,6 +86,7 @@ class Pacer:
             mix.mean_seconds,
             free_and_wanted=min(survey.waiting, free),
             late=survey.late,
+            spare=survey.spare,
         )
         floor_seconds = settings.poll_floor_seconds
         if settings.callback_base_url is not None:

@@ -305,14 +305,15 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
 
         Args:
             token: The claim's fencing token.
-            delays_ms: For each job, the delay from now.
+            delays_ms: For each job, the delay from the claim.
             answered_since_ms: When the claim was made, if the vendor answered a request sent since then.
         """
         if not delays_ms and answered_since_ms is None:
             return 0
         pairs = [part for pair in delays_ms.items() for part in pair]
         since = "" if answered_since_ms is None else answered_since_ms
-        return int(self._scripts.plan(keys=[self._keys.due, self._keys.gate], args=[token, since, *pairs]))
+        args = [token, self._limits.poll_lease_ms, since, *pairs]
+        return int(self._scripts.plan(keys=[self._keys.due, self._keys.gate], args=args))
 
     def grant(self) -> list[str]:
         """Hand out slots that are free although jobs wait, and return the jobs that got one."""

@@ -36,9 +36,12 @@ class ReadingLedger(LedgerBase):
         Args:
             grace_ms: For how long a due job may be left alone before it counts as late.
         """
-        keys = [self._keys.slots, self._keys.waiting, self._keys.due, self._keys.durations]
-        in_flight, waiting, late, older, durations = self._scripts.survey(keys=keys, args=[grace_ms, *_AGES_MS])
-        return Survey(in_flight, waiting, late, _by_age(older), dict(zip(durations[::2], durations[1::2], strict=True)))
+        keys = [self._keys.slots, self._keys.waiting, self._keys.due, self._keys.durations, self._keys.budget]
+        rate = self._limits.request_rate
+        args = [grace_ms, rate.emission_interval_us, rate.burst, self._limits.poll_headroom, *_AGES_MS]
+        in_flight, waiting, late, spare, older, durations = self._scripts.survey(keys=keys, args=args)
+        counts = dict(zip(durations[::2], durations[1::2], strict=True))
+        return Survey(in_flight, waiting, late, spare, _by_age(older), counts)
 
     def in_flight(self) -> int:
         """Return how many slots are held."""

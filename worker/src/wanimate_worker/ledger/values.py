@@ -233,6 +233,7 @@ class Survey:
         in_flight: Slots held.
         waiting: Jobs that wait for one.
         late: Jobs that are due and that nobody looked at in time.
+        spare: Request permits that polls could take now.
         in_flight_by_age: Pairs of an age in seconds and how many slots were taken about so long ago.
         durations: The hash that counts durations.
     """
@@ -240,6 +241,7 @@ class Survey:
     in_flight: int
     waiting: int
     late: int
+    spare: int
     in_flight_by_age: Sequence[tuple[float, int]]
     durations: Mapping[str, str]
 

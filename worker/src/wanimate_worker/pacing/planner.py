@@ -28,8 +28,15 @@ JITTER: Final = 0.1
 LONGEST_SECONDS: Final = 60.0
 #: Polls get at least this share of the budget: without them no slot becomes free, and submissions stop too.
 LEAST_POLL_SHARE: Final = 0.1
-#: Polls that are late, and submissions for slots that are free, are made up for within this time, in seconds.
+#: Polls that are late, and submissions for slots that are free, are made up for within this time, in seconds. What is
+#: left of the budget is used up in the same.
 CATCH_UP_SECONDS: Final = 2.0
+#: Late polls take at most this share of the others. They are a moment's; a stride that is far too long lasts as long as
+#: the intervals that are planned with it.
+MOST_LATE_SHARE: Final = 0.3
+#: A poll planned now is made this share of a task's mean duration later, when all tasks are older: half an interval in
+#: the ages at which most of them end. It matters when many tasks are of one age, as after a start. Found by simulation.
+LOOK_AHEAD: Final = 0.04
 #: While callbacks keep coming, polls are at least this share of what they would be without.
 LEAST_FALLBACK_SHARE: Final = 0.1
 
@@ -120,18 +127,27 @@ class Mix:
         )
 
     def urgency(self, in_flight_by_age: Sequence[tuple[float, int]]) -> float:
-        """Return the sum of sqrt(h) over the tasks in flight.
+        """Return the sum of sqrt(h) over the tasks in flight, when polls that are planned now are made.
 
         Args:
             in_flight_by_age: Pairs of an age in seconds and how many tasks have it.
         """
-        return sum(count * self.at(age) for age, count in in_flight_by_age)
+        ahead = LOOK_AHEAD * self.mean_seconds
+        return sum(count * self.at(age + ahead) for age, count in in_flight_by_age)
 
 
 def polls_per_second(
-    requests_per_second: float, in_flight: int, mean_seconds: float, *, free_and_wanted: int = 0, late: int = 0
+    requests_per_second: float,
+    in_flight: int,
+    mean_seconds: float,
+    *,
+    free_and_wanted: int = 0,
+    late: int = 0,
+    spare: int = 0,
 ) -> float:
     """Return how many polls a second there are to be had: what submissions and late polls leave of the budget.
+
+    Late polls and spare permits close the loop from either side: what the model does not know makes one or the other.
 
     Args:
         requests_per_second: The request budget.
@@ -139,12 +155,14 @@ def polls_per_second(
         mean_seconds: How long a task takes on average.
         free_and_wanted: Slots that are free while jobs wait for them.
         late: Polls whose time has passed and that were not made yet.
+        spare: Permits that polls could take now and that nobody has used.
     """
     # Tasks in flight are counted as polled from the start, a quarter stride more than they are (FIRST_STRIDES).
     requests_per_job = 1 - (FIRST_STRIDES - 1)
     submits = in_flight / mean_seconds * requests_per_job + free_and_wanted / CATCH_UP_SECONDS
-    left = requests_per_second - submits - late / CATCH_UP_SECONDS
-    return max(left, requests_per_second * LEAST_POLL_SHARE)
+    left = requests_per_second - submits + spare / CATCH_UP_SECONDS
+    left -= min(late / CATCH_UP_SECONDS, left * MOST_LATE_SHARE)
+    return min(max(left, requests_per_second * LEAST_POLL_SHARE), requests_per_second)
 
 
 def fallback_share(called_share: float) -> float:

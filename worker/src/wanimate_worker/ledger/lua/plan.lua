@@ -1,23 +1,25 @@
--- Sets when claimed jobs are looked at next.
+-- Sets when claimed jobs are looked at next. Delays count from the claim, as the ages do that they were planned from:
+-- counted from here, every look would be late by as long as the vendor took to answer the one before.
 -- KEYS: due, gate
--- ARGV: claim token, when a successful request was sent (ms) or '', then pairs: job id, delay (ms)
+-- ARGV: claim token, lease (ms), when a successful request was sent (ms) or '', then pairs: job id, delay (ms)
 -- Returns: how many were planned; the others are no longer the caller's.
-local now, token, planned = now_ms(), tonumber(ARGV[1]), {}
+local token, planned = tonumber(ARGV[1]), {}
+local claimed_at = token - tonumber(ARGV[2])
 local ids = {}
-for i = 3, #ARGV, 2 do
+for i = 4, #ARGV, 2 do
   ids[#ids + 1] = ARGV[i]
 end
 local scores = #ids > 0 and redis.call('ZMSCORE', KEYS[1], unpack(ids)) or {}
 for i, id in ipairs(ids) do
   if tonumber(scores[i]) == token then
-    planned[#planned + 1] = now + tonumber(ARGV[2 * i + 2])
+    planned[#planned + 1] = claimed_at + tonumber(ARGV[2 * i + 3])
     planned[#planned + 1] = id
   end
 end
 if #planned > 0 then
   redis.call('ZADD', KEYS[1], unpack(planned))
 end
-if ARGV[2] ~= '' then
-  gate_success(KEYS[2], ARGV[2])
+if ARGV[3] ~= '' then
+  gate_success(KEYS[2], ARGV[3])
 end
 return #planned / 2

@@ -15,6 +15,13 @@ local function now_ms()
   return math.floor(now_us() / 1000)
 end
 
+-- Returns how many request permits polls could take now, and the TAT. Some of the burst is left to submissions.
+local function poll_permits(budget, now, interval, burst, headroom)
+  local room = math.max(1, tonumber(burst) - tonumber(headroom))
+  local tat = math.max(tonumber(redis.call('GET', budget)) or 0, now)
+  return math.max(0, math.floor(room - (tat - now) / interval)), tat
+end
+
 -- Lua would write large numbers as 1.7e+15.
 local function whole(number)
   return string.format('%.0f', number)
