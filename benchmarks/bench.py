@@ -23,7 +23,7 @@ from rig.peers import versions
 from rig.profile import PROFILES
 from rig.scenarios.commands import run_commands
 from rig.scenarios.growth import run_growth
-from rig.scenarios.peers import run_faults, run_peers
+from rig.scenarios.peers import run_faults, run_limits, run_peers
 from rig.scenarios.pools import run_pools
 from rig.scenarios.scale import run_scale, run_workers
 from rig.scenarios.throughput import run_enqueue, run_throughput
@@ -46,9 +46,11 @@ SCENARIOS: dict[str, Callable[[Profile, Callable[[str], None]], list[dict[str, A
     "growth": run_growth,
     "faults": run_faults,
     "pools": run_pools,
+    "limits": run_limits,
 }
-#: Run only by name: what they decide is decided (docs/decisions/0010-threads.md).
-BY_NAME = {"pools"}
+#: Run only by name: what threads decide is decided (docs/decisions/0010-threads.md), and the vendor's own limits with
+#: everyone take half an hour.
+BY_NAME = {"pools", "limits"}
 
 
 @click.command()

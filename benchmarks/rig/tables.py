@@ -14,26 +14,28 @@ if TYPE_CHECKING:
     from .goals import Goal
 
 #: For each scenario: its title, and for each column its head, the figure, and how it is written.
+_EVERYONE = (
+    ("contender", "contender", ""),
+    ("slot use", "slot_use", ".3f"),
+    ("429 a job", "throttled_per_job", ".2f"),
+    ("makespan/ideal", "makespan_ratio", ".3f"),
+    ("lag mean", "lag_mean_share", ".3f"),
+    ("lag median", "lag_median_share", ".3f"),
+    ("CPU ms", "cpu_ms_per_job", ".1f"),
+    ("Redis cmds", "redis_commands_per_job", ".0f"),
+    ("trips", "redis_calls_per_job", ".1f"),
+    ("bytes", "redis_peak_bytes_per_job", ",.0f"),
+    ("never sent", "never_sent", ""),
+    ("stranded", "stranded", ""),
+    ("paid twice", "paid_twice", ""),
+    ("machine", "machine_load", ".0%"),
+)
 _COLUMNS: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
     "peers": (
         "the same jobs for everyone; lags in parts of the mean duration; commands, trips, peak bytes of Redis a job",
-        (
-            ("contender", "contender", ""),
-            ("slot use", "slot_use", ".3f"),
-            ("429 a job", "throttled_per_job", ".2f"),
-            ("makespan/ideal", "makespan_ratio", ".3f"),
-            ("lag mean", "lag_mean_share", ".3f"),
-            ("lag median", "lag_median_share", ".3f"),
-            ("CPU ms", "cpu_ms_per_job", ".1f"),
-            ("Redis cmds", "redis_commands_per_job", ".0f"),
-            ("trips", "redis_calls_per_job", ".1f"),
-            ("bytes", "redis_peak_bytes_per_job", ",.0f"),
-            ("never sent", "never_sent", ""),
-            ("stranded", "stranded", ""),
-            ("paid twice", "paid_twice", ""),
-            ("machine", "machine_load", ".0%"),
-        ),
+        _EVERYONE,
     ),
+    "limits": ("the same at the vendor's own limits, or a part of them, for everyone who polls", _EVERYONE),
     "commands": (
         "what a job makes Redis do",
         (

@@ -1,8 +1,9 @@
-"""`peers`: the same jobs for everyone. `faults`: the same, with something going wrong in the middle."""
+"""`peers`: the same jobs for everyone. `limits`: the vendor's own limits. `faults`: something goes wrong midway."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from rig.load import Load
     from rig.profile import Profile
 
+#: How often each slot is used at the vendor's limits.
+_TURNS = 4
 #: A plain script has nothing to do with Redis.
 _WITHOUT_REDIS = {"asyncio script"}
 _FAULTS: dict[str, Callable[[Contender], None]] = {
@@ -36,8 +39,18 @@ def makers(load: Load) -> dict[str, Callable[[], Contender]]:
 
 def run_peers(profile: Profile, tell: Callable[[str], None]) -> list[dict[str, Any]]:
     """Give everyone the same jobs, one after the other."""
+    return _in_turn(makers(profile.peers), tell)
+
+
+def run_limits(profile: Profile, tell: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Let everyone who polls meet the vendor's own limits, one after the other."""
+    load = replace(profile.scale, jobs=_TURNS * profile.scale.cap)
+    return _in_turn({name: make for name, make in makers(load).items() if name != "Wanimate, callbacks"}, tell)
+
+
+def _in_turn(contenders: dict[str, Callable[[], Contender]], tell: Callable[[str], None]) -> list[dict[str, Any]]:
     rows = []
-    for name, make in makers(profile.peers).items():
+    for name, make in contenders.items():
         tell(name)
         with make() as contender:
             rows.append(trial.run(contender))
