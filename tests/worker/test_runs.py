@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import time
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from celery import states
-from pydantic import SecretStr
-from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from wanimate.contract import GENERATE_TASK, POLL_TASK, Keys, Outcome, OutcomeKind, Result, Stage
-from wanimate_worker.app import create_app
+from wanimate.contract import Keys, Outcome, OutcomeKind, Result, Stage
 from wanimate_worker.ledger import Deliver, NothingToDo
-from wanimate_worker.local import RedisServer
-from wanimate_worker.settings import WorkerSettings
-from wanimate_worker.tasks import GenerateTask
 from wanimate_worker.upstream import (
-    Accepted,
     Failed,
     NotSent,
     Pending,
@@ -31,67 +23,12 @@ from wanimate_worker.upstream import (
     Unreadable,
 )
 
+from .conftest import JOB, Run
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from wanimate_worker.ledger import JobFields
-
-JOB = {
-    "type": "animate",
-    "image_url": "https://example.com/c.png",
-    "video_url": "https://example.com/m.mp4",
-}
-
-
-class Run:
-    """A task that runs in this process, on a real server; the vendor answers as told."""
-
-    def __init__(self, redis: Redis, task: GenerateTask) -> None:
-        self.redis = redis
-        self.task = task
-        self.ledger = task.runtime.ledger
-        self.answer: Callable[[], SubmitAnswer] = lambda: Accepted("task-a")
-        #: What the stage of the job was whenever it was sent.
-        self.sent: list[Stage | None] = []
-        self.asked: list[str] = []
-        self.state: StatusAnswer = Pending("processing")
-        #: What happens while the vendor is asked.
-        self.meanwhile: Callable[[], object] = lambda: None
-        task.runtime.upstream = self  # type: ignore[assignment]
-
-    def submit(self, *_: Any) -> SubmitAnswer:
-        self.sent.append(self.stage())
-        return self.answer()
-
-    def status(self, task_id: str, *_: Any) -> StatusAnswer:
-        self.asked.append(task_id)
-        self.meanwhile()
-        return self.state
-
-    def poll(self) -> None:
-        """Look at the job, as if its time had come."""
-        self.redis.zadd(Keys("default").due, {"a": 0})
-        self.task.app.tasks[POLL_TASK].apply()
-
-    def stage(self) -> Stage | None:
-        return self.ledger.read(["a"])[0].stage
-
-    def has_slot(self) -> bool:
-        return bool(self.redis.zscore(Keys("default").slots, "a"))
-
-    def __call__(self) -> None:
-        self.task.apply(kwargs=JOB, task_id="a")
-
-
-@pytest.fixture
-def run() -> Iterator[Run]:
-    with RedisServer(is_durable=False) as server, Redis.from_url(server.url, decode_responses=True) as redis:
-        app = create_app(WorkerSettings(redis_url=SecretStr(server.url), api_key=SecretStr("sk-of-nobody")))
-        task = app.tasks[GENERATE_TASK]
-        assert isinstance(task, GenerateTask)
-        yield Run(redis, task)
-        app.backend.client.close()
-        app.close()
 
 
 def test_the_intent_is_on_record_when_the_request_is_sent(run: Run) -> None:
@@ -153,22 +90,6 @@ def test_nothing_is_sent_unless_the_intent_is_safe(
     assert run.sent == []
     assert (run.stage(), run.has_slot()) == (Stage.WAITING, False)
     assert run.ledger.gate().unsafe
-
-
-def test_a_worker_that_stood_still_behind_its_intent_sends_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The attempt may be given up by then, and its caller told so.
-    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now, sleep=time.sleep)
-
-    def stand_still(*_: object) -> None:
-        clock.now += run.task.runtime.settings.lease_seconds + 1
-        # The back-off is random, and may be over before anybody looks.
-        run.ledger.hold("so that it gets no other slot")
-
-    monkeypatch.setattr("wanimate_worker.tasks.generate.time", clock)
-    monkeypatch.setattr(run.ledger, "confirm", stand_still)
-    run()
-    assert run.sent == []
-    assert (run.stage(), run.has_slot()) == (Stage.WAITING, False)
 
 
 def test_the_vendor_is_asked_only_while_the_budget_of_requests_lasts(run: Run) -> None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import SecretStr
-from wanimate.errors import SettingsError
+from wanimate_worker.app import create_app
 from wanimate_worker.doctor import Level, check_limits, check_transport, check_vendor, check_workers
+from wanimate_worker.runtime import Runtime
 from wanimate_worker.settings import WorkerSettings
 from wanimate_worker.upstream import Forgotten, NotSent, Pending, Throttled, Unauthorised, Unreadable
 
@@ -40,14 +41,18 @@ def test_the_key_is_judged_by_the_answer_to_one_status_request(answer: StatusAns
 
 
 def test_a_missing_key_is_a_failure_that_names_the_variable() -> None:
-    class Runtime:
-        @property
-        def upstream(self) -> Any:
-            raise SettingsError("WANIMATE_API_KEY: a worker needs the vendor's API key")
-
-    [finding] = check_vendor(Runtime())  # type: ignore[arg-type]
+    app = create_app(WorkerSettings(_env_file=None))  # type: ignore[call-arg]
+    [finding] = check_vendor(Runtime(app, WorkerSettings(_env_file=None)))  # type: ignore[call-arg]
     assert finding.level is Level.FAIL
     assert "WANIMATE_API_KEY" in finding.advice
+
+
+def test_a_proxy_that_cannot_be_used_is_a_finding_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "nonsense://127.0.0.1")
+    trusting = settings(trust_env=True)
+    [finding] = check_vendor(Runtime(create_app(trusting), trusting))
+    assert (finding.name, finding.level) == ("vendor", Level.FAIL)
+    assert "HTTPS_PROXY" in finding.text
 
 
 @pytest.mark.parametrize(

@@ -223,7 +223,7 @@ def _check_settings(instance: Any = None, **_: Any) -> None:
     task = instance.app.tasks.get(GENERATE_TASK)
     if isinstance(task, GenerateTask):
         try:
-            task.runtime.upstream  # noqa: B018 - making the client checks the address and the key
+            task.runtime.upstream  # noqa: B018 - making the client checks address, key, proxy and certificates
             task.runtime.ledger  # noqa: B018 - making the ledger checks whose database this is
             task.runtime.tracing  # noqa: B018 - importing OpenTelemetry takes a while; no job shall wait for it
         except SettingsError as error:

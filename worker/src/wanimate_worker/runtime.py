@@ -63,14 +63,16 @@ class Runtime:
         """The vendor.
 
         Raises:
-            SettingsError: No API key is set.
+            SettingsError: No API key is set, or no HTTP client can be made with these settings and this environment.
         """
         settings = self.settings
         if settings.api_key is None:
             raise SettingsError("WANIMATE_API_KEY: a worker needs the vendor's API key; set it and start again")
-        return UpstreamClient(
+        client = UpstreamClient(
             settings.api_base_url, settings.api_key, timeouts=settings.timeouts(), trust_env=settings.trust_env
         )
+        client.prepare()
+        return client
 
     def callback_url(self, job_id: str, nonce: str) -> str | None:
         """Return where the vendor reports the end of an attempt; None where it is only polled."""

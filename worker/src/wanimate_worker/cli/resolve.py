@@ -11,6 +11,7 @@ from wanimate.contract.record import read_outcome
 from wanimate.errors import DeadlineExceeded, SubmissionUnknown
 
 from ..ledger import Adoption
+from ..stopwatch import Stopwatch
 from .exits import EXIT_CODES, Exit
 from .session import with_session
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from wanimate.contract import Outcome
 
+    from ..upstream import MaySend
     from .session import Session
 
 #: Failures after which the vendor may have a task all the same.
@@ -77,17 +79,18 @@ class _Resolution:
             return self._tell(Exit.REFUSED, "unchanged", f"it ended as {ended}, so its submission is not lost")
         if stage is not Stage.DELIVERED:
             return self._tell(Exit.REFUSED, "unchanged", "its failure is being delivered right now: try again")
-        if not self._has_permit():
+        may_send = self._permit()
+        if may_send is None:
             why = "no request may be sent now, the gate is closed or the budget is spent: see `doctor`"
             return self._tell(Exit.UNAVAILABLE, "unchanged", why)
-        return self._ask(fields["settled_at_ms"])
+        return self._ask(fields["settled_at_ms"], may_send)
 
-    def _ask(self, settled_at_ms: str) -> Exit:
+    def _ask(self, settled_at_ms: str, may_send: MaySend) -> Exit:
         from ..tasks.endings import ending_of
         from ..upstream import Forgotten, Pending
 
         runtime, task_id = self._session.runtime, self._task_id
-        answer = runtime.upstream.status(task_id)
+        answer = runtime.upstream.status(task_id, may_send=may_send)
         ending = ending_of(answer, task_id)
         if ending is not None:
             return self._deliver(settled_at_ms, ending)
@@ -119,13 +122,18 @@ class _Resolution:
             case Adoption.LOST:
                 return self._tell(Exit.REFUSED, "unchanged", _MOVED_ON)
 
-    def _has_permit(self) -> bool:
+    def _permit(self) -> MaySend | None:
+        """Take a request permit, and return how long it is good for; None if there is none."""
+        from ..tasks.sending import RightToSend
+
         give_up_at = time.monotonic() + _PERMIT_SECONDS
-        while not self._ledger.permit(1):
+        while True:
+            asked = Stopwatch()
+            if self._ledger.permit(1):
+                return RightToSend(self._session.runtime.settings, asked)
             if time.monotonic() > give_up_at:
-                return False
+                return None
             time.sleep(0.2)
-        return True
 
     def _tell(self, code: Exit, outcome: str, text: str) -> Exit:
         self._session.output.line(

@@ -27,7 +27,10 @@ def check_vendor(runtime: Runtime) -> Iterator[Finding]:
     try:
         answer = runtime.upstream.status(_PROBE_TASK_ID)
     except SettingsError as error:
-        yield fail("api key", str(error), "set WANIMATE_API_KEY, here and on all workers")
+        if runtime.settings.api_key is None:
+            yield fail("api key", str(error), "set WANIMATE_API_KEY, here and on all workers")
+        else:
+            yield fail("vendor", str(error), "correct it here and on all workers; they do not start with it")
         return
     match answer:
         case Unauthorised(status, message):

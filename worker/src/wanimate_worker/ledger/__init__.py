@@ -7,27 +7,20 @@ from .history import Transition, read_history
 from .ledger import Ledger
 from .limits import LedgerLimits
 from .operating import DEAD_LETTERS
+from .steps import Busy, Deliver, Later, NothingToDo, Step, Submit, Unsafe, WaitForPermit
 from .values import (
     Admission,
     Bill,
-    Busy,
     CallbackEffect,
     Cancelled,
     Claim,
-    Deliver,
     Entry,
     GateState,
     JobFields,
-    Later,
-    NothingToDo,
     NotReplicated,
     Observation,
     ResultMissing,
-    Step,
-    Submit,
     Survey,
-    Unsafe,
-    WaitForPermit,
 )
 from .verdicts import Adoption, Expired, JobRecord, Retried, Retry
 

@@ -10,24 +10,13 @@ import orjson
 from kombu.utils.json import dumps
 from wanimate.contract import CancelOutcome, Outcome, Stage
 
+from ..stopwatch import Stopwatch
 from .base import bounded, cause_of
 from .confirming import ConfirmingLedger
 from .operating import OperatingLedger
 from .reading import ReadingLedger
-from .values import (
-    Admission,
-    Bill,
-    Busy,
-    Cancelled,
-    Claim,
-    Deliver,
-    Later,
-    NothingToDo,
-    ResultMissing,
-    Step,
-    Submit,
-    WaitForPermit,
-)
+from .steps import Busy, Deliver, Later, NothingToDo, Step, Submit, WaitForPermit
+from .values import Admission, Bill, Cancelled, Claim, ResultMissing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,7 +74,7 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
             bill: What its submission is probably billed for; the most there is, if not given.
         """
         limits, rate, cost = self._limits, self._limits.request_rate, bill or Bill()
-        nonce = secrets.token_hex(8)
+        nonce, asked = secrets.token_hex(8), Stopwatch()
         verdict, *facts = self._scripts.begin(
             keys=[*self._job_keys(job_id), self._keys.budget, self._keys.tally, self._keys.billed],
             args=[
@@ -105,13 +94,13 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
         match verdict:
             case "submit":
                 attempt, begun_at_ms, in_flight, waiting_at = facts
-                return Submit(nonce, attempt, begun_at_ms, in_flight, waiting_at_ms=_moment(waiting_at))
+                return Submit(nonce, attempt, begun_at_ms, in_flight, _moment(waiting_at), asked)
             case "deliver":
                 stored, attempts, waiting_at, settled_at, now_ms = facts
                 outcome = Outcome.model_validate_json(stored)
-                return Deliver(outcome, attempts, _moment(waiting_at), _moment(settled_at), now_ms)
+                return Deliver(outcome, attempts, _moment(waiting_at), _moment(settled_at), now_ms, asked)
             case "wait":
-                return WaitForPermit(facts[0])
+                return WaitForPermit(facts[0], asked)
             case "busy":
                 return Busy(facts[0])
             case "later":

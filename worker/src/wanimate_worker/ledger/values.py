@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 from kombu.utils.json import loads
-from wanimate.contract import LONGEST_BILLED_SECONDS, Outcome, Stage, billed_seconds
+from wanimate.contract import LONGEST_BILLED_SECONDS, Stage, billed_seconds
 from wanimate.contract.durations import field_of
 
 if TYPE_CHECKING:
@@ -111,88 +111,6 @@ class Admission:
 
     is_new: bool
     granted: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Submit:
-    """The intent is written: send the POST now.
-
-    Args:
-        nonce: Names this attempt; a writer with another one changes nothing.
-        attempt: 1 for the first.
-        begun_at_ms: When the intent was written, in Redis time.
-        in_flight: How many slots were held then.
-        waiting_at_ms: When the job was recorded, in Redis time.
-    """
-
-    nonce: str
-    attempt: int
-    begun_at_ms: int
-    in_flight: int
-    waiting_at_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Unsafe:
-    """The intent is written, but a crash of Redis might forget it: the POST must not be sent.
-
-    Args:
-        reason: Why.
-    """
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Deliver:
-    """The outcome is known and this run delivers it.
-
-    Args:
-        outcome: How the job ended.
-        attempts: How many times it was sent.
-        waiting_at_ms: When it was recorded, in Redis time.
-        settled_at_ms: When its outcome was learnt.
-        begun_at_ms: When this delivery began.
-    """
-
-    outcome: Outcome
-    attempts: int = field(default=0, compare=False)
-    waiting_at_ms: int | None = field(default=None, compare=False)
-    settled_at_ms: int | None = field(default=None, compare=False)
-    begun_at_ms: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class WaitForPermit:
-    """A request permit is reserved for this many milliseconds from now; begin again then, holding it."""
-
-    wait_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Busy:
-    """The request budget is spent for longer than a run may wait; the job is looked at again by itself."""
-
-    wait_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Later:
-    """The gate is closed: the job is back at its place among the waiting."""
-
-
-@dataclass(frozen=True, slots=True)
-class NothingToDo:
-    """Another run has done this step, or the job is not this far.
-
-    Args:
-        stage: Where the job stands; None if it has no record.
-    """
-
-    stage: Stage | None
-
-
-Step = Submit | Deliver | WaitForPermit | Busy | Later | NothingToDo
 
 
 @dataclass(frozen=True, slots=True)

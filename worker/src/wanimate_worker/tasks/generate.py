@@ -29,8 +29,9 @@ from ..ledger import (
 )
 from ..observability import get_logger
 from ..suspension import DELAYED_HEADER, EXPIRES_HEADER, SuspendableTask, Suspended, capture, is_resumed
-from ..upstream import Accepted, Exchange, NotSent, Rejected, SubmitAnswer, Throttled, Unauthorised, Unknown
+from ..upstream import Accepted, Exchange, NotSent, Obstacle, Rejected, SubmitAnswer, Throttled, Unauthorised, Unknown
 from .base import AGAIN_SECONDS, seconds_between
+from .sending import PERMIT_SECONDS, send_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,9 +94,14 @@ class GenerateTask(SuspendableTask):
 
         Raises:
             JobFailed: The job ended without a result.
+            Suspended: The lease of this delivery has ended.
         """
         if isinstance(ending, Exception):
             raise ending
+        if ending.asked.seconds > self.runtime.settings.lease_seconds:
+            # This process stood still. Another may have delivered the outcome, and an operator run the job again.
+            log.warning("the outcome is delivered by another run, this one stood still", job_id=self.request.id)
+            raise Suspended
         self.request.delivering, self.request.delivering_since_ns = ending, time.time_ns()
         return ending.outcome.unwrap().to_json()
 
@@ -190,7 +196,8 @@ class GenerateTask(SuspendableTask):
         if isinstance(step, WaitForPermit):
             # At most a second, and only while submissions use up the whole request budget.
             time.sleep(step.wait_ms / 1000)
-            step = self.runtime.ledger.begin(job_id, holds_permit=True, bill=bill)
+            is_fresh = step.asked.seconds <= step.wait_ms / 1000 + PERMIT_SECONDS
+            step = self.runtime.ledger.begin(job_id, holds_permit=is_fresh, bill=bill)
         match step:
             case Deliver():
                 return step
@@ -205,7 +212,6 @@ class GenerateTask(SuspendableTask):
     # -- submitting: paid once ----------------------------------------------------------------------------------
 
     def _submit(self, request: Mapping[str, Any], step: Submit) -> Deliver:
-        begun = time.monotonic()
         try:
             job = parse_job(request)
         except InvalidRequest as error:
@@ -221,7 +227,7 @@ class GenerateTask(SuspendableTask):
             request_id=self.request.exchange.request_id,
             waited_seconds=seconds_between(step.waiting_at_ms, step.begun_at_ms) if step.attempt == 1 else None,
         )
-        answer = self._unsafe(step) or self._send(job, step.nonce, time.monotonic() - begun)
+        answer = self._unsafe(step) or send_once(self.runtime, self.request.id, job, step, self.request.exchange)
         has_ended = self._record_surely(request, step, answer)
         self.runtime.tracing.submitted(self.request.headers, self.request.id, step, answer, self.request.exchange)
         if has_ended:
@@ -235,18 +241,6 @@ class GenerateTask(SuspendableTask):
         except RedisError as error:
             why = f"Redis went away ({type(error).__name__})"
         return None if why is None else Unsafe(why)
-
-    def _send(self, job: Job, nonce: str, waited_seconds: float) -> SubmitAnswer:
-        if waited_seconds > self.runtime.settings.lease_seconds:
-            # This process stood still. The attempt may be given up already, and its caller told so.
-            return NotSent(f"the worker stood still for {waited_seconds:.0f} s before it could send")
-        try:
-            callback_url = self.runtime.callback_url(self.request.id, nonce)
-            return self.runtime.upstream.submit(job, callback_url, self.request.exchange)
-        except Exception as error:
-            # The POST may have been sent before this went wrong.
-            log.exception("unexpected error while submitting", job_id=self.request.id)
-            return Unknown(f"{type(error).__name__} while submitting")
 
     def _record_surely(self, request: Mapping[str, Any], step: Submit, answer: SubmitAnswer | Unsafe) -> bool:
         """Write down the vendor's answer, however long Redis is away: an accepted task is paid for.
@@ -293,15 +287,23 @@ class GenerateTask(SuspendableTask):
                 postponed_ms = ledger.postpone(reason)
                 told.warning("not sent; nothing is sent for a while", cause=reason, closed_ms=postponed_ms)
                 self._step_back(step, f"not sent: {reason}")
-            case NotSent(reason):
-                closed_ms = ledger.close_gate(f"not sent: {reason}", sent_at_ms=step.begun_at_ms)
-                told.warning("not sent; nothing is sent for a while", cause=reason, closed_ms=closed_ms)
-                self._step_back(step, "not sent")
+            case NotSent():
+                self._not_sent(step, answer, told)
             case Unknown(reason):
                 if ledger.lose(job_id, step.nonce, reason):
                     event = "the answer was lost; the vendor may have accepted the job"
                     told.error(event, stage=Stage.UNKNOWN, cause=reason)
         return False
+
+    def _not_sent(self, step: Submit, answer: NotSent, told: BoundLogger) -> None:
+        if answer.obstacle is Obstacle.STALE:
+            # It says nothing about the vendor: the gate stays open.
+            told.warning("not sent; the job is sent again later", cause=answer.reason)
+            self._step_back(step, f"not sent: {answer.reason}")
+            return
+        closed_ms = self.runtime.ledger.close_gate(f"not sent: {answer.reason}", sent_at_ms=step.begun_at_ms)
+        told.warning("not sent; nothing is sent for a while", cause=answer.reason, closed_ms=closed_ms)
+        self._step_back(step, "not sent")
 
     def _accepted(self, request: Mapping[str, Any], step: Submit, task_id: str, told: BoundLogger) -> None:
         is_ours = self.runtime.ledger.accept(

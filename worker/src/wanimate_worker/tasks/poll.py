@@ -12,11 +12,13 @@ from wanimate.errors import JobFailed, SubmissionUnknown
 
 from ..ledger import Deliver, cause_of
 from ..observability import get_logger
+from ..stopwatch import Stopwatch
 from ..upstream import (
     Exchange,
     Failed,
     Forgotten,
     NotSent,
+    Obstacle,
     Pending,
     StatusAnswer,
     Succeeded,
@@ -29,6 +31,7 @@ from .deadlines import expired_in_line, overdue
 from .endings import ending_of
 from .hints import HintVerdict, check_hint
 from .observing import observe
+from .sending import RightToSend
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,8 +99,9 @@ class PollTask(InternalTask):
         """Do what only the passing of time brings about: a probe, or slots that are free again."""
         runtime = self.runtime
         runtime.ledger.tick()
+        asked = Stopwatch()
         if runtime.ledger.claim_probe():
-            self._probe()
+            self._probe(asked)
         runtime.resume(runtime.ledger.grant())
 
     def _look(self) -> bool:
@@ -119,13 +123,14 @@ class PollTask(InternalTask):
         first, left = True, jobs
         while left:
             # Taken just before they are used: a permit that waits would be used in somebody else's window.
+            permitted = Stopwatch()
             permits = ledger.permit(min(width, len(left)))
             if first and is_full and permits == min(width, len(left)):
                 # More may be due: another process starts on it while this one waits for answers.
                 self.apply_async(queue=CONTROL_QUEUE)
             first = False
             if permits:
-                self._ask_together(claim, left[:permits])
+                self._ask_together(claim, left[:permits], RightToSend(self.runtime.settings, permitted))
                 left, give_up_at = left[permits:], time.monotonic() + _PATIENCE_SECONDS
             elif time.monotonic() < give_up_at:
                 time.sleep(_NEXT_PERMITS_SECONDS)
@@ -135,11 +140,11 @@ class PollTask(InternalTask):
                 return False
         return True
 
-    def _ask_together(self, claim: Claim, jobs: list[JobFields]) -> None:
+    def _ask_together(self, claim: Claim, jobs: list[JobFields], may_send: RightToSend) -> None:
         if not jobs:
             return
         runtime = self.runtime
-        answers = runtime.pollers.map(lambda job: self._ask(claim, job), jobs)
+        answers = runtime.pollers.map(lambda job: self._ask(claim, job, may_send), jobs)
         delays_ms: dict[str, int] = {}
         is_well = False
         for job, answer in zip(jobs, answers, strict=True):
@@ -158,11 +163,11 @@ class PollTask(InternalTask):
         age_ms = max(1, claim.claimed_at_ms - begun_ms)
         return self.runtime.pacer.next_poll_ms(job.request, age_ms, min(deadlines_ms) - claim.claimed_at_ms)
 
-    def _ask(self, claim: Claim, job: JobFields) -> StatusAnswer:
+    def _ask(self, claim: Claim, job: JobFields, may_send: RightToSend) -> StatusAnswer:
         """Ask for one job's state and settle it at once if it has ended."""
         exchange = Exchange()
         try:
-            answer: StatusAnswer = self.runtime.upstream.status(job.asks_about or "", exchange)
+            answer: StatusAnswer = self.runtime.upstream.status(job.asks_about or "", exchange, may_send=may_send)
         except Exception as error:
             log.exception("unexpected error while polling", job_id=job.job_id)
             answer = Unreadable(f"{type(error).__name__} while polling")
@@ -217,6 +222,8 @@ class PollTask(InternalTask):
                     is_throttled=True,
                 )
                 told.warning("throttled; nothing is sent for a while", cause=answer.message, closed_ms=closed_ms)
+            case NotSent(reason, Obstacle.STALE):
+                told.warning("not asked; it is asked again", cause=reason)
             case NotSent(reason):
                 closed_ms = ledger.close_gate(f"not sent: {reason}", sent_at_ms=claim.claimed_at_ms)
                 told.warning("not sent; nothing is sent for a while", cause=reason, closed_ms=closed_ms)
@@ -239,7 +246,7 @@ class PollTask(InternalTask):
         token: str = "",
         observed: Observation | None = None,
     ) -> None:
-        runtime = self.runtime
+        runtime, asked = self.runtime, Stopwatch()
         granted = runtime.ledger.settle(
             job.job_id, job.nonce, outcome, token=token, observed=observed, delivers=runtime.is_worker
         )
@@ -256,7 +263,7 @@ class PollTask(InternalTask):
         runtime.tracing.ran(job, outcome, exchange)
         runtime.resume(granted)
         at_ms = claim.claimed_at_ms
-        runtime.deliver(job, Deliver(outcome, job.attempts, job.waiting_at_ms, at_ms, at_ms))
+        runtime.deliver(job, Deliver(outcome, job.attempts, job.waiting_at_ms, at_ms, at_ms, asked))
 
     # -- what a crash left behind -------------------------------------------------------------------------------
 
@@ -318,8 +325,9 @@ class PollTask(InternalTask):
 
     # -- a paused account ---------------------------------------------------------------------------------------
 
-    def _probe(self) -> None:
-        answer = self.runtime.upstream.status(_PROBE_TASK_ID)
+    def _probe(self, permitted: Stopwatch) -> None:
+        may_send = RightToSend(self.runtime.settings, permitted)
+        answer = self.runtime.upstream.status(_PROBE_TASK_ID, may_send=may_send)
         # Any answer but a refusal will do: the vendor's document does not say what it answers for an unknown task. If
         # it refuses the key after all, the next submission pauses the account again and costs nothing.
         if not isinstance(answer, Unauthorised | Throttled | NotSent) and self.runtime.ledger.unpause():

@@ -7,6 +7,7 @@ from .answers import (
     Failed,
     Forgotten,
     NotSent,
+    Obstacle,
     Pending,
     Rejected,
     StatusAnswer,
@@ -22,16 +23,19 @@ from .client import UpstreamClient
 from .exchange import Exchange
 from .request_body import request_body
 from .retry_after import MAX_RETRY_AFTER_SECONDS, parse_retry_after
+from .sending import MaySend
 from .timeouts import Timeouts
 
 __all__ = [
     # The client.
     "Exchange",
+    "MaySend",
     "Timeouts",
     "UpstreamClient",
     # What a submission can come back with.
     "Accepted",
     "NotSent",
+    "Obstacle",
     "Rejected",
     "SubmitAnswer",
     "Throttled",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -64,15 +65,28 @@ class Throttled:
     concurrency: bool | None
 
 
+class Obstacle(Enum):
+    """What kept a request from the vendor."""
+
+    #: No connection, or no client to make one with.
+    NETWORK = auto()
+    #: Something on the way answered in the vendor's place: a gateway, a proxy, a web server at a wrong base URL.
+    GATEWAY = auto()
+    #: This process stood still for too long, and the request was no longer its own to send.
+    STALE = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class NotSent:
     """The vendor surely did not process the request: sending it again is safe.
 
     Args:
         reason: What went wrong.
+        obstacle: What kept it from the vendor.
     """
 
     reason: str
+    obstacle: Obstacle = field(default=Obstacle.NETWORK, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +95,12 @@ class Unknown:
 
     Args:
         reason: What went wrong.
+        hint: A task id that the answer shows although it is not as documented; empty if it shows none. It is checked
+            by a status request before it is believed.
     """
 
     reason: str
+    hint: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +122,11 @@ class Succeeded:
 
     Args:
         result: What it gave back.
+        oddity: How the answer departs from the vendor's document; empty if it does not.
     """
 
     result: Result
+    oddity: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +138,14 @@ class Failed:
         message: The vendor's explanation, may be empty.
         created_at: When the vendor made the task, if it says so.
         completed_at: When it gave it up, if it says so.
+        oddity: How the answer departs from the vendor's document; empty if it does not.
     """
 
     code: str | None
     message: str
     created_at: datetime | None = field(default=None, compare=False)
     completed_at: datetime | None = field(default=None, compare=False)
+    oddity: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import httpx
+from wanimate.errors import SettingsError
 
-from .answers import Accepted, Forgotten, NotSent, Rejected, Throttled, Unauthorised, Unknown, Unreadable
+from .answers import Accepted, Forgotten, NotSent, Obstacle, Rejected, Throttled, Unauthorised, Unknown, Unreadable
 from .envelope import one_line, read_envelope, tells_concurrency
 from .retry_after import parse_retry_after
+from .sending import TooLate
 from .status_data import read_status
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ _BEFORE_SENDING: Final = (
     httpx.PoolTimeout,
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
+    TooLate,
+    SettingsError,
 )
 
 
@@ -113,6 +117,15 @@ def _not_the_vendor(status: int, envelope: Envelope | None) -> NotSent | None:
     return None
 
 
+def not_sent(error: Exception) -> NotSent:
+    """Return what a request has come to that raised before anything of it could be processed.
+
+    Args:
+        error: What was raised.
+    """
+    return NotSent(_reason(error), Obstacle.STALE if isinstance(error, TooLate) else Obstacle.NETWORK)
+
+
 def classify_submit_error(error: Exception) -> NotSent | Unknown:
     """Return whether a submission that raised was surely not sent, or may have been.
 
@@ -122,7 +135,7 @@ def classify_submit_error(error: Exception) -> NotSent | Unknown:
     Args:
         error: What the HTTP client raised.
     """
-    return NotSent(_reason(error)) if isinstance(error, _BEFORE_SENDING) else Unknown(_reason(error))
+    return not_sent(error) if isinstance(error, _BEFORE_SENDING) else Unknown(_reason(error))
 
 
 def classify_status_error(error: Exception) -> NotSent | Unreadable:
@@ -131,7 +144,7 @@ def classify_status_error(error: Exception) -> NotSent | Unreadable:
     Args:
         error: What the HTTP client raised.
     """
-    return NotSent(_reason(error)) if isinstance(error, _BEFORE_SENDING) else Unreadable(_reason(error))
+    return not_sent(error) if isinstance(error, _BEFORE_SENDING) else Unreadable(_reason(error))
 
 
 def _refusal(
@@ -166,6 +179,8 @@ def _message(code: int, envelope: Envelope | None) -> str:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, TooLate | SettingsError):
+        return str(error)
     # A LocalProtocolError quotes the header it objects to, which may be the one with the API key.
     told = "" if isinstance(error, httpx.LocalProtocolError) else one_line(str(error))
     return f"{type(error).__name__}: {told}" if told else type(error).__name__

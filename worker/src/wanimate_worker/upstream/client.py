@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import time
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -12,10 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 import httpx
 from wanimate.errors import SettingsError
 
-from .classify import classify_status, classify_status_error, classify_submit, classify_submit_error
+from .classify import classify_status, classify_status_error, classify_submit, classify_submit_error, not_sent
 from .connections import Connections
+from .envelope import one_line
 from .exchange import Exchange
 from .request_body import request_body
+from .sending import Sending, TooLate
 from .timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from wanimate.contract import Job
 
     from .answers import StatusAnswer, SubmitAnswer
+    from .sending import MaySend
 
 SUBMIT_PATH: Final = "/api/v1/generateTask/wan-2-2-animate"
 STATUS_PATH: Final = "/api/v1/statusTask/wan-2-2-animate"
@@ -38,6 +43,10 @@ MAX_ANSWER_BYTES: Final = 1024 * 1024
 KEEPALIVE_EXPIRY_SECONDS: Final = 4.0
 
 MAX_PORT: Final = 65_535
+
+#: What httpx reads of the environment, if it is to be trusted (httpx documentation, "Environment Variables").
+_PROXY_VARIABLES: Final = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
+_TLS_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 #: Shorter keys are a simulator's, and taking them out of messages would leave holes in words.
 _SHORTEST_SECRET: Final = 8
@@ -75,7 +84,22 @@ class UpstreamClient:
     def __repr__(self) -> str:
         return f"UpstreamClient({self._base_url!r})"
 
-    def submit(self, job: Job, callback_url: str | None = None, exchange: Exchange | None = None) -> SubmitAnswer:
+    def prepare(self) -> None:
+        """Make the TLS context and this thread's client now: what is wrong with either shows at the start.
+
+        Raises:
+            SettingsError: The environment's proxies or CA bundle cannot be used.
+        """
+        self._connections.get()
+
+    def submit(
+        self,
+        job: Job,
+        callback_url: str | None = None,
+        exchange: Exchange | None = None,
+        *,
+        may_send: MaySend | None = None,
+    ) -> SubmitAnswer:
         """Send a job once and return what became of it; upstream trouble is a value, never an exception.
 
         Source: vendor document, "POST /api/v1/generateTask/wan-2-2-animate".
@@ -84,16 +108,23 @@ class UpstreamClient:
             job: The job.
             callback_url: Where the vendor reports the end; without it the task is only polled.
             exchange: Names the request, and is told how it went.
+            may_send: Asked just before the first byte is written.
         """
-        body = json.dumps(request_body(job, callback_url)).encode("ascii")
+        sending = Sending(b"", may_send)
         try:
-            answer = self._exchange(exchange, "POST", SUBMIT_PATH, self._timeouts.submit_read_seconds, content=body)
-        except httpx.HTTPError as error:
+            body = json.dumps(request_body(job, callback_url)).encode("ascii")
+            sending = Sending(body, may_send)
+            answer = self._exchange(exchange, "POST", SUBMIT_PATH, self._timeouts.submit_read_seconds, sending)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is known whether the request had left
+            if not sending.has_left:
+                return self._redacted(not_sent(error), callback_url)
             return self._redacted(classify_submit_error(error), callback_url)
         said = classify_submit(answer.status, answer.headers, answer.body, datetime.now(UTC))
         return self._redacted(said, callback_url)
 
-    def status(self, task_id: str, exchange: Exchange | None = None) -> StatusAnswer:
+    def status(
+        self, task_id: str, exchange: Exchange | None = None, *, may_send: MaySend | None = None
+    ) -> StatusAnswer:
         """Ask once where a task stands; upstream trouble is a value, never an exception.
 
         Source: vendor document, "GET /api/v1/statusTask/wan-2-2-animate".
@@ -101,11 +132,12 @@ class UpstreamClient:
         Args:
             task_id: The vendor's task id.
             exchange: Names the request, and is told how it went.
+            may_send: Asked just before the first byte is written.
         """
-        query = {"taskId": task_id}
+        sending, query = Sending(b"", may_send), {"taskId": task_id}
         try:
-            answer = self._exchange(exchange, "GET", STATUS_PATH, self._timeouts.status_read_seconds, params=query)
-        except httpx.HTTPError as error:
+            answer = self._exchange(exchange, "GET", STATUS_PATH, self._timeouts.status_read_seconds, sending, query)
+        except (httpx.HTTPError, TooLate, SettingsError) as error:
             return self._redacted(classify_status_error(error))
         return self._redacted(classify_status(task_id, answer.status, answer.headers, answer.body, datetime.now(UTC)))
 
@@ -114,7 +146,13 @@ class UpstreamClient:
         self._connections.close()
 
     def _exchange(
-        self, exchange: Exchange | None, method: str, path: str, read_seconds: float, **request: Any
+        self,
+        exchange: Exchange | None,
+        method: str,
+        path: str,
+        read_seconds: float,
+        sending: Sending,
+        query: dict[str, str] | None = None,
     ) -> _HttpAnswer:
         exchange = exchange or Exchange()
         bounds = self._timeouts
@@ -122,16 +160,36 @@ class UpstreamClient:
             connect=bounds.connect_seconds, pool=bounds.connect_seconds, write=bounds.write_seconds, read=read_seconds
         )
         client = self._connections.get()
-        headers = {"X-Request-Id": exchange.request_id}
+        request = client.build_request(
+            method,
+            self._base_url + path,
+            params=query,
+            headers={"X-Request-Id": exchange.request_id, **sending.headers},
+            content=sending if sending.headers else None,
+            timeout=timeout,
+            extensions={"trace": sending.trace},
+        )
         exchange.begin()
         try:
-            with client.stream(method, self._base_url + path, headers=headers, timeout=timeout, **request) as response:
+            sending.check()
+            with contextlib.closing(client.send(request, stream=True)) as response:
                 exchange.answered(response.status_code, response.headers, self._api_key.get_secret_value())
                 return _HttpAnswer(response.status_code, response.headers, _read(response, read_seconds))
         finally:
             exchange.end()
 
     def _make_client(self, context: ssl.SSLContext) -> httpx.Client:
+        try:
+            return self._client(context)
+        except Exception as error:
+            # What is wrong with a proxy's URL is not quoted: it may hold a password.
+            missing = ": a SOCKS proxy needs the package httpx[socks]" if isinstance(error, ImportError) else ""
+            raise SettingsError(
+                f"{_named(_PROXY_VARIABLES)}: the proxy of the environment cannot be used ({type(error).__name__}"
+                f"{missing}); correct it, or unset WANIMATE_TRUST_ENV to reach the vendor without a proxy"
+            ) from error
+
+    def _client(self, context: ssl.SSLContext) -> httpx.Client:
         return httpx.Client(
             headers={
                 "Authorization": f"Bearer {self._api_key.get_secret_value()}",
@@ -150,7 +208,13 @@ class UpstreamClient:
         )
 
     def _make_context(self) -> ssl.SSLContext:
-        return httpx.create_ssl_context(trust_env=self._trust_env)
+        try:
+            return httpx.create_ssl_context(trust_env=self._trust_env)
+        except (OSError, ValueError) as error:
+            raise SettingsError(
+                f"{_named(_TLS_VARIABLES)}: the certificates to trust cannot be read ({type(error).__name__}: "
+                f"{one_line(str(error))}); name a readable PEM file, or unset WANIMATE_TRUST_ENV"
+            ) from error
 
     def _redacted(self, answer: _Answer, callback_url: str | None = None) -> _Answer:
         """Take the API key and the signature of the callback URL out of whatever the other side quoted."""
@@ -185,6 +249,12 @@ def _read(response: httpx.Response, longest_seconds: float) -> bytes | None:
     except httpx.HTTPError:
         return None
     return bytes(body)
+
+
+def _named(variables: tuple[str, ...]) -> str:
+    """Return which of these variables are set, by name only."""
+    there = [name for name in os.environ if name.upper() in variables and os.environ[name]]
+    return ", ".join(sorted(there)) or "WANIMATE_TRUST_ENV"
 
 
 def _checked_url(base_url: str) -> str:

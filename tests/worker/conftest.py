@@ -1,0 +1,79 @@
+"""One run of a task in this process, on a real server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+from wanimate.contract import GENERATE_TASK, POLL_TASK, Keys, Stage
+from wanimate_worker.app import create_app
+from wanimate_worker.local import RedisServer
+from wanimate_worker.settings import WorkerSettings
+from wanimate_worker.tasks import GenerateTask
+from wanimate_worker.upstream import Accepted, MaySend, NotSent, Obstacle, Pending, StatusAnswer, SubmitAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+JOB = {
+    "type": "animate",
+    "image_url": "https://example.com/c.png",
+    "video_url": "https://example.com/m.mp4",
+}
+
+
+class Run:
+    """A task that runs in this process, on a real server; the vendor answers as told."""
+
+    def __init__(self, redis: Redis, task: GenerateTask) -> None:
+        self.redis = redis
+        self.task = task
+        self.ledger = task.runtime.ledger
+        self.answer: Callable[[], SubmitAnswer] = lambda: Accepted("task-a")
+        #: What the stage of the job was whenever it was sent.
+        self.sent: list[Stage | None] = []
+        self.asked: list[str] = []
+        self.state: StatusAnswer = Pending("processing")
+        #: What happens while the vendor is asked.
+        self.meanwhile: Callable[[], object] = lambda: None
+        task.runtime.upstream = self  # type: ignore[assignment]
+
+    def submit(self, *_: Any, may_send: MaySend) -> SubmitAnswer:
+        if why := may_send():
+            return NotSent(why, Obstacle.STALE)
+        self.sent.append(self.stage())
+        return self.answer()
+
+    def status(self, task_id: str, *_: Any, may_send: MaySend) -> StatusAnswer:
+        if why := may_send():
+            return NotSent(why, Obstacle.STALE)
+        self.asked.append(task_id)
+        self.meanwhile()
+        return self.state
+
+    def poll(self) -> None:
+        """Look at the job, as if its time had come."""
+        self.redis.zadd(Keys("default").due, {"a": 0})
+        self.task.app.tasks[POLL_TASK].apply()
+
+    def stage(self) -> Stage | None:
+        return self.ledger.read(["a"])[0].stage
+
+    def has_slot(self) -> bool:
+        return bool(self.redis.zscore(Keys("default").slots, "a"))
+
+    def __call__(self) -> None:
+        self.task.apply(kwargs=JOB, task_id="a")
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    with RedisServer(is_durable=False) as server, Redis.from_url(server.url, decode_responses=True) as redis:
+        app = create_app(WorkerSettings(redis_url=SecretStr(server.url), api_key=SecretStr("sk-of-nobody")))
+        task = app.tasks[GENERATE_TASK]
+        assert isinstance(task, GenerateTask)
+        yield Run(redis, task)
+        app.backend.client.close()
+        app.close()
