@@ -157,11 +157,6 @@ def test_a_rejection_carries_the_vendors_named_code() -> None:
     assert submit(400, body) == Rejected("CONTENT_VIOLATION", "no: unsafe")
 
 
-@pytest.mark.parametrize("body", [None, b"", b"<html>Bad Request</html>"])
-def test_a_rejection_without_readable_words_is_still_a_rejection(body: bytes | None) -> None:
-    assert submit(400, body) == Rejected("400", "code 400 without a message")
-
-
 @pytest.mark.parametrize("status", [401, 402, 403])
 def test_a_key_or_an_account_that_is_refused_pauses_the_account(status: int) -> None:
     assert submit(status, envelope(status, "no")) == Unauthorised(status, "no")
@@ -201,7 +196,7 @@ def test_a_success_status_with_another_code_is_understood_by_the_code(code: Any,
 def test_the_code_of_an_error_page_does_not_overrule_its_status() -> None:
     assert isinstance(submit(500, envelope(400)), Unknown)
     assert isinstance(submit(502, envelope(200, data={"taskId": "task_1"})), Unknown)
-    assert isinstance(submit(400, envelope(200, data={"taskId": "task_1"})), Rejected)
+    assert isinstance(submit(400, envelope(200, data={"taskId": "task_1"})), Unknown)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +234,7 @@ def test_a_long_message_of_several_lines_becomes_one_short_line() -> None:
     assert len(answer.message) == 500
 
 
-@pytest.mark.parametrize("word", ["pending", "processing", "queued", "SUCCESS", "cancelled"])
+@pytest.mark.parametrize("word", ["pending", "processing", "queued", "cancelled", "done", "error"])
 def test_a_state_that_is_no_known_end_is_asked_about_again(word: str) -> None:
     assert state(state=word) == Pending(word)
 
@@ -261,7 +256,7 @@ def test_a_success_gives_urls_times_and_cost() -> None:
     assert answer.result.cost_time_ms == 41388
 
 
-@pytest.mark.parametrize("stamp", [None, "1767965610929", True, 10**30, -(10**18), 1.5, [], {}])
+@pytest.mark.parametrize("stamp", [None, "yesterday", "", True, 10**30, -(10**18), 1.5, "NaN", "1e999", [], {}])
 def test_a_time_that_cannot_be_read_never_costs_a_video(stamp: Any) -> None:
     good = '{"resultUrls":["https://r.example/v.mp4"]}'
     answer = state(state="success", resultJson=good, createTime=stamp, completeTime=stamp, costTime=stamp)
@@ -271,8 +266,8 @@ def test_a_time_that_cannot_be_read_never_costs_a_video(stamp: Any) -> None:
 
 @pytest.mark.parametrize(
     "result_json",
-    [None, "", "no json", "[]", "{}", "null", 5, '{"resultUrls": []}', '{"resultUrls": "https://r.example"}',
-     '{"resultUrls": [""]}', '{"resultUrls": [null]}', '{"resultUrls": ["https://r.example/v.mp4", 5]}'],
+    [None, "", "no json", "[]", "{}", "null", 5, True, {}, [], [None], {"resultUrls": None}, '{"resultUrls": []}',
+     '{"resultUrls": [""]}', '{"resultUrls": [null]}', '"' * 500, "[" * 500, {"resultUrls": [{"width": 480}]}],
 )  # fmt: skip
 def test_a_success_whose_result_cannot_be_read_is_asked_about_again_not_failed(result_json: Any) -> None:
     assert isinstance(state(state="success", resultJson=result_json), Unreadable)
@@ -289,7 +284,7 @@ def test_a_failure_carries_the_vendors_code_and_words() -> None:
 
 def test_a_failure_without_code_is_still_a_failure() -> None:
     assert state(state="failed", failCode=None) == Failed(None, "")
-    assert state(state="failed", failCode=17, failMsg=5) == Failed("17", "")
+    assert state(state="failed", failCode=17, failMsg=5) == Failed("17", "5")
 
 
 def test_an_answer_about_another_task_is_not_believed() -> None:
@@ -322,6 +317,8 @@ def test_a_success_that_is_no_json_object_is_asked_about_again(body: bytes | Non
     assert isinstance(status_of(200, body), Unreadable)
 
 
+ENDS = {"success", "failed", "succeeded", "successful", "completed", "complete", "done", "finished"}
+ENDS |= {"fail", "failure", "error"}
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: (
@@ -351,10 +348,4 @@ def test_no_answer_whatsoever_raises_or_ends_a_task_by_accident(
         assert json.loads(body or b"")["data"]["taskId"] == submitted.task_id
     told = classify_status("t", status, headers, body, NOW)
     if isinstance(told, (Succeeded, Failed)):
-        assert json.loads(body or b"")["data"]["state"] in {"success", "failed"}
-
-
-@pytest.mark.parametrize("status", [404, 405, 407, 408])
-@pytest.mark.parametrize("body", [b"<html>Not Found</html>", b"", b'{"detail": "Not Found"}', None])
-def test_a_server_that_is_not_the_vendors_api_refuses_no_job(status: int, body: bytes | None) -> None:
-    assert isinstance(classify_submit(status, {}, body, NOW), NotSent)
+        assert json.loads(body or b"")["data"]["state"].strip().lower() in ENDS

@@ -13,6 +13,7 @@ from .envelope import one_line, read_envelope, tells_concurrency
 from .retry_after import parse_retry_after
 from .sending import TooLate
 from .status_data import read_status
+from .task_hint import task_hint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,9 +33,11 @@ _NO_CREDIT: Final = "INSUFFICIENT_CREDITS"
 #: did process, and none of the other 3xx (RFC 9110, section 15.4).
 _REDIRECTED: Final = frozenset({301, 302, 307, 308})
 
-#: What a server or gateway that is not the vendor's API says of a wrong path, or before it passed the request on.
-#: Without the vendor's envelope it is no verdict on the job: a wrong base URL must not refuse a whole backlog.
-_NOT_THE_VENDOR: Final = frozenset({404, 405, 407, 408})
+#: Refusals of 4xx as HTTP has them (RFC 9110, section 15.5, and IANA's registry). Without the vendor's envelope
+#: something else has answered: a gateway, a web server at a wrong base URL. It is no verdict on the job, and whoever
+#: refused the request has not passed it on. Other numbers have no such meaning; with 499 or 460 some gateways even note
+#: that they gave up on a request which they had passed on.
+_REFUSED_ON_THE_WAY: Final = frozenset(each.value for each in HTTPStatus if each.value // 100 == 4)  # noqa: PLR2004 - 4xx
 
 #: Raised only before the first byte of a request is written (httpx documentation, "Exceptions", and httpcore's
 #: sources): name lookup, TCP connect and TLS handshake, also to or through a proxy; waiting for a free connection;
@@ -65,17 +68,25 @@ def classify_submit(status: int, headers: Mapping[str, str], body: bytes | None,
     envelope = read_envelope(body)
     code = _code(status, envelope)
     if _is_success(code):
-        task_id = envelope.task_id if envelope is not None else None
-        return Unknown(f"HTTP {status} without a readable taskId") if task_id is None else Accepted(task_id)
-    refusal = _not_the_vendor(status, envelope) or _refusal(code, headers, envelope, now)
-    if refusal is not None:
-        return refusal
-    if _is_refusal(code):
-        named = envelope.fail_code if envelope is not None else None
-        if named == _NO_CREDIT:
-            return Unauthorised(HTTPStatus.PAYMENT_REQUIRED, _message(code, envelope))
-        return Rejected(named or str(code), _message(code, envelope))
-    return Unknown(_message(code, envelope))
+        if envelope is not None and envelope.task_id is not None:
+            return Accepted(envelope.task_id)
+        return _unknown("a success without a readable taskId", status, body)
+    account = _account_refusal(status, code, headers, envelope, now)
+    if account is not None:
+        return account
+    if envelope is not None and envelope.is_error and _is_refusal(code):
+        return Rejected(envelope.fail_code or str(code), _message(code, envelope))
+    return _without_verdict(status, code, envelope, body)
+
+
+def _without_verdict(status: int, code: int, envelope: Envelope | None, body: bytes | None) -> NotSent | Unknown:
+    """Read what says nothing about the job: was it surely not accepted?"""
+    if status in _REDIRECTED:
+        return NotSent(f"redirected with HTTP {status}; check the base URL", Obstacle.GATEWAY)
+    is_contrary = (envelope is not None and _is_success(envelope.code or 0)) or task_hint(body, is_success=False)
+    if status in _REFUSED_ON_THE_WAY and not is_contrary:
+        return NotSent(f"HTTP {status}, but not from the vendor's API; check the base URL", Obstacle.GATEWAY)
+    return _unknown(_message(code, envelope), status, body)
 
 
 def classify_status(
@@ -93,28 +104,18 @@ def classify_status(
         body: The body, None if it was too large or could not be read to its end.
         now: The current time with its zone, for a Retry-After date.
     """
-    envelope = read_envelope(body)
+    envelope = read_envelope(body, is_lenient=True)
     code = _code(status, envelope)
-    if _is_success(code):
+    if _is_success(code) or (envelope is not None and envelope.code == 0 and _names(task_id, envelope, status)):
         return Unreadable(f"HTTP {status} without JSON") if envelope is None else read_status(task_id, envelope)
     if status in _REDIRECTED:
-        return NotSent(f"redirected with HTTP {status}; check the base URL")
-    refusal = _refusal(code, headers, envelope, now)
+        return NotSent(f"redirected with HTTP {status}; check the base URL", Obstacle.GATEWAY)
+    refusal = _account_refusal(status, code, headers, envelope, now)
     if refusal is not None:
         return refusal
-    is_vendors = envelope is not None and envelope.code is not None
-    if is_vendors and code in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}:
+    if envelope is not None and envelope.is_error and code in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}:
         return Forgotten(_message(code, envelope))
     return Unreadable(_message(code, envelope))
-
-
-def _not_the_vendor(status: int, envelope: Envelope | None) -> NotSent | None:
-    """Return what shows that the submission never came to the vendor's API, if anything does."""
-    if status in _REDIRECTED:
-        return NotSent(f"redirected with HTTP {status}; check the base URL")
-    if status in _NOT_THE_VENDOR and (envelope is None or envelope.code is None):
-        return NotSent(f"HTTP {status}, but not from the vendor's API; check the base URL")
-    return None
 
 
 def not_sent(error: Exception) -> NotSent:
@@ -147,17 +148,32 @@ def classify_status_error(error: Exception) -> NotSent | Unreadable:
     return not_sent(error) if isinstance(error, _BEFORE_SENDING) else Unreadable(_reason(error))
 
 
-def _refusal(
-    code: int, headers: Mapping[str, str], envelope: Envelope | None, now: datetime
+def _account_refusal(
+    status: int, code: int, headers: Mapping[str, str], envelope: Envelope | None, now: datetime
 ) -> Unauthorised | Throttled | None:
     """Read the refusals that concern the account rather than one task."""
     message = _message(code, envelope)
+    if status in _REDIRECTED:
+        return None
     if code in _UNAUTHORISED:
         return Unauthorised(code, message)
     if code == HTTPStatus.TOO_MANY_REQUESTS:
         wait = parse_retry_after(headers.get("retry-after"), now)
         return Throttled(wait, message, tells_concurrency(envelope.message) if envelope is not None else None)
+    if envelope is not None and envelope.is_error and _is_refusal(code) and envelope.fail_code == _NO_CREDIT:
+        return Unauthorised(HTTPStatus.PAYMENT_REQUIRED, message)
     return None
+
+
+def _names(task_id: str, envelope: Envelope, status: int) -> bool:
+    """Return whether an answer whose code is none of HTTP's, 0 for example, is about this task all the same."""
+    return _is_success(status) and str(envelope.data.get("taskId")) == task_id
+
+
+def _unknown(reason: str, status: int, body: bytes | None) -> Unknown:
+    hint = task_hint(body, is_success=_is_success(status))
+    shown = f"; the answer shows the id {hint}" if hint else ""
+    return Unknown(f"HTTP {status}: {reason}{shown}", hint)
 
 
 def _code(status: int, envelope: Envelope | None) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
-import orjson
+from .lenient import parse
 
 #: Longer texts are cut: they end up in logs and in results.
 MAX_MESSAGE_CHARACTERS: Final = 500
 
+_PAST_HTTP: Final = 600
 _CONCURRENCY: Final = re.compile(r"concurren|in[ -]flight|simultaneous|parallel", re.IGNORECASE)
 _REQUESTS: Final = re.compile(r"\brequests?\b|per (minute|second|hour)|\b[rq]p[sm]\b|too frequent", re.IGNORECASE)
 
@@ -23,11 +25,24 @@ class Envelope:
         code: Its code; None if it has none, 0 if it is no number.
         message: Its message and the detail in `data`, on one line, may be empty.
         data: Its data, empty if there is none.
+        is_complete: Whether it has all three parts.
     """
 
     code: int | None
     message: str
     data: dict[str, Any]
+    is_complete: bool = False
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it is the vendor's own word about an error.
+
+        Its code is then an HTTP status (vendor's page "Error Codes"), or at least the envelope is whole. Other servers
+        have JSON with a `code`, too: a gateway for gRPC says `{"code": 5, "message": "Not Found"}`.
+        """
+        if not self.code or HTTPStatus.OK <= self.code < HTTPStatus.MULTIPLE_CHOICES:
+            return False
+        return self.is_complete or HTTPStatus.BAD_REQUEST <= self.code < _PAST_HTTP
 
     @property
     def fail_code(self) -> str | None:
@@ -39,7 +54,7 @@ class Envelope:
     def fail_message(self) -> str:
         """The vendor's words for a failure, may be empty."""
         message = self.data.get("failMsg")
-        return one_line(message) if isinstance(message, str) else ""
+        return one_line(message if isinstance(message, str) else "" if message is None else str(message))
 
     @property
     def task_id(self) -> str | None:
@@ -48,24 +63,28 @@ class Envelope:
         return task_id if isinstance(task_id, str) and task_id.strip() else None
 
 
-def read_envelope(body: bytes | None) -> Envelope | None:
+def read_envelope(body: bytes | None, *, is_lenient: bool = False) -> Envelope | None:
     """Return the envelope, or None if the body is missing or is no JSON object.
 
     Args:
         body: The body, None if it could not be read to its end.
+        is_lenient: Whether `data` is also read where it is JSON in a text, or the only entry of a list.
     """
     try:
-        answer = orjson.loads(body or b"")
-    except orjson.JSONDecodeError:
+        answer = parse(body or b"")
+    except ValueError:
         return None
     if not isinstance(answer, dict):
         return None
     given = answer.get("data")
+    if is_lenient:
+        given = _unwrapped(given)
     data = given if isinstance(given, dict) else {}
     # The detail of a refusal is in `data.error` (vendor's page "Error Codes").
     details = (answer.get("message"), data.get("error"), data.get("failMsg"))
     message = ": ".join(one_line(text) for text in details if isinstance(text, str) and text.strip())
-    return Envelope(code=_code(answer), message=message[:MAX_MESSAGE_CHARACTERS], data=data)
+    is_complete = {"code", "message", "data"} <= answer.keys()
+    return Envelope(_code(answer), message[:MAX_MESSAGE_CHARACTERS], data, is_complete)
 
 
 def tells_concurrency(message: str) -> bool | None:
@@ -86,6 +105,15 @@ def one_line(text: str) -> str:
     """Return a text of the vendor as it may be logged: one line, printable, not too long."""
     printable = "".join(c if c.isprintable() else " " for c in text[: 4 * MAX_MESSAGE_CHARACTERS])
     return " ".join(printable.split())[:MAX_MESSAGE_CHARACTERS]
+
+
+def _unwrapped(given: Any) -> Any:
+    if isinstance(given, str):
+        try:
+            given = parse(given)
+        except ValueError:
+            return None
+    return given[0] if isinstance(given, list) and len(given) == 1 else given
 
 
 def _code(answer: dict[str, Any]) -> int | None:

@@ -2,80 +2,99 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-import orjson
 from wanimate.contract import Result
 
 from .answers import Failed, Pending, Succeeded, Unreadable
 from .envelope import one_line
+from .result_urls import result_urls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .envelope import Envelope
 
+#: Other words for an end than the document's. Each needs its proof: the videos, or the code of a failure.
+_SUCCESS_WORDS: Final = frozenset({"succeeded", "successful", "completed", "complete", "done", "finished"})
+_FAILURE_WORDS: Final = frozenset({"fail", "failure", "error"})
+
+#: A time stamp between these is in seconds, not in milliseconds (years 2001 and 5138).
+_SECONDS: Final = (1e9, 1e11)
+
 
 def read_status(task_id: str, envelope: Envelope) -> Pending | Succeeded | Failed | Unreadable:
     """Return what an answer with code 200 says about a task (vendor document, "Status Response Fields").
 
     Only `success` with a readable result and `failed` are ends. A word the document does not have is asked about
-    again, and so is a success without a readable result: it was paid for, and the next answer may carry it.
+    again, and so is a success without a readable result: it was paid for, and the next answer may carry it. What can be
+    read although it is not as documented is read, and the answer says so.
 
     Args:
         task_id: The task that was asked about.
         envelope: The answer.
     """
-    state = envelope.data.get("state")
+    state, data = envelope.data.get("state"), envelope.data
     if envelope.task_id not in {None, task_id}:
         return Unreadable("the answer is about another task")
     if not isinstance(state, str) or not state.strip():
         return Unreadable("the answer has no state")
-    if state == "success":
-        return _read_success(task_id, envelope.data)
-    created_at = _moment(envelope.data.get("createTime"))
-    if state == "failed":
-        completed_at = _moment(envelope.data.get("completeTime"))
-        return Failed(envelope.fail_code, envelope.fail_message, created_at, completed_at)
+    word = state.strip().casefold()
+    oddity = "" if state == word else "the state is not in lower case"
+    if word == "success":
+        return _read_success(task_id, data, oddity)
+    created_at = _moment(data.get("createTime"))
+    if word == "failed" or (word in _FAILURE_WORDS and envelope.fail_code):
+        completed_at = _moment(data.get("completeTime"))
+        oddity = oddity or ("" if word == "failed" else f"the state of a failure is {word}")
+        if not isinstance(data.get("failMsg"), str | None):
+            oddity = oddity or "failMsg is no text"
+        return Failed(envelope.fail_code, envelope.fail_message, created_at, completed_at, oddity)
+    if word in _SUCCESS_WORDS:
+        answer = _read_success(task_id, data, oddity or f"the state of a success is {word}")
+        if isinstance(answer, Succeeded):
+            return answer
     return Pending(one_line(state), created_at)
 
 
-def _read_success(task_id: str, data: Mapping[str, Any]) -> Succeeded | Unreadable:
-    urls = _urls(data.get("resultJson"))
+def _read_success(task_id: str, data: Mapping[str, Any], oddity: str) -> Succeeded | Unreadable:
+    urls, shape = result_urls(data)
     if not urls:
         return Unreadable("the task succeeded, but its resultJson names no videos")
-    cost = _whole(data.get("costTime"))
+    cost = _number(data.get("costTime"))
     return Succeeded(
         Result(
             urls=urls,
             task_id=task_id,
             created_at=_moment(data.get("createTime")),
             completed_at=_moment(data.get("completeTime")),
-            cost_time_ms=cost if cost is not None and cost >= 0 else None,
-        )
+            cost_time_ms=round(cost) if cost is not None and cost >= 0 else None,
+        ),
+        oddity or shape,
     )
 
 
-def _urls(result_json: Any) -> tuple[str, ...]:
+def _moment(stamp: Any) -> datetime | None:
+    """Read a time stamp, in ms or seconds or ISO 8601; one that cannot be read must not cost a paid video."""
+    number = _number(stamp)
     try:
-        result = orjson.loads(result_json) if isinstance(result_json, str) else None
-    except orjson.JSONDecodeError:
-        return ()
-    urls = result.get("resultUrls") if isinstance(result, dict) else None
-    if not isinstance(urls, list) or not all(isinstance(url, str) and url.strip() for url in urls):
-        return ()
-    return tuple(urls)
-
-
-def _moment(stamp_ms: Any) -> datetime | None:
-    """Read a time stamp; one that cannot be read must not cost a paid video."""
-    stamp = _whole(stamp_ms)
-    try:
-        return None if stamp is None else datetime.fromtimestamp(stamp / 1000, tz=UTC)
+        if number is None:
+            moment = datetime.fromisoformat(stamp) if isinstance(stamp, str) else None
+            return moment if moment is None or moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        if number < _SECONDS[0]:
+            return None
+        return datetime.fromtimestamp(number if number < _SECONDS[1] else number / 1000, tz=UTC)
     except (ValueError, OverflowError, OSError):
         return None
 
 
-def _whole(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
