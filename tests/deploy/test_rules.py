@@ -49,7 +49,8 @@ def run(*arguments: str) -> None:
 def collector() -> Iterator[SnapshotCollector]:
     with RedisServer(is_durable=False) as server:
         settings = WorkerSettings(_env_file=None, redis_url=server.url, daily_billed_seconds=1000)
-        redis, _ = open_database(settings)
+        redis, ledger = open_database(settings)
+        ledger.fill_limits(settings.account_limits())
         yield SnapshotCollector(Reader(redis, settings).snapshot())
         redis.close()
         redis.connection_pool.disconnect()

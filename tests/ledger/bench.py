@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from wanimate.contract import Keys, Outcome, Result, Stage
 from wanimate.errors import JobCancelled, SubmissionUnknown
 from wanimate_worker.ledger import (
+    AccountLimits,
     Deliver,
     Entry,
     JobFields,
@@ -31,8 +32,6 @@ ACCOUNT = "acct"
 #: one reason can be mistaken for one set for another.
 LONG_MS = 10_000_000
 LIMITS = LedgerLimits(
-    max_in_flight=2,
-    request_rate=RequestRate(60_000, burst=1_000),
     lease_ms=1 * LONG_MS,
     submit_lease_ms=2 * LONG_MS,
     poll_lease_ms=3 * LONG_MS,
@@ -43,6 +42,9 @@ LIMITS = LedgerLimits(
     probe_interval_ms=5 * LONG_MS,
     callback_interval_ms=LONG_MS // 2,
 )
+#: Two slots, and a budget that is never spent.
+RATE = RequestRate(60_000, burst=1_000)
+ACCOUNT_LIMITS = AccountLimits(max_in_flight=2, requests_per_minute=RATE.requests_per_minute)
 CANCELLED = Outcome.failure(JobCancelled("cancelled before it was sent to the vendor; nothing is billed"))
 UNKNOWN = Outcome.failure(SubmissionUnknown("the answer to the submission was lost"))
 
@@ -95,14 +97,25 @@ class Bench:
         self.redis = redis
         self.keys = Keys(ACCOUNT)
         self.scripts = Scripts(redis)
-        self.limits = replace(LIMITS, **limits)
+        own = {name: limits.pop(name) for name in {field.name for field in fields(LIMITS)} & limits.keys()}
+        self.limits = replace(LIMITS, **own)
         self.ledger = Ledger(redis, ACCOUNT, self.limits)
+        self.limit(**{"max_in_flight": ACCOUNT_LIMITS.max_in_flight, "rate": RATE, "poll_headroom": 0, **limits})
         #: Every outcome that a run was given to deliver.
         self.delivered: dict[str, list[Outcome]] = {}
 
-    def with_limits(self, **limits: Any) -> Ledger:
-        """Return another ledger over the same keys, as a host with other settings has it."""
+    def with_own(self, **limits: Any) -> Ledger:
+        """Return another ledger over the same keys, as a host with other leases has it."""
         return Ledger(self.redis, ACCOUNT, replace(self.limits, **limits))
+
+    def limit(self, *, rate: RequestRate | None = None, **limits: int | None) -> None:
+        """Set the account's limits for everyone, also such as no formula gives: a burst, a headroom."""
+        if rate is not None:
+            self.rate = rate
+            limits |= {"requests_per_minute": rate.requests_per_minute, "burst": rate.burst}
+            limits["emission_interval_us"] = rate.emission_interval_us
+        values = {name: "" if value is None else value for name, value in limits.items()}
+        self.redis.hset(self.keys.limits, mapping=values)
 
     # -- looking ------------------------------------------------------------------------------------------------
 
@@ -123,7 +136,7 @@ class Bench:
         names = key_names(self.redis, f"wanimate:{{{ACCOUNT}}}:*")
         job_keys = [name for name in names if name.startswith(job_prefix)]
         known = {keys.waiting, keys.slots, keys.due, keys.gate, keys.budget, keys.failed, *job_keys}
-        known |= {keys.unknown, keys.tally, keys.samples, keys.billed}
+        known |= {keys.limits, keys.unknown, keys.tally, keys.samples, keys.billed}
         with self.redis.pipeline(transaction=False) as pipeline:
             pipeline.zrange(keys.waiting, 0, -1)
             pipeline.zrange(keys.slots, 0, -1)
@@ -272,7 +285,8 @@ class Bench:
 def leaks(redis: Redis, allowed: Iterable[str] = ()) -> list[str]:
     """Return the keys of any account that should not outlive their work.
 
-    What has a time to live may stay for so long: records of jobs, the request budget, and what operators look at.
+    What has a time to live may stay for so long: records of jobs, the request budget, and what operators look at. The
+    account's limits stay.
 
     Args:
         redis: The server.
@@ -284,7 +298,7 @@ def leaks(redis: Redis, allowed: Iterable[str] = ()) -> list[str]:
         is_open_gate = kind == "gate" and not set(redis.hkeys(name)) - OPEN_GATE
         fading = {"job", "budget", "failed", "dead", "tick", "durations", "tally", "samples", "billed"}
         fades = kind in fading and redis.ttl(name) != -1
-        expires = is_open_gate or fades
-        if not expires and kind not in allowed:
+        is_expected = is_open_gate or fades or kind == "limits"
+        if not is_expected and kind not in allowed:
             found.append(name)
     return found

@@ -337,13 +337,13 @@ class LedgerRules(RuleBasedStateMachine):
 
     @rule(cap=st.integers(1, 4), limit_ms=LIMITS_MS, is_used=st.booleans())
     def other_limits(self, cap: int, limit_ms: int | None, *, is_used: bool) -> None:
-        self.ledger = self.bench.with_limits(max_in_flight=cap, daily_billed_ms=limit_ms)
+        self.bench.limit(max_in_flight=cap, daily_billed_ms=limit_ms)
         self.model.cap, self.model.limit_ms = cap, limit_ms
         if is_used:
             assert self.ledger.grant() == self.model.tick()
 
     def spend_budget(self, ahead_us: int) -> None:
-        rate = self.bench.limits.request_rate
+        rate = self.bench.rate
         tat_us = self.bench.now_us() + ahead_us + (rate.burst * rate.emission_interval_us if ahead_us else 0)
         self.bench.redis.set(self.bench.keys.budget, tat_us, px=2 * SPENT_US // 1000)
 

@@ -64,7 +64,7 @@ def test_an_intent_is_safe_only_when_as_many_replicas_have_it_as_the_settings_as
     eventually(lambda: safe.ledger.confirm("a", submit.nonce) is None)
     with Redis.from_url(replica.url, decode_responses=True) as copy:
         assert copy.hget(safe.keys.job("a"), "nonce") == submit.nonce
-    two = safe.with_limits(intent_replicas=2)
+    two = safe.with_own(intent_replicas=2)
     assert two.confirm("a", submit.nonce) == why.replace("0 of 1", "1 of 2")
     follow(replica, "NO", "ONE")
     assert eventually(lambda: safe.ledger.confirm("a", submit.nonce)) == why

@@ -98,7 +98,7 @@ def test_a_survey_counts_the_slots_by_age_and_what_waits_and_is_late(make_bench:
 
 
 def test_a_survey_tells_the_permits_that_polls_could_take(make_bench: Callable[..., Bench]) -> None:
-    bench = make_bench(request_rate=RequestRate(20, burst=10), poll_headroom=4)
+    bench = make_bench(rate=RequestRate(20, burst=10), poll_headroom=4)
     assert bench.ledger.survey(0).spare == 6
     assert bench.ledger.permit(2) == 2
     assert bench.ledger.survey(0).spare == 4

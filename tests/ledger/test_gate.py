@@ -35,9 +35,11 @@ agreeing = settings(
 
 def close_at(bench: Bench, now_ms: int, random: float, *, sent_at_ms: int, cap: int = 0) -> int:
     """Close the gate at a time and with a chance of our choice."""
-    limits = bench.limits
-    args = ["why", sent_at_ms, "", limits.backoff_base_ms, limits.backoff_longest_ms, random, "1" if cap else "", cap]
-    closed_ms = at_us(bench.redis, "close_gate")(now_ms * 1000, [bench.keys.gate, bench.keys.slots], args)
+    limits, keys = bench.limits, bench.keys
+    bench.limit(max_in_flight=cap or 1)
+    args = ["why", sent_at_ms, "", limits.backoff_base_ms, limits.backoff_longest_ms, random, "1" if cap else ""]
+    names = [keys.gate, keys.slots, keys.tally, keys.limits]
+    closed_ms = at_us(bench.redis, "close_gate")(now_ms * 1000, names, args)
     return int(closed_ms)
 
 
@@ -287,7 +289,7 @@ def test_one_probe_an_interval_is_claimed_whoever_asks_and_it_costs_budget(
         bench.redis.hset(bench.keys.gate, "probe_at_ms", bench.now_ms())
         before_us = bench.now_us()
         assert sum(pool.map(Ledger.claim_probe, ledgers)) == 1
-    interval_us = bench.limits.request_rate.emission_interval_us
+    interval_us = bench.rate.emission_interval_us
     assert int(bench.state().budget or 0) >= before_us + interval_us
     assert int(bench.state().gate["probe_at_ms"]) == pytest.approx(
         bench.now_ms() + bench.limits.probe_interval_ms, abs=60_000

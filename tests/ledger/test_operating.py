@@ -20,7 +20,7 @@ from wanimate_worker.ledger import (
     read_history,
 )
 
-from .bench import ACCOUNT, CANCELLED, UNKNOWN, eventually, success
+from .bench import ACCOUNT, ACCOUNT_LIMITS, CANCELLED, UNKNOWN, eventually, success
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -403,7 +403,7 @@ def test_a_retried_job_has_its_deadline_from_the_retry_on(bench: Bench) -> None:
 
 
 def test_a_tick_tells_when_the_last_poll_began(bench: Bench) -> None:
-    at_ms = bench.ledger.tick()
+    at_ms = bench.ledger.tick(ACCOUNT_LIMITS)
     assert bench.redis.get(Keys(ACCOUNT).tick) == str(at_ms)
     assert bench.redis.ttl(Keys(ACCOUNT).tick) > 3600
 

@@ -79,11 +79,11 @@ def test_the_jobs_of_one_batch_keep_their_order_in_every_band(make_bench: Callab
 
 
 def test_no_more_slots_are_handed_out_by_one_call_than_a_batch(make_bench: Callable[..., Bench]) -> None:
-    bench = make_bench(max_in_flight=1)
+    bench = make_bench(max_in_flight=1, grant_batch=3)
     bench.admit("a", "b", "c", "d", "e")
-    wide = bench.with_limits(max_in_flight=5, grant_batch=3)
-    assert wide.grant() == ["b", "c", "d"]
-    assert wide.grant() == ["e"]
+    bench.limit(max_in_flight=5)
+    assert bench.ledger.grant() == ["b", "c", "d"]
+    assert bench.ledger.grant() == ["e"]
     bench.drain()
 
 
@@ -115,19 +115,20 @@ def test_concurrent_admits_from_many_connections_never_exceed_the_cap(
 def test_a_lowered_cap_takes_no_slot_away_and_grants_none_until_below_it(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(max_in_flight=3)
     submits = {job_id: bench.start(job_id) for job_id in ("a", "b", "c")}
-    narrow = bench.with_limits(max_in_flight=1)
-    assert bench.admit("d", ledger=narrow) == []
+    bench.limit(max_in_flight=1)
+    assert bench.admit("d") == []
     for job_id in ("a", "b"):
-        assert narrow.settle(job_id, submits[job_id].nonce, CANCELLED) == []
+        assert bench.ledger.settle(job_id, submits[job_id].nonce, CANCELLED) == []
     assert bench.state().slots == {"c"}
-    assert narrow.settle("c", submits["c"].nonce, CANCELLED) == ["d"]
+    assert bench.ledger.settle("c", submits["c"].nonce, CANCELLED) == ["d"]
     bench.drain()
 
 
 def test_a_raised_cap_is_used_by_the_next_grant(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(max_in_flight=1)
     bench.admit("a", "b", "c")
-    assert bench.with_limits(max_in_flight=2).grant() == ["b"]
+    bench.limit(max_in_flight=2)
+    assert bench.ledger.grant() == ["b"]
     assert bench.ledger.grant() == []
     bench.drain()
 

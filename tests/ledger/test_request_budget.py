@@ -37,6 +37,7 @@ agreeing = settings(
 
 def put_job_into_slot(bench: Bench, job_id: str) -> None:
     bench.redis.flushdb()
+    bench.limit(max_in_flight=1, rate=bench.rate, poll_headroom=0)
     bench.admit(job_id)
 
 
@@ -50,13 +51,15 @@ def test_permits_for_polls_are_those_of_the_reference(
     bench: Bench, rate: RequestRate, asks: list[tuple[int, int, int]]
 ) -> None:
     bench.redis.flushdb()
+    bench.limit(max_in_flight=1)
     permit, tat_us, now_us = at_us(bench.redis, "permit"), 0, START_US
     for gap_us, count, headroom in asks:
         now_us += gap_us
         expected = reserve(tat_us, now_us, count, rate, headroom=headroom)
         bench.redis.persist(bench.keys.budget)  # The time of this test is not that of the server.
-        keys = [bench.keys.budget, bench.keys.gate, bench.keys.tally]
-        granted = permit(now_us, keys, [count, rate.emission_interval_us, rate.burst, headroom])
+        bench.limit(rate=rate, poll_headroom=headroom)
+        keys = [bench.keys.budget, bench.keys.gate, bench.keys.tally, bench.keys.limits]
+        granted = permit(now_us, keys, [count])
         assert granted == expected.granted
         if granted:
             tat_us = expected.tat_us
@@ -71,14 +74,15 @@ def test_permits_for_submissions_are_those_of_the_reference(
 ) -> None:
     put_job_into_slot(bench, "a")
     bench.redis.set(bench.keys.budget, START_US + ahead_us)
+    bench.limit(rate=rate)
     expected = reserve(START_US + ahead_us, START_US, 1, rate, max_wait_us=longest_ms * 1000)
     verdict, *facts = at_us(bench.redis, "begin")(
         START_US,
         [
             *(bench.keys.job("a"), bench.keys.waiting, bench.keys.slots, bench.keys.due, bench.keys.gate),
-            *(bench.keys.budget, bench.keys.tally, bench.keys.billed),
+            *(bench.keys.limits, bench.keys.budget, bench.keys.tally, bench.keys.billed),
         ],
-        ["a", "nonce", LONG_MS, LONG_MS, rate.emission_interval_us, rate.burst, longest_ms * 1000, "", 120_000, ""],
+        ["a", "nonce", LONG_MS, LONG_MS, longest_ms * 1000, "", 120_000],
     )
     wait_ms = -(-expected.wait_us // 1000)
     if not expected.granted:
@@ -96,7 +100,7 @@ def test_many_concurrent_takers_never_get_more_than_the_burst_and_what_flowed_in
     make_bench: Callable[..., Bench], connect: Callable[..., Redis]
 ) -> None:
     rate = RequestRate(30_000, burst=20)
-    bench = make_bench(request_rate=rate, permit_wait_ms=0, max_in_flight=1_000)
+    bench = make_bench(rate=rate, permit_wait_ms=0, max_in_flight=1_000)
     bench.admit(*(f"job{thread}-{number}" for thread in range(6) for number in range(60)))
     start_us = bench.now_us()
 
@@ -116,7 +120,7 @@ def test_many_concurrent_takers_never_get_more_than_the_burst_and_what_flowed_in
 
 
 def test_polls_leave_headroom_to_submissions(make_bench: Callable[..., Bench]) -> None:
-    bench = make_bench(request_rate=SLOW, poll_headroom=3, permit_wait_ms=0, max_in_flight=9)
+    bench = make_bench(rate=SLOW, poll_headroom=3, permit_wait_ms=0, max_in_flight=9)
     bench.admit("a", "b", "c", "d")
     assert bench.ledger.permit(10) == 1
     assert bench.ledger.permit(10) == 0
@@ -127,12 +131,12 @@ def test_polls_leave_headroom_to_submissions(make_bench: Callable[..., Bench]) -
 
 @pytest.mark.parametrize("headroom", [4, 5, 100])
 def test_a_headroom_as_wide_as_the_burst_still_leaves_one_poll(make_bench: Callable[..., Bench], headroom: int) -> None:
-    bench = make_bench(request_rate=SLOW, poll_headroom=headroom)
+    bench = make_bench(rate=SLOW, poll_headroom=headroom)
     assert bench.ledger.permit(10) == 1
 
 
 def test_a_run_that_reserved_a_permit_submits_with_it_and_pays_once(make_bench: Callable[..., Bench]) -> None:
-    bench = make_bench(request_rate=SLOW, permit_wait_ms=60_000)
+    bench = make_bench(rate=SLOW, permit_wait_ms=60_000)
     bench.admit("a")
     assert bench.ledger.permit(4) == 4
     step = bench.ledger.begin("a")
@@ -146,7 +150,7 @@ def test_a_run_that_reserved_a_permit_submits_with_it_and_pays_once(make_bench: 
 
 
 def test_a_run_without_a_permit_in_time_leaves_the_job_to_the_clock(make_bench: Callable[..., Bench]) -> None:
-    bench = make_bench(request_rate=SLOW, permit_wait_ms=0)
+    bench = make_bench(rate=SLOW, permit_wait_ms=0)
     bench.admit("a")
     bench.ledger.permit(4)
     before, earliest_ms = bench.state(), bench.now_ms()

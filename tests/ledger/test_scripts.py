@@ -10,7 +10,7 @@ from redis.exceptions import NoPermissionError
 from wanimate_worker.ledger import Adoption, Entry, Observation, Retried
 from wanimate_worker.ledger.scripts import Scripts
 
-from .bench import CANCELLED, LONG_MS, UNKNOWN, Bench, leaks, success
+from .bench import ACCOUNT_LIMITS, CANCELLED, LONG_MS, UNKNOWN, Bench, leaks, success
 from .frozen import script_names, source
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def test_no_script_builds_the_name_of_a_key(name: str) -> None:
     names = {part.strip() for group in bound for part in group.split(",")}
     if name == "prelude":
         names = {"gate", "waiting", "slots", "due", "job", "failed", "durations", "counts", "billed", "budget"}
+        names.add("limits")
     for command, key in re.findall(r"redis\.call\('(\w+)'(?:, ([^,)]+))?", code(name)):
         assert command in COMMANDS
         assert command == "TIME" or key in names or re.fullmatch(r"KEYS\[\d+\]", key)
@@ -127,7 +128,8 @@ def operate_on_everything(bench: Bench) -> None:
     ledger, result = bench.ledger, "celery-task-meta-f"
     ledger.hold("why")
     ledger.unhold()
-    ledger.tick()
+    ledger.tick(ACCOUNT_LIMITS)
+    assert not ledger.fill_limits(ACCOUNT_LIMITS)
     ledger.bury({"reason": "unreadable"})
     assert ledger.unbury(ledger.dead()[0])
     assert ledger.clear_dead() == 0

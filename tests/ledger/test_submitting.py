@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
 def call_begin(bench: Bench, job_id: str, nonce: str) -> list[Any]:
     """Call the script as the ledger does, with a nonce of our choice."""
-    keys, rate = bench.keys, bench.limits.request_rate
-    limits: list[Any] = [2 * LONG_MS, LONG_MS, rate.emission_interval_us, rate.burst, 1_000_000, "", 120_000, ""]
+    keys = bench.keys
     answer = bench.scripts.begin(
-        keys=[keys.job(job_id), keys.waiting, keys.slots, keys.due, keys.gate, keys.budget, keys.tally, keys.billed],
-        args=[job_id, nonce, *limits],
+        keys=[
+            *(keys.job(job_id), keys.waiting, keys.slots, keys.due, keys.gate, keys.limits),
+            *(keys.budget, keys.tally, keys.billed),
+        ],
+        args=[job_id, nonce, 2 * LONG_MS, LONG_MS, 1_000_000, "", 120_000],
     )
     return list(answer)
 

@@ -11,7 +11,7 @@ from wanimate_worker.ledger import Bill, JobFields, Later, Observation, Submit
 from wanimate_worker.ledger.operating import BILLED_DAYS, BILLED_LABEL_DAYS, SAMPLE_MS, SPAN_MS
 from wanimate_worker.ledger.tally import LAG_EDGES_MS, TOOK_EDGES_MS, Histogram, Sample, Tally
 
-from .bench import CANCELLED, UNKNOWN, Bench, success
+from .bench import ACCOUNT_LIMITS, CANCELLED, UNKNOWN, Bench, success
 from .frozen import at_us, run_at_us
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ def tally(bench: Bench) -> Tally:
 
 
 def begin(bench: Bench, job_id: str, seconds: float, *labels: str, limit_seconds: int | None = None) -> object:
-    ledger = bench.with_limits(daily_billed_ms=None if limit_seconds is None else limit_seconds * 1000)
-    return ledger.begin(job_id, bill=Bill(seconds, labels))
+    bench.limit(daily_billed_ms=None if limit_seconds is None else limit_seconds * 1000)
+    return bench.ledger.begin(job_id, bill=Bill(seconds, labels))
 
 
 def billed(bench: Bench) -> dict[str, float]:
@@ -156,25 +156,28 @@ def test_nothing_more_is_submitted_once_the_days_limit_would_be_passed(make_benc
     limited_until_ms = bench.ledger.gate().limited_until_ms
     assert limited_until_ms % DAY_MS == 0
     assert 0 < limited_until_ms - bench.now_ms() <= DAY_MS
-    assert bench.with_limits(daily_billed_ms=179_999).grant() == []
-    assert bench.with_limits(daily_billed_ms=180_000).grant() == ["c", "d"]
+    bench.limit(daily_billed_ms=179_999)
+    assert bench.ledger.grant() == []
+    bench.limit(daily_billed_ms=180_000)
+    assert bench.ledger.grant() == ["c", "d"]
     assert bench.ledger.gate().limited_until_ms == 0
+    bench.limit(daily_billed_ms=None)
     bench.drain()
 
 
 def test_the_next_day_submissions_go_on_by_themselves(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(max_in_flight=10)
     bench.admit(*"ab")
-    limited = bench.with_limits(daily_billed_ms=120_000)
-    assert isinstance(limited.begin("a"), Submit)
-    assert limited.begin("b") == Later()
+    bench.limit(daily_billed_ms=120_000)
+    assert isinstance(bench.ledger.begin("a"), Submit)
+    assert bench.ledger.begin("b") == Later()
     keys = bench.keys
     grant = at_us(bench.redis, "grant")
-    call = [keys.waiting, keys.slots, keys.due, keys.gate, keys.billed], [10, 1_000, 10, 120_000]
+    call = [keys.waiting, keys.slots, keys.due, keys.gate, keys.limits, keys.billed], [1_000, 10]
     midnight_us = bench.ledger.gate().limited_until_ms * 1000
     assert grant(midnight_us - 1_000, *call) == []
     assert grant(midnight_us, *call) == ["b"]
-    bench.redis.hdel(keys.gate, "limited_until_ms", "limited_need_ms")
+    bench.limit(daily_billed_ms=None)
     bench.drain()
 
 
@@ -231,8 +234,9 @@ def test_the_last_copy_is_the_youngest_that_is_as_old_as_the_span(bench: Bench) 
     tick, keys = at_us(bench.redis, "tick"), bench.keys
     bench.redis.hset(keys.tally, "submits", 1)
     start_ms = 1_000_000_000_000
+    names = [keys.tick, keys.tally, keys.samples, keys.limits]
     for second in range(0, 3 * SPAN_MS // 1000, 7):
-        tick((start_ms + second * 1000) * 1000, [keys.tick, keys.tally, keys.samples], [1_000, SAMPLE_MS, SPAN_MS])
+        tick((start_ms + second * 1000) * 1000, names, [1_000, SAMPLE_MS, SPAN_MS])
     now_ms = start_ms + second * 1000
     samples = [Sample.read(stored) for stored in bench.redis.zrevrange(keys.samples, 0, -1)]
     ages_ms = [now_ms - sample.at_ms for sample in samples]
@@ -245,8 +249,8 @@ def test_the_last_copy_is_the_youngest_that_is_as_old_as_the_span(bench: Bench) 
 
 
 def test_the_first_tick_keeps_a_copy_even_of_nothing(bench: Bench) -> None:
-    bench.ledger.tick()
-    bench.ledger.tick()
+    bench.ledger.tick(ACCOUNT_LIMITS)
+    bench.ledger.tick(ACCOUNT_LIMITS)
     [stored] = bench.redis.zrange(bench.keys.samples, 0, -1)
     assert Sample.read(stored).tally.counts == {}
     assert bench.redis.ttl(bench.keys.samples) > 0

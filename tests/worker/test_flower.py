@@ -152,7 +152,9 @@ def test_behind_a_long_line_jobs_are_announced_when_they_get_their_slots(
 
 @pytest.fixture
 def ledger(redis: Redis) -> Iterator[Ledger]:
-    connection, ledger = open_database(settings_of(redis))
+    settings = settings_of(redis)
+    connection, ledger = open_database(settings)
+    ledger.fill_limits(settings.account_limits())
     yield ledger
     connection.close()
     connection.connection_pool.disconnect()

@@ -23,7 +23,9 @@ class Surveyed:
         counts = {field_of("animate:480p", 41 + offset): "200" for offset in range(-10, 11)}
         by_age = [(float(age), in_flight // 40) for age in range(40)]
         fields = {**counts, "called": str(called), "total": "4200"}
-        self.survey_ = Survey(in_flight, 5000, late, spare, by_age, fields)
+        self.survey_ = Survey(
+            in_flight, 5000, late, spare, by_age, fields, max_in_flight=1000, requests_per_second=1e6 / 6161
+        )
         self.reads = 0
 
     def survey(self, _: int) -> Survey:

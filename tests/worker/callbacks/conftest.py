@@ -13,9 +13,8 @@ from pydantic import SecretStr
 from redis import Redis
 from wanimate_worker.callbacks import Signer
 from wanimate_worker.callbacks.receiver import Receiver
-from wanimate_worker.ledger import Entry, Ledger, LedgerLimits, Submit
+from wanimate_worker.ledger import AccountLimits, Entry, Ledger, LedgerLimits, Submit
 from wanimate_worker.local import RedisServer
-from wanimate_worker.pacing import RequestRate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -24,7 +23,8 @@ ACCOUNT = "acct"
 BASE_URL = "http://receiver"
 BODY = b'{"code": 200, "data": {"taskId": "task-a", "state": "success"}}'
 SECRET = SecretStr("a-secret-of-thirty-two-characters")
-LIMITS = LedgerLimits(max_in_flight=100, request_rate=RequestRate(60_000, burst=1_000), callback_interval_ms=600_000)
+OWN = LedgerLimits(callback_interval_ms=600_000)
+LIMITS = AccountLimits(max_in_flight=100, requests_per_minute=60_000)
 
 
 async def eventually(condition: Callable[[], object]) -> None:
@@ -69,7 +69,7 @@ class Place:
 
     @contextlib.asynccontextmanager
     async def serve(
-        self, redis: Redis | None = None, limits: LedgerLimits = LIMITS
+        self, redis: Redis | None = None, limits: LedgerLimits = OWN
     ) -> AsyncIterator[tuple[httpx.AsyncClient, Receiver]]:
         """Run a receiver, on this place's server or on another, and give a client of it."""
         ledger = Ledger(redis or self.redis, ACCOUNT, limits)
@@ -99,4 +99,6 @@ def server() -> Iterator[RedisServer]:
 def place(server: RedisServer) -> Iterator[Place]:
     with Redis.from_url(server.url, decode_responses=True) as redis:
         redis.flushdb()
-        yield Place(redis, Ledger(redis, ACCOUNT, LIMITS))
+        ledger = Ledger(redis, ACCOUNT, OWN)
+        ledger.fill_limits(LIMITS)
+        yield Place(redis, ledger)

@@ -15,7 +15,7 @@ from redis.retry import Retry
 from wanimate_worker.callbacks.body import MAX_BODY_BYTES
 from wanimate_worker.local import free_port
 
-from .conftest import BODY, LIMITS, eventually, post
+from .conftest import BODY, OWN, eventually, post
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -200,7 +200,7 @@ def test_health_is_well_while_redis_answers(place: Place) -> None:
 
 def test_a_callback_that_a_failover_would_forget_is_asked_for_again(place: Place) -> None:
     async def scenario() -> None:
-        async with place.serve(limits=replace(LIMITS, intent_replicas=1, intent_timeout_ms=50)) as (client, receiver):
+        async with place.serve(limits=replace(OWN, intent_replicas=1, intent_timeout_ms=50)) as (client, receiver):
             assert (await client.post(place.url("a", submit.nonce), content=BODY)).status_code == 503
             assert (receiver.counts.unavailable, receiver.counts.due) == (1, 0)
 

@@ -36,6 +36,10 @@ class Account:
         self.ledger: Ledger
         self.redis, self.ledger = open_database(self.settings)
         self.reader = Reader(self.redis, self.settings)
+        self.ledger.fill_limits(self.settings.account_limits())
+
+    def tick(self) -> None:
+        self.ledger.tick(self.settings.account_limits())
 
     def admit(self, *job_ids: str, priority: int = 0) -> None:
         self.ledger.admit([Entry(job_id, priority, {"seen": True}, {"type": "animate"}) for job_id in job_ids])

@@ -108,7 +108,7 @@ def test_every_answer_forbids_scripts_frames_and_caches(client: httpx.Client) ->
 def test_the_page_shows_the_figures_with_their_units_and_asks_again_by_itself(
     account: Account, client: httpx.Client
 ) -> None:
-    account.ledger.tick()
+    account.tick()
     account.start("a", 42, "team=red")
     account.admit("b", "c", "d", priority=4)
     text = re.sub(r"<[^>]+>|\s+", " ", client.get("/").text)

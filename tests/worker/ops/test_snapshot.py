@@ -52,7 +52,7 @@ def test_an_account_that_was_never_used_reads_as_empty(account: Account) -> None
 def test_waiting_jobs_are_counted_by_band_with_the_age_of_the_next_and_the_time_until_the_last_is_done(
     account: Account,
 ) -> None:
-    account.ledger.tick()
+    account.tick()
     for job_id in "abc":
         account.start(job_id)
     account.admit("x", "y", priority=4)
@@ -93,7 +93,7 @@ def test_slots_whose_record_is_gone_are_counted(account: Account) -> None:
 
 
 def test_the_pace_and_the_last_hour_are_told_from_copies_of_the_counts(account: Account) -> None:
-    account.ledger.tick()
+    account.tick()
     [stored] = account.redis.zrange(KEYS.samples, 0, -1)
     earlier_ms = account.ledger.now_ms() - 30_000
     account.redis.delete(KEYS.samples)
@@ -162,7 +162,7 @@ def test_the_days_limit_is_told_with_what_to_do(open_account: Callable[..., Acco
 
 
 def test_each_problem_names_the_command_that_answers_it(account: Account) -> None:
-    account.ledger.tick()
+    account.tick()
     assert commands(account) == []
     account.start("a")
     account.admit("b")
@@ -183,7 +183,7 @@ def test_each_problem_names_the_command_that_answers_it(account: Account) -> Non
 
 
 def test_without_polls_nothing_is_said_to_be_submitted_and_no_time_is_promised(account: Account) -> None:
-    account.ledger.tick()
+    account.tick()
     account.start("a")
     account.admit("b", "c", "d", priority=4)
     now = account.reader.read()
@@ -209,7 +209,7 @@ def test_without_polls_nothing_is_said_to_be_submitted_and_no_time_is_promised(a
 
 def test_a_slow_beat_is_missed_later(open_account: Callable[..., Account]) -> None:
     account = open_account(poll_tick_seconds=10)
-    account.ledger.tick()
+    account.tick()
     account.redis.decrby(KEYS.tick, 60_000)
     assert account.reader.read().is_polling
     account.redis.decrby(KEYS.tick, 60_000)
@@ -217,7 +217,7 @@ def test_a_slow_beat_is_missed_later(open_account: Callable[..., Account]) -> No
 
 
 def test_a_vendor_that_throttles_is_a_problem_from_one_request_in_a_hundred(account: Account) -> None:
-    account.ledger.tick()
+    account.tick()
     account.redis.hset(KEYS.tally, mapping={"submits": 40, "polls": 159, "throttled": 1})
     assert commands(account) == []
     assert doctor_on_429(account) is Level.OK

@@ -29,7 +29,7 @@ def open_database(settings: WorkerSettings, retry: Retry | None = None) -> Datab
     before.
 
     Args:
-        settings: Where Redis is, and the account's limits.
+        settings: Where Redis is, which account it is, and this process's leases.
         retry: How a lost connection is retried; redis-py's own way if not given.
     """
     redis = Redis(connection_pool=connection_pool(settings, retry))

@@ -42,7 +42,6 @@ class Pacer:
     def __init__(self, ledger: Ledger, settings: WorkerSettings) -> None:
         self._ledger = ledger
         self._settings = settings
-        self._requests_per_second: Final = 1e6 / settings.ledger_limits().request_rate.emission_interval_us
         self._reading = threading.Lock()
         self._plan: _Plan | None = None
         self._read_at = 0.0
@@ -79,9 +78,10 @@ class Pacer:
     def _survey(self) -> _Plan:
         settings, survey = self._settings, self._ledger.survey(_GRACE_MS)
         mix = Mix(Durations.read(survey.durations))
-        free = max(0, settings.max_in_flight - survey.in_flight)
+        free = max(0, survey.max_in_flight - survey.in_flight)
         polls = polls_per_second(
-            self._requests_per_second,
+            # Where the account's limits are not known nothing is polled, whatever is planned.
+            survey.requests_per_second or 1.0,
             survey.in_flight,
             mix.mean_seconds,
             free_and_wanted=min(survey.waiting, free),

@@ -49,13 +49,14 @@ class Runtime:
 
     @cached_property
     def ledger(self) -> Ledger:
-        """The ledger of this account.
+        """The ledger of this account; its limits are filled from the settings if none are known.
 
         Raises:
             SettingsError: The Redis database belongs to another account.
         """
         ledger = open_database(self.settings).ledger
         ledger.claim_database()
+        ledger.fill_limits(self.settings.account_limits())
         return ledger
 
     @cached_property

@@ -8,9 +8,8 @@ from typing import Final, Literal, Self
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from wanimate.settings import Settings
 
-from .ledger import LedgerLimits
+from .ledger import AccountLimits, LedgerLimits
 from .observability.logs import LogFormat
-from .pacing import RequestRate
 from .upstream import Timeouts
 
 #: Shorter secrets can be guessed, in characters.
@@ -270,17 +269,22 @@ class WorkerSettings(
             status_read_seconds=self.poll_timeout_seconds,
         )
 
+    def account_limits(self) -> AccountLimits:
+        """Return what the first worker of an account fills the account's limits with."""
+        return AccountLimits(
+            max_in_flight=self.max_in_flight,
+            requests_per_minute=self.requests_per_minute,
+            daily_billed_ms=None if self.daily_billed_seconds is None else round(self.daily_billed_seconds * 1000),
+        )
+
     def ledger_limits(self) -> LedgerLimits:
-        """Return what the ledger's scripts are given."""
-        rate = RequestRate(self.requests_per_minute)
+        """Return what this process gives the ledger's scripts."""
         rounds = -(-self.poll_batch_size // self.poll_concurrency)
         timeouts = self.timeouts()
         # Not the longest that a request may take: when a claim ends too early, a task is asked about twice and no
         # harm is done; when it ends late, the tasks of a dead worker go unnoticed for as long.
         poll_seconds = rounds * (timeouts.connect_seconds + timeouts.status_read_seconds)
         return LedgerLimits(
-            max_in_flight=self.max_in_flight,
-            request_rate=rate,
             lease_ms=round(self.lease_seconds * 1000),
             submit_lease_ms=round(
                 (_longest_seconds(timeouts, timeouts.submit_read_seconds) + self.lease_seconds) * 1000
@@ -289,11 +293,9 @@ class WorkerSettings(
             unknown_after_ms=round(self.unknown_after_seconds * 1000),
             result_ttl_ms=self.result_ttl_seconds * 1000,
             failed_ttl_ms=max(self.failed_ttl_seconds, self.result_ttl_seconds) * 1000,
-            poll_headroom=rate.burst // 4,
             probe_interval_ms=round(self.probe_interval_seconds * 1000),
             intent_replicas=self.intent_replicas,
             intent_timeout_ms=round(self.intent_timeout_seconds * 1000),
-            daily_billed_ms=None if self.daily_billed_seconds is None else round(self.daily_billed_seconds * 1000),
         )
 
 

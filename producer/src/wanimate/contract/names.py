@@ -52,6 +52,8 @@ class Keys:
         self.due: Final = f"{self.prefix}due"
         #: string: the request budget (GCRA), Unix µs.
         self.budget: Final = f"{self.prefix}budget"
+        #: hash: what the vendor allows the account: slots, requests a minute, a limit for a day.
+        self.limits: Final = f"{self.prefix}limits"
         #: hash: the shared back-off, the effective cap and the operator's hold.
         self.gate: Final = f"{self.prefix}gate"
         #: zset: jobs that failed and can be run again; score = when they were settled, Unix ms.

@@ -73,7 +73,9 @@ def check_workers(app: Celery, ledger: Ledger, redis: Redis, settings: WorkerSet
 def check_ledger(ledger: Ledger, redis: Redis, settings: WorkerSettings) -> Iterator[Finding]:
     """Yield what holds submissions back, and which jobs are stuck."""
     keys, now_ms = Keys(settings.account), ledger.now_ms()
-    yield _gate(ledger, now_ms, settings.max_in_flight)
+    limits = ledger.account_limits()
+    cap = 0 if limits is None else limits.max_in_flight
+    yield _gate(ledger, now_ms, cap)
     yield _throttling(Reader(redis, settings).read().recent)
     due = cast("list[tuple[str, float]]", redis.zrange(keys.due, 0, 0, withscores=True))
     late_ms = now_ms - due[0][1] if due else 0.0
@@ -83,7 +85,7 @@ def check_ledger(ledger: Ledger, redis: Redis, settings: WorkerSettings) -> Iter
         )
     else:
         yield ok("clock of jobs", f"{int(redis.zcard(keys.due))} jobs, none late")
-    yield _slots(ledger, settings.max_in_flight)
+    yield _slots(ledger, cap)
     waiting = int(redis.zcard(keys.waiting))
     oldest = ledger.records(ledger.page("waiting", 0, 1))
     since = oldest[0].fields.get("waiting_at_ms") if oldest else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .base import cause_of
 from .history import Transition, read_history
 from .ledger import Ledger
-from .limits import LedgerLimits
+from .limits import AccountLimits, LedgerLimits
 from .operating import DEAD_LETTERS
 from .steps import Busy, Deliver, Later, NothingToDo, Step, Submit, Unsafe, WaitForPermit
 from .values import (
@@ -26,6 +26,7 @@ from .verdicts import Adoption, Expired, JobRecord, Retried, Retry
 
 __all__ = [
     "DEAD_LETTERS",
+    "AccountLimits",
     "Admission",
     "Adoption",
     "Bill",

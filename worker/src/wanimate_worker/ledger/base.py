@@ -25,7 +25,7 @@ class LedgerBase:
     Args:
         redis: A connection that decodes responses to `str`.
         account: The vendor account.
-        limits: Caps, rates and leases.
+        limits: This process's leases.
     """
 
     def __init__(self, redis: Redis, account: str, limits: LedgerLimits) -> None:
@@ -62,14 +62,10 @@ class LedgerBase:
 
     def _job_keys(self, job_id: str) -> list[str]:
         keys = self._keys
-        return [keys.job(job_id), keys.waiting, keys.slots, keys.due, keys.gate]
+        return [keys.job(job_id), keys.waiting, keys.slots, keys.due, keys.gate, keys.limits]
 
     def _grants(self) -> list[str | int | float]:
-        return [self._limits.max_in_flight, self._limits.lease_ms, self._limits.grant_batch]
-
-    def _daily_limit(self) -> str | int:
-        limit_ms = self._limits.daily_billed_ms
-        return "" if limit_ms is None else limit_ms
+        return [self._limits.lease_ms, self._limits.grant_batch]
 
     def _failed_ttl(self, outcome: Outcome) -> str | int:
         return self._limits.failed_ttl_ms if outcome.kind is OutcomeKind.FAILED else ""

@@ -35,7 +35,7 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
     Args:
         redis: A connection that decodes responses to `str`.
         account: The vendor account.
-        limits: Caps, rates and leases.
+        limits: This process's leases.
     """
 
     # -- a job's life, in order ---------------------------------------------------------------------------------
@@ -73,7 +73,7 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
             holds_permit: Whether an earlier call reserved a request permit whose time has come.
             bill: What its submission is probably billed for; the most there is, if not given.
         """
-        limits, rate, cost = self._limits, self._limits.request_rate, bill or Bill()
+        limits, cost = self._limits, bill or Bill()
         nonce, asked = secrets.token_hex(8), Stopwatch()
         verdict, *facts = self._scripts.begin(
             keys=[*self._job_keys(job_id), self._keys.budget, self._keys.tally, self._keys.billed],
@@ -82,12 +82,9 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
                 nonce,
                 limits.submit_lease_ms,
                 limits.lease_ms,
-                rate.emission_interval_us,
-                rate.burst,
                 limits.permit_wait_ms * 1000,
                 "1" if holds_permit else "",
                 cost.milliseconds,
-                self._daily_limit(),
                 *cost.labels,
             ],
         )
@@ -306,8 +303,9 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
 
     def grant(self) -> list[str]:
         """Hand out slots that are free although jobs wait, and return the jobs that got one."""
-        keys = [self._keys.waiting, self._keys.slots, self._keys.due, self._keys.gate, self._keys.billed]
-        return list(self._scripts.grant(keys=keys, args=[*self._grants(), self._daily_limit()]))
+        names = self._keys
+        keys = [names.waiting, names.slots, names.due, names.gate, names.limits, names.billed]
+        return list(self._scripts.grant(keys=keys, args=self._grants()))
 
     def repair(self) -> int:
         """Put slots without a due time back under the clock, and return how many there were."""
@@ -317,9 +315,8 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
 
     def permit(self, wanted: int) -> int:
         """Take request permits for polls, as many of those wanted as the budget has now."""
-        rate = self._limits.request_rate
-        args = [wanted, rate.emission_interval_us, rate.burst, self._limits.poll_headroom]
-        return int(self._scripts.permit(keys=[self._keys.budget, self._keys.gate, self._keys.tally], args=args))
+        keys = [self._keys.budget, self._keys.gate, self._keys.tally, self._keys.limits]
+        return int(self._scripts.permit(keys=keys, args=[wanted]))
 
     def close_gate(
         self,
@@ -342,7 +339,7 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
         limits = self._limits
         return int(
             self._scripts.close_gate(
-                keys=[self._keys.gate, self._keys.slots, self._keys.tally],
+                keys=[self._keys.gate, self._keys.slots, self._keys.tally, self._keys.limits],
                 args=[
                     reason,
                     sent_at_ms,
@@ -351,7 +348,6 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
                     limits.backoff_longest_ms,
                     random.random(),  # noqa: S311 - jitter, not a secret
                     "1" if lower_cap else "",
-                    limits.max_in_flight,
                     "1" if is_throttled else "",
                 ],
             )
@@ -367,8 +363,8 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
 
     def claim_probe(self) -> bool:
         """Claim the next probe of a paused account: True for one caller per interval."""
-        args = [self._limits.probe_interval_ms, self._limits.request_rate.emission_interval_us]
-        return bool(self._scripts.probe(keys=[self._keys.gate, self._keys.budget], args=args))
+        keys = [self._keys.gate, self._keys.budget, self._keys.limits]
+        return bool(self._scripts.probe(keys=keys, args=[self._limits.probe_interval_ms]))
 
 
 def _named(hint: str | None) -> str:

@@ -1,23 +1,68 @@
-"""The numbers that the ledger's scripts are given."""
+"""The numbers of the ledger: the account's, which are kept in it, and those that each process gives its scripts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from ..pacing import BASE_SECONDS, CAP_SECONDS
+from ..pacing import BASE_SECONDS, CAP_SECONDS, RequestRate
 
 if TYPE_CHECKING:
-    from ..pacing import RequestRate
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class AccountLimits:
+    """What the vendor allows the account: kept in the ledger, where all scripts read it, so that it is one for all.
+
+    Args:
+        max_in_flight: Upstream slots, over all workers and hosts.
+        requests_per_minute: Requests in any 60 s, submissions and polls together.
+        daily_billed_ms: The most that may be billed in a day (UTC), as an estimate in ms of video; None for no limit.
+    """
+
+    max_in_flight: int
+    requests_per_minute: int
+    daily_billed_ms: int | None = None
+
+    @property
+    def daily_billed_seconds(self) -> float | None:
+        """The limit of a day in seconds of video; None for no limit."""
+        return None if self.daily_billed_ms is None else self.daily_billed_ms / 1000
+
+    def fields(self) -> dict[str, str | int]:
+        """Return them as the scripts read them, with what the request budget follows from them.
+
+        Polls leave a quarter of the burst to submissions.
+        """
+        rate = RequestRate(self.requests_per_minute)
+        return {
+            "max_in_flight": self.max_in_flight,
+            "requests_per_minute": self.requests_per_minute,
+            "emission_interval_us": rate.emission_interval_us,
+            "burst": rate.burst,
+            "poll_headroom": rate.burst // 4,
+            "daily_billed_ms": "" if self.daily_billed_ms is None else self.daily_billed_ms,
+        }
+
+    @classmethod
+    def read(cls, fields: Mapping[str, str]) -> Self | None:
+        """Build from the hash; None where it is missing."""
+        if not fields:
+            return None
+        daily_billed_ms = fields.get("daily_billed_ms")
+        return cls(
+            max_in_flight=int(fields["max_in_flight"]),
+            requests_per_minute=int(fields["requests_per_minute"]),
+            daily_billed_ms=int(daily_billed_ms) if daily_billed_ms else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerLimits:
-    """How many, how fast, and how long before somebody looks again.
+    """How long this process takes before somebody looks again, and other numbers of its own.
 
     Args:
-        max_in_flight: Upstream slots, over all workers and hosts.
-        request_rate: The request budget.
         lease_ms: After this, a resume message or a delivery counts as lost.
         submit_lease_ms: After this, a submission's process counts as dead; longer than the HTTP time-outs.
         poll_lease_ms: After this, a poll batch's process counts as dead.
@@ -25,7 +70,6 @@ class LedgerLimits:
         result_ttl_ms: How long the record of an ended job is kept.
         failed_ttl_ms: How long failed jobs and dead letters are kept.
         permit_wait_ms: The longest a run waits for a request permit before it steps back.
-        poll_headroom: How much of the burst polls leave to submissions, in requests.
         grant_batch: The most slots handed out by one script, so that no script blocks Redis for long.
         backoff_base_ms: The first back-off after a failure of the vendor.
         backoff_longest_ms: The longest back-off.
@@ -34,11 +78,8 @@ class LedgerLimits:
         callback_interval_ms: The shortest time between two looks at a job that callbacks ask for.
         intent_replicas: How many replicas must have an intent before its request is sent.
         intent_timeout_ms: How long to wait for either.
-        daily_billed_ms: The most that may be billed in a day (UTC), as an estimate in ms of video; None for no limit.
     """
 
-    max_in_flight: int
-    request_rate: RequestRate
     lease_ms: int = 15_000
     submit_lease_ms: int = 60_000
     poll_lease_ms: int = 60_000
@@ -46,7 +87,6 @@ class LedgerLimits:
     result_ttl_ms: int = 3 * 86_400_000
     failed_ttl_ms: int = 7 * 86_400_000
     permit_wait_ms: int = 1_000
-    poll_headroom: int = 0
     grant_batch: int = 100
     backoff_base_ms: int = round(BASE_SECONDS * 1000)
     backoff_longest_ms: int = round(CAP_SECONDS * 1000)
@@ -55,4 +95,3 @@ class LedgerLimits:
     callback_interval_ms: int = 1_000
     intent_replicas: int = 0
     intent_timeout_ms: int = 3_000
-    daily_billed_ms: int | None = None

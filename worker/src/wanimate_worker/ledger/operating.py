@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from redis.client import Pipeline
 
+    from .limits import AccountLimits
+
 #: Dead letters that are kept, the newest.
 DEAD_LETTERS: Final = 1000
 #: After this long without a poll nobody remembers when the last one was, in milliseconds.
@@ -86,10 +88,9 @@ class OperatingLedger(LedgerBase):
             result_key: Where Celery keeps the result of the failure; removed once the job has left it.
         """
         names = self._keys
-        keys = [names.job(job_id), names.slots, names.due, names.gate, names.failed]
+        keys = [names.job(job_id), names.slots, names.due, names.gate, names.failed, names.limits]
         cause = bounded(f"{task_id} found by hand")
-        cap = self._limits.max_in_flight
-        args = [job_id, settled_at_ms, secrets.token_hex(8), task_id, str(cap), cause]
+        args = [job_id, settled_at_ms, secrets.token_hex(8), task_id, cause]
         old = self._stored(result_key)
         adoption = Adoption(self._scripts.adopt(keys=keys, args=args))
         if adoption is Adoption.ADOPTED:
@@ -154,10 +155,20 @@ class OperatingLedger(LedgerBase):
 
     # -- signs of life ------------------------------------------------------------------------------------------
 
-    def tick(self) -> int:
-        """Note that a poll has begun and return when, in Redis time (Unix ms); about once a minute copy the counts."""
-        keys = [self._keys.tick, self._keys.tally, self._keys.samples]
-        return int(self._scripts.tick(keys=keys, args=[_TICK_TTL_MS, SAMPLE_MS, SPAN_MS]))
+    def tick(self, limits: AccountLimits) -> int:
+        """Note that a poll has begun and return when, in Redis time (Unix ms); about once a minute copy the counts.
+
+        Args:
+            limits: What to fill the account's limits with if Redis has lost them.
+        """
+        keys = [self._keys.tick, self._keys.tally, self._keys.samples, self._keys.limits]
+        return int(self._scripts.tick(keys=keys, args=[_TICK_TTL_MS, SAMPLE_MS, SPAN_MS, *_pairs(limits)]))
+
+    # -- the account's limits -----------------------------------------------------------------------------------
+
+    def fill_limits(self, limits: AccountLimits) -> bool:
+        """Fill the account's limits where none are known; True if they were filled."""
+        return bool(self._scripts.fill_limits(keys=[self._keys.limits], args=_pairs(limits)))
 
     # -- dead letters -------------------------------------------------------------------------------------------
 
@@ -219,3 +230,7 @@ class OperatingLedger(LedgerBase):
             for job_id in job_ids:
                 pipeline.hget(self._keys.job(job_id), "stage")
             return cast("list[str | None]", pipeline.execute()).count(Stage.SETTLED.value)
+
+
+def _pairs(limits: AccountLimits) -> list[str | int]:
+    return [part for pair in limits.fields().items() for part in pair]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 from wanimate.contract.durations import EDGES
 
 from .base import LedgerBase
+from .limits import AccountLimits
 from .values import GateState, JobFields, Survey
 
 if TYPE_CHECKING:
@@ -37,11 +38,23 @@ class ReadingLedger(LedgerBase):
             grace_ms: For how long a due job may be left alone before it counts as late.
         """
         keys = [self._keys.slots, self._keys.waiting, self._keys.due, self._keys.durations, self._keys.budget]
-        rate = self._limits.request_rate
-        args = [grace_ms, rate.emission_interval_us, rate.burst, self._limits.poll_headroom, *_AGES_MS]
-        in_flight, waiting, late, spare, older, durations = self._scripts.survey(keys=keys, args=args)
+        answer = self._scripts.survey(keys=[*keys, self._keys.limits], args=[grace_ms, *_AGES_MS])
+        in_flight, waiting, late, spare, older, durations, cap, interval_us = answer
         counts = dict(zip(durations[::2], durations[1::2], strict=True))
-        return Survey(in_flight, waiting, late, spare, _by_age(older), counts)
+        return Survey(
+            in_flight,
+            waiting,
+            late,
+            spare,
+            _by_age(older),
+            counts,
+            max_in_flight=cap,
+            requests_per_second=1e6 / interval_us if interval_us else 0.0,
+        )
+
+    def account_limits(self) -> AccountLimits | None:
+        """Return the account's limits; None where no worker has filled them yet."""
+        return AccountLimits.read(cast("dict[str, str]", self._redis.hgetall(self._keys.limits)))
 
     def in_flight(self) -> int:
         """Return how many slots are held."""

@@ -154,6 +154,8 @@ class Survey:
         spare: Request permits that polls could take now.
         in_flight_by_age: Pairs of an age in seconds and how many slots were taken about so long ago.
         durations: The hash that counts durations.
+        max_in_flight: The account's slots; 0 where its limits are not known.
+        requests_per_second: The request budget; 0 where it is not known, and then nothing is polled.
     """
 
     in_flight: int
@@ -162,6 +164,8 @@ class Survey:
     spare: int
     in_flight_by_age: Sequence[tuple[float, int]]
     durations: Mapping[str, str]
+    max_in_flight: int
+    requests_per_second: float
 
 
 class CallbackEffect(StrEnum):

@@ -13,7 +13,7 @@ from wanimate.contract.durations import Durations
 from wanimate.estimates import mean_seconds_of, seconds_until_slot
 from wanimate.transport import PRIORITY_STEPS, UNACKED_KEY
 
-from ..ledger import GateState
+from ..ledger import AccountLimits, GateState
 from ..ledger.tally import Sample, Tally
 from ..queues import queue_lengths
 from ..stops import StopReason, longest_silence_seconds, stops_of
@@ -38,6 +38,8 @@ _DAY_SECONDS: Final = 86_400
 _SHOWN_LABELS: Final = 20
 #: The pace of requests is told from so long a time at least, in seconds.
 _SHORTEST_PACE_SECONDS: Final = 15.0
+#: What is shown where no worker has filled the limits yet.
+_NO_LIMITS: Final = AccountLimits(max_in_flight=0, requests_per_minute=0)
 
 
 class Reader:
@@ -92,16 +94,17 @@ class Reader:
             pipeline.llen(keys.dead)
             pipeline.hlen(UNACKED_KEY)
             pipeline.get(keys.tick)
-            for key in (keys.gate, keys.tally, keys.billed, keys.durations):
+            for key in (keys.limits, keys.gate, keys.tally, keys.billed, keys.durations):
                 pipeline.hgetall(key)
             pipeline.zrevrange(keys.samples, 0, 1)
             pipeline.zrange(keys.samples, 0, 0)
             (seconds, micros), *answers = pipeline.execute()
         counts, heads, rest = answers[: len(bands)], answers[len(bands) : 2 * len(bands)], answers[2 * len(bands) :]
         used, slot_ids, due, unknown, oldest_unknown, failed, dead, held, tick, *stored = rest
-        gate_fields, tally_fields, billed, durations, newest, oldest = stored
+        limit_fields, gate_fields, tally_fields, billed, durations, newest, oldest = stored
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         gate, tally = GateState.read(gate_fields), Tally.read(tally_fields)
+        limits = AccountLimits.read(limit_fields) or _NO_LIMITS
         stops = stops_of(gate, now_ms)
         kinds = Durations.read(durations)
         beat_age = None if tick is None else max(0, now_ms - int(tick)) / 1000
@@ -111,7 +114,7 @@ class Reader:
             account=settings.account,
             at=datetime.fromtimestamp(now_ms / 1000, tz=UTC),
             slots=Slots(
-                used, settings.max_in_flight, gate.effective_cap(settings.max_in_flight, now_ms), self._lost(slot_ids)
+                used, limits.max_in_flight, gate.effective_cap(limits.max_in_flight, now_ms), self._lost(slot_ids)
             ),
             bands=_bands(counts, heads, now_ms, in_flight, kinds),
             due_lag_seconds=_age(due, now_ms) or 0.0,
@@ -122,10 +125,10 @@ class Reader:
             queues=queue_lengths(self._redis),
             held_messages=held,
             stops=tuple(stops),
-            budget=_budget(settings.requests_per_minute, tally, newest, now_ms),
+            budget=_budget(limits.requests_per_minute, tally, newest, now_ms),
             recent=_recent(tally, oldest, now_ms),
             since_ever=tally,
-            cost=_cost(billed, settings.daily_billed_seconds, now_ms),
+            cost=_cost(billed, limits.daily_billed_seconds, now_ms),
             beat_age_seconds=beat_age,
             is_polling=is_polling,
             mean_seconds=mean_seconds_of(kinds),

@@ -32,6 +32,11 @@ class Slots:
     effective_cap: int
     without_record: int
 
+    @property
+    def used_ratio(self) -> float:
+        """The share of the cap that is used."""
+        return self.used / self.cap if self.cap else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Band:
@@ -68,7 +73,17 @@ class Budget:
     @property
     def used_ratio(self) -> float:
         """The share of the limit that is used."""
-        return (self.submits_per_minute + self.polls_per_minute) / self.per_minute_limit
+        return self.submits_ratio + self.polls_ratio
+
+    @property
+    def submits_ratio(self) -> float:
+        """The share of the limit that submissions use."""
+        return self.submits_per_minute / self.per_minute_limit if self.per_minute_limit else 0.0
+
+    @property
+    def polls_ratio(self) -> float:
+        """The share of the limit that status requests use."""
+        return self.polls_per_minute / self.per_minute_limit if self.per_minute_limit else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,9 +52,7 @@ def _figures(snapshot: Snapshot) -> Table:
     table = Table.grid(padding=(0, 2))
     slots, budget, cost = snapshot.slots, snapshot.budget, snapshot.cost
     lowered = f" (cap {number(slots.cap)}, lowered)" if slots.effective_cap < slots.cap else ""
-    table.add_row(
-        "slots", _bar(slots.used / slots.cap), f"{number(slots.used)} of {number(slots.effective_cap)}{lowered}"
-    )
+    table.add_row("slots", _bar(slots.used_ratio), f"{number(slots.used)} of {number(slots.effective_cap)}{lowered}")
     table.add_row(
         "requests",
         _bar(budget.used_ratio),

@@ -98,7 +98,7 @@ class PollTask(InternalTask):
     def _wake(self) -> None:
         """Do what only the passing of time brings about: a probe, or slots that are free again."""
         runtime = self.runtime
-        runtime.ledger.tick()
+        runtime.ledger.tick(runtime.settings.account_limits())
         asked = Stopwatch()
         if runtime.ledger.claim_probe():
             self._probe(asked)

@@ -1,18 +1,18 @@
 -- Claims the next step of a job for one run: to submit it or to deliver its outcome. Runs of the same job that come
 -- twice or late get 'nothing', because the first one has moved the stage on.
--- KEYS: job, waiting, slots, due, gate, budget, tally, billed
--- ARGV: job id, attempt nonce, submit lease (ms), deliver lease (ms), emission interval (us), burst (requests),
---       longest wait for a request permit (us), '1' if this run already holds a permit, estimate of what is billed
---       (ms of video), the day's limit for it (ms of video) or '', then labels (name=value)
+-- KEYS: job, waiting, slots, due, gate, limits, budget, tally, billed
+-- ARGV: job id, attempt nonce, submit lease (ms), deliver lease (ms), longest wait for a request permit (us), '1' if this
+--       run already holds a permit, estimate of what is billed (ms of video), then labels (name=value)
 -- Returns: {'submit', attempt number, now (ms), slots held, waiting since (ms)}: the intent is written, send the POST
 --          now.
 --          {'wait', ms}: a permit is reserved for then; call again, holding it.
---          {'later'}: the gate is closed, or the day's limit is reached; the job is back at its place in line.
+--          {'later'}: the gate is closed, the day's limit is reached, or the account's limits are not known; the job is
+--          back at its place in line.
 --          {'busy', ms}: no permit within the longest wait; it is looked at again then.
 --          {'deliver', outcome (JSON), attempts, waiting since (ms) or '', settled at (ms) or '', now (ms)}
 --          {'nothing', stage or ''}; also when the job's deadline has passed: it is due, for a poll to settle it.
-local job, waiting, slots, due, gate, budget = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local tally, billed = KEYS[7], KEYS[8]
+local job, waiting, slots, due, gate, limits = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local budget, tally, billed = KEYS[7], KEYS[8], KEYS[9]
 local id, nonce = ARGV[1], ARGV[2]
 local fields = redis.call('HMGET', job, 'stage', 'outcome', 'delivering_until_ms', 'rank', 'nonce', 'attempts',
   'deadline_at_ms', 'history', 'waiting_at_ms', 'settled_at_ms')
@@ -41,26 +41,26 @@ if fields[7] and tonumber(fields[7]) <= now then
   return {'nothing', stage}
 end
 
-local state, cost = may_submit(gate, now), tonumber(ARGV[9])
-if state and ARGV[10] ~= '' then
-  if (tonumber(redis.call('HGET', billed, day_of(now))) or 0) + cost > tonumber(ARGV[10]) then
+local state, known, cost = may_submit(gate, now), limits_of(limits), tonumber(ARGV[7])
+if state and known and known.daily_billed_ms then
+  if (tonumber(redis.call('HGET', billed, day_of(now))) or 0) + cost > known.daily_billed_ms then
     local midnight = (math.floor(now / 86400000) + 1) * 86400000
-    redis.call('HSET', gate, 'limited_until_ms', whole(midnight), 'limited_need_ms', ARGV[9])
+    redis.call('HSET', gate, 'limited_until_ms', whole(midnight), 'limited_need_ms', ARGV[7])
     state = nil
   end
 end
-if not state then
+if not state or not known then
   redis.call('ZREM', slots, id)
   line_up(waiting, due, id, fields[4], fields[7])
   return {'later'}
 end
 
-if ARGV[8] ~= '1' then
+if ARGV[6] ~= '1' then
   -- GCRA: a request conforms once the theoretical arrival time is at most burst - 1 intervals ahead.
-  local interval, burst, at = tonumber(ARGV[5]), tonumber(ARGV[6]), now_us()
+  local interval, at = known.emission_interval_us, now_us()
   local tat = math.max(tonumber(redis.call('GET', budget)) or 0, at)
-  local wait = math.max(0, tat - at - interval * (burst - 1))
-  if wait > tonumber(ARGV[7]) then
+  local wait = math.max(0, tat - at - interval * (known.burst - 1))
+  if wait > tonumber(ARGV[5]) then
     local wait_ms = math.ceil(wait / 1000)
     redis.call('ZADD', due, now + wait_ms, id)
     return {'busy', wait_ms}
@@ -79,7 +79,7 @@ end
 local attempt = tonumber(fields[6] or 0) + 1
 local history = noted(fields[8], tonumber(slot_since), 'admitted', 'slot')
 local labels = {}
-for i = 11, #ARGV do
+for i = 8, #ARGV do
   labels[#labels + 1] = ARGV[i]
 end
 redis.call('HSET', job, 'stage', 'submitting', 'nonce', nonce, 'begun_at_ms', now, 'attempts', attempt,

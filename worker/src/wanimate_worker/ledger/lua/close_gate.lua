@@ -1,11 +1,11 @@
 -- Closes the gate for everyone: the vendor throttles us or cannot be reached.
--- KEYS: gate, slots, tally
+-- KEYS: gate, slots, tally, limits
 -- ARGV: reason, when the request was sent (ms), Retry-After (ms) or '', base (ms), longest (ms), random in [0, 1),
---       '1' if the cap shall be lowered, cap, '1' if the vendor answered 429
+--       '1' if the cap shall be lowered, '1' if the vendor answered 429
 -- Returns: for how long the gate is closed (ms)
 local gate = KEYS[1]
 local now = now_ms()
-if ARGV[9] == '1' then
+if ARGV[8] == '1' then
   count(KEYS[3], {'throttled', 1})
 end
 local state = redis.call('HMGET', gate, 'failures', 'closed_at_ms', 'closed_until_ms')
@@ -29,8 +29,9 @@ closed_until = math.max(closed_until, now + closed_for)
 redis.call('HSET', gate, 'failures', failures, 'closed_until_ms', whole(closed_until), 'reason', ARGV[1])
 if is_new then
   redis.call('HSET', gate, 'closed_at_ms', whole(now))
-  if ARGV[7] == '1' then
-    local cap = effective_cap(gate, tonumber(ARGV[8]), now)
+  local known = limits_of(KEYS[4])
+  if ARGV[7] == '1' and known then
+    local cap = effective_cap(gate, known.max_in_flight, now)
     local low = math.min(cap, math.floor(redis.call('ZCARD', KEYS[2]) * 9 / 10))
     redis.call('HSET', gate, 'cap_low', math.max(1, low), 'cap_low_at_ms', whole(now))
   end

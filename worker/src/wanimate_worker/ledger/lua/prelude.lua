@@ -15,11 +15,36 @@ local function now_ms()
   return math.floor(now_us() / 1000)
 end
 
+-- The account's limits are a hash: max_in_flight, requests_per_minute and what the request budget follows from it
+-- (emission_interval_us, burst, poll_headroom), and daily_billed_ms where there is a limit for a day. Returns nothing
+-- where they are missing: then nothing is granted, submitted or polled, for no other limits may be assumed.
+local function limits_of(limits)
+  local names = {'max_in_flight', 'emission_interval_us', 'burst', 'poll_headroom', 'daily_billed_ms'}
+  local known, values = {}, redis.call('HMGET', limits, unpack(names))
+  for i, name in ipairs(names) do
+    known[name] = tonumber(values[i])
+    if not known[name] and name ~= 'daily_billed_ms' then
+      return nil
+    end
+  end
+  return known
+end
+
+-- Writes the limits, pairs of field and value from a place on, where none are known. Returns 1 if it did.
+local function fill_limits(limits, parts, first)
+  if limits_of(limits) then
+    return 0
+  end
+  redis.call('DEL', limits)
+  redis.call('HSET', limits, unpack(parts, first))
+  return 1
+end
+
 -- Returns how many request permits polls could take now, and the TAT. Some of the burst is left to submissions.
-local function poll_permits(budget, now, interval, burst, headroom)
-  local room = math.max(1, tonumber(burst) - tonumber(headroom))
+local function poll_permits(budget, now, known)
+  local room = math.max(1, known.burst - known.poll_headroom)
   local tat = math.max(tonumber(redis.call('GET', budget)) or 0, now)
-  return math.max(0, math.floor(room - (tat - now) / interval)), tat
+  return math.max(0, math.floor(room - (tat - now) / known.emission_interval_us)), tat
 end
 
 -- Lua would write large numbers as 1.7e+15.
@@ -268,17 +293,17 @@ end
 
 -- Moves waiting jobs into free slots and returns them; the caller resumes them. Should it die first, their due time
 -- passes and they are resumed again.
-local function grant(waiting, slots, due, gate, cap, lease_ms, limit)
+local function grant(waiting, slots, due, gate, limits, lease_ms, most)
   local now = now_ms()
-  local state = may_submit(gate, now)
-  if not state then
+  local state, known = may_submit(gate, now), limits_of(limits)
+  if not state or not known then
     return {}
   end
   if state.trial_at_ms then
-    limit = 1
+    most = 1
   end
-  local cap_now = grown_cap(gate, state.cap_low, state.cap_low_at_ms, cap, now)
-  local free = math.min(cap_now - redis.call('ZCARD', slots), limit)
+  local cap_now = grown_cap(gate, state.cap_low, state.cap_low_at_ms, known.max_in_flight, now)
+  local free = math.min(cap_now - redis.call('ZCARD', slots), most)
   if free <= 0 then
     return {}
   end

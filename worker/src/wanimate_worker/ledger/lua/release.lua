@@ -1,34 +1,34 @@
 -- Gives a slot back and puts the job at its old place among the waiting: the vendor surely does not have the task, or
 -- the job opted in to resubmission. Hands the slot on, unless the gate is closed.
--- KEYS: job, waiting, slots, due, gate, billed, unknown
--- ARGV: job id, attempt nonce, cap, lease (ms), most grants, why, '1' if the vendor surely did not accept the submission,
+-- KEYS: job, waiting, slots, due, gate, limits, billed, unknown
+-- ARGV: job id, attempt nonce, lease (ms), most grants, why, '1' if the vendor surely did not accept the submission,
 --       where a lost submission is given up: '=' and the task id that a callback had named when that was decided, else ''
 -- Returns: {'released' | 'lost', granted job ids...}
-local job, waiting, slots, due, gate = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local job, waiting, slots, due, gate, limits = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local id = ARGV[1]
 local fields = redis.call('HMGET', job, 'stage', 'nonce', 'rank', 'deadline_at_ms', 'billed', 'hint')
 if fields[2] ~= ARGV[2] or (fields[1] ~= 'submitting' and fields[1] ~= 'unknown') then
   return {'lost'}
 end
-if ARGV[8] ~= '' and ARGV[8] ~= table.concat({'=', fields[6] or ''}) then
+if ARGV[7] ~= '' and ARGV[7] ~= table.concat({'=', fields[6] or ''}) then
   -- A callback has named its task meanwhile: sent again it would be paid twice.
   return {'lost'}
 end
 redis.call('HSET', job, 'stage', 'waiting')
 redis.call('HDEL', job, 'nonce', 'unknown_why', 'hint', 'look_at_ms', 'billed')
-if ARGV[7] == '1' and fields[5] then
-  give_back(KEYS[6], gate, fields[5])
+if ARGV[6] == '1' and fields[5] then
+  give_back(KEYS[7], gate, fields[5])
 end
 if fields[1] == 'unknown' then
-  redis.call('ZREM', KEYS[7], id)
+  redis.call('ZREM', KEYS[8], id)
 end
-note(job, now_ms(), 'waiting', ARGV[6])
+note(job, now_ms(), 'waiting', ARGV[5])
 redis.call('ZREM', slots, id)
 if redis.call('HGET', gate, 'trial') == ARGV[2] then
   -- It came to nothing and told nothing: the next one may be tried as soon as the gate is open.
   redis.call('HSET', gate, 'trial_at_ms', 0)
 end
 line_up(waiting, due, id, fields[3], fields[4])
-local granted = grant(waiting, slots, due, gate, tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]))
+local granted = grant(waiting, slots, due, gate, limits, tonumber(ARGV[3]), tonumber(ARGV[4]))
 table.insert(granted, 1, 'released')
 return granted

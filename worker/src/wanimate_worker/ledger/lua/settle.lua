@@ -1,14 +1,14 @@
 -- Records a job's outcome, frees its slot and hands it to the next waiting jobs, in one step.
 -- Counts how long the vendor had the task, and whether its callback came before a poll noticed the end.
--- KEYS: job, waiting, slots, due, gate, failed, durations, tally, billed, unknown
--- ARGV: job id, attempt nonce, claim token or '', outcome (JSON), cap, lease (ms), most grants, cause,
+-- KEYS: job, waiting, slots, due, gate, limits, failed, durations, tally, billed, unknown
+-- ARGV: job id, attempt nonce, claim token or '', outcome (JSON), lease (ms), most grants, cause,
 --       time to live of a failed job (ms) or '' for a success, field that counts its duration or '',
 --       time to live of the durations (ms), '1' if the caller delivers the outcome, kind of outcome,
 --       '1' if the vendor surely did not accept the submission, when the vendor completed the task by its own clock
 --       (ms) or '', kind of job or '', how long it took (ms) or '', where a lost submission is given up: '=' and the task
 --       id that a callback had named when that was decided, else ''
 -- Returns: {'settled' | 'lost', granted job ids...}. Lost: the attempt or the claim is no longer the caller's.
-local job, waiting, slots, due, gate = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local job, waiting, slots, due, gate, limits = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local id, token = ARGV[1], ARGV[3]
 local fields = redis.call('HMGET', job, 'stage', 'nonce', 'look_at_ms', 'history', 'billed', 'hint')
 local stage = fields[1]
@@ -18,42 +18,42 @@ end
 if token ~= '' and tonumber(redis.call('ZSCORE', due, id)) ~= tonumber(token) then
   return {'lost'}
 end
-if ARGV[18] ~= '' and (stage ~= 'unknown' or ARGV[18] ~= table.concat({'=', fields[6] or ''})) then
+if ARGV[17] ~= '' and (stage ~= 'unknown' or ARGV[17] ~= table.concat({'=', fields[6] or ''})) then
   -- A callback has named its task meanwhile; it may even be on record.
   return {'lost'}
 end
 local now = now_ms()
 redis.call('HSET', job, 'stage', 'settled', 'outcome', ARGV[4], 'settled_at_ms', now,
-  'delivering_until_ms', ARGV[12] == '1' and now + tonumber(ARGV[6]) or 0,
-  'history', noted(fields[4], now, 'settled', ARGV[8]))
+  'delivering_until_ms', ARGV[11] == '1' and now + tonumber(ARGV[5]) or 0,
+  'history', noted(fields[4], now, 'settled', ARGV[7]))
+if ARGV[8] ~= '' then
+  note_failed(KEYS[7], id, now, ARGV[8])
+end
 if ARGV[9] ~= '' then
-  note_failed(KEYS[6], id, now, ARGV[9])
+  learn(KEYS[8], ARGV[9], fields[3], ARGV[10])
 end
-if ARGV[10] ~= '' then
-  learn(KEYS[7], ARGV[10], fields[3], ARGV[11])
-end
-local counts = {table.concat({'ended', ARGV[13]}, ':'), 1}
-if ARGV[15] ~= '' then
+local counts = {table.concat({'ended', ARGV[12]}, ':'), 1}
+if ARGV[14] ~= '' then
   -- Clocks differ: never less than nothing.
-  observe(counts, 'lag', LAG_EDGES_MS, math.max(0, now - tonumber(ARGV[15])))
+  observe(counts, 'lag', LAG_EDGES_MS, math.max(0, now - tonumber(ARGV[14])))
 end
-if ARGV[16] ~= '' then
-  observe(counts, table.concat({'took', ARGV[16]}, ':'), TOOK_EDGES_MS, tonumber(ARGV[17]))
+if ARGV[15] ~= '' then
+  observe(counts, table.concat({'took', ARGV[15]}, ':'), TOOK_EDGES_MS, tonumber(ARGV[16]))
 end
-count(KEYS[8], counts)
-if ARGV[14] == '1' and fields[5] then
-  give_back(KEYS[9], gate, fields[5])
+count(KEYS[9], counts)
+if ARGV[13] == '1' and fields[5] then
+  give_back(KEYS[10], gate, fields[5])
   redis.call('HDEL', job, 'billed')
 end
 if stage == 'unknown' then
-  redis.call('ZREM', KEYS[10], id)
+  redis.call('ZREM', KEYS[11], id)
 end
 redis.call('ZREM', slots, id)
 if stage == 'submitting' then
   -- The vendor has answered: it refuses this request.
   trust(gate)
 end
-redis.call('ZADD', due, now + tonumber(ARGV[6]), id)
-local granted = grant(waiting, slots, due, gate, tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]))
+redis.call('ZADD', due, now + tonumber(ARGV[5]), id)
+local granted = grant(waiting, slots, due, gate, limits, tonumber(ARGV[5]), tonumber(ARGV[6]))
 table.insert(granted, 1, 'settled')
 return granted

@@ -1,9 +1,11 @@
 -- Notes that a poll has begun: beat and a worker are alive. Now and then it keeps a copy of all counts, so that what
--- happened since then can be told; the first copy is the youngest that is older than the span.
--- KEYS: tick, tally, samples
--- ARGV: time to live (ms), shortest time between two copies (ms), span (ms)
+-- happened since then can be told; the first copy is the youngest that is older than the span. Should Redis have lost
+-- the account's limits, they are filled again.
+-- KEYS: tick, tally, samples, limits
+-- ARGV: time to live (ms), shortest time between two copies (ms), span (ms), then the limits as pairs: field, value
 -- Returns: now (ms)
 local now = now_ms()
+fill_limits(KEYS[4], ARGV, 4)
 redis.call('SET', KEYS[1], whole(now), 'PX', ARGV[1])
 
 local newest = redis.call('ZRANGE', KEYS[3], -1, -1, 'WITHSCORES')
