@@ -9,7 +9,7 @@ import pytest
 from celery import states
 from redis.exceptions import ConnectionError as RedisConnectionError
 from wanimate.contract import Keys, Outcome, OutcomeKind, Result, Stage
-from wanimate_worker.ledger import Deliver, NothingToDo
+from wanimate_worker.ledger import Deliver, NothingToDo, read_history
 from wanimate_worker.upstream import (
     Failed,
     NotSent,
@@ -74,6 +74,8 @@ def ask(run: Run, which: str, answer: Throttled | Unauthorised | NotSent) -> Non
 def test_a_request_that_was_surely_not_sent_gives_its_slot_back(run: Run) -> None:
     ask(run, "submission", NotSent("nobody listens"))
     assert (run.stage(), run.has_slot()) == (Stage.WAITING, False)
+    [record] = run.ledger.records(["a"])
+    assert read_history(record.fields)[-1].cause == "not sent: nobody listens"
 
 
 @pytest.mark.parametrize("error", [None, RedisConnectionError("gone")], ids=["not confirmed", "Redis away"])

@@ -151,6 +151,36 @@ def test_every_reason_why_nothing_is_sent_is_told_those_that_need_somebody_first
     assert commands(account).count("wanimate-worker resume") == 1
 
 
+def test_a_gateway_that_answers_for_the_vendor_is_named_also_between_two_back_offs(account: Account) -> None:
+    for _ in range(3):
+        # When the last request was sent makes each of them new.
+        account.ledger.close_gate("not sent: HTTP 400, but not from the vendor's API", sent_at_ms=2**50)
+    account.redis.hset(KEYS.gate, "closed_until_ms", account.ledger.now_ms() - 1)
+    now = account.reader.read()
+    assert now.stops == ()
+    assert [problem.text for problem in problems_of(now) if "HTTP 400" in problem.text]
+    gate = next(each for each in check_ledger(account.ledger, account.redis, account.settings) if each.name == "gate")
+    assert gate.level is Level.WARN
+    assert "HTTP 400" in gate.text
+
+
+def test_a_job_that_does_not_get_through_is_named_by_doctor_with_the_reason(
+    open_account: Callable[..., Account],
+) -> None:
+    account = open_account(requests_per_minute=10_000)
+    account.admit("a")
+    for tries_left in reversed(range(10)):
+        submit = account.begin("a")
+        if not tries_left:
+            account.ledger.hold("so that it waits")
+        account.ledger.release("a", submit.nonce, "not sent: HTTP 413, but not from the vendor's API")
+    findings = check_ledger(account.ledger, account.redis, account.settings)
+    waiting = next(each for each in findings if each.name == "waiting")
+    assert waiting.level is Level.WARN
+    assert "a was tried 10 times" in waiting.text
+    assert "HTTP 413" in waiting.text
+
+
 def test_the_days_limit_is_told_with_what_to_do(open_account: Callable[..., Account]) -> None:
     account = open_account(daily_billed_seconds=120)
     account.start("a", 100)

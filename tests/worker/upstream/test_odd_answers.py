@@ -14,6 +14,7 @@ from wanimate_worker.upstream import (
     NotSent,
     Obstacle,
     Pending,
+    Rejected,
     Succeeded,
     Unknown,
     Unreadable,
@@ -29,6 +30,9 @@ OTHERS = [
     None,
     b'{"detail": "Not Found"}',
     b'{"code": 5, "message": "Not Found", "details": []}',
+    b'{"code": 404, "message": "Not Found"}',
+    b'{"code": 400}',
+    b'{"code": 413, "message": "Request Entity Too Large", "status": "error"}',
     b'{"code": "rest_no_route", "message": "No route", "data": {"status": 404}}',
     b'{"message": "no Route matched with those values", "request_id": "0a1b"}',
     b'{"error": {"id": "req-1", "status": 400}}',
@@ -42,6 +46,21 @@ def test_a_server_that_is_not_the_vendors_api_refuses_no_job(status: int, body: 
     answer = classify_submit(status, {}, body, NOW)
     assert isinstance(answer, NotSent)
     assert answer.obstacle is Obstacle.GATEWAY
+
+
+@pytest.mark.parametrize("body", [*OTHERS, b"<!doctype html><title>Sign in</title>"])
+def test_a_page_that_is_no_answer_of_the_vendor_is_no_verdict_whatever_its_status(body: bytes | None) -> None:
+    for status in (200, 204, 303, 500, 502, 503, 504, 511):
+        assert not isinstance(classify_submit(status, {}, body, NOW), Accepted | Rejected)
+        assert isinstance(status_of(status, body), Unreadable)
+    for status in (301, 302, 307, 308):
+        assert isinstance(classify_submit(status, {}, body, NOW), NotSent)
+
+
+@pytest.mark.parametrize("body", OTHERS)
+def test_a_server_that_is_not_the_vendors_api_knows_nothing_of_tasks(body: bytes | None) -> None:
+    for status in REFUSED_ON_THE_WAY:
+        assert isinstance(status_of(status, body), Unreadable)
 
 
 @pytest.mark.parametrize("status", [420, 440, 444, 449, 460, 494, 498, 499])

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 #: Without a poll for this long nobody looks, in seconds; or for so many ticks of beat, if that is longer.
 _SILENCE_SECONDS: Final = 30.0
 _SILENCE_TICKS: Final = 10
+#: One request that comes to nothing is an accident; so many in a row are not.
+_MANY_FAILURES: Final = 3
+#: Longer after the last of them nobody knows whether it is still so, in ms.
+_STALE_TROUBLE_MS: Final = 600_000
 
 
 class StopReason(StrEnum):
@@ -83,6 +87,18 @@ def stops_of(gate: GateState, now_ms: int) -> list[Stop]:
         advice = "it goes on at 00:00 UTC, or when WANIMATE_DAILY_BILLED_SECONDS is raised on the workers"
         stops.append(Stop(StopReason.DAILY_LIMIT, text, advice, left_ms / 1000))
     return stops + _passing(gate, now_ms)
+
+
+def trouble_of(gate: GateState, now_ms: int) -> str | None:
+    """Return why requests have come to nothing for a while, also between two back-offs; None if they have not.
+
+    Args:
+        gate: The gate.
+        now_ms: The current time, in Redis time.
+    """
+    if gate.failures < _MANY_FAILURES or now_ms - gate.closed_until_ms > _STALE_TROUBLE_MS:
+        return None
+    return f"the last {gate.failures} tries to reach the vendor came to nothing: {gate.reason}"
 
 
 def _passing(gate: GateState, now_ms: int) -> list[Stop]:

@@ -9,9 +9,10 @@ from wanimate.contract import Keys
 from wanimate.transport import UNACKED_KEY
 
 from ..durations import spelled
+from ..ledger import read_history
 from ..ops import Reader
 from ..queues import queue_lengths
-from ..stops import longest_silence_seconds, stops_of
+from ..stops import longest_silence_seconds, stops_of, trouble_of
 from .finding import Finding, fail, ok, warn
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ _BEAT: Final = "celerybeat@"
 _PING_SECONDS: Final = 2.0
 #: Messages in the queue of new jobs that workers clear within a few seconds.
 _MANY_MESSAGES: Final = 1000
+#: Of the jobs that are next, so many are looked at; one that was tried so often does not get through.
+_FIRST_WAITING: Final = 100
+_MANY_ATTEMPTS: Final = 10
 #: Due for this long means that nobody looks.
 _LATE_SECONDS: Final = 30.0
 
@@ -86,11 +90,7 @@ def check_ledger(ledger: Ledger, redis: Redis, settings: WorkerSettings) -> Iter
     else:
         yield ok("clock of jobs", f"{int(redis.zcard(keys.due))} jobs, none late")
     yield _slots(ledger, cap)
-    waiting = int(redis.zcard(keys.waiting))
-    oldest = ledger.records(ledger.page("waiting", 0, 1))
-    since = oldest[0].fields.get("waiting_at_ms") if oldest else None
-    age = f", the next one since {spelled(now_ms - int(since))}" if since else ""
-    yield ok("waiting", f"{waiting} jobs{age}")
+    yield _waiting(ledger, now_ms)
     failed, dead = int(redis.zcard(keys.failed)), int(redis.llen(keys.dead))
     yield ok("failed", f"{failed} jobs are kept")
     if dead:
@@ -104,6 +104,10 @@ def _gate(ledger: Ledger, now_ms: int, cap: int) -> Finding:
     stops = stops_of(gate, now_ms)
     if stops:
         return (fail if stops[0].is_failure else warn)("gate", stops[0].text, stops[0].advice)
+    if trouble := trouble_of(gate, now_ms):
+        return warn(
+            "gate", f"open; {trouble}", "it is tried again by itself; see the reason, and the finding `api key`"
+        )
     if gate.lowered_cap is not None and gate.lowered_cap < cap:
         return warn(
             "gate",
@@ -111,6 +115,23 @@ def _gate(ledger: Ledger, now_ms: int, cap: int) -> Finding:
             "the vendor counts more tasks than we do: does somebody else use the key? It grows back in ten minutes",
         )
     return ok("gate", "open")
+
+
+def _waiting(ledger: Ledger, now_ms: int) -> Finding:
+    first = ledger.records(ledger.page("waiting", 0, _FIRST_WAITING))
+    since = first[0].fields.get("waiting_at_ms") if first else None
+    age = f", the next one since {spelled(now_ms - int(since))}" if since else ""
+    text = f"{ledger.waiting()} jobs{age}"
+    often = [record for record in first if int(record.fields.get("attempts", 0)) >= _MANY_ATTEMPTS]
+    if not often:
+        return ok("waiting", text)
+    worst = max(often, key=lambda record: int(record.fields["attempts"]))
+    cause = read_history(worst.fields)[-1].cause
+    return warn(
+        "waiting",
+        f"{text}; {worst.job_id} was tried {worst.fields['attempts']} times ({cause})",
+        f"if only few jobs come back so, something on the way refuses them: wanimate-worker show {worst.job_id}",
+    )
 
 
 def _throttling(recent: Recent | None) -> Finding:

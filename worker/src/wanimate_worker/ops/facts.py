@@ -23,6 +23,7 @@ def facts_of(snapshot: Snapshot) -> dict[str, Any]:
         "is_submitting": snapshot.is_submitting,
         "is_polling": snapshot.is_polling,
         "stops": [asdict(stop) for stop in snapshot.stops],
+        "trouble": snapshot.trouble,
         "slots": asdict(snapshot.slots),
         "waiting": {
             "jobs": snapshot.waiting,

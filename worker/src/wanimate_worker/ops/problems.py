@@ -99,6 +99,16 @@ def _of_workers(snapshot: Snapshot) -> list[Problem]:
                 Urgency.NOW,
             )
         )
+    if snapshot.trouble:
+        found.append(
+            Problem(
+                snapshot.trouble[:1].upper() + snapshot.trouble[1:],
+                "Nothing is lost, and it is tried again by itself. See whether the vendor is up; check the network, "
+                "the proxy and WANIMATE_API_BASE_URL",
+                "wanimate-worker doctor",
+                "docs/runbooks/back-off-long.md",
+            )
+        )
     recent = snapshot.recent
     if recent is not None and recent.is_throttled:
         found.append(

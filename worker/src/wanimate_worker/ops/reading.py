@@ -16,7 +16,7 @@ from wanimate.transport import PRIORITY_STEPS, UNACKED_KEY
 from ..ledger import AccountLimits, GateState
 from ..ledger.tally import Sample, Tally
 from ..queues import queue_lengths
-from ..stops import StopReason, longest_silence_seconds, stops_of
+from ..stops import StopReason, longest_silence_seconds, stops_of, trouble_of
 from .snapshot import Band, Budget, Cost, Recent, Slots, Snapshot
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ class Reader:
             queues=queue_lengths(self._redis),
             held_messages=held,
             stops=tuple(stops),
+            trouble=trouble_of(gate, now_ms),
             budget=_budget(limits.requests_per_minute, tally, newest, now_ms),
             recent=_recent(tally, oldest, now_ms),
             since_ever=tally,

@@ -163,6 +163,7 @@ class Snapshot:
         queues: Messages that no worker has taken, by queue.
         held_messages: Messages that workers hold.
         stops: Why nothing is submitted; empty while jobs are.
+        trouble: Why requests have come to nothing for a while, also between two back-offs; None if they have not.
         budget: The request budget.
         recent: The last hour; None before the first tick of beat.
         since_ever: What was counted since the counts began.
@@ -184,6 +185,7 @@ class Snapshot:
     queues: Mapping[str, int]
     held_messages: int
     stops: tuple[Stop, ...]
+    trouble: str | None
     budget: Budget
     recent: Recent | None
     since_ever: Tally

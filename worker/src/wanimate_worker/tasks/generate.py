@@ -303,7 +303,7 @@ class GenerateTask(SuspendableTask):
             return
         closed_ms = self.runtime.ledger.close_gate(f"not sent: {answer.reason}", sent_at_ms=step.begun_at_ms)
         told.warning("not sent; nothing is sent for a while", cause=answer.reason, closed_ms=closed_ms)
-        self._step_back(step, "not sent")
+        self._step_back(step, f"not sent: {answer.reason}")
 
     def _accepted(self, request: Mapping[str, Any], step: Submit, task_id: str, told: BoundLogger) -> None:
         is_ours = self.runtime.ledger.accept(

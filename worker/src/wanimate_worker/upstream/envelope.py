@@ -12,7 +12,6 @@ from .lenient import parse
 #: Longer texts are cut: they end up in logs and in results.
 MAX_MESSAGE_CHARACTERS: Final = 500
 
-_PAST_HTTP: Final = 600
 _CONCURRENCY: Final = re.compile(r"concurren|in[ -]flight|simultaneous|parallel", re.IGNORECASE)
 _REQUESTS: Final = re.compile(r"\brequests?\b|per (minute|second|hour)|\b[rq]p[sm]\b|too frequent", re.IGNORECASE)
 
@@ -37,12 +36,13 @@ class Envelope:
     def is_error(self) -> bool:
         """Whether it is the vendor's own word about an error.
 
-        Its code is then an HTTP status (vendor's page "Error Codes"), or at least the envelope is whole. Other servers
-        have JSON with a `code`, too: a gateway for gRPC says `{"code": 5, "message": "Not Found"}`.
+        The envelope is then whole (vendor document, "Response"). Other servers have JSON with a `code`, too: gateways
+        say `{"code": 5, "message": "Not Found"}` or `{"code": 404, "message": "Not Found"}`. Without `data` only a 400
+        with a message counts, which speaks of the request itself.
         """
         if not self.code or HTTPStatus.OK <= self.code < HTTPStatus.MULTIPLE_CHOICES:
             return False
-        return self.is_complete or HTTPStatus.BAD_REQUEST <= self.code < _PAST_HTTP
+        return self.is_complete or (self.code == HTTPStatus.BAD_REQUEST and bool(self.message))
 
     @property
     def fail_code(self) -> str | None:
