@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from browsing import opened, take_picture
+from celery import Celery
 from harness import Vendor, eventually, fields_of, stack_settings
+from other_app import worker_of_another_app
 from pictures import pictures_wanted
 from pydantic import SecretStr
 from secrets_in import secrets_in_stack
@@ -250,6 +252,55 @@ def test_strangers_see_nothing(flower: Flower, login: tuple[str, str] | None) ->
         assert stranger.post("/api/task/revoke/x").status_code == 401
         assert stranger.post("/api/worker/shutdown/x").status_code == 401
         assert stranger.get("/healthcheck").status_code == 200
+
+
+@pytest.fixture
+def foreign_worker(stack: Stack) -> Iterator[str]:
+    with worker_of_another_app(stack.redis.url, stack.folder) as name:
+        yield name
+
+
+def test_the_api_controls_nothing_of_other_apps(
+    foreign_worker: str, flower: Flower, stack: Stack, redis: Redis, vendor: Vendor
+) -> None:
+    workers = flower.http.get("/api/workers", params={"refresh": "1"}).json()
+    assert workers
+    assert foreign_worker not in workers
+    ours = next(iter(workers))
+    for path in (
+        "/api/task/send-task/shop.pay",
+        "/api/task/async-apply/shop.pay",
+        "/api/task/async-apply/celery.backend_cleanup",
+        "/api/task/apply/shop.pay",
+        "/api/task/abort/somebodys-task",
+        f"/api/task/apply/{GENERATE_TASK}",
+        f"/api/worker/queue/add-consumer/{ours}?queue=celery",
+    ):
+        assert flower.http.post(path, json={}).status_code == 403, path
+    smuggled = {"kwargs": fields_of("smuggled"), "queue": "celery"}
+    for path in ("send-task", "async-apply"):
+        assert flower.http.post(f"/api/task/{path}/{GENERATE_TASK}", json=smuggled).status_code == 400, path
+    for command in ("shutdown", "pool/grow", "pool/restart", "queue/cancel-consumer"):
+        answer = flower.http.post(f"/api/worker/{command}/{foreign_worker}", params={"queue": "celery"})
+        assert answer.status_code == 404, command
+    assert flower.revoke("somebodys-task", terminate="true").is_success
+    with Celery("looker", broker=stack.redis.url) as looker:
+        assert looker.control.inspect([foreign_worker], timeout=2).revoked() == {foreign_worker: []}
+    assert redis.llen("celery") == 0
+    assert not vendor.tasks()
+
+
+def test_the_api_enqueues_a_job(client: Client, flower: Flower, vendor: Vendor) -> None:
+    body = {"kwargs": {"type": "animate", **fields_of("by-flower")}}
+    answer = flower.http.post(f"/api/task/async-apply/{GENERATE_TASK}", json=body).raise_for_status()
+    end(client.job(answer.json()["task-id"]))
+    assert vendor.accepted() == {"by-flower": 1}
+
+
+@pytest.mark.parametrize("path", ["/tasks", "/nowhere", "/api/workers", "/static/js/flower.js", "/healthcheck"])
+def test_no_page_is_shown_in_a_frame_of_another(flower: Flower, path: str) -> None:
+    headers = flower.http.get(path).headers
+    assert (headers["content-security-policy"], headers["x-frame-options"]) == ("frame-ancestors 'none'", "DENY")
 
 
 # -- in a browser -----------------------------------------------------------------------------------------------------

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from celery.events.state import Task
 from pydantic import SecretStr
@@ -20,11 +22,14 @@ from wanimate_worker.flower.live import live_view
 from wanimate_worker.flower.safety import secure
 from wanimate_worker.ledger import Entry, Ledger, Submit
 from wanimate_worker.local import RedisServer
+from wanimate_worker.local.ports import free_port
+from wanimate_worker.local.processes import Process
 from wanimate_worker.settings import FlowerSettings, WorkerSettings
 from wanimate_worker.tasks import enqueue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from celery import Celery
 
@@ -77,6 +82,35 @@ def test_a_login_without_user_or_password_is_refused_and_not_shown(login: str) -
     with pytest.raises(SettingsError, match="WANIMATE_FLOWER_AUTH") as caught:
         FlowerSettings(flower_auth=SecretStr(login))
     assert login not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "command", [("wanimate_worker.cli", "flower"), ("celery", "-q", "-A", "wanimate_worker", "flower")]
+)
+def test_without_a_password_flower_answers_to_names_of_this_machine_only(
+    redis: Redis, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    variables = {"WANIMATE_REDIS_URL": redis.url}  # type: ignore[attr-defined]
+    flower = Process("flower", (sys.executable, "-m", *command, f"--port={port}"), tmp_path / "log", variables)
+    try:
+        flower.wait_until(lambda: status(f"{url}/healthcheck") == 200, "ready")
+        for host in ("127.0.0.1", "localhost:5555", "[::1]:5555"):
+            assert status(f"{url}/tasks", host) == 200, host
+        for host in ("rebound.example.com", "127.0.0.1.example.com", "192.168.1.2:5555", ""):
+            for path in ("/", "/tasks", "/metrics", "/api/tasks", "/static/js/flower.js", "/nowhere"):
+                assert status(url + path, host) == 403, (host, path)
+    finally:
+        flower.stop()
+
+
+def status(url: str, host: str = "localhost") -> int:
+    try:
+        answer = httpx.get(url, headers={"Host": host}, trust_env=False, timeout=10)
+    except httpx.ConnectError:
+        return 0
+    assert answer.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+    return answer.status_code
 
 
 # -- what it is told --------------------------------------------------------------------------------------------------

@@ -6,12 +6,11 @@ import logging
 import os
 import sys
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Never
 from urllib.parse import urlsplit
 
 from celery import Celery
-from celery.signals import beat_init, celeryd_init, import_modules, setup_logging, worker_ready
+from celery.signals import beat_init, celeryd_init, setup_logging, worker_ready
 from click import get_current_context
 from click.core import ParameterSource
 from kombu import Queue
@@ -71,7 +70,10 @@ def load_app() -> Celery:
         app = create_app(settings)
     except SettingsError as error:
         _stop(error)
-    import_modules.connect(partial(_secure_flower, settings), sender=app, weak=False)
+    if "flower" in sys.argv:
+        from .flower.server import guard_celery_flower
+
+        guard_celery_flower(settings)
 
     def set_up(loglevel: int | None = None, logfile: str | None = None, **_: Any) -> None:
         level = loglevel if loglevel is not None and _is_level_given() else settings.log_level
@@ -156,22 +158,6 @@ def _schedule(every_seconds: Mapping[str, float]) -> dict[str, Any]:
 
 def _stop(error: SettingsError) -> Never:
     sys.exit(f"wanimate-worker: {error}")
-
-
-def _secure_flower(settings: WorkerSettings, **_: Any) -> None:
-    """Keep `celery flower` from listening to everybody, which is its default.
-
-    Flower sends the signal when it has read its options and has not begun to listen. So do workers and beat.
-    """
-    if "flower" in sys.argv:
-        from flower.options import options
-
-        from .flower.safety import secure
-
-        try:
-            secure(options, settings)
-        except SettingsError as error:
-            _stop(error)
 
 
 def _is_level_given() -> bool:

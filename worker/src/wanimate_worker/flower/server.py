@@ -8,7 +8,6 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from flower import command
-from flower.app import Flower
 from flower.options import options
 from flower.urls import settings as handler_settings
 from redis.backoff import NoBackoff
@@ -20,12 +19,14 @@ from ..app import create_app, ignore_celery_variables
 from ..database import open_database
 from ..observability import get_logger, set_up_logs
 from ..settings import WorkerSettings
-from .handlers import add_handlers
+from .guarded import GuardedFlower
 from .live import live_view
 from .safety import secure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from celery import Celery
 
 log = get_logger(__name__)
 
@@ -55,14 +56,10 @@ def run_flower(host: str | None, port: int | None, arguments: Sequence[str]) -> 
     """
     settings = WorkerSettings.load()
     _read_options(host, port, arguments)
-    secure(options, settings)
     command.extract_settings()
     set_up_logs(settings.log_format, "DEBUG" if options.debug else settings.log_level)
     ignore_celery_variables()
-    if options.format_task is None:
-        options.format_task = _live_view(settings)
-    flower = Flower(capp=create_app(settings), options=options, **handler_settings)
-    add_handlers(flower)
+    flower = make_flower(settings, options=options, capp=create_app(settings), **handler_settings)
     atexit.register(flower.stop)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
@@ -74,6 +71,40 @@ def run_flower(host: str | None, port: int | None, arguments: Sequence[str]) -> 
         flower.start()
     except (KeyboardInterrupt, SystemExit):
         return
+
+
+def make_flower(settings: WorkerSettings, *, options: Any, capp: Celery, **handler_settings: Any) -> GuardedFlower:
+    """Return Flower before it listens.
+
+    Args:
+        settings: Where the password and the ledger are.
+        options: Flower's, as they were read.
+        capp: The Celery app.
+        handler_settings: Those of Flower's command.
+
+    Raises:
+        SettingsError: It would be open to strangers.
+    """
+    secure(options, settings)
+    if options.format_task is None:
+        options.format_task = _live_view(settings)
+    return GuardedFlower(options=options, capp=capp, **handler_settings)
+
+
+def guard_celery_flower(settings: WorkerSettings) -> None:
+    """Make `celery flower` run the same Flower; its command asks this module for the class.
+
+    Args:
+        settings: Where the password and the ledger are.
+    """
+
+    def make(**given: Any) -> GuardedFlower:
+        try:
+            return make_flower(settings, **given)
+        except SettingsError as error:
+            sys.exit(f"wanimate-worker: {error}")
+
+    command.Flower = make
 
 
 def _read_options(host: str | None, port: int | None, arguments: Sequence[str]) -> None:

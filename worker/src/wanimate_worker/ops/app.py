@@ -40,6 +40,7 @@ _AWAY: Final = "Redis does not answer: check WANIMATE_REDIS_URL and the server; 
 _HEADERS: Final = {
     "content-security-policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
+    "x-frame-options": "DENY",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
