@@ -4,6 +4,7 @@ import json
 import string
 from typing import Any
 
+import kombu.utils.json
 import pytest
 from celery import Celery
 from hypothesis import given
@@ -86,6 +87,24 @@ def test_a_missing_url_is_refused_and_named(field: str) -> None:
         AnimateJob(**fields)  # type: ignore[arg-type]
 
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize("type_", ["order", "uuid", "datetime", "bytes", ""])
+def test_labels_that_json_reads_as_a_value_of_a_type_are_refused(type_: str) -> None:
+    with pytest.raises(InvalidRequest, match="__type__") as caught:
+        AnimateJob(image_url=IMAGE, video_url=VIDEO, labels={"__value__": "7", "__type__": type_})
+
+    assert caught.value.field == "labels"
+    job = AnimateJob(image_url=IMAGE, video_url=VIDEO, labels={"__value__": "7", "__type__": type_, "a": "b"})
+    assert parse_job(kombu.utils.json.loads(json.dumps(job.to_kwargs()))) == job
+
+
+def test_a_message_names_ten_wrong_fields_and_counts_the_rest() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse_job({"type": "animate", "image_url": IMAGE, "video_url": VIDEO, **{f"x{n}": 1 for n in range(1000)}})
+
+    assert "x9: " in str(caught.value)
+    assert str(caught.value).endswith("; and 990 more")
 
 
 def test_a_refusal_does_not_repeat_the_value_that_may_be_a_signed_url() -> None:

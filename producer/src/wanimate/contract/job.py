@@ -7,13 +7,13 @@ import json
 import uuid
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr, ValidationError, field_validator
 
 from ..errors import InvalidRequest
 from .names import CONTRACT_HEADER, CONTRACT_VERSION, ENTRY_QUEUE, GENERATE_TASK
 from .trace_context import current_trace
+from .urls import check_http_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,8 @@ OnUnknown = Literal["fail", "resubmit"]
 #: Labels are for people and dashboards; what is larger belongs in the caller's own database.
 MAX_LABELS: Final = 8
 MAX_LABEL_CHARACTERS: Final = 64
-MAX_URL_CHARACTERS: Final = 4096
+#: What kombu's JSON takes for a value of a type of its own, which workers could not read (kombu.utils.json).
+_TYPE_MARKERS: Final = frozenset({"__type__", "__value__"})
 #: The vendor names no largest seed; this is the largest integer that every JSON reader takes.
 MAX_SEED: Final = 2**63 - 1
 MAX_PROMPT_CHARACTERS: Final = 10_000
@@ -35,6 +36,9 @@ MAX_PROMPT_CHARACTERS: Final = 10_000
 MAX_DEADLINE_SECONDS: Final = 366 * 86_400
 #: A day: whoever says more has meant milliseconds.
 MAX_VIDEO_SECONDS: Final = 86_400
+
+#: Wrong fields that one message names.
+_SHOWN_PROBLEMS: Final = 10
 
 _JOB_ID_NAMESPACE: Final = uuid.UUID("5e3c5f0e-6f63-5a58-9d0d-7f0b1f5f6c11")
 
@@ -96,15 +100,7 @@ class _Job(BaseModel):
     @field_validator("image_url", "video_url")
     @classmethod
     def _is_http_url(cls, value: str) -> str:
-        if len(value) > MAX_URL_CHARACTERS:
-            raise ValueError(f"a URL of at most {MAX_URL_CHARACTERS} characters is expected")
-        try:
-            parts = urlsplit(value)
-            host = parts.hostname
-        except ValueError:
-            raise ValueError("this is not a URL") from None
-        if parts.scheme not in {"http", "https"} or not host or any(c.isspace() for c in value):
-            raise ValueError("an http:// or https:// URL is expected")
+        check_http_url(value)
         return value
 
     @field_validator("prompt")
@@ -131,6 +127,8 @@ class _Job(BaseModel):
             raise ValueError(f"at most {MAX_LABELS} labels are allowed")
         if any(len(text) > MAX_LABEL_CHARACTERS for pair in value.items() for text in pair):
             raise ValueError(f"names and values of labels have at most {MAX_LABEL_CHARACTERS} characters")
+        if value.keys() == _TYPE_MARKERS:
+            raise ValueError("labels named __type__ and __value__ mean something else to Celery: use other names")
         return value
 
     @property
@@ -245,7 +243,7 @@ def parse_job(kwargs: Mapping[str, Any]) -> Job:
         return AnimateJob(**fields)
     if kind == "replace":
         return ReplaceJob(**fields)
-    raise InvalidRequest(f"type: 'animate' or 'replace' is expected, got {kind!r}", field="type")
+    raise InvalidRequest(f"type: 'animate' or 'replace' is expected, got {str(kind)[:20]!r}", field="type")
 
 
 def _invalid(error: ValidationError) -> InvalidRequest:
@@ -256,4 +254,6 @@ def _invalid(error: ValidationError) -> InvalidRequest:
         )
         for problem in error.errors(include_url=False, include_input=False)
     ]
-    return InvalidRequest("; ".join(f"{field}: {why}" for field, why in problems), field=problems[0][0])
+    shown = [f"{field}: {why}" for field, why in problems[:_SHOWN_PROBLEMS]]
+    more = len(problems) - len(shown)
+    return InvalidRequest("; ".join([*shown, *([f"and {more} more"] if more else [])]), field=problems[0][0])
