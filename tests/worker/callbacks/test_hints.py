@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from wanimate.contract import Result, Stage
 from wanimate_worker.ledger import JobFields
-from wanimate_worker.tasks.hints import CLOCK_TOLERANCE_MS, HintVerdict, check_hint
+from wanimate_worker.tasks.hints import CLOCK_TOLERANCE_MS, SETTLING_MS, HintVerdict, check_hint
 from wanimate_worker.upstream import (
     Failed,
     Forgotten,
@@ -21,11 +21,13 @@ from wanimate_worker.upstream import (
 )
 
 BEGUN_AT_MS = 1_767_965_610_929
+NOW_MS = BEGUN_AT_MS + 1000
 
 
-def job(begun_at_ms: int | None = BEGUN_AT_MS) -> JobFields:
+def job(begun_at_ms: int | None = BEGUN_AT_MS, hint_by: str | None = None) -> JobFields:
     begun = None if begun_at_ms is None else str(begun_at_ms)
     given = {"stage": "unknown", "nonce": "n", "attempts": "1", "begun_at_ms": begun, "hint": "task_1"}
+    given["hint_by"] = hint_by
     return JobFields.read("a", [given.get(name) for name in JobFields.names()])
 
 
@@ -44,17 +46,25 @@ def answers(created_at: datetime | None) -> list[StatusAnswer]:
 
 @pytest.mark.parametrize("created_ms", [None, BEGUN_AT_MS, BEGUN_AT_MS + 10**7, BEGUN_AT_MS - CLOCK_TOLERANCE_MS])
 def test_a_task_that_the_vendor_made_since_the_attempt_began_is_the_jobs(created_ms: int | None) -> None:
-    assert {check_hint(job(), answer) for answer in answers(at(created_ms))} == {HintVerdict.RIGHT}
+    assert {check_hint(job(), answer, NOW_MS) for answer in answers(at(created_ms))} == {HintVerdict.RIGHT}
 
 
 def test_a_task_that_is_older_than_the_attempt_is_not_the_jobs() -> None:
     older = at(BEGUN_AT_MS - CLOCK_TOLERANCE_MS - 1)
-    assert {check_hint(job(), answer) for answer in answers(older)} == {HintVerdict.WRONG}
-    assert check_hint(job(begun_at_ms=None), succeeded(older)) is HintVerdict.RIGHT, "there is nothing to compare with"
+    assert {check_hint(job(), answer, NOW_MS) for answer in answers(older)} == {HintVerdict.WRONG}
+    assert check_hint(job(begun_at_ms=None), succeeded(older), NOW_MS) is HintVerdict.RIGHT, (
+        "there is nothing to compare with"
+    )
 
 
 def test_a_task_that_the_vendor_does_not_know_is_not_the_jobs() -> None:
-    assert check_hint(job(), Forgotten("task not found")) is HintVerdict.WRONG
+    assert check_hint(job(), Forgotten("task not found"), NOW_MS) is HintVerdict.WRONG
+
+
+def test_a_task_of_an_odd_answer_has_a_moment_to_become_known() -> None:
+    unknown, named = Forgotten("task not found"), job(hint_by="answer")
+    assert check_hint(named, unknown, NOW_MS) is HintVerdict.UNDECIDED
+    assert check_hint(named, unknown, BEGUN_AT_MS + SETTLING_MS) is HintVerdict.WRONG
 
 
 @pytest.mark.parametrize(
@@ -68,7 +78,7 @@ def test_a_task_that_the_vendor_does_not_know_is_not_the_jobs() -> None:
     ],
 )
 def test_an_answer_that_does_not_tell_decides_nothing(answer: StatusAnswer) -> None:
-    assert check_hint(job(), answer) is HintVerdict.UNDECIDED
+    assert check_hint(job(), answer, NOW_MS) is HintVerdict.UNDECIDED
 
 
 def test_only_running_jobs_and_hinted_unknown_ones_are_asked_about() -> None:

@@ -32,21 +32,24 @@ _MOVED_ON: Final = "somebody else has changed this job just now: look at it agai
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("job_id", metavar="ID")
-@click.option("--task-id", metavar="T", required=True, help="The vendor's task id, as its task list shows it.")
+@click.option(
+    "--task-id", metavar="T", help="The vendor's task id, as its task list shows it; else the one that was named."
+)
 @with_session
-def resolve(session: Session, job_id: str, task_id: str) -> Exit:
+def resolve(session: Session, job_id: str, task_id: str | None) -> Exit:
     """Attach a task of the vendor to a job whose submission was lost.
 
     A job in state unknown runs on with that task. For one that has failed already (SubmissionUnknown, DeadlineExceeded)
     the vendor is asked at once: the outcome of an ended task replaces the failure, and a task that is still rendered
-    takes a free slot. The id is not checked against the job's request: make sure that it is this job's.
+    takes a free slot. The id is not checked against the job's request: make sure that it is this job's. Without
+    --task-id it is the one that an odd answer or a callback has named, which `show` prints as hint or task_id.
     """
     return _Resolution(session, job_id, task_id).run()
 
 
 class _Resolution:
-    def __init__(self, session: Session, job_id: str, task_id: str) -> None:
-        self._session, self._job_id, self._task_id = session, job_id, task_id
+    def __init__(self, session: Session, job_id: str, task_id: str | None) -> None:
+        self._session, self._job_id, self._task_id = session, job_id, task_id or ""
         self._ledger = session.runtime.ledger
 
     def run(self) -> Exit:
@@ -55,6 +58,9 @@ class _Resolution:
         if not fields:
             return self._tell(Exit.REFUSED, "no record", "nothing is known about this job")
         stage, outcome = Stage(fields["stage"]), read_outcome(fields)
+        self._task_id = self._task_id or (outcome.task_id if outcome else fields.get("hint")) or ""
+        if not self._task_id:
+            return self._tell(Exit.REFUSED, "unchanged", "no task was named for it: find it, and give --task-id T")
         if self._task_id == (outcome.task_id if outcome else fields.get("task_id")) and self._is_resolved(outcome):
             return self._tell(Exit.OK, "unchanged", f"it has this task already ({stage.value})")
         if outcome is not None:
@@ -140,7 +146,7 @@ class _Resolution:
             f"{self._job_id}  {outcome}  {text}",
             id=self._job_id,
             outcome=outcome,
-            task_id=self._task_id,
+            task_id=self._task_id or None,
             message=text,
         )
         return code

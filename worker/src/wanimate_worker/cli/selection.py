@@ -37,12 +37,14 @@ class View:
         error: The name of the error it failed with.
         since_ms: Since when it is in this state, in Redis time.
         history: Its transitions, the oldest first.
+        hint: A task id that was named while the answer to its submission is lost, and is not confirmed.
     """
 
     status: JobStatus
     error: str | None
     since_ms: int | None
     history: list[Transition]
+    hint: str | None = None
 
     @classmethod
     def of(cls, record: JobRecord) -> View:
@@ -55,20 +57,21 @@ class View:
         since = int(settled) if settled else history[-1].at_ms if history else None
         if status.state is JobState.SUBMITTING and fields.get("stage") == "waiting":
             since = record.slot_since_ms
-        return cls(status, outcome.error if outcome else None, since, history)
+        return cls(status, outcome.error if outcome else None, since, history, fields.get("hint"))
 
     def facts(self, now_ms: int) -> dict[str, Any]:
         """Return its fields for a program."""
         age = None if self.since_ms is None else round((now_ms - self.since_ms) / 1000, 1)
         told = self.status.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         message = told.pop("error", None)
-        return {**told, "for_seconds": age, "error": self.error, "message": message}
+        return {**told, "for_seconds": age, "hint": self.hint, "error": self.error, "message": message}
 
     def line(self, now_ms: int) -> str:
         """Return it as one line for a person."""
         status = self.status
         age = "" if self.since_ms is None else f"for {spelled(now_ms - self.since_ms)}"
         parts = [status.id, f"{status.state.value:<10}", f"{age:<12}", self.error or "", status.task_id or ""]
+        parts += [f"perhaps {self.hint}"] if self.hint else []
         parts += [f"{name}={value}" for name, value in status.labels.items()]
         parts += [] if status.billed_seconds is None else [f"about {status.billed_seconds:g} s billed"]
         return "  ".join(part for part in parts if part)

@@ -132,8 +132,8 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
         args: list[str | int] = [job_id, nonce, task_id, first_poll_ms, begun_at_ms, mark, self._limits.result_ttl_ms]
         return bool(self._scripts.accept(keys=[*keys, *([result_key] if result_key else ())], args=args))
 
-    def lose(self, job_id: str, nonce: str, why: str, *, is_ours: bool = False) -> bool:
-        """Record that the answer to a submission was lost; the slot stays taken.
+    def lose(self, job_id: str, nonce: str, why: str, *, is_ours: bool = False, hint: str = "") -> bool:
+        """Record that the answer to a submission was lost; the slot stays taken. False if the attempt is another's.
 
         After three in a row that the vendor's side lost, one submission at a time is tried until one is answered.
 
@@ -142,6 +142,7 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
             nonce: The attempt.
             why: What became of the answer.
             is_ours: Whether our side lost it, which says nothing about the vendor.
+            hint: A task id that the answer shows; it is checked before it is believed.
         """
         limits = self._limits
         return bool(
@@ -155,6 +156,7 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
                     "" if is_ours else "1",
                     limits.trial_base_ms,
                     limits.backoff_longest_ms,
+                    hint,
                 ],
             )
         )
@@ -174,7 +176,7 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
             nonce: The attempt.
             why: For its history.
             may_be_billed: Whether the vendor may have accepted the submission, which then counts in the day's estimate.
-            hint: For a lost submission that is given up: the task that a callback had named by then, '' for none. If
+            hint: For a lost submission that is given up: the task that the vendor had named by then, '' for none. If
                 another has been named meanwhile, the attempt is not the caller's any more. None: not looked at.
 
         Returns:

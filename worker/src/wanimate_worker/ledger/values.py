@@ -197,7 +197,8 @@ class JobFields:
         unknown_why: Why the answer of its submission was lost.
         begun_at_ms: When its current attempt began.
         unknown_until_ms: Until when news of a lost submission are waited for.
-        hint: The task id that a callback named; nobody has checked it.
+        hint: The task id that a callback or an odd answer named; nobody has checked it.
+        hint_by: `answer` if the hint is from the answer to the submission; None if from a callback.
         deadline_at_ms: Until when the job may end; None for any time.
         waiting_at_ms: When it was recorded.
     """
@@ -214,12 +215,13 @@ class JobFields:
     begun_at_ms: int | None
     unknown_until_ms: int | None
     hint: str | None
+    hint_by: str | None
     deadline_at_ms: int | None
     waiting_at_ms: int | None
 
     @property
     def asks_about(self) -> str | None:
-        """The vendor's task to ask about, which is only a callback's hint while the answer is lost; None if none."""
+        """The vendor's task to ask about, which is only a hint while the answer is lost; None if none."""
         if self.stage is Stage.RUNNING:
             return self.task_id or ""
         return self.hint if self.stage is Stage.UNKNOWN else None
@@ -229,13 +231,14 @@ class JobFields:
         """Return the hash fields to read, in the order `read` takes them."""
         return (
             *("stage", "nonce", "attempts", "task_id", "submitted_at_ms", "message", "request", "unknown_why"),
-            *("begun_at_ms", "unknown_until_ms", "hint", "deadline_at_ms", "waiting_at_ms"),
+            *("begun_at_ms", "unknown_until_ms", "hint", "hint_by", "deadline_at_ms", "waiting_at_ms"),
         )
 
     @classmethod
     def read(cls, job_id: str, values: Sequence[str | None]) -> JobFields:
         """Build from the values of the named hash fields."""
-        stage, nonce, attempts, task_id, submitted, message, request, why, begun, until, hint, deadline, since = values
+        stage, nonce, attempts, task_id, submitted, message, request, why, begun, until, *others = values
+        hint, hint_by, deadline, since = others
         return cls(
             job_id=job_id,
             stage=Stage(stage) if stage else None,
@@ -249,6 +252,7 @@ class JobFields:
             begun_at_ms=int(begun) if begun else None,
             unknown_until_ms=int(until) if until else None,
             hint=hint,
+            hint_by=hint_by,
             deadline_at_ms=int(deadline) if deadline else None,
             waiting_at_ms=int(since) if since else None,
         )

@@ -289,11 +289,16 @@ class GenerateTask(SuspendableTask):
                 self._step_back(step, f"not sent: {reason}")
             case NotSent():
                 self._not_sent(step, answer, told)
-            case Unknown(reason):
-                if ledger.lose(job_id, step.nonce, reason):
-                    event = "the answer was lost; the vendor may have accepted the job"
-                    told.error(event, stage=Stage.UNKNOWN, cause=reason)
+            case Unknown():
+                self._lost(step, answer, told)
         return False
+
+    def _lost(self, step: Submit, answer: Unknown, told: BoundLogger) -> None:
+        if self.runtime.ledger.lose(self.request.id, step.nonce, answer.reason, hint=answer.hint):
+            event = "the answer was lost; the vendor may have accepted the job"
+            told.error(event, stage=Stage.UNKNOWN, cause=answer.reason, hint=answer.hint or None)
+        elif answer.hint:
+            told.error("a job that was given up may have this task; resolve it by hand", hint=answer.hint)
 
     def _not_sent(self, step: Submit, answer: NotSent, told: BoundLogger) -> None:
         if answer.obstacle is Obstacle.STALE:

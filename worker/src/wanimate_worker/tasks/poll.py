@@ -188,9 +188,9 @@ class PollTask(InternalTask):
         return answer
 
     def _adopt(self, claim: Claim, job: JobFields, answer: StatusAnswer, told: BoundLogger) -> bool:
-        """Decide about a task id that a callback named; True if it is the job's task and now on record as such."""
+        """Decide about a task id that was only named; True if it is the job's task and now on record as such."""
         runtime, hint = self.runtime, job.hint or ""
-        match check_hint(job, answer):
+        match check_hint(job, answer, claim.claimed_at_ms):
             case HintVerdict.RIGHT:
                 is_ours = runtime.ledger.accept(
                     job.job_id,
@@ -200,10 +200,12 @@ class PollTask(InternalTask):
                     begun_at_ms=claim.claimed_at_ms,
                 )
                 if is_ours:
-                    told.info("its answer was lost; the vendor's callback told its task", stage=Stage.RUNNING)
+                    told.info(
+                        "its answer was lost; the vendor has confirmed the task that was named", stage=Stage.RUNNING
+                    )
                 return is_ours
             case HintVerdict.WRONG:
-                told.warning("a callback named a task which is not the job's", answer=answer)
+                told.warning("the task that was named is not the job's", answer=answer)
                 runtime.ledger.drop_hint(job.job_id, job.nonce, hint)
             case HintVerdict.UNDECIDED:
                 self._note_trouble(claim, answer, told)
@@ -302,7 +304,7 @@ class PollTask(InternalTask):
         if job.hint:
             # The vendor has named a task and does not say in words that it is the job's. It is rather there than not.
             until_ms = max(until_ms, (job.begun_at_ms or 0) + round(settings.run_deadline_seconds * 1000))
-            told = f". A callback named the task {job.hint}, of which the vendor says nothing that could be understood"
+            told = f". The task {job.hint} was named, of which the vendor says nothing that could be understood"
         if claim.claimed_at_ms < until_ms:
             # A callback made it due before its bound.
             return []
@@ -316,6 +318,8 @@ class PollTask(InternalTask):
         failure: JobFailed = SubmissionUnknown(
             f"the answer to the submission was lost ({job.unknown_why}): the vendor may have accepted and billed it, "
             f"or not. Look in the vendor's task list before you enqueue it again{told}",
+            None,
+            job.hint,
         )
         granted = ledger.settle(job.job_id, job.nonce, Outcome.failure(failure), hint=job.hint or "")
         if granted is not None:

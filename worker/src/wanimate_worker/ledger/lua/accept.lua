@@ -16,7 +16,7 @@ local now = now_ms()
 redis.call('HSET', KEYS[1], 'stage', 'running', 'task_id', ARGV[3], 'submitted_at_ms', now,
   'history', noted(fields[6], now, 'running', ARGV[3]))
 if fields[7] then
-  redis.call('HDEL', KEYS[1], 'hint')
+  redis.call('HDEL', KEYS[1], 'hint', 'hint_by')
 end
 if fields[1] == 'unknown' then
   redis.call('ZREM', KEYS[5], ARGV[1])

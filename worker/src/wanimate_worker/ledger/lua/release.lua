@@ -15,7 +15,7 @@ if ARGV[7] ~= '' and ARGV[7] ~= table.concat({'=', fields[6] or ''}) then
   return {'lost'}
 end
 redis.call('HSET', job, 'stage', 'waiting')
-redis.call('HDEL', job, 'nonce', 'unknown_why', 'hint', 'look_at_ms', 'billed')
+redis.call('HDEL', job, 'nonce', 'unknown_why', 'hint', 'hint_by', 'look_at_ms', 'billed')
 if ARGV[6] == '1' and fields[5] then
   give_back(KEYS[7], gate, fields[5])
 end

@@ -1,0 +1,92 @@
+"""A task id in an odd answer is no proof of acceptance, and is not thrown away: the vendor is asked about it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typed import run as typed
+from wanimate.contract import Keys, Outcome, Stage
+from wanimate_worker.upstream import Forgotten, Pending, Unknown, Unreadable
+
+if TYPE_CHECKING:
+    from .conftest import Run
+
+REASON = "HTTP 200: a success without a readable taskId; the answer shows the id task-a"
+KEYS = Keys("default")
+
+
+def lose(run: Run, hint: str = "task-a") -> None:
+    run.answer = lambda: Unknown(REASON, hint)
+    run()
+    assert run.stage() is Stage.UNKNOWN
+
+
+def command(run: Run, *words: str) -> tuple[int, dict[str, Any]]:
+    url = run.task.runtime.settings.redis_url.get_secret_value()
+    done = typed("wanimate-worker", *words, "--json", WANIMATE_REDIS_URL=url, WANIMATE_API_KEY="sk-of-nobody")
+    assert "Traceback" not in done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_an_id_in_an_odd_answer_is_asked_about_and_the_job_goes_on_with_it(run: Run) -> None:
+    lose(run)
+    assert run.redis.zscore(KEYS.due, "a") <= run.ledger.now_ms(), "it is asked about at once"
+    run.poll()
+    assert run.asked == ["task-a"]
+    [job] = run.ledger.read(["a"])
+    assert (job.stage, job.task_id, job.hint) == (Stage.RUNNING, "task-a", None)
+    assert len(run.sent) == 1
+
+
+def test_an_id_that_the_vendor_does_not_know_is_dropped_after_a_moment(run: Run) -> None:
+    lose(run)
+    run.state = Forgotten("no such task")
+    run.poll()
+    assert run.ledger.read(["a"])[0].hint == "task-a", "a task that was just accepted may not be known everywhere"
+    run.redis.hincrby(KEYS.job("a"), "begun_at_ms", -60_000)
+    run.poll()
+    [job] = run.ledger.read(["a"])
+    assert (job.stage, job.hint) == (Stage.UNKNOWN, None)
+
+
+def test_the_id_of_an_answer_that_came_after_the_attempt_was_found_lost_is_kept_too(run: Run) -> None:
+    def late() -> Unknown:
+        run.ledger.lose("a", run.ledger.read(["a"])[0].nonce, "the worker died while submitting", is_ours=True)
+        return Unknown(REASON, "task-a")
+
+    run.answer = late
+    run()
+    run.poll()
+    assert run.asked == ["task-a"]
+    assert run.stage() is Stage.RUNNING
+    assert run.ledger.gate().lost_in_a_row == 0
+
+
+def test_an_operator_sees_the_id_and_resolves_the_job_with_it(run: Run) -> None:
+    lose(run)
+    assert command(run, "show", "a")[1]["hint"] == "task-a"
+    code, told = command(run, "resolve", "a")
+    assert (code, told["outcome"], told["task_id"]) == (0, "resolved", "task-a")
+    assert run.stage() is Stage.RUNNING
+
+
+def test_without_any_id_an_operator_is_told_to_name_one(run: Run) -> None:
+    lose(run, hint="")
+    code, told = command(run, "resolve", "a")
+    assert (code, told["outcome"]) == (1, "unchanged")
+    assert "--task-id" in told["message"]
+
+
+@pytest.mark.parametrize("answer", [Pending("not_found"), Unreadable("HTTP 502")])
+def test_an_id_that_nothing_is_known_about_is_told_when_the_job_is_given_up(
+    run: Run, answer: Pending | Unreadable
+) -> None:
+    lose(run)
+    run.state = answer
+    run.redis.hset(KEYS.job("a"), mapping={"unknown_until_ms": 1, "begun_at_ms": 1})
+    run.poll()
+    [record] = run.ledger.records(["a"])
+    outcome = Outcome.model_validate_json(record.fields["outcome"])
+    assert (outcome.error, outcome.task_id) == ("SubmissionUnknown", "task-a")
