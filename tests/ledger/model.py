@@ -247,8 +247,10 @@ class Model:
             return "ended"
         if not self.holds(attempt, "submitting", "unknown", "running"):
             return "stale"
-        if life.stage != "running":
-            life.hint = hint or life.hint
+        if life.stage != "running" and hint:
+            if life.hint not in {"", hint}:
+                return "checking"
+            life.hint = hint
         if life.stage == "unknown" and not hint:
             return "noted"
         life.is_called = True

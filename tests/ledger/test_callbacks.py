@@ -139,6 +139,37 @@ def test_a_true_hint_after_a_wrong_one_still_counts(make_bench: Callable[..., Be
     bench.drain()
 
 
+@pytest.mark.parametrize("is_lost", [True, False], ids=["unknown", "submitting"])
+def test_the_first_hint_is_kept_until_it_is_checked(make_bench: Callable[..., Bench], *, is_lost: bool) -> None:
+    bench = make_bench(callback_interval_ms=0)
+    bench.admit("a")
+    submit = bench.begin("a")
+    if is_lost:
+        bench.ledger.lose("a", submit.nonce, "read timeout")
+    bench.ledger.callback("a", submit.nonce, "task-a")
+    before = bench.state()
+    for _ in range(3):
+        assert bench.ledger.callback("a", submit.nonce, "another") is CallbackEffect.CHECKING
+    assert bench.state() == before
+    assert bench.ledger.callback("a", submit.nonce, "task-a") is not CallbackEffect.CHECKING, "the same one may repeat"
+    if not is_lost:
+        bench.ledger.lose("a", submit.nonce, "read timeout", hint="of an odd answer")
+    assert bench.job("a").asks_about == "task-a"
+    bench.drain()
+    assert bench.delivered == {"a": [success("task-a")]}
+
+
+def test_a_hint_that_the_check_refuted_makes_room_for_the_next(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(callback_interval_ms=0)
+    submit = lost(bench, "a")
+    bench.ledger.callback("a", submit.nonce, "forged")
+    assert bench.ledger.callback("a", submit.nonce, "task-a") is CallbackEffect.CHECKING
+    assert bench.ledger.drop_hint("a", submit.nonce, "forged")
+    assert bench.ledger.callback("a", submit.nonce, "task-a") is CallbackEffect.DUE
+    bench.drain()
+    assert bench.delivered == {"a": [success("task-a")]}
+
+
 @pytest.mark.parametrize("nonce", ["", "another"])
 def test_a_callback_of_another_attempt_changes_nothing_at_any_stage(bench: Bench, nonce: str) -> None:
     def try_it(effect: CallbackEffect = CallbackEffect.STALE) -> None:

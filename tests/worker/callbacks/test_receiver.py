@@ -66,6 +66,16 @@ def test_a_task_id_is_kept_as_a_hint_only_while_the_answer_is_missing(place: Pla
     assert place.due() == ["a"]
 
 
+def test_a_callback_that_names_another_task_than_the_one_being_checked_is_asked_to_come_again(place: Place) -> None:
+    submit = place.begin("a")
+    place.ledger.lose("a", submit.nonce, "read timeout")
+    url = place.url("a", submit.nonce)
+    assert post(place, url).status_code == 204
+    assert post(place, url, b'{"data": {"taskId": "task-of-somebody"}}').status_code == 503
+    assert post(place, url).status_code == 204
+    assert place.ledger.read(["a"])[0].hint == "task-a"
+
+
 def test_a_job_id_with_slashes_and_spaces_is_called_back_too(place: Place) -> None:
     submit = place.start("orders/17 ä?#")
     assert post(place, place.url("orders/17 ä?#", submit.nonce)).status_code == 204

@@ -12,6 +12,7 @@ class Counts:
     Args:
         due: Made a job due now.
         noted: Left a note; the job is looked at later.
+        checking: Named another task than the one that is being checked; the vendor is told to call again.
         stale: Belonged to an attempt that is no longer the job's.
         ended: Came for a job that has ended, or has no record.
         forged: Had no valid signature.
@@ -21,6 +22,7 @@ class Counts:
 
     due: int = 0
     noted: int = 0
+    checking: int = 0
     stale: int = 0
     ended: int = 0
     forged: int = 0

@@ -120,6 +120,9 @@ class Receiver:
         log.debug("callback taken", job_id=path.job_id, effect=effect)
         if effect is CallbackEffect.DUE:
             self._wake_ups.ask()
+        if effect is CallbackEffect.CHECKING:
+            log.warning("a callback must come again, another task is checked before", job_id=path.job_id)
+            return Response(status_code=_UNAVAILABLE)
         return Response(status_code=status, headers=_HANG_UP if status == _TOO_LARGE else None)
 
     async def _note(self, path: SignedPath, task_id: str) -> CallbackEffect:

@@ -175,6 +175,8 @@ class CallbackEffect(StrEnum):
     DUE = "due"
     #: The job is looked at later: soon, or once its submission is answered or given up, or at its bound.
     NOTED = "noted"
+    #: Nothing: another task id that was named is to be checked first; the same call must come again.
+    CHECKING = "checking"
     #: Nothing: it belongs to an attempt that is no longer the job's.
     STALE = "stale"
     #: Nothing: the job's outcome is known, or its record is gone.
