@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 import os
 import pty
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from wanimate.cli import main
-from wanimate.contract import Keys
+from wanimate.contract import Keys, parse_job
 
 from .conftest import FIELDS, Database, eventually
 
@@ -152,6 +153,60 @@ def test_status_prints_one_line_for_each_job(run: Any, database: Database) -> No
     ]
 
 
+def test_a_label_named_like_a_field_is_shown_beside_the_field(run: Any, database: Database) -> None:
+    labels = {"type": "of-the-label", "task_id": "x task_id=y", "state": "succeeded", "id": ""}
+    database.record(
+        "job-1", stage="running", task_id="task_1", request=json.dumps({"type": "animate", "labels": labels})
+    )
+    database.redis.zadd(Keys("default").slots, {"job-1": 1})
+
+    (line,) = run("status", "job-1").stdout.splitlines()
+    (found,) = objects(run("status", "job-1", "--json").stdout)
+
+    assert line.startswith("job-1  running  ")
+    assert " task_id=task_1 type=animate " in line
+    assert 'label.type=of-the-label label.task_id="x task_id=y" label.state=succeeded label.id=""' in line
+    assert (found["type"], found["task_id"], found["labels"]) == ("animate", "task_1", labels)
+
+
+NASTY = "\x1b]0;X\x07\u202e\u200b\r\nforged [red]:100:[/nonsense]"
+SHOWN = "\\x1b]0;X\\x07\\u202e\\u200b\\r\\nforged [red]:100:[/nonsense]"
+
+
+@pytest.mark.parametrize("command", ["status", "wait", "cancel"])
+def test_text_from_outside_is_shown_harmlessly_on_its_line(run: Any, database: Database, command: str) -> None:
+    request = json.dumps({"type": "animate", "labels": {"a": NASTY}})
+    outcome = {"kind": "failed", "error": "GenerationFailed", "message": NASTY, "code": NASTY}
+    database.record(NASTY, stage="delivered", request=request, outcome=json.dumps(outcome))
+    failed = {"exc_type": "GenerationFailed", "exc_message": [NASTY, NASTY], "exc_module": "wanimate.errors"}
+    database.store(NASTY, "FAILURE", failed)
+
+    options = ["--timeout", "0.1"] if command == "cancel" else []
+    text = run(command, NASTY, *options).output
+
+    assert SHOWN.replace("forged [red]:100:[/nonsense]", "") in text
+    assert "[red]:100:[/nonsense]" in text, "neither markup nor an emoji"
+    assert not [line for line in text.splitlines() if not line.isprintable() or line.startswith("forged")]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_a_batch_goes_on_where_the_output_has_no_such_character(
+    stand_in_url: str, tmp_path: Path, encoding: str
+) -> None:
+    file = write(tmp_path / "七.jsonl", a_line(seed=901, labels={"客": "七"}), a_line(seed=902, prompt="violate"))
+    environment = {**os.environ, "WANIMATE_REDIS_URL": stand_in_url, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    command = [sys.executable, "-m", "wanimate.cli", "batch", file, "--timeout"]
+
+    ended = subprocess.run([*command, "20"], capture_output=True, env=environment, check=False)
+    timed_out = subprocess.run([*command, "nonsense 客"], capture_output=True, env=environment, check=False)
+
+    assert ended.returncode == 1, ended.stderr
+    assert b"line 1 \\u5ba2=\\u4e03  succeeded" in ended.stdout
+    assert b"2 jobs: 1 succeeded, 1 failed" in ended.stderr
+    assert timed_out.returncode == 2
+    assert b"Traceback" not in ended.stderr + timed_out.stderr
+
+
 def test_wait_prints_ends_as_they_come_and_times_out_with_four(run: Any, database: Database) -> None:
     database.succeed("job-1")
 
@@ -217,6 +272,95 @@ def test_a_batch_with_wrong_lines_lists_them_all_and_enqueues_nothing(
     assert [problem.split(":")[0] for problem in problems] == [f"line {n}" for n in (2, 3, 4, 5, 7, 8, 9)]
 
 
+def test_fifty_wrong_lines_are_ten_lines_and_a_count(run: Any, database: Database, tmp_path: Path) -> None:
+    file = write(tmp_path / "jobs.jsonl", *(a_line(**{NASTY: n}) for n in range(50)))
+
+    told = run("batch", file).stderr.splitlines()
+
+    assert [line for line in told if line.startswith("  line ")] == [
+        f"  line {n}: {SHOWN}: Extra inputs are not permitted" for n in range(1, 11)
+    ]
+    assert told[-1] == "  ... and 40 more"
+    assert "50 lines" in told[-12]
+
+
+def test_a_batch_takes_what_pandas_and_windows_write(run: Any, database: Database, tmp_path: Path) -> None:
+    nothing = {"prompt": None, "resolution": None, "labels": None, "priority": None, "deadline_seconds": None}
+    lines = [
+        json.dumps(a_line(seed=42.0, priority=7.0, **{name: nothing[name] for name in ("prompt", "labels")})),
+        json.dumps(a_line(seed=None, **nothing)),
+        json.dumps(a_line(seed=float("nan"), prompt="a", labels={"order": None, "b": "c"})),
+        "\ufeff" + json.dumps(a_line(seed=1e3)),
+    ]
+    (tmp_path / "jobs.jsonl").write_bytes("\ufeff".encode() + "\r\n".join([*lines, " \ufeff", ""]).encode())
+
+    result = run("batch", str(tmp_path / "jobs.jsonl"), "--no-wait")
+
+    assert result.exit_code == 0, result.output
+    ((_, kwargs, _),) = [json.loads(base64.b64decode(message["body"])) for message in database.messages()]
+    jobs = [parse_job(job) for _, job in kwargs["jobs"]]
+    assert [(job.seed, job.priority, job.prompt, job.labels) for job in jobs] == [
+        (42, 7, None, {}),
+        (-1, 5, None, {}),
+        (-1, 5, "a", {"b": "c"}),
+        (1000, 5, None, {}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (a_line(seed=42.5), "seed"),
+        (a_line(seed=1e300), "lost digits"),
+        (a_line(notes=None), "notes"),
+        (a_line(image_url=None), "image_url"),
+        (a_line(type=None), "type"),
+        (json.dumps(a_line(seed=float("inf"))), "Infinity"),
+        (json.dumps(a_line(seed=1))[:-1] + ', "seed": 2}', "twice"),
+        (json.dumps([a_line(), a_line(seed=1)]), "one object a line"),
+    ],
+)
+def test_a_line_that_could_mean_something_else_is_refused(run: Any, tmp_path: Path, line: Any, told: str) -> None:
+    result = run("batch", write(tmp_path / "jobs.jsonl", line))
+
+    assert result.exit_code == 2
+    assert "1 lines" in result.stderr
+    assert f"  line 1: {told}" in result.stderr or told in result.stderr.splitlines()[-1]
+
+
+def test_equal_lines_are_refused_before_they_are_paid_for(run: Any, database: Database, tmp_path: Path) -> None:
+    rows = [
+        a_line(),
+        a_line(labels={"row": "2"}),
+        a_line(seed=-1, priority=0),
+        a_line(seed=1),
+        a_line(idempotency_key="k"),
+    ]
+    file = write(tmp_path / "jobs.jsonl", *rows)
+
+    refused = run("batch", file, "--no-wait")
+    nothing = database.messages()
+    allowed = run("batch", file, "--no-wait", "--json", "--allow-duplicates")
+
+    assert refused.exit_code == 2
+    assert nothing == []
+    assert "--allow-duplicates" in refused.stderr
+    assert refused.stderr.splitlines()[-3:] == [f"  line {n} repeats line 1" for n in (2, 3, 5)]
+    assert allowed.exit_code == 0
+    assert len(set(ids(allowed))) == 5
+    assert "3 lines repeat an earlier one; each of them is billed." in allowed.stderr
+
+
+@pytest.mark.parametrize("second", ["k", "other"])
+def test_equal_lines_with_keys_of_their_own_are_as_they_are_meant(run: Any, tmp_path: Path, second: str) -> None:
+    file = write(tmp_path / "jobs.jsonl", a_line(idempotency_key="k"), a_line(idempotency_key=second))
+
+    result = run("batch", file, "--no-wait", "--json")
+
+    assert result.exit_code == 0
+    assert len(set(ids(result))) == len({"k", second})
+
+
 def test_a_file_that_is_no_text_is_exit_code_two(run: Any, tmp_path: Path) -> None:
     (tmp_path / "jobs.jsonl").write_bytes(b"\xff\xfe\x00")
 
@@ -231,12 +375,13 @@ def test_running_the_same_jobs_again_gives_the_same_ids_wherever_they_stand(run:
     first = write(tmp_path / "a.jsonl", a_line(seed=1), a_line(seed=2), a_line(seed=2))
     moved = write(tmp_path / "b.jsonl", "", a_line(seed=2), a_line(seed=2, labels={"a": "b"}), a_line(seed=1))
 
-    one, two, again = ids(run("batch", first, "--no-wait", "--json"))
-    other_run = ids(run("batch", first, "--no-wait", "--json", "--run", "second"))
+    options = ["--no-wait", "--json", "--allow-duplicates"]
+    one, two, again = ids(run("batch", first, *options))
+    other_run = ids(run("batch", first, *options, "--run", "second"))
 
     assert len({one, two, again}) == 3
-    assert ids(run("batch", first, "--no-wait", "--json")) == [one, two, again]
-    assert ids(run("batch", moved, "--no-wait", "--json")) == [two, again, one]
+    assert ids(run("batch", first, *options)) == [one, two, again]
+    assert ids(run("batch", moved, *options)) == [two, again, one]
     assert set(other_run).isdisjoint({one, two, again})
 
 
@@ -247,8 +392,13 @@ def test_a_batch_is_read_from_stdin(run: Any) -> None:
     assert len(ids(result)) == 1
 
 
-def test_an_empty_batch_is_done_at_once(run: Any) -> None:
-    assert run("batch", "-", input="").exit_code == 0
+@pytest.mark.parametrize("text", ["", "\n \n", "\ufeff", "\ufeff\r\n"])
+def test_an_empty_batch_says_so_and_has_an_exit_code_of_its_own(run: Any, text: str) -> None:
+    result = run("batch", "-", input=text)
+
+    assert result.exit_code == 7
+    assert "no job in it" in result.stderr
+    assert result.stdout == ""
 
 
 def test_without_a_terminal_there_is_neither_a_bar_nor_a_colour(run: Any, database: Database) -> None:

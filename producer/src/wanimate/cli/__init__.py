@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ..completion import completion_of
+from ..program import Program
 from .batch import batch
 from .cancel import cancel
 from .exits import EXIT_CODES
@@ -15,7 +16,9 @@ from .wait import wait
 __all__ = ["main"]
 
 
-@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Program, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(package_name="wanimate")
 def main() -> None:
     """Enqueue Wan 2.2 Animate jobs and follow them.

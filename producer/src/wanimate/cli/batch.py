@@ -11,6 +11,7 @@ import click
 from .. import operations
 from ..effects import ReadSlots
 from ..errors import QueueUnavailable, WaitTimeout
+from ..text import one_line
 from .batch_file import read_batch
 from .exits import EXIT_CODES, Exit, of_outcome, worst
 from .progress import BatchProgress
@@ -21,32 +22,42 @@ if TYPE_CHECKING:
 
     from ..contract import Job
     from ..effects import Operation
-    from .batch_file import Line
+    from .batch_file import BatchFile, Line
     from .session import Session
 
 #: Seconds between two looks at how many jobs are in flight.
 _SLOTS_INTERVAL_SECONDS: Final = 1.0
 #: Lines of a broken file that are shown.
-_SHOWN_PROBLEMS: Final = 50
+_SHOWN_LINES: Final = 10
 
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("file", type=click.File("r", encoding="utf-8"))
 @click.option("--run", default="", metavar="NAME", help="Another name makes the same file other jobs, paid again.")
+@click.option("--allow-duplicates", is_flag=True, help="Enqueue, and pay for, a request as often as it occurs.")
 @click.option("--wait/--no-wait", default=True, help="Wait for the results (the default), or only enqueue.")
 @click.option("--timeout", type=float, metavar="SECONDS", help="How long to wait; for ever, unless given.")
 @with_session
-def batch(session: Session, file: TextIO, *, run: str, wait: bool, timeout: float | None) -> Exit:
+def batch(
+    session: Session, file: TextIO, *, run: str, allow_duplicates: bool, wait: bool, timeout: float | None
+) -> Exit:
     """Enqueue the jobs of FILE, one JSON object a line, and print each result as it comes in.
 
     FILE is read from stdin if it is "-". A line looks like {"type": "animate", "image_url": "https://...",
-    "video_url": "https://..."} and may have every other field of a job. All lines are checked before any job is
-    enqueued.
+    "video_url": "https://..."} and may have every other field of a job; null is a field that is not there. All lines
+    are checked before any job is enqueued, and lines with the same request are refused without --allow-duplicates.
 
     A line without idempotency_key gets one derived from its request, so running the same file again goes on with the
     same jobs instead of paying for new ones.
     """
-    lines = _read(file, run)
+    content = _read(file, run, allow_duplicates=allow_duplicates)
+    lines = content.lines
+    if not lines:
+        session.output.note(f"{file.name}: there is no job in it; nothing was enqueued.")
+        return Exit.EMPTY
+    if content.duplicates:
+        session.output.note(f"{len(content.duplicates)} lines repeat an earlier one; each of them is billed.")
+    pick_up = _pick_up(session, file, run, allow_duplicates=allow_duplicates)
     progress = BatchProgress(session.output, len(lines))
     try:
         with progress:
@@ -58,23 +69,25 @@ def batch(session: Session, file: TextIO, *, run: str, wait: bool, timeout: floa
             codes = _follow(session, by_id, progress, timeout)
     except KeyboardInterrupt:
         if progress.is_enqueued:
-            session.output.note(f"Interrupted. {progress.summary()}.\n{_pick_up(session, file, run)}")
+            session.output.note(f"Interrupted. {progress.summary()}.")
         else:
-            session.output.note(f"Interrupted while enqueueing.\n{_pick_up(session, file, run)}")
+            session.output.note("Interrupted while enqueueing.")
+        session.output.note(pick_up)
         return Exit.INTERRUPTED
     except QueueUnavailable:
-        session.output.note(_pick_up(session, file, run))
+        session.output.note(pick_up)
         raise
     session.output.note(progress.summary())
     if Exit.TIMED_OUT in codes:
-        session.output.note(_pick_up(session, file, run))
+        session.output.note(pick_up)
     return worst(codes)
 
 
-def _pick_up(session: Session, file: TextIO, run: str) -> str:
+def _pick_up(session: Session, file: TextIO, run: str, *, allow_duplicates: bool) -> str:
     """Return how to go on with a batch, as it can be copied into a shell."""
     is_piped = file.name == "<stdin>"
-    command = shlex.join(["wanimate", "batch", "-" if is_piped else file.name, *(["--run", run] if run else [])])
+    options = [*(["--run", run] if run else []), *(["--allow-duplicates"] if allow_duplicates else [])]
+    command = shlex.join(["wanimate", "batch", "-" if is_piped else file.name, *options])
     # The URL itself may hold a password.
     where = " --redis-url URL" if session.has_own_url else ""
     return (
@@ -83,17 +96,24 @@ def _pick_up(session: Session, file: TextIO, run: str) -> str:
     )
 
 
-def _read(file: TextIO, run: str) -> list[Line]:
+def _read(file: TextIO, run: str, *, allow_duplicates: bool) -> BatchFile:
     try:
         content = read_batch(file, run)
     except UnicodeDecodeError:
-        raise click.UsageError(f"{file.name}: not UTF-8 text") from None
+        raise click.UsageError(f"{one_line(file.name)}: not UTF-8 text: save it as UTF-8") from None
     if content.problems:
-        shown = content.problems[:_SHOWN_PROBLEMS]
-        more = len(content.problems) - len(shown)
-        problems = "\n".join([*shown, *([f"... and {more} more"] if more else [])])
-        raise click.UsageError(f"{file.name}: nothing was enqueued, for these lines are wrong:\n{problems}")
-    return content.lines
+        raise _refused(file, "lines that are wrong", content.problems)
+    if content.duplicates and not allow_duplicates:
+        what = "lines that would be billed again; remove them, or add --allow-duplicates to pay for each"
+        raise _refused(file, what, content.duplicates)
+    return content
+
+
+def _refused(file: TextIO, what: str, lines: list[str]) -> click.UsageError:
+    more = len(lines) - _SHOWN_LINES
+    shown = [*map(one_line, lines[:_SHOWN_LINES]), *([f"... and {more} more"] if more > 0 else [])]
+    text = f"{one_line(file.name)}: nothing was enqueued, because of {len(lines)} {what}:"
+    return click.UsageError("\n  ".join([text, *shown]))
 
 
 def _enqueue(session: Session, lines: list[Line], progress: BatchProgress) -> dict[str, list[Line]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from .. import errors
+from ..text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,6 +24,7 @@ Exit codes:
   3    Redis or the workers could not be reached
   4    the time-out passed first; the jobs go on
   5    a job was cancelled, or could not be cancelled any more
+  7    the batch holds no job
   130  interrupted; the jobs go on
 """
 
@@ -36,6 +38,7 @@ class Exit(IntEnum):
     UNAVAILABLE = 3
     TIMED_OUT = 4
     CANCELLED = 5
+    EMPTY = 7
     INTERRUPTED = 130
 
 
@@ -72,7 +75,7 @@ def reported_errors() -> Iterator[None]:
     try:
         yield
     except errors.WanimateError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {one_line(str(error))}", err=True)
         code = next((code for kind, code in _OF_ERROR if isinstance(error, kind)), Exit.JOB_FAILED)
         raise SystemExit(code) from None
     except KeyboardInterrupt:

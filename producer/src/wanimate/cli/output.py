@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ..contract import JobState, Result
 from ..errors import JobCancelled, JobFailed
+from ..text import indented_lines, one_line, pairs_of, quoted
 
 if TYPE_CHECKING:
     from ..contract import CancelOutcome, JobStatus
@@ -38,12 +39,12 @@ class Output:
         self.as_json = as_json
         #: Whether a progress bar is being drawn on stderr.
         self.has_bar = False
-        self.stdout = Console(markup=False, highlight=False, soft_wrap=True)
-        self.stderr = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+        self.stdout = Console(emoji=False, markup=False, highlight=False, soft_wrap=True)
+        self.stderr = Console(stderr=True, emoji=False, markup=False, highlight=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
-        """Tell a person something that is not a result."""
-        self.stderr.print(text)
+        """Tell a person something that is not a result; further lines are indented."""
+        self.stderr.print(indented_lines(text))
 
     def queued(self, job_id: str, name: str | None = None) -> None:
         """Report a job that is in the queue."""
@@ -74,8 +75,11 @@ class Output:
     def status(self, status: JobStatus) -> None:
         """Report where a job stands."""
         facts = status.model_dump(mode="json", exclude={"id", "state"}, exclude_none=True, exclude_defaults=True)
-        named = {name: value for name, value in facts.items() if name != "labels"} | status.labels
-        shown = " ".join(f"{name}={value}" for name, value in named.items())
+        shown = " ".join(
+            [f"{name}={quoted(str(value))}" for name, value in facts.items() if name != "labels"]
+            # A label may be called like a field.
+            + pairs_of(status.labels, prefix="label.")
+        )
         if status.state is JobState.QUEUED:
             shown = "(no worker has recorded it yet; an id that was never enqueued reads the same)"
         self._line(status.id, None, status.state, shown, **facts)
@@ -89,12 +93,12 @@ class Output:
             line = {"id": job_id, "name": name, key: state, **facts}
             self._write(Text(json.dumps({field: value for field, value in line.items() if value is not None})))
             return
-        shown = Text(job_id)
+        shown = Text(one_line(job_id))
         if name is not None:
-            shown.append(f"  {name}")
+            shown.append(f"  {one_line(name)}")
         shown.append("  ").append(state, style=_STYLES.get(JobState(state), "") if state in set(JobState) else "")
         if text:
-            shown.append(f"  {text}")
+            shown.append(f"  {one_line(text)}")
         self._write(shown)
 
     def _write(self, line: Text) -> None:

@@ -8,6 +8,8 @@ import sys
 import click
 from wanimate.completion import completion_of
 from wanimate.errors import WanimateError
+from wanimate.program import Program
+from wanimate.text import one_line
 
 from .cancel import cancel
 from .dead import dead
@@ -21,7 +23,7 @@ from .retry import retry
 from .top import top
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="wanimate-worker")
 def cli() -> None:
     """Operate Wanimate, or run all of it on this machine.
@@ -80,5 +82,5 @@ def main() -> None:
     try:
         cli()
     except WanimateError as error:
-        click.echo(f"wanimate-worker: {error}", err=True)
+        click.echo(f"wanimate-worker: {one_line(str(error))}", err=True)
         sys.exit(2)

@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 import click
+from wanimate.text import one_line
 
 from .exits import reported_errors
 from .session import open_runtime
@@ -82,5 +83,6 @@ def _show(finding: Finding, *, as_json: bool) -> None:
         click.echo(json.dumps({**facts, **({"advice": finding.advice} if finding.advice else {})}))
         return
     level = click.style(f"{finding.level.value:<4}", fg=_STYLES[finding.level.value])
-    advice = f"\n      → {finding.advice}" if finding.advice else ""
-    click.echo(f"{level}  {finding.name}: {finding.text}{advice}")
+    click.echo(f"{level}  {one_line(finding.name)}: {one_line(finding.text)}")
+    if finding.advice:
+        click.echo(f"      → {one_line(finding.advice)}")

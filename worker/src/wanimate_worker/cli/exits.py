@@ -10,6 +10,7 @@ import click
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 from wanimate.errors import WanimateError
+from wanimate.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,13 +43,13 @@ def reported_errors() -> Iterator[None]:
     try:
         yield
     except WanimateError as error:
-        click.echo(f"wanimate-worker: {error}", err=True)
+        click.echo(f"wanimate-worker: {one_line(str(error))}", err=True)
         raise SystemExit(Exit.INVALID) from None
     except BrokenPipeError:
         # Whoever read the output has seen enough: `jobs | head`.
         raise SystemExit(Exit.OK) from None
     except (RedisError, KombuError, ConnectionError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(" ".join(str(error).split())) or type(error).__name__
         click.echo(f"wanimate-worker: Redis is not available ({reason}): check WANIMATE_REDIS_URL", err=True)
         raise SystemExit(Exit.UNAVAILABLE) from None
     except KeyboardInterrupt:

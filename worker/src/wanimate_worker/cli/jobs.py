@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 from wanimate.contract import JobState
+from wanimate.text import pairs_of
 
 from .exits import EXIT_CODES, Exit
 from .selection import STATES, Filter, View, filter_options
@@ -69,12 +70,12 @@ def show(session: Session, job_id: str) -> Exit:
         history = [{"at_ms": step.at_ms, "stage": step.stage, "cause": step.cause} for step in view.history]
         session.output.line("", **facts, history=history)
         return Exit.OK
-    facts["labels"] = "  ".join(f"{name}={value}" for name, value in view.status.labels.items()) or None
+    facts["labels"] = "  ".join(pairs_of(view.status.labels)) or None
     for name, value in facts.items():
         if value is not None:
-            click.echo(f"{name:<14} {value}")
-    click.echo("history")
+            session.output.line(f"{name:<14} {value}")
+    session.output.line("history")
     for step in view.history:
         at = datetime.fromtimestamp(step.at_ms / 1000, tz=UTC).isoformat(sep=" ", timespec="milliseconds")
-        click.echo(f"  {at}  {step.stage:<10}  {step.cause}")
+        session.output.line(f"  {at}  {step.stage:<10}  {step.cause}")
     return Exit.OK

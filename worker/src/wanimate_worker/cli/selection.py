@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from wanimate.contract import JobState, JobStatus
 from wanimate.contract.record import read_outcome
+from wanimate.text import pairs_of
 
 from ..durations import read_seconds, spelled
 from ..ledger import JobRecord, Transition, read_history
@@ -72,7 +73,7 @@ class View:
         age = "" if self.since_ms is None else f"for {spelled(now_ms - self.since_ms)}"
         parts = [status.id, f"{status.state.value:<10}", f"{age:<12}", self.error or "", status.task_id or ""]
         parts += [f"perhaps {self.hint}"] if self.hint else []
-        parts += [f"{name}={value}" for name, value in status.labels.items()]
+        parts += pairs_of(status.labels)
         parts += [] if status.billed_seconds is None else [f"about {status.billed_seconds:g} s billed"]
         return "  ".join(part for part in parts if part)
 

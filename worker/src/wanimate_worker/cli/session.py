@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
+from wanimate.text import indented_lines, one_line
 
 from .exits import Exit, reported_errors
 
@@ -34,11 +35,11 @@ class Output:
         """Write one line: the text for a person, the facts that are not None for a program."""
         if self.as_json:
             text = json.dumps({name: value for name, value in facts.items() if value is not None})
-        click.echo(text)
+        click.echo(one_line(text))
 
     def note(self, text: str) -> None:
-        """Tell a person something that is not a result."""
-        click.echo(text, err=True)
+        """Tell a person something that is not a result; further lines are indented."""
+        click.echo(indented_lines(text), err=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ def _show(interval: float, *, once: bool, as_json: bool) -> Exit:
     if as_json:
         click.echo(json.dumps(facts_of(snapshot)))
         return Exit.OK
-    console = Console(highlight=False)
+    console = Console(emoji=False, markup=False, highlight=False)
     if once or not console.is_terminal:
         console.print(panel_of(snapshot))
         return Exit.OK

@@ -11,6 +11,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from wanimate.text import one_line
+
 from ..settings import WorkerSettings
 from .stack import SIMULATOR_KEY, Stack, StackOptions
 
@@ -75,7 +77,8 @@ def run_up(console: Console) -> int:
         while not stopped.wait(1.0):
             ended = stack.ended()
             if ended is not None:
-                console.print(f"[red]{ended.name} ended with exit code {ended.exit_code}:[/]\n{ended.log_tail()}")
+                console.print(f"[red]{ended.name} ended with exit code {ended.exit_code}:[/]")
+                console.print("\n".join(map(one_line, ended.log_tail().splitlines())), markup=False, emoji=False)
                 return 1
     finally:
         with console.status("stopping: requests under way are finished first …"):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import orjson
 import structlog
 from structlog.stdlib import BoundLogger, filter_by_level
+from wanimate.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,13 +62,6 @@ def set_up_logs(log_format: LogFormat, level: int | str, file: str | None = None
     root.setLevel(level)
     for name in ROUTINE:
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
-
-
-def one_line(text: str) -> str:
-    r"""Return a text as it may stand in a line: whatever is not printable is written as an escape, such as `\n`."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _hand_over(_logger: Any, _method: str, event: EventDict) -> tuple[tuple[EventDict], dict[str, Any]]:

@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+from wanimate.text import one_line
 
 from .problems import Urgency, problems_of
 from .words import number, percent, span, state_of, why_waiting
@@ -98,13 +99,13 @@ def _labels(snapshot: Snapshot) -> Table:
     table.add_column()
     table.add_column(justify="right")
     for label, seconds in list(snapshot.cost.by_label.items())[:5]:
-        table.add_row(Text(label), f"{number(seconds)} s")
+        table.add_row(Text(one_line(label)), f"{number(seconds)} s")
     return table
 
 
 def _problem(problem: Problem) -> RenderableType:
-    told = Text.assemble(f"{problem.advice}.\n", (f"$ {problem.command}", "bold"))
-    return Group(Text(f"● {problem.text}", _STYLES[problem.urgency]), Padding(told, (0, 0, 0, 2)))
+    told = Text.assemble(f"{one_line(problem.advice)}.\n", (f"$ {one_line(problem.command)}", "bold"))
+    return Group(Text(f"● {one_line(problem.text)}", _STYLES[problem.urgency]), Padding(told, (0, 0, 0, 2)))
 
 
 def _bar(share: float) -> ProgressBar:

@@ -1,0 +1,38 @@
+"""Text from outside, such as labels and the vendor's messages, as a terminal or a log may show it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: What may be shown as it is where `name=value` pairs stand beside each other.
+_PLAIN: Final = re.compile(r"[^\s=\"'\\]+")
+#: A line break that does not begin an indented line.
+_FLUSH_BREAK: Final = re.compile(r"\n(?![ \t])")
+
+
+def one_line(text: str) -> str:
+    r"""Return a text that stays on its line: what is not printable is written as an escape, such as `\n` or `\x1b`."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def indented_lines(text: str) -> str:
+    r"""Return a text of which each further line is indented: a line break that begins no such line becomes `\n`."""
+    lines = _FLUSH_BREAK.sub(r"\\n", text).split("\n")
+    return "\n".join(one_line(line.replace("\t", "  ")) for line in lines)
+
+
+def pairs_of(labels: Mapping[str, str], prefix: str = "") -> list[str]:
+    """Return labels as `name=value`, quoted where they could be taken for more than one pair."""
+    return [f"{prefix}{quoted(name)}={quoted(value)}" for name, value in labels.items()]
+
+
+def quoted(text: str) -> str:
+    """Return a text as one word: in quotation marks, unless it is one already."""
+    return text if _PLAIN.fullmatch(text) and text.isprintable() else one_line(json.dumps(text, ensure_ascii=False))
