@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from harness import PATIENCE_SECONDS, Vendor, eventually, fields_of, job, stack_settings
 from kombu import Connection
+from other_app import worker_of_another_app
 from pydantic import SecretStr
 from typed import run
 from wanimate import (
@@ -358,6 +360,21 @@ def test_doctor_says_what_is_wrong_and_what_to_do_about_it(vendor: Vendor, redis
     redis.acl_deluser("guest")
     assert guest.returncode == 1, guest.stdout
     assert "cannot be read here" in guest.stdout
+
+
+def test_doctor_names_a_frozen_worker_whoever_else_answers(stack: Stack, vendor: Vendor, command: Command) -> None:
+    worker = stack.workers[0]
+    with worker_of_another_app(stack.redis.url, stack.folder) as foreign:
+        assert command("doctor").returncode == 0, "another app's worker is no worry"
+        worker.signal(signal.SIGSTOP)
+        try:
+            ended = command("doctor", "--no-vendor", "--json")
+        finally:
+            worker.signal(signal.SIGCONT)
+    assert ended.returncode == 2
+    [found] = [line for line in map(json.loads, ended.stdout.splitlines()) if line["check"] == "workers"]
+    assert (found["level"], "worker1@" in found["text"]) == ("fail", True), found
+    assert foreign not in ended.stdout
 
 
 def test_commands_without_redis_end_with_one_line(command: Command) -> None:

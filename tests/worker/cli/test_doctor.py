@@ -7,14 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import SecretStr
+from redis import Redis
+from wanimate.contract import POLL_TASK
 from wanimate_worker.app import create_app
+from wanimate_worker.database import open_database
 from wanimate_worker.doctor import Level, check_limits, check_transport, check_vendor, check_workers
+from wanimate_worker.local import RedisServer
+from wanimate_worker.roster import connected_workers
 from wanimate_worker.runtime import Runtime
 from wanimate_worker.settings import WorkerSettings
 from wanimate_worker.upstream import Forgotten, NotSent, Pending, Throttled, Unauthorised, Unreadable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from wanimate_worker.upstream import StatusAnswer
+
+
+@pytest.fixture
+def redis() -> Iterator[Redis]:
+    with RedisServer(is_durable=False) as server, Redis.from_url(server.url, decode_responses=True) as redis:
+        redis.url = server.url  # type: ignore[attr-defined]
+        yield redis
 
 
 def settings(**values: Any) -> WorkerSettings:
@@ -72,10 +86,47 @@ def test_messages_of_dead_workers_must_come_back_in_a_sensible_time(visibility: 
 
 
 @pytest.mark.parametrize(
-    ("answering", "level"), [(["celerybeat@a", "celery@b"], Level.OK), (["celerybeat@a", "celerybeat@b"], Level.FAIL)]
+    ("answering", "level", "told"),
+    [
+        ({"celerybeat@a": [POLL_TASK], "w@b": [f"{POLL_TASK} [rate_limit=9/s]"]}, Level.OK, "1 answer: w@b"),
+        ({"celerybeat@a": [POLL_TASK]}, Level.FAIL, "none answers"),
+        ({"shop@a": ["shop.pay"], "odd@a": []}, Level.FAIL, "none answers"),
+        (None, Level.FAIL, "none answers"),
+    ],
 )
-def test_a_beat_that_answers_is_no_worker(answering: list[str], level: Level) -> None:
-    control = SimpleNamespace(ping=lambda **_: [{name: {"ok": "pong"}} for name in answering])
+def test_beats_and_workers_of_other_apps_do_not_count_as_workers(
+    redis: Redis, answering: dict[str, list[str]] | None, level: Level, told: str
+) -> None:
+    control = SimpleNamespace(inspect=lambda *_, **__: SimpleNamespace(registered=lambda: answering))
     none: Any = None
-    finding = next(check_workers(SimpleNamespace(control=control), none, none, settings()))  # type: ignore[arg-type]
-    assert finding.level is level
+    finding = next(check_workers(SimpleNamespace(control=control), none, redis, settings()))  # type: ignore[arg-type]
+    assert (finding.level, finding.text) == (level, told)
+
+
+def test_redis_knows_the_workers_that_are_connected_to_this_database(redis: Redis) -> None:
+    here = SecretStr(redis.url)  # type: ignore[attr-defined]
+    elsewhere = SecretStr(f"{here.get_secret_value().rsplit('/', 1)[0]}/7")
+    assert connected_workers(redis) == set()
+    opened = [
+        open_database(settings(redis_url=url), worker=name).redis
+        for url, name in ((here, "w1@höst a"), (here, "w2@b"), (elsewhere, "w3@c"), (here, ""))
+    ]
+    for connection in opened:
+        connection.ping()
+    assert connected_workers(redis) == {"w1@höst a", "w2@b"}
+    assert connected_workers(opened[2]) == {"w3@c"}
+    for connection in opened:
+        connection.connection_pool.disconnect()
+    assert connected_workers(redis) == set()
+
+
+def test_a_user_who_may_not_name_connections_still_connects(redis: Redis) -> None:
+    redis.acl_setuser("plain", enabled=True, passwords=["+p"], keys=["*"], commands=["+@all", "-client"])
+    url = redis.url.replace("//", "//plain:p@")  # type: ignore[attr-defined]
+    connection = open_database(settings(redis_url=SecretStr(url)), worker="w@a").redis
+    assert connection.ping()
+    control = SimpleNamespace(inspect=lambda *_, **__: SimpleNamespace(registered=lambda: {"w@a": [POLL_TASK]}))
+    none: Any = None
+    checked = check_workers(SimpleNamespace(control=control), none, connection, settings())  # type: ignore[arg-type]
+    assert [next(checked).level, next(checked).level] == [Level.WARN, Level.OK]
+    connection.connection_pool.disconnect()

@@ -208,6 +208,7 @@ def _check_settings(instance: Any = None, **_: Any) -> None:
     """
     task = instance.app.tasks.get(GENERATE_TASK)
     if isinstance(task, GenerateTask):
+        task.runtime.worker_name = instance.hostname
         try:
             task.runtime.upstream  # noqa: B018 - making the client checks address, key, proxy and certificates
             task.runtime.ledger  # noqa: B018 - making the ledger checks whose database this is

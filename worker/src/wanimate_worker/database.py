@@ -8,6 +8,7 @@ from redis import Redis
 from wanimate.transport import connection_pool
 
 from .ledger import Ledger
+from .roster import connecting_as
 
 if TYPE_CHECKING:
     from redis.retry import Retry
@@ -22,7 +23,7 @@ class Database(NamedTuple):
     ledger: Ledger
 
 
-def open_database(settings: WorkerSettings, retry: Retry | None = None) -> Database:
+def open_database(settings: WorkerSettings, retry: Retry | None = None, worker: str = "") -> Database:
     """Return the account's database; nothing is sent yet.
 
     Whoever changes anything in it calls `Ledger.claim_database` (workers) or `Ledger.check_database` (all others)
@@ -31,6 +32,10 @@ def open_database(settings: WorkerSettings, retry: Retry | None = None) -> Datab
     Args:
         settings: Where Redis is, which account it is, and this process's leases.
         retry: How a lost connection is retried; redis-py's own way if not given.
+        worker: The worker whose connection it is, if it is one's.
     """
-    redis = Redis(connection_pool=connection_pool(settings, retry))
+    pool = connection_pool(settings, retry)
+    if worker:
+        pool.connection_kwargs["redis_connect_func"] = connecting_as(worker)
+    redis = Redis(connection_pool=pool)
     return Database(redis, Ledger(redis, settings.account, settings.ledger_limits()))

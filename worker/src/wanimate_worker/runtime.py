@@ -46,6 +46,8 @@ class Runtime:
     def __init__(self, app: Celery, settings: WorkerSettings) -> None:
         self.app = app
         self.settings = settings
+        #: The worker's name, if this process is one.
+        self.worker_name = ""
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -54,7 +56,7 @@ class Runtime:
         Raises:
             SettingsError: The Redis database belongs to another account.
         """
-        ledger = open_database(self.settings).ledger
+        ledger = open_database(self.settings, worker=self.worker_name).ledger
         ledger.claim_database()
         ledger.fill_limits(self.settings.account_limits())
         return ledger

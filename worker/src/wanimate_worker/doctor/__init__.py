@@ -5,7 +5,8 @@ from __future__ import annotations
 from .finding import Finding, Level
 from .server import check_replicas, check_server
 from .setup import check_limits, check_transport, check_vendor
-from .work import check_ledger, check_queues, check_workers
+from .work import check_ledger, check_queues
+from .workers import check_workers
 
 __all__ = [
     # What is found.

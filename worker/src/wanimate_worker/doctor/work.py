@@ -1,9 +1,9 @@
-"""The work under way: queues, workers, beat, the gate, and jobs that are stuck."""
+"""The work under way: queues, the gate, and jobs that are stuck."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from wanimate.contract import Keys
 from wanimate.transport import UNACKED_KEY
@@ -12,7 +12,7 @@ from ..durations import spelled
 from ..ledger import read_history
 from ..ops import Reader
 from ..queues import queue_lengths
-from ..stops import longest_silence_seconds, stops_of, trouble_of
+from ..stops import stops_of, trouble_of
 from .finding import Finding, fail, ok, warn
 
 if TYPE_CHECKING:
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from ..ops.snapshot import Recent
     from ..settings import WorkerSettings
 
-#: How a beat with `--enable-remote-control` answers, which takes no message.
-_BEAT: Final = "celerybeat@"
-#: How long workers have to answer a ping, in seconds.
-_PING_SECONDS: Final = 2.0
 #: Messages in the queue of new jobs that workers clear within a few seconds.
 _MANY_MESSAGES: Final = 1000
 #: Of the jobs that are next, so many are looked at; one that was tried so often does not get through.
@@ -53,25 +49,6 @@ def check_queues(app: Celery, redis: Redis) -> Iterator[Finding]:
         yield warn("held messages", f"{held}, the oldest for {age:.0f} s", "no worker gives them back: start one")
     else:
         yield ok("held messages", f"{held} with workers")
-
-
-def check_workers(app: Celery, ledger: Ledger, redis: Redis, settings: WorkerSettings) -> Iterator[Finding]:
-    """Yield whether workers answer, and whether beat ticks."""
-    answers: list[dict[str, Any]] = app.control.ping(timeout=_PING_SECONDS) or []
-    names = sorted(name for answer in answers for name in answer if not name.startswith(_BEAT))
-    if names:
-        yield ok("workers", f"{len(names)} answer: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}")  # noqa: PLR2004
-    else:
-        yield fail("workers", "none answers", "start one: celery -A wanimate_worker worker")
-    last = cast("str | None", redis.get(Keys(settings.account).tick))
-    bound_ms = longest_silence_seconds(settings.poll_tick_seconds) * 1000
-    advice = "start beat: celery -A wanimate_worker beat; if it runs, see its log and whether workers answer"
-    if last is None:
-        yield fail("beat", "no poll in the last day", advice)
-    elif (age_ms := ledger.now_ms() - int(last)) > bound_ms:
-        yield fail("beat", f"the last poll was {spelled(age_ms)} ago", advice)
-    else:
-        yield ok("beat", f"the last poll was {spelled(age_ms)} ago")
 
 
 def check_ledger(ledger: Ledger, redis: Redis, settings: WorkerSettings) -> Iterator[Finding]:

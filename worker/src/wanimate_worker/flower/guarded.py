@@ -6,9 +6,9 @@ from typing import Any
 
 from flower.app import Flower
 from tornado.web import ErrorHandler, OutputTransform
-from wanimate.contract import POLL_TASK
 
 from ..addresses import is_loopback
+from ..roster import is_ours
 from .handlers import add_handlers
 from .safety import is_closed
 
@@ -24,7 +24,7 @@ class GuardedFlower(Flower):
     @property
     def workers(self) -> dict[str, Any]:
         """The workers that have said that they are ours; all apps of one Redis database share the remote control."""
-        return {name: facts for name, facts in super().workers.items() if _is_ours(facts)}
+        return {name: facts for name, facts in super().workers.items() if is_ours(facts.get("registered", ()))}
 
     def find_handler(self, request: Any, **options: Any) -> Any:
         """Answer a request; without a password, to names of this machine only.
@@ -44,8 +44,3 @@ class _Unframed(OutputTransform):
         headers["Content-Security-Policy"] = "frame-ancestors 'none'"
         headers["X-Frame-Options"] = "DENY"
         return super().transform_first_chunk(status_code, headers, chunk, finishing)
-
-
-def _is_ours(facts: dict[str, Any]) -> bool:
-    # A task's name may be followed by its rate limit.
-    return any(task.partition(" ")[0] == POLL_TASK for task in facts.get("registered", ()))
