@@ -104,6 +104,7 @@ def live_through_everything(bench: Bench) -> None:
     assert ledger.permit(2) == 2
     bench.let_time_pass()
     claim = ledger.claim(10)
+    assert ledger.mark_unreadable("a", submit.nonce, "no state")
     assert ledger.plan(claim.token, {"a": LONG_MS}, answered_since_ms=claim.claimed_at_ms) == 1
     assert (
         ledger.settle("a", submit.nonce, success("t"), observed=Observation("animate:480p", 41.0, bench.now_ms()))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import SecretStr
 from redis import Redis
+from typed import run as typed
 from wanimate.contract import GENERATE_TASK, POLL_TASK, Keys, Stage
 from wanimate_worker.app import create_app
 from wanimate_worker.local import RedisServer
@@ -66,6 +68,14 @@ class Run:
 
     def __call__(self) -> None:
         self.task.apply(kwargs=JOB, task_id="a")
+
+
+def command(run: Run, *words: str) -> tuple[int, dict[str, Any]]:
+    """Type a command of the operator, and return its exit code and what it says."""
+    url = run.task.runtime.settings.redis_url.get_secret_value()
+    done = typed("wanimate-worker", *words, "--json", WANIMATE_REDIS_URL=url, WANIMATE_API_KEY="sk-of-nobody")
+    assert "Traceback" not in done.stderr
+    return done.returncode, json.loads(done.stdout)
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from typed import run as typed
 from wanimate.contract import Keys, Outcome, Stage
 from wanimate_worker.upstream import Forgotten, Pending, Unknown, Unreadable
+
+from .conftest import command
 
 if TYPE_CHECKING:
     from .conftest import Run
@@ -21,13 +21,6 @@ def lose(run: Run, hint: str = "task-a") -> None:
     run.answer = lambda: Unknown(REASON, hint)
     run()
     assert run.stage() is Stage.UNKNOWN
-
-
-def command(run: Run, *words: str) -> tuple[int, dict[str, Any]]:
-    url = run.task.runtime.settings.redis_url.get_secret_value()
-    done = typed("wanimate-worker", *words, "--json", WANIMATE_REDIS_URL=url, WANIMATE_API_KEY="sk-of-nobody")
-    assert "Traceback" not in done.stderr
-    return done.returncode, json.loads(done.stdout)
 
 
 def test_an_id_in_an_odd_answer_is_asked_about_and_the_job_goes_on_with_it(run: Run) -> None:

@@ -16,6 +16,7 @@ from .errors import (
     QueueUnavailable,
     SettingsError,
     SubmissionUnknown,
+    TaskUnreadable,
     WaitTimeout,
     WanimateError,
     WorkerUnavailable,
@@ -50,6 +51,7 @@ __all__ = [
     "ContentViolation",
     "GenerationFailed",
     "SubmissionUnknown",
+    "TaskUnreadable",
     "DeadlineExceeded",
     "JobCancelled",
 ]

@@ -12,6 +12,7 @@ WanimateError
     ├── GenerationFailed     the vendor could not make the video
     ├── SubmissionUnknown    the answer was lost; the vendor may have accepted and billed the task
     ├── DeadlineExceeded     it did not end in time: never sent, or never finished by the vendor
+    ├── TaskUnreadable       ended by an operator: the vendor's answers about its task could not be read
     └── JobCancelled         cancelled before it was submitted, so never billed
 """
 
@@ -33,6 +34,7 @@ __all__ = [
     "QueueUnavailable",
     "SettingsError",
     "SubmissionUnknown",
+    "TaskUnreadable",
     "WaitTimeout",
     "WanimateError",
     "WorkerUnavailable",
@@ -115,6 +117,10 @@ class SubmissionUnknown(JobFailed):
 
 class DeadlineExceeded(JobFailed):
     """The deadline passed before the job was sent, so for free, or with the vendor's task unfinished at a last look."""
+
+
+class TaskUnreadable(JobFailed):
+    """An operator ended the job, because the vendor's answers about its task could not be read; it may be billed."""
 
 
 class JobCancelled(JobFailed):

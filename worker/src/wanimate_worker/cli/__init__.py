@@ -14,6 +14,7 @@ from wanimate.text import one_line
 from .cancel import cancel
 from .dead import dead
 from .doctor import doctor
+from .end import end
 from .flower import flower
 from .hold import drain, pause, resume
 from .jobs import jobs, show
@@ -71,7 +72,23 @@ def settings_reference() -> None:
 
 
 _COMPLETION = completion_of("wanimate-worker", cli)
-for _command in (jobs, show, retry, resolve, cancel, pause, resume, drain, doctor, dead, flower, ops, top, _COMPLETION):
+for _command in (
+    jobs,
+    show,
+    retry,
+    resolve,
+    end,
+    cancel,
+    pause,
+    resume,
+    drain,
+    doctor,
+    dead,
+    flower,
+    ops,
+    top,
+    _COMPLETION,
+):
     cli.add_command(_command)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 from wanimate.contract import Stage
 from wanimate.contract.record import read_outcome
-from wanimate.errors import DeadlineExceeded, SubmissionUnknown
+from wanimate.errors import DeadlineExceeded, SubmissionUnknown, TaskUnreadable
 
 from ..ledger import Adoption
 from ..stopwatch import Stopwatch
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .session import Session
 
 #: Failures after which the vendor may have a task all the same.
-_OPEN_FAILURES: Final = {SubmissionUnknown.__name__, DeadlineExceeded.__name__}
+_OPEN_FAILURES: Final = {each.__name__ for each in (SubmissionUnknown, DeadlineExceeded, TaskUnreadable)}
 #: How long to wait for a request permit, in seconds.
 _PERMIT_SECONDS: Final = 5.0
 _MOVED_ON: Final = "somebody else has changed this job just now: look at it again"
@@ -39,10 +39,11 @@ _MOVED_ON: Final = "somebody else has changed this job just now: look at it agai
 def resolve(session: Session, job_id: str, task_id: str | None) -> Exit:
     """Attach a task of the vendor to a job whose submission was lost.
 
-    A job in state unknown runs on with that task. For one that has failed already (SubmissionUnknown, DeadlineExceeded)
-    the vendor is asked at once: the outcome of an ended task replaces the failure, and a task that is still rendered
-    takes a free slot. The id is not checked against the job's request: make sure that it is this job's. Without
-    --task-id it is the one that an odd answer or a callback has named, which `show` prints as hint or task_id.
+    A job in state unknown runs on with that task. For one that has failed already (SubmissionUnknown, DeadlineExceeded,
+    TaskUnreadable) the vendor is asked at once: the outcome of an ended task replaces the failure, and a task that is
+    still rendered takes a free slot. The id is not checked against the job's request: make sure that it is this
+    job's. Without --task-id it is the one that an odd answer or a callback has named, which `show` prints as hint or
+    task_id.
     """
     return _Resolution(session, job_id, task_id).run()
 

@@ -38,6 +38,7 @@ class View:
         error: The name of the error it failed with.
         since_ms: Since when it is in this state, in Redis time.
         history: Its transitions, the oldest first.
+        unreadable: Why the vendor's answers about its task cannot be read; None if they can.
         hint: A task id that was named while the answer to its submission is lost, and is not confirmed.
     """
 
@@ -46,6 +47,7 @@ class View:
     since_ms: int | None
     history: list[Transition]
     hint: str | None = None
+    unreadable: str | None = None
 
     @classmethod
     def of(cls, record: JobRecord) -> View:
@@ -58,14 +60,23 @@ class View:
         since = int(settled) if settled else history[-1].at_ms if history else None
         if status.state is JobState.SUBMITTING and fields.get("stage") == "waiting":
             since = record.slot_since_ms
-        return cls(status, outcome.error if outcome else None, since, history, fields.get("hint"))
+        return cls(
+            status, outcome.error if outcome else None, since, history, fields.get("hint"), fields.get("unreadable_why")
+        )
 
     def facts(self, now_ms: int) -> dict[str, Any]:
         """Return its fields for a program."""
         age = None if self.since_ms is None else round((now_ms - self.since_ms) / 1000, 1)
         told = self.status.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         message = told.pop("error", None)
-        return {**told, "for_seconds": age, "hint": self.hint, "error": self.error, "message": message}
+        return {
+            **told,
+            "for_seconds": age,
+            "hint": self.hint,
+            "unreadable": self.unreadable,
+            "error": self.error,
+            "message": message,
+        }
 
     def line(self, now_ms: int) -> str:
         """Return it as one line for a person."""
@@ -73,6 +84,7 @@ class View:
         age = "" if self.since_ms is None else f"for {spelled(now_ms - self.since_ms)}"
         parts = [status.id, f"{status.state.value:<10}", f"{age:<12}", self.error or "", status.task_id or ""]
         parts += [f"perhaps {self.hint}"] if self.hint else []
+        parts += ["answers cannot be read"] if self.unreadable else []
         parts += pairs_of(status.labels)
         parts += [] if status.billed_seconds is None else [f"about {status.billed_seconds:g} s billed"]
         return "  ".join(part for part in parts if part)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, cast
 
-from wanimate.contract import Keys
+from wanimate.contract import Keys, Stage
 from wanimate.transport import UNACKED_KEY
 
 from ..durations import spelled
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from celery import Celery
     from redis import Redis
 
-    from ..ledger import Ledger
+    from ..ledger import JobRecord, Ledger
     from ..ops.snapshot import Recent
     from ..settings import WorkerSettings
 
@@ -30,6 +30,8 @@ _MANY_MESSAGES: Final = 1000
 #: Of the jobs that are next, so many are looked at; one that was tried so often does not get through.
 _FIRST_WAITING: Final = 100
 _MANY_ATTEMPTS: Final = 10
+#: Ids that one finding names.
+_SHOWN_IDS: Final = 5
 #: Due for this long means that nobody looks.
 _LATE_SECONDS: Final = 30.0
 
@@ -66,7 +68,7 @@ def check_ledger(ledger: Ledger, redis: Redis, settings: WorkerSettings) -> Iter
         )
     else:
         yield ok("clock of jobs", f"{int(redis.zcard(keys.due))} jobs, none late")
-    yield _slots(ledger, cap)
+    yield from _slots(ledger, now_ms, cap)
     yield _waiting(ledger, now_ms)
     failed, dead = int(redis.zcard(keys.failed)), int(redis.llen(keys.dead))
     yield ok("failed", f"{failed} jobs are kept")
@@ -125,15 +127,49 @@ def _throttling(recent: Recent | None) -> Finding:
     )
 
 
-def _slots(ledger: Ledger, cap: int) -> Finding:
+def _slots(ledger: Ledger, now_ms: int, cap: int) -> Iterator[Finding]:
     job_ids: list[str] = []
     while page := ledger.page("slots", len(job_ids), 500):
         job_ids += page
-    lost = [record.job_id for record in ledger.records(job_ids) if not record.fields]
+    records = ledger.records(job_ids)
+    lost = [record.job_id for record in records if not record.fields]
     if lost:
-        return warn(
+        yield warn(
             "slots",
             f"{len(lost)} of {len(job_ids)} without a record, such as {lost[0]}",
             "records were evicted or deleted; their slots are freed when their time comes",
         )
-    return ok("slots", f"{len(job_ids)} of {cap} in use")
+    else:
+        yield ok("slots", f"{len(job_ids)} of {cap} in use")
+    yield _unknown([record for record in records if record.fields.get("stage") == Stage.UNKNOWN], now_ms)
+    yield _unreadable([record for record in records if "unreadable_why" in record.fields], now_ms)
+
+
+def _unknown(records: list[JobRecord], now_ms: int) -> Finding:
+    if not records:
+        return ok("unknown submissions", "none")
+    oldest = min(read_history(record.fields)[-1].at_ms for record in records)
+    return warn(
+        "unknown submissions",
+        f"{len(records)}, the oldest for {spelled(now_ms - oldest)}: {_ids(records)}",
+        "each may be accepted and billed: find its task at the vendor, then wanimate-worker resolve ID --task-id T; "
+        "else it is decided when its time is up",
+    )
+
+
+def _unreadable(records: list[JobRecord], now_ms: int) -> Finding:
+    if not records:
+        return ok("unreadable tasks", "none")
+    first = min(records, key=lambda record: int(record.fields["unreadable_since_ms"]))
+    age = spelled(now_ms - int(first.fields["unreadable_since_ms"]))
+    return warn(
+        "unreadable tasks",
+        f"{len(records)} slots are held by tasks whose answers cannot be read, the first for {age} "
+        f"({first.fields['unreadable_why']}): {_ids(records)}",
+        "they are asked about for as long as it takes; ask the vendor, or give one up: wanimate-worker end ID",
+    )
+
+
+def _ids(records: list[JobRecord]) -> str:
+    more = " …" if len(records) > _SHOWN_IDS else ""
+    return ", ".join(record.job_id for record in records[:_SHOWN_IDS]) + more

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import cause_of
+from .base import bounded, cause_of
 from .history import Transition, read_history
 from .ledger import Ledger
 from .limits import AccountLimits, LedgerLimits
@@ -54,6 +54,7 @@ __all__ = [
     "Survey",
     "Transition",
     "Unsafe",
+    "bounded",
     "WaitForPermit",
     "cause_of",
     "read_history",

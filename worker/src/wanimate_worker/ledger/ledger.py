@@ -166,6 +166,10 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
         keys = [self._keys.job(job_id), self._keys.due]
         return bool(self._scripts.drop_hint(keys=keys, args=[job_id, nonce, hint]))
 
+    def mark_unreadable(self, job_id: str, nonce: str, why: str) -> bool:
+        """Note why a running task's answers cannot be read, '' if they can; False if the attempt is another's."""
+        return bool(self._scripts.mark_unreadable(keys=[self._keys.job(job_id)], args=[nonce, bounded(why)]))
+
     def release(
         self, job_id: str, nonce: str, why: str = "released", *, may_be_billed: bool = False, hint: str | None = None
     ) -> list[str] | None:

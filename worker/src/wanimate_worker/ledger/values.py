@@ -203,6 +203,7 @@ class JobFields:
         hint_by: `answer` if the hint is from the answer to the submission; None if from a callback.
         deadline_at_ms: Until when the job may end; None for any time.
         waiting_at_ms: When it was recorded.
+        unreadable_why: Why the last answer about its task could not be read; None if it could.
     """
 
     job_id: str
@@ -220,6 +221,7 @@ class JobFields:
     hint_by: str | None
     deadline_at_ms: int | None
     waiting_at_ms: int | None
+    unreadable_why: str | None
 
     @property
     def asks_about(self) -> str | None:
@@ -234,13 +236,14 @@ class JobFields:
         return (
             *("stage", "nonce", "attempts", "task_id", "submitted_at_ms", "message", "request", "unknown_why"),
             *("begun_at_ms", "unknown_until_ms", "hint", "hint_by", "deadline_at_ms", "waiting_at_ms"),
+            "unreadable_why",
         )
 
     @classmethod
     def read(cls, job_id: str, values: Sequence[str | None]) -> JobFields:
         """Build from the values of the named hash fields."""
         stage, nonce, attempts, task_id, submitted, message, request, why, begun, until, *others = values
-        hint, hint_by, deadline, since = others
+        hint, hint_by, deadline, since, unreadable = others
         return cls(
             job_id=job_id,
             stage=Stage(stage) if stage else None,
@@ -257,6 +260,7 @@ class JobFields:
             hint_by=hint_by,
             deadline_at_ms=int(deadline) if deadline else None,
             waiting_at_ms=int(since) if since else None,
+            unreadable_why=unreadable,
         )
 
 

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from wanimate.contract import CONTROL_QUEUE, POLL_TASK, Outcome, Stage
 from wanimate.errors import JobFailed, SubmissionUnknown
 
-from ..ledger import Deliver, cause_of
+from ..ledger import Deliver, bounded, cause_of
 from ..observability import get_logger
 from ..stopwatch import Stopwatch
 from ..upstream import (
@@ -181,6 +181,7 @@ class PollTask(InternalTask):
         if outcome is not None:
             self._settle(claim, job, outcome, exchange, told, observed=observe(job, answer, claim.claimed_at_ms))
         else:
+            self._note_readability(job, answer)
             self._note_trouble(claim, answer, told)
             failure = overdue(job, answer, claim.claimed_at_ms, self.runtime.settings.run_deadline_seconds)
             if failure is not None:
@@ -212,6 +213,12 @@ class PollTask(InternalTask):
                 if isinstance(answer, Pending | Unreadable):
                     runtime.resume(self._decide_unknown(claim, job))
         return False
+
+    def _note_readability(self, job: JobFields, answer: StatusAnswer) -> None:
+        """Write down, once, that a task's answers cannot be read, or can again: only an operator ends such a job."""
+        why = bounded(answer.reason) if isinstance(answer, Unreadable) else ""
+        if isinstance(answer, Unreadable | Pending | Forgotten) and why != (job.unreadable_why or ""):
+            self.runtime.ledger.mark_unreadable(job.job_id, job.nonce, why)
 
     def _note_trouble(self, claim: Claim, answer: StatusAnswer, told: BoundLogger) -> None:
         ledger = self.runtime.ledger

@@ -23,7 +23,8 @@ redis.call('HSET', KEYS[1], 'stage', 'delivered', 'delivered_at_ms', now,
   'history', noted(fields[2], now, 'delivered', 'result stored'))
 redis.call('ZREM', KEYS[2], ARGV[1])
 local has_failed = redis.call('ZSCORE', KEYS[3], ARGV[1])
-local done_with = {'delivering_until_ms', 'rank', 'nonce', 'hint', 'hint_by', 'look_at_ms'}
+local done_with = {'delivering_until_ms', 'rank', 'nonce', 'hint', 'hint_by', 'look_at_ms', 'unreadable_why',
+  'unreadable_since_ms'}
 if not has_failed then
   done_with[#done_with + 1] = 'message'
 end

@@ -1,0 +1,101 @@
+"""A task whose answers cannot be read keeps its slot, is shown, and can be ended by an operator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from wanimate.contract import Keys, Outcome, Result, Stage
+from wanimate_worker.doctor import Finding, Level, check_ledger
+from wanimate_worker.upstream import Forgotten, Pending, StatusAnswer, Succeeded, Throttled, Unreadable
+
+from .conftest import command
+
+if TYPE_CHECKING:
+    from .conftest import Run
+
+KEYS = Keys("default")
+DONE = Result(urls=("https://example.com/v.mp4",), task_id="task-a")
+
+
+def poll(run: Run, answer: StatusAnswer) -> None:
+    run.state = answer
+    run.poll()
+
+
+def fields(run: Run) -> dict[str, str]:
+    [record] = run.ledger.records(["a"])
+    return dict(record.fields)
+
+
+def finding(run: Run, name: str) -> Finding:
+    findings = check_ledger(run.ledger, run.redis, run.task.runtime.settings)
+    return next(each for each in findings if each.name == name)
+
+
+def test_why_and_since_when_answers_cannot_be_read_is_on_record_until_one_can(run: Run) -> None:
+    run()
+    poll(run, Unreadable("no videos"))
+    since = fields(run)["unreadable_since_ms"]
+    poll(run, Unreadable("no state"))
+    assert (fields(run)["unreadable_why"], fields(run)["unreadable_since_ms"]) == ("no state", since)
+    poll(run, Throttled(0.0, "slow down", None))
+    assert "unreadable_why" in fields(run), "it says nothing about the task"
+    run.redis.delete(KEYS.gate)
+    poll(run, Pending("processing"))
+    assert not {"unreadable_why", "unreadable_since_ms"} & fields(run).keys()
+
+
+def test_doctor_warns_of_slots_held_by_tasks_whose_answers_cannot_be_read(run: Run) -> None:
+    run()
+    assert finding(run, "unreadable tasks").level is Level.OK
+    poll(run, Unreadable("no videos"))
+    found = finding(run, "unreadable tasks")
+    assert found.level is Level.WARN
+    assert "no videos" in found.text
+    assert found.text.endswith(": a")
+    assert "wanimate-worker end" in found.advice
+
+
+def test_an_operator_ends_such_a_job_and_the_vendors_task_stays_known(run: Run) -> None:
+    run()
+    poll(run, Unreadable("no videos"))
+    code, told = command(run, "end", "a")
+    assert (code, told["outcome"], told["task_id"]) == (0, "ended", "task-a")
+    assert not run.has_slot()
+    assert run.stage() is Stage.SETTLED
+    outcome = Outcome.model_validate_json(fields(run)["outcome"])
+    assert (outcome.error, outcome.task_id) == ("TaskUnreadable", "task-a")
+    assert "billed" in (outcome.message or "")
+    shown = command(run, "show", "a")[1]
+    assert shown["task_id"] == "task-a"
+    assert {"stage": "running", "cause": "task-a"}.items() <= shown["history"][-2].items()
+    assert command(run, "end", "a")[0] == 0, "it may be repeated"
+
+
+@pytest.mark.parametrize("answer", [Pending("processing"), Forgotten("no such task")])
+def test_a_job_whose_answers_can_be_read_is_not_ended_by_hand(run: Run, answer: Any) -> None:
+    run()
+    poll(run, Unreadable("no videos"))
+    poll(run, answer)
+    code, told = command(run, "end", "a")
+    assert (code, told["outcome"]) == (1, "unchanged")
+    assert run.stage() is Stage.RUNNING
+
+
+def test_an_answer_that_can_be_read_at_last_ends_the_job_as_if_nothing_had_been(run: Run) -> None:
+    run()
+    poll(run, Unreadable("no videos"))
+    poll(run, Succeeded(DONE))
+    assert run.stage() is Stage.SETTLED
+    code, told = command(run, "end", "a")
+    assert (code, told["message"]) == (1, "it has ended already (succeeded)")
+
+
+def test_doctor_warns_of_lost_submissions_with_their_ids(run: Run) -> None:
+    run()
+    run.redis.hset(KEYS.job("a"), "stage", "unknown")
+    found = finding(run, "unknown submissions")
+    assert found.level is Level.WARN
+    assert found.text.endswith(": a")
+    assert "resolve" in found.advice
