@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from wanimate.cli import main
 from wanimate.contract import Keys, parse_job
 
-from .conftest import FIELDS, Database, eventually
+from .conftest import FIELDS, Database, Server, eventually
 
 OPTIONS = ["--image", FIELDS["image_url"], "--video", FIELDS["video_url"]]
 
@@ -110,6 +110,24 @@ def test_wrong_input_is_exit_code_two_in_one_line_without_a_traceback(
     assert "Error: " in result.stderr
     assert "Traceback" not in result.stderr
     assert database.messages() == []
+
+
+@pytest.mark.parametrize("options", ["?db=three", "?ssl=true", "?socket_timeout=5"])
+def test_a_url_that_cannot_be_read_is_refused_before_a_key_is_claimed(
+    run: Any, url: str, database: Database, options: str
+) -> None:
+    result = run("animate", *OPTIONS, "--idempotency-key", "k", "--redis-url", f"{url}{options}")
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: --redis-url: ")
+    assert database.redis.keys() == []
+
+
+def test_a_database_may_be_named_by_an_option(run: Any, server: Server, database: Database) -> None:
+    result = run("animate", *OPTIONS, "--no-wait", "--redis-url", f" REDIS://127.0.0.1:{server.port}?db=1")
+
+    assert result.exit_code == 0
+    assert len(database.messages()) == 1
 
 
 def test_a_conflict_of_idempotency_keys_is_exit_code_two(run: Any) -> None:

@@ -27,9 +27,6 @@ class Engine:
 
     Args:
         settings: Where Redis is.
-
-    Raises:
-        SettingsError: The address of Redis makes no sense.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -146,11 +143,4 @@ def _address(settings: Settings) -> str:
     parts = urlsplit(settings.redis_url.get_secret_value())
     if parts.scheme == "unix":
         return parts.path
-    try:
-        port = parts.port or 6379
-        database = int(parts.path.strip("/") or 0)
-    except ValueError:
-        raise SettingsError(
-            "WANIMATE_REDIS_URL: a number is expected for the port and for the database, as in redis://host:6379/0"
-        ) from None
-    return f"{parts.hostname or '127.0.0.1'}:{port}/{database}"
+    return f"{parts.netloc.rpartition('@')[2]}{parts.path}"

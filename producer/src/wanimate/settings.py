@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSource
 
-from .address import check_url
+from .address import canonical_url
 from .errors import SettingsError
 
 if TYPE_CHECKING:
@@ -64,9 +64,8 @@ class Settings(BaseSettings):
 
     @field_validator("redis_url")
     @classmethod
-    def _is_redis_url(cls, value: SecretStr) -> SecretStr:
-        check_url(value.get_secret_value())
-        return value
+    def _canonical_redis_url(cls, value: SecretStr) -> SecretStr:
+        return SecretStr(canonical_url(value.get_secret_value()))
 
     @classmethod
     def load(cls) -> Self:

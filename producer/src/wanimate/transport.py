@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from redis import BlockingConnectionPool
 from redis.backoff import NoBackoff
@@ -60,7 +60,7 @@ def connection_pool(settings: Settings, retry: Retry | None = None) -> BlockingC
     }
     sentinel = sentinel_of(url)
     if sentinel is None:
-        return BlockingConnectionPool.from_url(_redis_url(url), **options)
+        return BlockingConnectionPool.from_url(url, **options)
     return _master_pool(sentinel, options)
 
 
@@ -158,31 +158,12 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
 
 
 def celery_url(settings: Settings) -> str:
-    """Return the address of Redis as Celery spells it, with the certificate checked unless the URL says otherwise.
-
-    Celery's own default for `rediss://` is not to check the server's certificate, and it has no `unix://`.
-    """
+    """Return the address of Redis as Celery spells it: it has no `unix://`."""
     sentinel = sentinel_of(settings.redis_url.get_secret_value())
     if sentinel is not None:
         return sentinel.celery_url
-    parts = urlsplit(settings.redis_url.get_secret_value())
-    query = dict(parse_qsl(parts.query))
-    if parts.scheme == "unix":
-        database = query.pop("db", None)
-        if database is not None:
-            query["virtual_host"] = database
-        return f"redis+socket://{parts.netloc}{parts.path}?{urlencode(query)}"
-    if parts.scheme == "rediss":
-        query.setdefault("ssl_cert_reqs", "required")
-        return urlunsplit(parts._replace(query=urlencode(query)))
-    return settings.redis_url.get_secret_value()
-
-
-def _redis_url(url: str) -> str:
-    """Return the URL with `ssl_cert_reqs` as redis-py spells it; Celery's documentation writes `CERT_REQUIRED`."""
+    url = settings.redis_url.get_secret_value()
     parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query))
-    if "ssl_cert_reqs" in query:
-        query["ssl_cert_reqs"] = query["ssl_cert_reqs"].removeprefix("CERT_").lower()
-        return urlunsplit(parts._replace(query=urlencode(query)))
-    return url
+    if parts.scheme != "unix":
+        return url
+    return f"redis+socket://{parts.netloc}{parts.path}?{parts.query.replace('db=', 'virtual_host=')}"

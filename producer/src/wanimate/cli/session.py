@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..client import Client
+from ..errors import SettingsError
 from ..settings import Settings
 from .exits import reported_errors
 from .output import Output
@@ -46,9 +47,18 @@ def with_session(command: Callable[..., Exit]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*args: Any, redis_url: str | None, as_json: bool, **options: Any) -> None:
         with reported_errors():
-            settings = Settings(redis_url=redis_url) if redis_url else Settings.load()
+            settings = _settings(redis_url)
             with Client(settings) as client:
                 code = command(Session(client, Output(as_json=as_json), bool(redis_url)), *args, **options)
         raise SystemExit(code)
 
     return run
+
+
+def _settings(redis_url: str | None) -> Settings:
+    if redis_url is None:
+        return Settings.load()
+    try:
+        return Settings(redis_url=redis_url)
+    except SettingsError as error:
+        raise SettingsError(str(error).replace("WANIMATE_REDIS_URL", "--redis-url")) from None
