@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import caller_app
 import pytest
 from celery import chain
-from harness import PATIENCE_SECONDS, Vendor, eventually, fields_of, job
+from celery.exceptions import NotRegistered
+from harness import PATIENCE_SECONDS, Vendor, eventually, fields_of, is_recorded, job
 from wanimate import InvalidRequest, JobCancelled, JobFailed
-from wanimate.contract import ENQUEUE_TASK, ENTRY_QUEUE, GENERATE_TASK, Keys
+from wanimate.contract import CANCEL_TASK, ENQUEUE_TASK, ENTRY_QUEUE, GENERATE_TASK, Keys
+from wanimate_worker.dead_letters import DeadLetter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,9 +98,73 @@ def test_one_job_that_cannot_be_recorded_fails_alone(app: Celery, client: Client
     assert vendor.accepted() == {"good": 1}
 
 
-@pytest.mark.parametrize("body", ["[]", "[[], null, {}]", "{}", "null", '{"args": [], "kwargs": null}'])
-def test_a_message_that_nobody_can_read_stops_no_worker(app: Celery, redis: Redis, stack: Stack, body: str) -> None:
-    headers = {"task": GENERATE_TASK, "id": str(uuid.uuid4()), "lang": "py", "argsrepr": "", "kwargsrepr": ""}
+def nested(levels: int) -> Any:
+    """Return a list in a list in a list …"""
+    value: Any = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+#: Headers that JSON cannot hold as they are, that surprise Celery, or that no encoder takes back.
+ODD_HEADERS: dict[str, dict[str, Any]] = {
+    "a decimal": {"amount": Decimal("9.99")},
+    "bytes": {"blob": b"\xff\xfe"},
+    "a huge number": {"number": 10**4000},
+    "half a character": {"name": "\ud800"},
+    "deep nesting": {"deep": nested(500)},
+    "a moment": {"at": datetime(2026, 1, 2, tzinfo=UTC)},
+}
+
+
+def test_headers_of_any_kind_are_kept_with_the_message_and_stop_no_worker(
+    app: Celery, redis: Redis, stack: Stack
+) -> None:
+    dead = Keys("default").dead
+    sent = [app.send_task("shop.pay", queue=ENTRY_QUEUE, headers=headers) for headers in ODD_HEADERS.values()]
+    for result in sent:
+        with pytest.raises(NotRegistered, match=r"shop\.pay"):
+            get(result)
+    eventually(lambda: is_recorded(redis), "all are acknowledged")
+    letters = [DeadLetter.read(stored) for stored in redis.lrange(dead, 0, -1)]
+    assert {letter.content["id"] for letter in letters} == {result.id for result in sent}
+    assert_worker_goes_on(stack, redis)
+
+
+def assert_worker_goes_on(stack: Stack, redis: Redis) -> None:
+    """A job is done by the worker that was there before; dead letters are removed."""
+    assert get(job("after-it").signature().apply_async())["urls"]
+    assert stack.ended() is None
+    assert stack.log("worker1").count(" ready.") == 1, "the worker started anew"
+    redis.delete(Keys("default").dead)
+
+
+#: What Celery finds out about a message when it is too late: while it makes a request of it, or in the thread.
+ODD_PARTS: dict[str, tuple[dict[str, Any], str]] = {
+    "an id of half a character": ({"id": "\ud800"}, "[[], {}, {}]"),
+    "an endless id": ({"id": "x" * 100_000}, "[[], {}, {}]"),
+    "callbacks that are none": ({}, "[[], {}, 5]"),
+    "stamps that are none": ({"stamped_headers": 5}, "[[], {}, {}]"),
+    "a name that is none": ({"shadow": {"a": 1}}, "[[], {}, {}]"),
+    "time limits that are none": ({"timelimit": 5}, "[[], {}, {}]"),
+    "an unknown compression": ({"compression": "rot13"}, "[[], {}, {}]"),
+    "an expiry that is none": ({"expires": {"a": 1}}, "[[], {}, {}]"),
+    "an origin that hides a method": ({"as_execution_options": 5}, "[[], {}, {}]"),
+    "keys that are no names": ({}, '[[], {"": 1, "\\ud800": 2}, {}]'),
+    "keys of the worker": ({}, '[[], {"self": 1}, {"id": 5, "headers": 7}]'),
+}
+
+
+@pytest.mark.parametrize("task", [GENERATE_TASK, ENQUEUE_TASK, CANCEL_TASK])
+def test_parts_of_any_kind_stop_no_worker(app: Celery, redis: Redis, stack: Stack, task: str) -> None:
+    for headers, body in ODD_PARTS.values():
+        push(redis, {"task": task, "id": str(uuid.uuid4()), "lang": "py", **headers}, body)
+    eventually(lambda: is_recorded(redis), "all are taken and none is held")
+    assert_worker_goes_on(stack, redis)
+
+
+def push(redis: Redis, headers: dict[str, Any], body: str) -> None:
+    """Put a message into the queue of new jobs as kombu would, were it not for its parts."""
     message = {
         "body": body,
         "content-encoding": "utf-8",
@@ -112,9 +179,12 @@ def test_a_message_that_nobody_can_read_stops_no_worker(app: Celery, redis: Redi
         },
     }
     redis.lpush(ENTRY_QUEUE, json.dumps(message))
+
+
+@pytest.mark.parametrize("body", ["[]", "[[], null, {}]", "{}", "null", '{"args": [], "kwargs": null}'])
+def test_a_message_that_nobody_can_read_stops_no_worker(app: Celery, redis: Redis, stack: Stack, body: str) -> None:
+    push(redis, {"task": GENERATE_TASK, "id": str(uuid.uuid4()), "lang": "py", "argsrepr": "", "kwargsrepr": ""}, body)
     eventually(lambda: redis.llen(ENTRY_QUEUE) == 0, "it is taken")
-    assert get(job("after-it").signature().apply_async())["urls"]
-    assert stack.ended() is None
     # It is kept where `wanimate-worker dead` shows it.
     eventually(lambda: redis.llen(Keys("default").dead) == 1, "it is kept as a dead letter")
-    redis.delete(Keys("default").dead)
+    assert_worker_goes_on(stack, redis)

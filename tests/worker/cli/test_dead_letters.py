@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import UTC, datetime
+from decimal import Decimal
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from wanimate.contract import CONTRACT_HEADER, CONTRACT_VERSION
-from wanimate_worker.dead_letters import MAX_KEPT_BYTES, DeadLetter, Reason, letter_of, problem_of
+from wanimate_worker.dead_letters import MAX_KEPT_BYTES, DeadLetter, Reason, letter_of, problem_of, publish_again
+
+if TYPE_CHECKING:
+    from ..conftest import Run
 
 HEADERS = {"task": "wanimate.generate", "id": "job"}
 
@@ -46,6 +51,13 @@ def test_a_task_of_either_version_of_the_protocol_is_sound(payload: Any, headers
         ([], HEADERS),
         ([[], []], HEADERS),
         ([{}, [], {}], HEADERS),
+        ([[], {}, 5], HEADERS),
+        ([[], {}, {"callbacks": [5]}], HEADERS),
+        ([[], {}, {"id": "of another"}], HEADERS),
+        ([[], {}, {}], {**HEADERS, "shadow": {}}),
+        ([[], {}, {}], {**HEADERS, "timelimit": [1]}),
+        ([[], {}, {}], {**HEADERS, "id": "\ud800"}),
+        ([[], {}, {}], {**HEADERS, "id": "x" * 2000}),
         ([[], {}, {}], {"task": "wanimate.generate"}),
         ([[], {}, {}], {"task": ["wanimate.generate"], "id": "job"}),
         ({"task": "wanimate.generate"}, {}),
@@ -74,6 +86,46 @@ def test_a_message_of_a_newer_contract_is_kept_whole_and_others_for_a_look() -> 
     assert base64.b64decode(whole["body"]) == body
     assert len(base64.b64decode(cut["body"])) == MAX_KEPT_BYTES
     assert cut["body_bytes"] == whole["body_bytes"] == len(body)
+
+
+def circular() -> list[Any]:
+    value: list[Any] = []
+    value.append(value)
+    return value
+
+
+def nested(levels: int) -> Any:
+    value: Any = "deep"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Decimal("9.99"), b"\xff", 10**5000, "\ud800", nested(900), nested(5000), circular(), {(1, 2): 3}, object(), {1}],
+    ids=["decimal", "bytes", "huge", "surrogate", "nested", "too deep", "circular", "odd keys", "object", "set"],
+)
+def test_a_letter_is_kept_and_read_again_whatever_the_message_holds(run: Run, value: Any) -> None:
+    headers = {**HEADERS, "odd": value, CONTRACT_HEADER: CONTRACT_VERSION}
+    odd = message(None, headers, body=value)
+    odd.properties["reply_to"] = odd.content_type = odd.content_encoding = odd.delivery_info["routing_key"] = value
+    run.ledger.bury(letter_of(odd, Reason.UNREADABLE, "why"))
+    run.ledger.bury({"reason": "unreadable", "odd": value})
+    letter = DeadLetter.read(run.ledger.dead()[1])
+    assert (letter.number, letter.facts()["task"], letter.contract) == (1, "wanimate.generate", CONTRACT_VERSION)
+    assert json.dumps(letter.facts()).encode("ascii")
+
+
+def test_a_replayed_message_has_the_types_it_had(run: Run) -> None:
+    sent = {"amount": Decimal("9.99"), "at": datetime(2026, 1, 2, tzinfo=UTC), "compression": "application/zlib"}
+    run.ledger.bury(letter_of(message(None, {**HEADERS, **sent}), Reason.NEWER_CONTRACT, "why"))
+    publish_again(run.task.app, DeadLetter.read(run.ledger.dead()[0]))
+    with run.task.app.connection_for_read() as connection:
+        received = connection.SimpleQueue("wanimate").get(timeout=10)
+        # It is not compressed any more.
+        assert received.headers == {**HEADERS, "amount": sent["amount"], "at": sent["at"]}
+        received.ack()
 
 
 @pytest.mark.parametrize(

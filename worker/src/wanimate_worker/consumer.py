@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from celery.exceptions import NotRegistered
+from billiard.einfo import ExceptionInfo
+from celery.app.trace import trace_ok_t
+from celery.exceptions import NotRegistered, Reject
 from celery.worker.consumer import Consumer as CeleryConsumer
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from wanimate.contract import CONTRACT_HEADER, CONTRACT_VERSION, GENERATE_TASK
 
-from .dead_letters import Reason, letter_of, problem_of
+from .dead_letters import Reason, letter_of, problem_of, run_message
 from .observability import get_logger
+from .outage import is_away
 from .suspension import SuspendableTask, quick_tracer
 from .tasks import GenerateTask
 
@@ -35,12 +40,13 @@ class Consumer(CeleryConsumer):
         for task in self.app.tasks.values():
             if isinstance(task, SuspendableTask):
                 task.__trace__ = quick_tracer(task, task.__trace__)
+            task.__trace__ = partial(self._run, task.__trace__)
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:
         """Return the handler of every message of our queues."""
         handle = super().create_task_handler(*args, **options)
 
-        def on_message(message: Any) -> None:
+        def read(message: Any) -> None:
             if _contract_of(message) > CONTRACT_VERSION:
                 self._bury(message, Reason.NEWER_CONTRACT, "upgrade the workers, then replay it")
                 return
@@ -50,14 +56,45 @@ class Consumer(CeleryConsumer):
                 return
             handle(message)
 
-        return on_message
+        return partial(self._take, read)
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Keep a message whose body cannot be read; Celery calls this."""
         if self._is_of_a_queue(message):
-            self._bury(message, Reason.UNREADABLE, _told(exc))
+            self._take(lambda _: self._bury(message, Reason.UNREADABLE, _told(exc)), message)
         else:
             super().on_decode_error(message, exc)
+
+    def _take(self, read: Callable[[Any], object], message: Any) -> None:
+        """Do with a message what it asks for; whatever goes wrong with it, the worker goes on with the next one.
+
+        Args:
+            read: What is done with it.
+            message: The message.
+        """
+        try:
+            read(message)
+        except Exception as error:
+            if is_away(error):
+                # It was not acknowledged, so it comes again once the worker has connected anew.
+                raise RedisConnectionError(str(error)) from error
+            log.error("a message could not be handled", cause=type(error).__name__)  # noqa: TRY400 - it may quote the message
+            if not message.acknowledged:
+                self._bury(message, Reason.UNREADABLE, f"handling it raised {type(error).__name__}")
+
+    def _run(self, tracer: Callable[..., Any], task_id: str, args: Any, kwargs: Any, request: dict[str, Any]) -> Any:
+        """Run a task; a message of which no run can be made must not stay with the thread that gave it up."""
+        try:
+            return tracer(task_id, args, kwargs, request)
+        except Exception as error:  # noqa: BLE001 - Celery's tracer reports what the task itself raises
+            log.error("a task could not be run", task_id=task_id, cause=type(error).__name__)  # noqa: TRY400
+            info = ExceptionInfo()
+            try:
+                self._keep(run_message(request, args, kwargs), Reason.UNREADABLE, f"it raised {type(error).__name__}")
+            except RedisError:
+                info.exception = Reject(requeue=True)
+            # Celery's request acknowledges the message, or gives it back.
+            return trace_ok_t(info, info, 0.0, None)
 
     def on_unknown_message(self, _body: Any, message: Any) -> None:
         """Keep a message that is no task; Celery calls this."""
@@ -66,8 +103,6 @@ class Consumer(CeleryConsumer):
     def on_unknown_task(self, _body: Any, message: Any, exc: Exception) -> None:
         """Keep a message whose task nobody here knows, and fail the task for its caller; Celery calls this."""
         # Not Celery's own: it would write the body into the log.
-        if not self._bury(message, Reason.UNKNOWN_TASK, f"no task is called {_told(exc)}"):
-            return
         about = message.headers if "task" in message.headers else message.payload
         properties = message.properties
         request = SimpleNamespace(
@@ -79,28 +114,29 @@ class Consumer(CeleryConsumer):
             errbacks=None,
         )
         self.app.backend.mark_as_failure(about["id"], NotRegistered(about["task"]), request=request)
+        self._bury(message, Reason.UNKNOWN_TASK, f"no task is called {_told(exc)}")
 
     def on_invalid_task(self, _body: Any, message: Any, exc: Exception) -> None:
         """Keep a message that Celery refuses; Celery calls this."""
         self._bury(message, Reason.UNREADABLE, _told(exc))
 
-    def _bury(self, message: Any, reason: Reason, why: str) -> bool:
-        """Keep a message and take it out of its queue; False if it could not be kept, and so comes again."""
-        task = self.app.tasks.get(GENERATE_TASK)
-        if isinstance(task, GenerateTask):
-            try:
-                number = task.runtime.ledger.bury(letter_of(message, reason, why))
-            except RedisError as error:
-                log.warning("a dead letter could not be kept, Redis is away; it comes again", cause=error)
-                return False
-            log.error("dead letter; look at it with wanimate-worker dead", number=number, reason=reason, cause=why)
+    def _bury(self, message: Any, reason: Reason, why: str) -> None:
+        """Keep a message, and only then take it out of its queue."""
+        self._keep(message, reason, why)
         if not message.acknowledged:
             message.ack_log_error(log, self.connection_errors)
-        return True
+
+    def _keep(self, message: Any, reason: Reason, why: str) -> None:
+        task = self.app.tasks.get(GENERATE_TASK)
+        if isinstance(task, GenerateTask):
+            number = task.runtime.ledger.bury(letter_of(message, reason, why))
+            log.error("dead letter; look at it with wanimate-worker dead", number=number, reason=reason, cause=why)
 
     def _is_of_a_queue(self, message: Any) -> bool:
         # Remote control comes through here too.
-        return (message.delivery_info or {}).get("routing_key") in self.app.amqp.queues.consume_from
+        delivery_info = message.delivery_info
+        queue = delivery_info.get("routing_key") if isinstance(delivery_info, dict) else None
+        return isinstance(queue, str) and queue in self.app.amqp.queues.consume_from
 
 
 def _contract_of(message: Any) -> int:

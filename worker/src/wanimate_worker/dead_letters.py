@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from dataclasses import dataclass
 from enum import StrEnum
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
 from wanimate.contract import CONTRACT_HEADER, ENTRY_QUEUE
 
+from .plain_json import plain, shown
+
 if TYPE_CHECKING:
+    from types import UnionType
+
     from celery import Celery
 
 #: A message that can be put back is kept whole. Of others so much is kept, in bytes, for whoever investigates.
 MAX_KEPT_BYTES: Final = 16 * 1024
-#: Arguments, keyword arguments, and callbacks.
-_BODY_PARTS: Final = 3
+#: Far longer than any name; it must not fill a log, or the memory of Redis.
+_MAX_NAME_BYTES: Final = 1024
+#: The headers of a task that Celery uses without looking what they are ("Message Protocol", version 2).
+_HEADERS: Final[dict[str, type | UnionType]] = {
+    **dict.fromkeys(("root_id", "parent_id", "group", "shadow", "eta", "expires", "origin"), str | None),
+    **dict.fromkeys(("argsrepr", "kwargsrepr"), str | None),
+    **dict.fromkeys(("retries", "group_index", "replaced_task_nesting"), int | None),
+    **dict.fromkeys(("timelimit", "stamped_headers"), list | tuple | None),
+    **dict.fromkeys(("stamps", "headers"), dict | None),
+    "ignore_result": bool | None,
+}
+#: What may stand in the third part of a body, beside arguments and keyword arguments: what is called afterwards.
+_CALLED: Final = frozenset({"callbacks", "errbacks", "chain", "chord"})
 
 
 class Reason(StrEnum):
@@ -51,7 +67,7 @@ class DeadLetter:
     def read(cls, stored: str) -> DeadLetter:
         """Read a stored letter."""
         number, _, content = stored.partition(" ")
-        return cls(stored, int(number), orjson.loads(content))
+        return cls(stored, int(number), json.loads(content))
 
     @property
     def contract(self) -> int | None:
@@ -96,15 +112,41 @@ def problem_of(message: Any) -> str | None:
     except Exception as error:  # noqa: BLE001 - whatever a decoder raises
         return f"its body cannot be decoded ({type(error).__name__})"
     if isinstance(message.headers, dict) and "task" in message.headers:
-        names = (message.headers["task"], message.headers.get("id"))
-        parts = payload if isinstance(payload, list | tuple) else ()
-        is_sound = [type(part) for part in parts[:2]] == [list, dict] and len(parts) == _BODY_PARTS
+        about = message.headers
+        is_sound = isinstance(payload, list | tuple) and _is_body(*payload) and _are_headers(about)
     elif isinstance(payload, dict) and "task" in payload:
-        names = (payload["task"], payload.get("id"))
+        about = payload
         is_sound = isinstance(payload.get("args", []), list) and isinstance(payload.get("kwargs", {}), dict)
     else:
         return None
-    return None if is_sound and all(isinstance(name, str) for name in names) else "its parts are not those of a task"
+    is_sound = is_sound and is_name(about["task"]) and is_name(about.get("id"))
+    return None if is_sound else "its parts are not those of a task"
+
+
+def _is_body(args: object = None, kwargs: object = None, called: object = 0, *more: object) -> bool:
+    if more or not isinstance(args, list) or not isinstance(kwargs, dict) or not isinstance(called, dict | None):
+        return False
+    # Celery takes whatever stands here for the request's own, its id for example.
+    return called is None or (called.keys() <= _CALLED and all(map(_are_signatures, called.values())))
+
+
+def _are_signatures(value: object) -> bool:
+    signatures = value if isinstance(value, list) else [value]
+    return value is None or all(isinstance(each, dict) and isinstance(each.get("task"), str) for each in signatures)
+
+
+def _are_headers(headers: dict[str, Any]) -> bool:
+    are_known = all(isinstance(headers.get(name), kind) for name, kind in _HEADERS.items())
+    limits, stamped = headers.get("timelimit") or (None, None), headers.get("stamped_headers") or ()
+    return are_known and len(limits) == len((None, None)) and all(isinstance(name, str) for name in stamped)
+
+
+def is_name(value: object) -> bool:
+    """Return whether a value can name a task or a job, and so a key in Redis."""
+    try:
+        return isinstance(value, str) and 0 < len(value.encode()) <= _MAX_NAME_BYTES
+    except UnicodeEncodeError:
+        return False
 
 
 def letter_of(message: Any, reason: Reason, why: str) -> dict[str, Any]:
@@ -115,24 +157,45 @@ def letter_of(message: Any, reason: Reason, why: str) -> dict[str, Any]:
         reason: Why nobody could use it.
         why: The same in a few words of its own, without any content of the message.
     """
-    headers = message.headers if isinstance(message.headers, dict) else {}
-    properties = message.properties if isinstance(message.properties, dict) else {}
-    body = message.body if isinstance(message.body, bytes) else str(message.body or "").encode()
-    kept = body if reason is Reason.NEWER_CONTRACT else body[:MAX_KEPT_BYTES]
+    headers, properties, delivery_info = map(_fields, (message.headers, message.properties, message.delivery_info))
+    # Kombu has undone a compression by now.
+    headers = {name: value for name, value in headers.items() if name != "compression"}
+    body = _bytes(message.body)
+    is_whole = reason is Reason.NEWER_CONTRACT
     return {
         "at_ms": round(time.time() * 1000),
         "reason": reason.value,
         "why": why,
-        "queue": (message.delivery_info or {}).get("routing_key") or ENTRY_QUEUE,
+        "queue": _text(delivery_info.get("routing_key")) or ENTRY_QUEUE,
         "task": _text(headers.get("task")),
         "id": _text(headers.get("id")),
-        "headers": headers,
-        "properties": {name: properties.get(name) for name in ("correlation_id", "reply_to", "priority")},
-        "content_type": message.content_type,
-        "content_encoding": message.content_encoding,
-        "body": base64.b64encode(kept).decode(),
+        "headers": {name: plain(value, None if is_whole else MAX_KEPT_BYTES) for name, value in headers.items()},
+        "properties": {name: plain(properties.get(name)) for name in ("correlation_id", "reply_to", "priority")},
+        "content_type": plain(message.content_type),
+        "content_encoding": plain(message.content_encoding),
+        "body": base64.b64encode(body if is_whole else body[:MAX_KEPT_BYTES]).decode(),
         "body_bytes": len(body),
     }
+
+
+def run_message(request: dict[str, Any], args: Any, kwargs: Any) -> Any:
+    """Return what a run was made of as a message, for a letter.
+
+    Args:
+        request: The run's request, as Celery gives it to the tracer.
+        args: Its arguments.
+        kwargs: Its keyword arguments.
+    """
+    properties, delivery_info = request.get("properties"), request.get("delivery_info")
+    headers = {name: value for name, value in request.items() if name in {"id", "task", CONTRACT_HEADER}}
+    return SimpleNamespace(
+        headers=headers,
+        properties=properties,
+        delivery_info=delivery_info,
+        body=json.dumps([plain(args), plain(kwargs), {}]),
+        content_type="application/json",
+        content_encoding="utf-8",
+    )
 
 
 def publish_again(app: Celery, letter: DeadLetter) -> None:
@@ -156,5 +219,16 @@ def publish_again(app: Celery, letter: DeadLetter) -> None:
         )
 
 
+def _fields(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _bytes(body: Any) -> bytes:
+    if isinstance(body, bytes):
+        return body
+    return (body if isinstance(body, str) else shown(body or "")).encode(errors="backslashreplace")
+
+
 def _text(value: Any) -> str | None:
-    return value[:100] if isinstance(value, str) else None
+    """Return the beginning of a text as every terminal can show it; None for what is no text."""
+    return value[:100].encode(errors="backslashreplace").decode() if isinstance(value, str) else None

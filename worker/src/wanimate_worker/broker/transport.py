@@ -158,8 +158,12 @@ class _Taking:
         """Return a list's entry as a message; what is none in an envelope, which the consumer then keeps."""
         try:
             message: dict[str, Any] = loads(item)
-            if self.Message(message, channel=self).delivery_tag == tag:
-                return message
+            if self.Message(message, channel=self).delivery_tag != tag:
+                # JSON to Python alone, such as half a character; Lua gave it a tag.
+                noted = {"delivery_tag": tag, "delivery_info": {"exchange": "", "routing_key": queue}}
+                message["properties"] = {**message["properties"], **noted}
+                self.Message(message, channel=self)
+            return message  # noqa: TRY300
         except Exception as error:  # noqa: BLE001 - whatever a decoder raises
             log.debug("an entry of a queue is no message", queue=queue, cause=type(error).__name__)
         return {

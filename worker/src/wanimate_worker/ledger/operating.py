@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Final, cast
 
-import orjson
 from wanimate.contract import Outcome, Stage
 
+from ..plain_json import plain_dumps
 from .base import LedgerBase, bounded, cause_of
 from .verdicts import Adoption, Expired, JobRecord, Retried, Retry
 
@@ -174,7 +174,7 @@ class OperatingLedger(LedgerBase):
 
     def bury(self, letter: Mapping[str, Any]) -> int:
         """Keep a message that nobody could use, and return how many there were since the list was empty."""
-        stored = orjson.dumps(letter).decode()
+        stored = plain_dumps(letter)
         return int(self._scripts.bury(keys=[self._keys.dead], args=[stored, DEAD_LETTERS, self._limits.failed_ttl_ms]))
 
     def unbury(self, stored: str) -> bool:
