@@ -75,7 +75,7 @@ def command(run: Run, *words: str) -> tuple[int, dict[str, Any]]:
     url = run.task.runtime.settings.redis_url.get_secret_value()
     done = typed("wanimate-worker", *words, "--json", WANIMATE_REDIS_URL=url, WANIMATE_API_KEY="sk-of-nobody")
     assert "Traceback" not in done.stderr
-    return done.returncode, json.loads(done.stdout)
+    return done.returncode, json.loads(done.stdout or "{}")
 
 
 @pytest.fixture

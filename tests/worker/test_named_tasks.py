@@ -65,6 +65,13 @@ def test_an_operator_sees_the_id_and_resolves_the_job_with_it(run: Run) -> None:
     assert run.stage() is Stage.RUNNING
 
 
+@pytest.mark.parametrize("task_id", ["", " ", "\udcff"])
+def test_what_cannot_be_a_task_id_is_refused_before_anything_is_changed(run: Run, task_id: str) -> None:
+    lose(run)
+    assert command(run, "resolve", "a", "--task-id", task_id)[0] == 2
+    assert run.stage() is Stage.UNKNOWN
+
+
 def test_without_any_id_an_operator_is_told_to_name_one(run: Run) -> None:
     lose(run, hint="")
     code, told = command(run, "resolve", "a")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import SecretStr
 from wanimate.errors import SettingsError
-from wanimate_worker.upstream import Accepted, NotSent, Obstacle, Pending, Unknown, UpstreamClient
+from wanimate_worker.upstream import Accepted, NotSent, Obstacle, Pending, Unknown, Unreadable, UpstreamClient
 from wanimate_worker.upstream import client as client_module
 from wanimate_worker.upstream.sending import Sending
 
@@ -103,6 +103,12 @@ def test_an_error_of_ours_after_the_request_leaves_it_unknown(
         ("SSL_CERT_FILE", "/nowhere/ca.pem"),
         ("SSL_CERT_FILE", "garbage"),
         ("SSL_CERT_FILE", "a folder"),
+        ("SSL_CERT_FILE", "/dev/null"),
+        ("SSL_CERT_DIR", "/nowhere"),
+        ("SSLKEYLOGFILE", "/nowhere/keys.log"),
+        ("ALL_PROXY", "http://"),
+        ("HTTPS_PROXY", " "),
+        ("HTTP_PROXY", "http://user:hunter2@host:99999"),
     ],
 )
 def test_an_environment_that_no_client_can_be_made_with_is_named_at_the_start(
@@ -124,4 +130,31 @@ def test_an_environment_that_no_client_can_be_made_with_is_named_at_the_start(
     assert "hunter2" not in told
     assert isinstance(trusting.submit(job), NotSent)
     assert isinstance(trusting.status("t"), NotSent)
+    monkeypatch.delenv("SSLKEYLOGFILE", raising=False)
     UpstreamClient("https://api.example", SecretStr("key")).prepare()
+
+
+@pytest.mark.parametrize("trouble", ["refuses", "forbids", "drops", "resets", "keeps_silent", "babbles"])
+def test_a_proxy_that_opens_no_tunnel_has_surely_sent_nothing(
+    server: Any, connect: Callable[..., UpstreamClient], job: AnimateJob, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:hunter2@{server.address}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    match trouble:
+        case "refuses":
+            server.answers("<html>login", 407)
+        case "forbids":
+            server.answers("<html>no", 403)
+        case "babbles":
+            server.sends(b"SSH-2.0-OpenSSH_9.6\r\n", then_close=True)
+        case _:
+            getattr(server, trouble)()
+    answer = connect("https://api.example", seconds=0.3, trust_env=True).submit(job)
+    assert isinstance(answer, NotSent)
+    assert "hunter2" not in repr(answer)
+    assert {request.method for request in server.requests} == {"CONNECT"}
+
+
+def test_a_task_id_that_cannot_be_sent_is_no_traceback(client: UpstreamClient) -> None:
+    assert isinstance(client.status("\udcff"), Unreadable)

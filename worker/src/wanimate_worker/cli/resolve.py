@@ -30,10 +30,19 @@ _PERMIT_SECONDS: Final = 5.0
 _MOVED_ON: Final = "somebody else has changed this job just now: look at it again"
 
 
+def _readable(_context: click.Context, _option: click.Parameter, task_id: str | None) -> str | None:
+    if task_id is not None and (not task_id.strip() or any("\ud800" <= character <= "\udfff" for character in task_id)):
+        raise click.BadParameter("the vendor's task id is expected, as text")
+    return task_id
+
+
 @click.command(epilog=EXIT_CODES)
 @click.argument("job_id", metavar="ID")
 @click.option(
-    "--task-id", metavar="T", help="The vendor's task id, as its task list shows it; else the one that was named."
+    "--task-id",
+    metavar="T",
+    callback=_readable,
+    help="The vendor's task id, as its task list shows it; else the one that was named.",
 )
 @with_session
 def resolve(session: Session, job_id: str, task_id: str | None) -> Exit:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -16,10 +15,10 @@ from wanimate.errors import SettingsError
 
 from .classify import classify_status, classify_status_error, classify_submit, classify_submit_error, not_sent
 from .connections import Connections
-from .envelope import one_line
+from .environment import MAX_PORT, check_proxies, make_context, proxy_named
 from .exchange import Exchange
 from .request_body import request_body
-from .sending import Sending, TooLate
+from .sending import Sending
 from .timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -41,12 +40,6 @@ MAX_ANSWER_BYTES: Final = 1024 * 1024
 #: way leaves us not knowing whether the task was accepted, so we close first: Node.js and uvicorn wait 5 s, nginx and
 #: the load balancers of the clouds a minute or more. A busy account uses each connection several times a second.
 KEEPALIVE_EXPIRY_SECONDS: Final = 4.0
-
-MAX_PORT: Final = 65_535
-
-#: What httpx reads of the environment, if it is to be trusted (httpx documentation, "Environment Variables").
-_PROXY_VARIABLES: Final = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
-_TLS_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 #: Shorter keys are a simulator's, and taking them out of messages would leave holes in words.
 _SHORTEST_SECRET: Final = 8
@@ -137,7 +130,7 @@ class UpstreamClient:
         sending, query = Sending(b"", may_send), {"taskId": task_id}
         try:
             answer = self._exchange(exchange, "GET", STATUS_PATH, self._timeouts.status_read_seconds, sending, query)
-        except (httpx.HTTPError, TooLate, SettingsError) as error:
+        except Exception as error:  # noqa: BLE001 - a task that could not be asked about is asked about again
             return self._redacted(classify_status_error(error))
         return self._redacted(classify_status(task_id, answer.status, answer.headers, answer.body, datetime.now(UTC)))
 
@@ -179,15 +172,10 @@ class UpstreamClient:
             exchange.end()
 
     def _make_client(self, context: ssl.SSLContext) -> httpx.Client:
-        try:
+        if self._trust_env:
+            check_proxies()
+        with proxy_named():
             return self._client(context)
-        except Exception as error:
-            # What is wrong with a proxy's URL is not quoted: it may hold a password.
-            missing = ": a SOCKS proxy needs the package httpx[socks]" if isinstance(error, ImportError) else ""
-            raise SettingsError(
-                f"{_named(_PROXY_VARIABLES)}: the proxy of the environment cannot be used ({type(error).__name__}"
-                f"{missing}); correct it, or unset WANIMATE_TRUST_ENV to reach the vendor without a proxy"
-            ) from error
 
     def _client(self, context: ssl.SSLContext) -> httpx.Client:
         return httpx.Client(
@@ -208,13 +196,7 @@ class UpstreamClient:
         )
 
     def _make_context(self) -> ssl.SSLContext:
-        try:
-            return httpx.create_ssl_context(trust_env=self._trust_env)
-        except (OSError, ValueError) as error:
-            raise SettingsError(
-                f"{_named(_TLS_VARIABLES)}: the certificates to trust cannot be read ({type(error).__name__}: "
-                f"{one_line(str(error))}); name a readable PEM file, or unset WANIMATE_TRUST_ENV"
-            ) from error
+        return make_context(trust_env=self._trust_env)
 
     def _redacted(self, answer: _Answer, callback_url: str | None = None) -> _Answer:
         """Take the API key and the signature of the callback URL out of whatever the other side quoted."""
@@ -251,27 +233,23 @@ def _read(response: httpx.Response, longest_seconds: float) -> bytes | None:
     return bytes(body)
 
 
-def _named(variables: tuple[str, ...]) -> str:
-    """Return which of these variables are set, by name only."""
-    there = [name for name in os.environ if name.upper() in variables and os.environ[name]]
-    return ", ".join(sorted(there)) or "WANIMATE_TRUST_ENV"
-
-
 def _checked_url(base_url: str) -> str:
     try:
         url = httpx.URL(base_url)
         url.host.encode("idna")
     except (httpx.InvalidURL, UnicodeError):
-        raise SettingsError("the upstream base URL is not a URL") from None
+        raise SettingsError("WANIMATE_API_BASE_URL: the base URL is not a URL") from None
     if url.scheme not in {"http", "https"} or not url.host or "%" in url.host or (url.port or 0) > MAX_PORT:
-        raise SettingsError("the upstream base URL must start with https:// (or http:// for a simulator) and a host")
+        raise SettingsError(
+            "WANIMATE_API_BASE_URL: the base URL must start with https:// (or http:// for a simulator) and a host"
+        )
     if url.userinfo or url.query or url.fragment:
-        raise SettingsError("the upstream base URL must have no user, password, query or fragment")
+        raise SettingsError("WANIMATE_API_BASE_URL: the base URL must have no user, password, query or fragment")
     return str(url).rstrip("/")
 
 
 def _checked_key(api_key: SecretStr) -> SecretStr:
     key = api_key.get_secret_value()
     if not key or not key.isascii() or not key.isprintable() or " " in key:
-        raise SettingsError("the upstream API key must be printable ASCII without spaces or line ends")
+        raise SettingsError("WANIMATE_API_KEY: the API key must be printable ASCII without spaces or line ends")
     return api_key
