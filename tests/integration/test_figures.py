@@ -15,6 +15,7 @@ import pytest
 from harness import PATIENCE_SECONDS, Vendor, eventually, job
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
+from typed import run
 from wanimate import Client, JobFailed, JobState, Settings
 from wanimate_worker.local.stack import Stack, StackOptions, leftovers, redis_of
 
@@ -121,7 +122,7 @@ def test_top_without_redis_is_one_line_and_no_traceback() -> None:
 
 
 def test_at_the_days_limit_jobs_wait_and_say_so_and_go_on_once_it_is_raised() -> None:
-    """The limit allows two jobs of 60 s; workers of before are replaced by one with a higher limit."""
+    """The limit allows two jobs of 60 s, also where a second worker has no such setting; a command raises it."""
     options = StackOptions(
         has_flower=False,
         simulator={"cap": "5", "speed": "40"},
@@ -129,14 +130,18 @@ def test_at_the_days_limit_jobs_wait_and_say_so_and_go_on_once_it_is_raised() ->
     )
     with Stack(options) as stack, Client(Settings(redis_url=SecretStr(stack.redis.url))) as client:
         assert stack.simulator_url is not None
+        without = {"WANIMATE_DAILY_BILLED_SECONDS": "1000000", "WANIMATE_MAX_IN_FLIGHT": "1000"}
+        stack.start_worker(without)
         vendor = Vendor(stack.simulator_url)
         handles = client.submit_many(job(f"limited-{i}", video_seconds=60) for i in range(4))
         eventually(lambda: vendor.summary()["accepted"] == 2, "two are sent")
         eventually(lambda: sum(handle.status().blocked_by == "daily_limit" for handle in handles) == 2, "two are not")
         assert {handle.status().state for handle in handles if handle.status().blocked_by} == {JobState.WAITING}
         assert "daily_limit" in top(stack, "--json").stdout
-        stack.workers[0].stop()
-        stack.start_worker({"WANIMATE_DAILY_BILLED_SECONDS": "1000"})
+        assert (
+            "daily billed seconds  240"
+            in run("wanimate-worker", "limits", "--daily-billed-seconds", "240", **stack.environment).stdout
+        )
         assert all(not isinstance(each, JobFailed) for each in client.wait_all(handles, timeout=PATIENCE_SECONDS))
         assert vendor.summary()["accepted"] == 4
         vendor.close()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from harness import PATIENCE_SECONDS, Vendor, eventually, job
 from pydantic import SecretStr
+from typed import run
 from wanimate import Client, JobState, Result, Settings
 from wanimate_worker.local.stack import SIMULATOR_KEY, Stack, StackOptions
 
@@ -15,6 +20,7 @@ if TYPE_CHECKING:
     from wanimate import JobHandle
 
 GATE = "wanimate:{default}:gate"
+CAP = 5
 
 
 def all_succeed(client: Client, handles: list[JobHandle]) -> bool:
@@ -28,6 +34,47 @@ def test_the_cap_is_reached_and_never_passed(client: Client, vendor: Vendor) -> 
     assert summary["violations_of_cap"] == 0
     assert summary["count_429"] == {"rate": 0, "concurrency": 0, "injected": 0}
     assert set(vendor.accepted().values()) == {1}
+
+
+def test_a_shell_without_the_settings_of_the_workers_keeps_to_the_accounts_limits(
+    stack: Stack, client: Client, vendor: Vendor
+) -> None:
+    handles = client.submit_many(job(f"shell-{i}") for i in range(25))
+    eventually(lambda: vendor.summary()["in_flight_now"] == CAP, "all slots are used")
+    elsewhere = {"WANIMATE_REDIS_URL": stack.redis.url, "WANIMATE_MAX_IN_FLIGHT": "1000"}
+    for handle in handles[-2:]:
+        assert run("wanimate-worker", "cancel", handle.id, **elsewhere).returncode == 0
+    shown = run("wanimate-worker", "limits", **elsewhere)
+    assert f"max in flight         {CAP} tasks" in shown.stdout
+    assert f"WANIMATE_MAX_IN_FLIGHT is 1000 here, the account's is {CAP}" in shown.stderr
+    assert all_succeed(client, handles[:-2])
+    assert vendor.summary()["in_flight_max"] == CAP
+
+
+def test_the_cap_is_changed_while_everything_runs(stack: Stack, client: Client, vendor: Vendor) -> None:
+    def change(*options: str) -> subprocess.CompletedProcess[str]:
+        return run("wanimate-worker", "limits", *options, **stack.environment)
+
+    assert json.loads(change("--max-in-flight", "2", "--json").stdout)["max_in_flight"] == 2
+    handles = client.submit_many(job(f"changed-{i}") for i in range(12))
+    eventually(lambda: vendor.summary()["in_flight_now"] == 2, "both slots are used")
+    assert vendor.summary()["in_flight_max"] == 2
+    assert change("--max-in-flight", str(CAP)).returncode == 0
+    eventually(lambda: vendor.summary()["in_flight_now"] == CAP, "all slots are used, without a restart")
+    for options in (("--max-in-flight", "0"), ("--daily-billed-seconds", "nan"), ("--requests-per-minute", "x")):
+        refused = change(*options)
+        assert (refused.returncode, refused.stdout) == (2, "")
+    moved = change("--api-base-url", "https://other.example")
+    assert (moved.returncode, "drain" in moved.stdout) == (1, True)
+    assert all_succeed(client, handles)
+
+
+def test_a_worker_that_means_another_vendor_does_not_start(stack: Stack) -> None:
+    command = [sys.executable, "-m", "celery", "-A", "wanimate_worker", "worker"]
+    environment = {**os.environ, **stack.environment, "WANIMATE_API_BASE_URL": "https://other.example"}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.strip().splitlines()[-1].startswith("wanimate-worker: WANIMATE_API_BASE_URL: the tasks of this")
 
 
 @pytest.mark.parametrize("retry_after", [None, "seconds", "http-date"])

@@ -97,6 +97,7 @@ class LedgerMachine(CallbackRules):
         recorded = {job_id: life for job_id, life in self.model.lives.items() if life.is_recorded}
         undelivered = {job_id for job_id, life in recorded.items() if life.stage != "delivered"}
         self.ledger.unhold()
+        self.bench.limit(daily_billed_ms=None)
         self.ledger.repair()
         self.bench.drain()
         end = self.bench.state()

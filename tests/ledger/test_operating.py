@@ -403,8 +403,9 @@ def test_a_retried_job_has_its_deadline_from_the_retry_on(bench: Bench) -> None:
 
 
 def test_a_tick_tells_when_the_last_poll_began(bench: Bench) -> None:
-    at_ms = bench.ledger.tick(ACCOUNT_LIMITS)
-    assert bench.redis.get(Keys(ACCOUNT).tick) == str(at_ms)
+    tick = bench.ledger.tick(ACCOUNT_LIMITS)
+    assert tick.set_back_ms == 0
+    assert bench.redis.get(Keys(ACCOUNT).tick) == str(tick.now_ms)
     assert bench.redis.ttl(Keys(ACCOUNT).tick) > 3600
 
 

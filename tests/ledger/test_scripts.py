@@ -131,6 +131,7 @@ def operate_on_everything(bench: Bench) -> None:
     ledger.unhold()
     ledger.tick(ACCOUNT_LIMITS)
     assert not ledger.fill_limits(ACCOUNT_LIMITS)
+    assert ledger.set_limits(ACCOUNT_LIMITS)
     ledger.bury({"reason": "unreadable"})
     assert ledger.unbury(ledger.dead()[0])
     assert ledger.clear_dead() == 0

@@ -69,12 +69,38 @@ def test_a_proxy_that_cannot_be_used_is_a_finding_and_no_traceback(monkeypatch: 
     assert "HTTPS_PROXY" in finding.text
 
 
+def test_an_environment_with_other_limits_is_told_that_the_accounts_count() -> None:
+    account = settings(max_in_flight=2, daily_billed_seconds=240).account_limits()
+    [verdict, difference] = check_limits(settings(), account)
+    assert verdict.text == "10000 requests a minute for 2 slots"
+    assert difference.level is Level.WARN
+    assert difference.text == (
+        "WANIMATE_MAX_IN_FLIGHT is 1000 here, the account's is 2; "
+        "WANIMATE_DAILY_BILLED_SECONDS is not set here, the account's is 240"
+    )
+    assert "wanimate-worker limits" in difference.advice
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("https://api.example", "HTTPS://API.example:443/"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080/"),
+        ("http://127.0.0.1:80", "http://127.0.0.1"),
+        ("https://api.example/v1", "https://api.example/v1/"),
+    ],
+)
+def test_one_vendor_has_one_spelling(one: str, other: str) -> None:
+    assert settings(api_base_url=one).api_base_url == settings(api_base_url=other).api_base_url
+
+
 @pytest.mark.parametrize(
     ("slots", "requests", "level"),
     [(1000, 10_000, Level.OK), (1000, 1999, Level.WARN), (1000, 1000, Level.WARN), (1000, 999, Level.FAIL)],
 )
 def test_the_budget_must_allow_a_poll_a_minute_for_each_slot(slots: int, requests: int, level: Level) -> None:
-    [finding] = check_limits(settings(max_in_flight=slots, requests_per_minute=requests))
+    here = settings(max_in_flight=slots, requests_per_minute=requests)
+    [finding] = check_limits(here, here.account_limits())
     assert finding.level is level
 
 

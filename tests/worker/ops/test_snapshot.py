@@ -188,7 +188,7 @@ def test_the_days_limit_is_told_with_what_to_do(open_account: Callable[..., Acco
     assert account.ledger.begin("b") == Later()
     [stop] = account.reader.read().stops
     assert stop.reason is StopReason.DAILY_LIMIT
-    assert "WANIMATE_DAILY_BILLED_SECONDS" in stop.advice
+    assert "wanimate-worker limits --daily-billed-seconds" in stop.advice
 
 
 def test_each_problem_names_the_command_that_answers_it(account: Account) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Never
 from urllib.parse import urlsplit
@@ -168,18 +169,23 @@ def _is_level_given() -> bool:
 
 @worker_ready.connect
 def _say_whose_worker_it_is(sender: Any = None, **_: Any) -> None:
-    """Write what workers must agree on: one with other values is found by its log."""
+    """Write whose jobs it works on and within which limits, and where its own settings say something else."""
     task = sender.app.tasks.get(GENERATE_TASK)
     if isinstance(task, GenerateTask):
-        settings = task.runtime.settings
+        settings, limits = task.runtime.settings, None
+        with suppress(RedisError):
+            limits = task.runtime.ledger.account_limits()
+        counts = limits or settings.account_limits()
         log.info(
             "worker has started",
             account=settings.account,
-            vendor=urlsplit(str(settings.api_base_url)).hostname,
-            max_in_flight=settings.max_in_flight,
-            requests_per_minute=settings.requests_per_minute,
-            daily_billed_seconds=settings.daily_billed_seconds,
+            vendor=urlsplit(settings.api_base_url).hostname,
+            max_in_flight=counts.max_in_flight,
+            requests_per_minute=counts.requests_per_minute,
+            daily_billed_seconds=counts.daily_billed_seconds,
         )
+        for difference in settings.disagreements(counts):
+            log.warning("the account's limits count, not this worker's; see wanimate-worker limits", cause=difference)
 
 
 @beat_init.connect

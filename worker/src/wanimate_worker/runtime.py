@@ -54,11 +54,12 @@ class Runtime:
         """The ledger of this account; its limits are filled from the settings if none are known.
 
         Raises:
-            SettingsError: The Redis database belongs to another account.
+            SettingsError: The Redis database belongs to another account, or its tasks are at another vendor.
         """
         ledger = open_database(self.settings, worker=self.worker_name).ledger
         ledger.claim_database()
         ledger.fill_limits(self.settings.account_limits())
+        ledger.check_vendor(self.settings.api_base_url)
         return ledger
 
     @cached_property

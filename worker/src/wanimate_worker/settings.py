@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Final, Literal, Self
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from wanimate.settings import Settings
@@ -26,8 +27,9 @@ class UpstreamSettings(Settings):
     )
     api_base_url: str = Field(
         default="https://api.apixo.ai",
-        pattern=r"^https?://[^\s/]+(/[^\s]*)?$",
-        description="Where the vendor's API is; the simulator's address for a run without cost.",
+        pattern=r"^(?i:https?)://[^\s/]+(/[^\s]*)?$",
+        description="Where the vendor's API is; the simulator's address for a run without cost. The first worker binds "
+        "the Redis database to it; `wanimate-worker limits` changes that.",
     )
     connect_timeout_seconds: float = Field(
         default=5.0, gt=0, le=60, description="Bound on opening a connection to the vendor, in seconds."
@@ -47,6 +49,14 @@ class UpstreamSettings(Settings):
         default=False, description="Whether to use the environment's HTTPS_PROXY and SSL_CERT_FILE for the vendor."
     )
 
+    @field_validator("api_base_url")
+    @classmethod
+    def _as_one_spelling(cls, value: str) -> str:
+        """One vendor has one spelling, for addresses are compared."""
+        parts = urlsplit(value)
+        host = parts.netloc.lower().removesuffix({"http": ":80", "https": ":443"}[parts.scheme])
+        return urlunsplit(parts._replace(netloc=host)).rstrip("/")
+
     @field_validator("api_key")
     @classmethod
     def _not_blank(cls, value: SecretStr | None) -> SecretStr | None:
@@ -54,7 +64,10 @@ class UpstreamSettings(Settings):
 
 
 class LimitSettings(Settings):
-    """What the vendor allows the account."""
+    """What the vendor allows the account: what its first worker fills the ledger with.
+
+    From then on the ledger's values count, and `wanimate-worker limits` shows and changes them.
+    """
 
     max_in_flight: int = Field(
         default=1000,
@@ -275,7 +288,23 @@ class WorkerSettings(
             max_in_flight=self.max_in_flight,
             requests_per_minute=self.requests_per_minute,
             daily_billed_ms=None if self.daily_billed_seconds is None else round(self.daily_billed_seconds * 1000),
+            api_base_url=self.api_base_url,
         )
+
+    def disagreements(self, limits: AccountLimits) -> list[str]:
+        """Return how this environment's limits differ from the account's, which count; for people.
+
+        Args:
+            limits: The account's, from the ledger.
+        """
+        mine = self.account_limits()
+        names = ("max_in_flight", "requests_per_minute", "daily_billed_seconds")
+        pairs = [(name, getattr(mine, name), getattr(limits, name)) for name in names]
+        return [
+            f"WANIMATE_{name.upper()} is {_spelled(here)} here, the account's is {_spelled(there)}"
+            for name, here, there in pairs
+            if here != there
+        ]
 
     def ledger_limits(self) -> LedgerLimits:
         """Return what this process gives the ledger's scripts."""
@@ -297,6 +326,10 @@ class WorkerSettings(
             intent_replicas=self.intent_replicas,
             intent_timeout_ms=round(self.intent_timeout_seconds * 1000),
         )
+
+
+def _spelled(limit: float | None) -> str:
+    return "not set" if limit is None else f"{limit:g}"
 
 
 def _user_and_password(value: SecretStr | None) -> SecretStr | None:

@@ -84,7 +84,7 @@ def stops_of(gate: GateState, now_ms: int) -> list[Stop]:
     if gate.limited_until_ms > now_ms:
         left_ms = gate.limited_until_ms - now_ms
         text = f"the day's limit of billed seconds is reached; nothing more is sent for {spelled(left_ms)}"
-        advice = "it goes on at 00:00 UTC, or when WANIMATE_DAILY_BILLED_SECONDS is raised on the workers"
+        advice = "it goes on at 00:00 UTC, or at once with wanimate-worker limits --daily-billed-seconds SECONDS"
         stops.append(Stop(StopReason.DAILY_LIMIT, text, advice, left_ms / 1000))
     return stops + _passing(gate, now_ms)
 

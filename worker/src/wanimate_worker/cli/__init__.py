@@ -18,6 +18,7 @@ from .end import end
 from .flower import flower
 from .hold import drain, pause, resume
 from .jobs import jobs, show
+from .limits import limits
 from .ops import ops
 from .resolve import resolve
 from .retry import retry
@@ -73,21 +74,9 @@ def settings_reference() -> None:
 
 _COMPLETION = completion_of("wanimate-worker", cli)
 for _command in (
-    jobs,
-    show,
-    retry,
-    resolve,
-    end,
-    cancel,
-    pause,
-    resume,
-    drain,
-    doctor,
-    dead,
-    flower,
-    ops,
-    top,
-    _COMPLETION,
+    *(jobs, show, retry, resolve, end, cancel, dead),
+    *(limits, pause, resume, drain),
+    *(doctor, top, ops, flower, _COMPLETION),
 ):
     cli.add_command(_command)
 

@@ -58,7 +58,6 @@ def _findings(*, asks_vendor: bool) -> Iterator[Finding]:
     settings, ledger = runtime.settings, runtime.ledger
     server = list(checks.check_server(redis))
     yield from server
-    yield from checks.check_limits(settings)
     yield from checks.check_transport(runtime.app)
     if asks_vendor:
         yield from checks.check_vendor(runtime)
@@ -67,6 +66,8 @@ def _findings(*, asks_vendor: bool) -> Iterator[Finding]:
         return
     try:
         ledger.check_database()
+        yield from checks.check_binding(ledger, settings)
+        yield from checks.check_limits(settings, ledger.account_limits())
         yield from checks.check_replicas(redis, settings)
         yield from checks.check_queues(runtime.app, redis)
         yield from checks.check_workers(runtime.app, ledger, redis, settings)

@@ -54,6 +54,7 @@ def resolve(session: Session, job_id: str, task_id: str | None) -> Exit:
     job's. Without --task-id it is the one that an odd answer or a callback has named, which `show` prints as hint or
     task_id.
     """
+    session.runtime.ledger.check_vendor(session.runtime.settings.api_base_url)
     return _Resolution(session, job_id, task_id).run()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .finding import Finding, Level
 from .server import check_replicas, check_server
-from .setup import check_limits, check_transport, check_vendor
+from .setup import check_binding, check_limits, check_transport, check_vendor
 from .work import check_ledger, check_queues
 from .workers import check_workers
 
@@ -14,10 +14,11 @@ __all__ = [
     "Level",
     # The checks, in the order in which one explains the next.
     "check_server",
-    "check_replicas",
-    "check_limits",
     "check_transport",
     "check_vendor",
+    "check_binding",
+    "check_limits",
+    "check_replicas",
     "check_queues",
     "check_workers",
     "check_ledger",

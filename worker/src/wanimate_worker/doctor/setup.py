@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from celery import Celery
 
+    from ..ledger import AccountLimits, Ledger
     from ..runtime import Runtime
     from ..settings import WorkerSettings
 
@@ -41,29 +42,52 @@ def check_vendor(runtime: Runtime) -> Iterator[Finding]:
                 "api key", f"the vendor cannot be reached: {reason}", "check WANIMATE_API_BASE_URL and the network"
             )
         case Throttled(_, message):
-            yield warn("api key", f"throttled: {message}", "try again in a minute; see WANIMATE_REQUESTS_PER_MINUTE")
+            yield warn("api key", f"throttled: {message}", "try again in a minute; see wanimate-worker limits")
         case Unreadable(reason):
             yield warn("api key", f"the answer says nothing: {reason}", "try again; ask the vendor if it stays so")
         case _:
             yield ok("api key", f"{runtime.settings.api_base_url} takes it")
 
 
-def check_limits(settings: WorkerSettings) -> Iterator[Finding]:
-    """Yield whether the request budget suffices for the slots: one poll a minute for each, and its submission."""
-    slots, requests = settings.max_in_flight, settings.requests_per_minute
+def check_binding(ledger: Ledger, settings: WorkerSettings) -> Iterator[Finding]:
+    """Yield a failure if the account's tasks are at another vendor than this environment says."""
+    try:
+        ledger.check_vendor(settings.api_base_url)
+    except SettingsError as error:
+        yield fail("vendor", str(error), "workers do not start with it; resolve would ask the wrong vendor")
+
+
+def check_limits(settings: WorkerSettings, limits: AccountLimits | None) -> Iterator[Finding]:
+    """Yield whether the request budget suffices for the slots, and whether this environment means the same limits.
+
+    Args:
+        settings: This environment's.
+        limits: The account's, which count; None where no worker has filled them yet.
+    """
+    counts = limits or settings.account_limits()
+    slots, requests = counts.max_in_flight, counts.requests_per_minute
     text = f"{requests} requests a minute for {slots} slots"
     if requests < slots:
         yield fail(
             "limits",
             f"{text}: not even one poll a minute for each",
-            "lower WANIMATE_MAX_IN_FLIGHT, or raise WANIMATE_REQUESTS_PER_MINUTE if the vendor allows it",
+            f"wanimate-worker limits --max-in-flight {max(1, requests // 2)}, or more requests if the vendor allows it",
         )
     elif requests < 2 * slots:
         yield warn(
-            "limits", f"{text}: results are noticed late", "lower WANIMATE_MAX_IN_FLIGHT to use fewer slots better"
+            "limits",
+            f"{text}: results are noticed late",
+            f"fewer slots are used better: wanimate-worker limits --max-in-flight {requests // 2}",
         )
     else:
         yield ok("limits", text)
+    differences = [] if limits is None else settings.disagreements(limits)
+    if differences:
+        yield warn(
+            "limits here",
+            "; ".join(differences),
+            "the account's count. Correct this environment, or change them for all: wanimate-worker limits --help",
+        )
 
 
 def check_transport(app: Celery) -> Iterator[Finding]:

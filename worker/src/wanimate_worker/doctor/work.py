@@ -122,8 +122,8 @@ def _throttling(recent: Recent | None) -> Finding:
     return warn(
         "429 answers",
         f"{text}, {100 * recent.throttled_ratio:.1f} % of all",
-        "the vendor throttles; does somebody else use the key? Lower WANIMATE_MAX_IN_FLIGHT and "
-        "WANIMATE_REQUESTS_PER_MINUTE by what they use",
+        "the vendor throttles; does somebody else use the key? Lower the limits by what they use: wanimate-worker "
+        "limits --max-in-flight N --requests-per-minute N",
     )
 
 

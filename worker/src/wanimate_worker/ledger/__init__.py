@@ -22,7 +22,7 @@ from .values import (
     ResultMissing,
     Survey,
 )
-from .verdicts import Adoption, Expired, JobRecord, Retried, Retry
+from .verdicts import Adoption, Expired, JobRecord, Retried, Retry, Tick
 
 __all__ = [
     "DEAD_LETTERS",
@@ -54,8 +54,9 @@ __all__ = [
     "Survey",
     "Transition",
     "Unsafe",
-    "bounded",
+    "Tick",
     "WaitForPermit",
+    "bounded",
     "cause_of",
     "read_history",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from wanimate.contract import DATABASE_KEY, Keys, OutcomeKind
 from wanimate.errors import SettingsError
@@ -56,6 +56,23 @@ class LedgerBase:
                 f"WANIMATE_ACCOUNT: this Redis database belongs to the account {owner!r}, not {self._account!r}: give "
                 f"each account a database of its own in WANIMATE_REDIS_URL, or delete the key {DATABASE_KEY} if the "
                 "account has a new name and no job is left"
+            )
+
+    def check_vendor(self, api_base_url: str) -> None:
+        """Make sure that this account's tasks are at this vendor; any will do while no worker has said which.
+
+        Args:
+            api_base_url: The vendor's address.
+
+        Raises:
+            SettingsError: They are at another one.
+        """
+        known = cast("str | None", self._redis.hget(self._keys.limits, "api_base_url"))
+        if known not in {None, api_base_url}:
+            raise SettingsError(
+                f"WANIMATE_API_BASE_URL: the tasks of this Redis database are at {known}, not at {api_base_url}: "
+                "correct it; or move to another vendor with `wanimate-worker drain` and then `wanimate-worker limits "
+                "--api-base-url URL`"
             )
 
     # -- arguments that many scripts share ----------------------------------------------------------------------

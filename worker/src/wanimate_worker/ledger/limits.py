@@ -13,17 +13,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AccountLimits:
-    """What the vendor allows the account: kept in the ledger, where all scripts read it, so that it is one for all.
+    """What the vendor allows the account, and which vendor: kept in the ledger, where all scripts read it, one for all.
 
     Args:
         max_in_flight: Upstream slots, over all workers and hosts.
         requests_per_minute: Requests in any 60 s, submissions and polls together.
         daily_billed_ms: The most that may be billed in a day (UTC), as an estimate in ms of video; None for no limit.
+        api_base_url: Where the vendor of all tasks in this ledger is; empty where nobody has said so.
     """
 
     max_in_flight: int
     requests_per_minute: int
     daily_billed_ms: int | None = None
+    api_base_url: str = ""
 
     @property
     def daily_billed_seconds(self) -> float | None:
@@ -43,6 +45,7 @@ class AccountLimits:
             "burst": rate.burst,
             "poll_headroom": rate.burst // 4,
             "daily_billed_ms": "" if self.daily_billed_ms is None else self.daily_billed_ms,
+            **({"api_base_url": self.api_base_url} if self.api_base_url else {}),
         }
 
     @classmethod
@@ -55,6 +58,7 @@ class AccountLimits:
             max_in_flight=int(fields["max_in_flight"]),
             requests_per_minute=int(fields["requests_per_minute"]),
             daily_billed_ms=int(daily_billed_ms) if daily_billed_ms else None,
+            api_base_url=fields.get("api_base_url", ""),
         )
 
 

@@ -9,7 +9,7 @@ from wanimate.contract import Outcome, Stage
 
 from ..plain_json import plain_dumps
 from .base import LedgerBase, bounded, cause_of
-from .verdicts import Adoption, Expired, JobRecord, Retried, Retry
+from .verdicts import Adoption, Expired, JobRecord, Retried, Retry, Tick
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -155,20 +155,30 @@ class OperatingLedger(LedgerBase):
 
     # -- signs of life ------------------------------------------------------------------------------------------
 
-    def tick(self, limits: AccountLimits) -> int:
-        """Note that a poll has begun and return when, in Redis time (Unix ms); about once a minute copy the counts.
+    def tick(self, limits: AccountLimits) -> Tick:
+        """Note that a poll has begun, and repair what a clock that was set back leaves; now and then copy the counts.
 
         Args:
             limits: What to fill the account's limits with if Redis has lost them.
         """
-        keys = [self._keys.tick, self._keys.tally, self._keys.samples, self._keys.limits]
-        return int(self._scripts.tick(keys=keys, args=[_TICK_TTL_MS, SAMPLE_MS, SPAN_MS, *_pairs(limits)]))
+        names = self._keys
+        keys = [names.tick, names.tally, names.samples, names.limits, names.due, names.gate, names.budget]
+        return Tick(*self._scripts.tick(keys=keys, args=[_TICK_TTL_MS, SAMPLE_MS, SPAN_MS, *_pairs(limits)]))
 
     # -- the account's limits -----------------------------------------------------------------------------------
 
     def fill_limits(self, limits: AccountLimits) -> bool:
         """Fill the account's limits where none are known; True if they were filled."""
         return bool(self._scripts.fill_limits(keys=[self._keys.limits], args=_pairs(limits)))
+
+    def set_limits(self, limits: AccountLimits) -> bool:
+        """Change the account's limits for everyone, at once; free slots are handed out by the next `grant`.
+
+        Returns:
+            Whether they were changed: the vendor's address is not while submissions are not held or a slot is.
+        """
+        keys = [self._keys.limits, self._keys.gate, self._keys.slots]
+        return bool(self._scripts.set_limits(keys=keys, args=[limits.api_base_url, *_pairs(limits)]))
 
     # -- dead letters -------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,3 +71,15 @@ class Expired:
     """
 
     granted: Sequence[str]
+
+
+class Tick(NamedTuple):
+    """A poll has begun.
+
+    Args:
+        now_ms: When, in Redis time (Unix ms).
+        set_back_ms: By how much the clock of Redis was set back since the last one, in milliseconds; mostly 0.
+    """
+
+    now_ms: int
+    set_back_ms: int

@@ -17,7 +17,7 @@ LATE_SECONDS: Final = 30.0
 #: What answers a stop; the others end by themselves, and doctor says more.
 _COMMANDS: Final = {
     StopReason.HELD: "wanimate-worker resume",
-    StopReason.DAILY_LIMIT: "export WANIMATE_DAILY_BILLED_SECONDS=…",
+    StopReason.DAILY_LIMIT: "wanimate-worker limits --daily-billed-seconds SECONDS",
 }
 _PAGES: Final = {
     StopReason.PAUSED: "docs/troubleshooting.md",
@@ -115,9 +115,9 @@ def _of_workers(snapshot: Snapshot) -> list[Problem]:
             Problem(
                 f"The vendor answered 429 to {100 * recent.throttled_ratio:.1f} % of the requests of the last "
                 f"{spelled(round(recent.over_seconds * 1000))}",
-                "Nothing is lost: jobs go back to their place. If others use the same key, lower the workers' "
-                "WANIMATE_MAX_IN_FLIGHT and WANIMATE_REQUESTS_PER_MINUTE by what they use",
-                "wanimate-worker doctor",
+                "Nothing is lost: jobs go back to their place. If others use the same key, lower the limits by what "
+                "they use",
+                "wanimate-worker limits --max-in-flight N --requests-per-minute N",
                 "docs/troubleshooting.md",
             )
         )

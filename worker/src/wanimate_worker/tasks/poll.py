@@ -52,6 +52,8 @@ _LOOK_AGAIN_SECONDS: Final = 0.05
 _PATIENCE_SECONDS: Final = 0.5
 #: Pause before permits are asked for again, in seconds: at 10,000 requests a minute there are eight more.
 _NEXT_PERMITS_SECONDS: Final = 0.05
+#: A clock is set back by so much now and then, and nobody needs to know, in milliseconds.
+_HARMLESS_STEP_MS: Final = 1_000
 #: Asking for a task that cannot exist tells whether the vendor takes the key again.
 _PROBE_TASK_ID: Final = "wanimate-key-probe"
 
@@ -98,7 +100,9 @@ class PollTask(InternalTask):
     def _wake(self) -> None:
         """Do what only the passing of time brings about: a probe, or slots that are free again."""
         runtime = self.runtime
-        runtime.ledger.tick(runtime.settings.account_limits())
+        tick = runtime.ledger.tick(runtime.settings.account_limits())
+        if tick.set_back_ms > _HARMLESS_STEP_MS:
+            log.error("the clock of Redis was set back; what was planned by it comes earlier", step_ms=tick.set_back_ms)
         asked = Stopwatch()
         if runtime.ledger.claim_probe():
             self._probe(asked)

@@ -20,7 +20,9 @@ local stage = fields[1]
 local now = now_ms()
 
 if stage == 'settled' then
-  if (tonumber(fields[3]) or 0) > now then
+  -- Further ahead than a lease was read on a clock that has been set back since.
+  local until_ms = tonumber(fields[3]) or 0
+  if until_ms > now and until_ms <= now + tonumber(ARGV[4]) then
     return {'nothing', stage}
   end
   redis.call('HSET', job, 'delivering_until_ms', now + tonumber(ARGV[4]))

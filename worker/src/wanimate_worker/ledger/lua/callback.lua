@@ -31,6 +31,9 @@ if not look_at then
   look_at = now
 elseif look_at <= now then
   look_at = math.max(now, look_at + tonumber(ARGV[4]))
+else
+  -- Further ahead was read on a clock that has been set back since.
+  look_at = math.min(look_at, now + tonumber(ARGV[4]))
 end
 redis.call('HSET', KEYS[1], 'look_at_ms', whole(look_at))
 if stage == 'submitting' then
