@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import caller_app
 import pytest
-from celery import chain
+from celery import Celery, chain
 from celery.exceptions import NotRegistered
 from harness import PATIENCE_SECONDS, Vendor, eventually, fields_of, is_recorded, job
 from wanimate import InvalidRequest, JobCancelled, JobFailed
@@ -20,7 +20,6 @@ from wanimate_worker.dead_letters import DeadLetter
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from celery import Celery
     from redis import Redis
     from wanimate import Client
     from wanimate_worker.local.processes import Process
@@ -55,6 +54,14 @@ def test_a_delayed_job_is_refused_and_costs_nothing(app: Celery, vendor: Vendor)
     with pytest.raises(InvalidRequest, match="countdown"):
         get(send(app, "delayed", countdown=300))
     assert not vendor.tasks()
+
+
+def test_a_job_of_an_app_with_other_priority_steps_is_read(stack: Stack, vendor: Vendor) -> None:
+    url = stack.redis.url
+    steps = {"priority_steps": list(range(10))}
+    with Celery(broker=url, backend=url, broker_transport_options=steps, set_as_current=False) as theirs:
+        assert get(send(theirs, "between", priority=5))["urls"]
+        theirs.backend.client.close()
 
 
 def test_an_expired_job_is_cancelled_and_costs_nothing(app: Celery, vendor: Vendor) -> None:

@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
 NAME: Final = "shop@there"
 _CODE: Final = """
-import sys
+import sys, time
 from celery import Celery
 app = Celery("shop", broker=sys.argv[1], backend=sys.argv[1])
 @app.task(name="shop.pay")
 def pay(): pass
+@app.task(name="shop.slow", acks_late=True)
+def slow(): time.sleep(60)
 app.worker_main(["worker", "--pool=threads", "--concurrency=1", "--hostname=shop@there", "--loglevel=INFO"])
 """
 
@@ -37,4 +39,4 @@ def worker_of_another_app(url: str, folder: Path) -> Iterator[str]:
         yield NAME
         assert process.is_running, process.log_tail()
     finally:
-        process.stop()
+        process.stop(timeout_seconds=2)

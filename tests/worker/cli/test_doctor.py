@@ -6,13 +6,16 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from celery import Celery
+from other_app import worker_of_another_app
 from pydantic import SecretStr
 from redis import Redis
-from wanimate.contract import POLL_TASK
+from wanimate.contract import ENTRY_QUEUE, GENERATE_TASK, POLL_TASK
 from wanimate_worker.app import create_app
 from wanimate_worker.database import open_database
-from wanimate_worker.doctor import Level, check_limits, check_transport, check_vendor, check_workers
+from wanimate_worker.doctor import Level, check_limits, check_transport, check_unread, check_vendor, check_workers
 from wanimate_worker.local import RedisServer
+from wanimate_worker.queues import queue_lengths
 from wanimate_worker.roster import connected_workers
 from wanimate_worker.runtime import Runtime
 from wanimate_worker.settings import WorkerSettings
@@ -20,6 +23,7 @@ from wanimate_worker.upstream import Forgotten, NotSent, Pending, Throttled, Una
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from wanimate_worker.upstream import StatusAnswer
 
@@ -127,6 +131,46 @@ def test_beats_and_workers_of_other_apps_do_not_count_as_workers(
     none: Any = None
     finding = next(check_workers(SimpleNamespace(control=control), none, redis, settings()))  # type: ignore[arg-type]
     assert (finding.level, finding.text) == (level, told)
+
+
+@pytest.mark.parametrize(
+    ("transport", "priority", "where"),
+    [
+        ({}, 5, None),
+        ({"priority_steps": list(range(10))}, 5, None),
+        ({"sep": ":"}, 0, None),
+        ({"sep": ":"}, 5, "wanimate:3"),
+        ({"global_keyprefix": "shop-"}, 0, "shop-wanimate"),
+        ({"global_keyprefix": "shop_", "sep": "/", "priority_steps": [0, 7]}, 9, "shop_wanimate/7"),
+    ],
+)
+def test_messages_of_the_queue_that_workers_do_not_read_are_found(
+    redis: Redis, transport: dict[str, Any], priority: int, where: str | None
+) -> None:
+    url = redis.url  # type: ignore[attr-defined]
+    with Celery(broker=url, broker_transport_options=transport, set_as_current=False) as sender:
+        for _ in range(2):
+            sender.send_task(GENERATE_TASK, queue=ENTRY_QUEUE, priority=priority)
+    told = [(found.name, found.level, found.text) for found in check_unread(sender, redis)]
+    if where is None:
+        assert told == [("unread queues", Level.OK, "none")]
+        assert queue_lengths(redis)[ENTRY_QUEUE] == 2
+    else:
+        assert told == [(f"list {where}", Level.WARN, "2 messages where no worker looks")]
+
+
+def test_messages_for_a_task_of_a_caller_in_a_queue_that_nobody_reads_are_found(redis: Redis, tmp_path: Path) -> None:
+    url = redis.url  # type: ignore[attr-defined]
+    with Celery(broker=url, set_as_current=False) as app:
+        app.send_task("shop.pack", queue="videos")
+        app.send_task("shop.pack", queue="videos", priority=9)
+        with worker_of_another_app(url, tmp_path):
+            app.send_task("shop.slow")
+            app.send_task("shop.slow")
+            [found] = check_unread(app, redis)
+    assert (found.name, found.level) == ("queue videos", Level.WARN)
+    assert found.text == "2 messages, and no worker reads it"
+    assert "-Q videos" in found.advice
 
 
 def test_redis_knows_the_workers_that_are_connected_to_this_database(redis: Redis) -> None:

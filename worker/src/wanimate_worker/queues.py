@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from wanimate.contract import CONTROL_QUEUE, ENTRY_QUEUE, RESUME_QUEUE
-from wanimate.transport import PRIORITY_STEPS
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -13,7 +12,14 @@ if TYPE_CHECKING:
 #: The queues that workers read, the most urgent first.
 QUEUES: Final = (RESUME_QUEUE, CONTROL_QUEUE, ENTRY_QUEUE)
 #: kombu's separator between a queue's name and a priority.
-_SEPARATOR: Final = "\x06\x16"
+SEPARATOR: Final = "\x06\x16"
+#: Senders may have other `priority_steps` than workers: Celery's documentation has an example with all ten.
+STEPS: Final = range(10)
+
+
+def list_of(queue: str, step: int) -> str:
+    """Return the list in which a queue's messages of one priority step lie."""
+    return f"{queue}{SEPARATOR}{step}" if step else queue
 
 
 def queue_lengths(redis: Redis) -> dict[str, int]:
@@ -24,8 +30,8 @@ def queue_lengths(redis: Redis) -> dict[str, int]:
     """
     with redis.pipeline(transaction=False) as pipeline:
         for queue in QUEUES:
-            for step in PRIORITY_STEPS:
-                pipeline.llen(queue if step == 0 else f"{queue}{_SEPARATOR}{step}")
+            for step in STEPS:
+                pipeline.llen(list_of(queue, step))
         lengths = [int(length) for length in pipeline.execute()]
-    width = len(PRIORITY_STEPS)
+    width = len(STEPS)
     return {queue: sum(lengths[number * width :][:width]) for number, queue in enumerate(QUEUES)}

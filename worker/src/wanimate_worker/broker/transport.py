@@ -21,6 +21,7 @@ from redis.exceptions import ResponseError
 from wanimate.broker import KeepsClient
 
 from ..observability import get_logger
+from ..queues import STEPS, list_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -121,9 +122,7 @@ class _Taking:
             return
         # What runs comes before what is new, however urgent: an entry never stands in front of a resumed job.
         groups = (queues[:-1], queues[-1:])
-        lists = [
-            (self._q_for_pri(queue, step), queue) for group in groups for step in self.priority_steps for queue in group
-        ]
+        lists = [(list_of(queue, step), queue) for group in groups for step in STEPS for queue in group]
         keys = [self.unacked_key, self.unacked_index_key, *(key for key, _ in lists)]
         # Not EVALSHA: a server that has just restarted would not know it, and the text is short.
         connection.send_command("EVAL", _TAKE, len(keys), *keys, *(queue for _, queue in lists))

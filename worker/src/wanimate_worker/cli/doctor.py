@@ -70,6 +70,7 @@ def _findings(*, asks_vendor: bool) -> Iterator[Finding]:
         yield from checks.check_limits(settings, ledger.account_limits())
         yield from checks.check_replicas(redis, settings)
         yield from checks.check_queues(runtime.app, redis)
+        yield from checks.check_unread(runtime.app, redis)
         yield from checks.check_workers(runtime.app, ledger, redis, settings)
         yield from checks.check_ledger(ledger, redis, settings)
     except SettingsError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .finding import Finding, Level
 from .server import check_replicas, check_server
 from .setup import check_binding, check_limits, check_transport, check_vendor
+from .unread import check_unread
 from .work import check_ledger, check_queues
 from .workers import check_workers
 
@@ -20,6 +21,7 @@ __all__ = [
     "check_limits",
     "check_replicas",
     "check_queues",
+    "check_unread",
     "check_workers",
     "check_ledger",
 ]
