@@ -54,15 +54,32 @@ def test_a_running_job_tells_what_tasks_of_its_age_still_needed(client: Client, 
     assert client.job("new").status().eta_seconds == pytest.approx(41, abs=3)
 
 
-@pytest.mark.parametrize("stop", ["paused", "held"])
-def test_a_job_that_cannot_be_sent_has_no_estimate(client: Client, database: Database, stop: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "value", "block"),
+    [
+        ("paused", "why", "paused"),
+        ("held", "why", "held"),
+        ("limited_until_ms", "99999999999999", "daily_limit"),
+        ("closed_until_ms", "99999999999999", "back_off"),
+        ("unsafe_until_ms", "99999999999999", "unsafe"),
+        ("trial_at_ms", "1", "trial"),
+    ],
+)
+def test_a_job_that_cannot_be_sent_has_no_estimate_and_says_why(
+    client: Client, database: Database, field: str, value: str, block: str
+) -> None:
     database.record("job-1", stage="waiting", request='{"type": "animate"}')
     database.redis.zadd(KEYS.waiting, {"job-1": 1})
     assert client.job("job-1").status().eta_seconds is None
     database.redis.zadd(KEYS.slots, {"running": 1})
-    assert client.job("job-1").status().eta_seconds is not None
-    database.redis.hset(KEYS.gate, stop, "why")
-    assert client.job("job-1").status().eta_seconds is None
+    before = client.job("job-1").status()
+    assert (before.eta_seconds is None, before.blocked_by) == (False, None)
+    database.redis.hset(KEYS.gate, field, value)
+    blocked = client.job("job-1").status()
+    assert (blocked.eta_seconds, blocked.blocked_by) == (None, block)
+    database.redis.hset(KEYS.gate, mapping={"closed_until_ms": 1, "unsafe_until_ms": 1, "limited_until_ms": 1})
+    database.redis.hdel(KEYS.gate, "paused", "held", "trial_at_ms")
+    assert client.job("job-1").status().blocked_by is None, "what is over blocks nothing"
     database.redis.delete(KEYS.gate)
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 _READ_SIZE: Final = 500
+#: What tells in the gate's hash why nothing is submitted, in the order of `_block`.
+_GATE_FIELDS: Final = ("paused", "held", "limited_until_ms", "closed_until_ms", "unsafe_until_ms", "trial_at_ms")
 
 
 class Store:
@@ -69,7 +71,7 @@ class Store:
         pipeline.get(_result_key(job_id))
         pipeline.time()
         pipeline.zcard(self._keys.slots)
-        pipeline.hmget(self._keys.gate, "paused", "held", "limited_until_ms")
+        pipeline.hmget(self._keys.gate, *_GATE_FIELDS)
         pipeline.hgetall(self._keys.durations)
         fields, rank, slot, stored_result, (seconds, micros), in_flight, stops, durations = pipeline.execute()
         now_ms = int(seconds) * 1000 + int(micros) // 1000
@@ -99,12 +101,16 @@ class Store:
 
 
 def _block(stops: Sequence[str | None], now_ms: int) -> str | None:
-    paused, held, limited_until_ms = stops
-    if paused is not None:
-        return "paused"
-    if held is not None:
-        return "held"
-    return "daily_limit" if int(limited_until_ms or 0) > now_ms else None
+    paused, held, limited_until_ms, closed_until_ms, unsafe_until_ms, trial_at_ms = stops
+    blocks = {
+        "paused": paused is not None,
+        "held": held is not None,
+        "daily_limit": int(limited_until_ms or 0) > now_ms,
+        "back_off": int(closed_until_ms or 0) > now_ms,
+        "unsafe": int(unsafe_until_ms or 0) > now_ms,
+        "trial": trial_at_ms is not None,
+    }
+    return next((name for name, is_so in blocks.items() if is_so), None)
 
 
 def _result_key(task_id: str) -> str:

@@ -69,11 +69,26 @@ def test_waiting_jobs_are_counted_by_band_with_the_age_of_the_next_and_the_time_
     assert lowest.eta_seconds == pytest.approx(mean * (1 + 3 / 3))
 
 
-def test_while_nothing_is_sent_no_end_is_promised(account: Account) -> None:
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("paused", "401"),
+        ("held", "maintenance"),
+        ("limited_until_ms", "99999999999999"),
+        ("closed_until_ms", "99999999999999"),
+        ("unsafe_until_ms", "99999999999999"),
+        ("trial_at_ms", "1"),
+    ],
+)
+def test_while_nothing_is_sent_no_end_is_promised(account: Account, field: str, value: str) -> None:
+    account.tick()
     account.start("a")
-    account.ledger.hold("maintenance")
-    account.admit("x")
-    assert account.reader.read().bands[0].eta_seconds is None
+    account.admit("b", "c", "d")
+    assert account.reader.read().bands[0].eta_seconds is not None
+    account.redis.hset(KEYS.gate, field, value)
+    now = account.reader.read()
+    assert [band.eta_seconds for band in now.bands] == [None] * len(now.bands)
+    assert (why_waiting(now) or "").endswith("when they will be done is not known.")
 
 
 def test_the_effective_cap_grows_back_as_the_scripts_let_it(account: Account) -> None:

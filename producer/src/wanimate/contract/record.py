@@ -90,7 +90,9 @@ class JobStatus(BaseModel):
         eta_seconds: In how many seconds the vendor will probably have finished it: an estimate, from how long other
             jobs took and how many slots are in use. None where there is nothing to estimate from.
         blocked_by: Why nothing is sent to the vendor now, if the job is not sent yet: `paused` (the vendor refuses the
-            key), `held` (by an operator) or `daily_limit` (of billed seconds). None while jobs are sent.
+            key), `held` (by an operator), `daily_limit` (of billed seconds), `back_off` (the vendor throttles or cannot
+            be reached), `unsafe` (Redis lacks replicas) or `trial` (answers were lost, one job at a time is tried).
+            None while jobs are sent.
         attempts: How many times it was sent to the vendor.
         task_id: The vendor's task id, once known.
         type: `animate` or `replace`.

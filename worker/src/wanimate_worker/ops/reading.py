@@ -16,7 +16,7 @@ from wanimate.transport import PRIORITY_STEPS, UNACKED_KEY
 from ..ledger import AccountLimits, GateState
 from ..ledger.tally import Sample, Tally
 from ..queues import queue_lengths
-from ..stops import StopReason, longest_silence_seconds, stops_of, trouble_of
+from ..stops import longest_silence_seconds, stops_of, trouble_of
 from .snapshot import Band, Budget, Cost, Recent, Slots, Snapshot
 
 if TYPE_CHECKING:
@@ -109,7 +109,8 @@ class Reader:
         kinds = Durations.read(durations)
         beat_age = None if tick is None else max(0, now_ms - int(tick)) / 1000
         is_polling = beat_age is not None and beat_age <= longest_silence_seconds(settings.poll_tick_seconds)
-        in_flight = 0 if not is_polling or any(stop.reason in _ENDLESS for stop in stops) else used
+        # Nothing can be said about when a waiting job will end while none is sent, however soon that may be over.
+        in_flight = used if is_polling and not stops else 0
         return Snapshot(
             account=settings.account,
             at=datetime.fromtimestamp(now_ms / 1000, tz=UTC),
@@ -141,10 +142,6 @@ class Reader:
             for start in range(0, len(job_ids), _EXISTS_BATCH):
                 pipeline.exists(*map(self._keys.job, job_ids[start : start + _EXISTS_BATCH]))
             return len(job_ids) - sum(cast("list[int]", pipeline.execute()))
-
-
-#: While one of these holds, or nothing is polled, nothing can be said about when a waiting job will end.
-_ENDLESS: Final = {StopReason.PAUSED, StopReason.HELD, StopReason.DAILY_LIMIT}
 
 
 def _bands(

@@ -37,7 +37,7 @@ def why_waiting(snapshot: Snapshot) -> str | None:
     if not snapshot.waiting:
         return None
     if not snapshot.is_submitting:
-        return f"Nothing is sent now ({state_of(snapshot)}); when they will be done is not known or will be later."
+        return f"Nothing is sent now ({state_of(snapshot)}); when they will be done is not known."
     if slots.used < slots.effective_cap:
         return "Slots are free: the next jobs are being sent."
     lowered = ", which is lowered for now" if slots.effective_cap < slots.cap else ""
