@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -74,6 +76,16 @@ class Server:
             self._process.terminate()
             self._process.wait(10)
             self._process = None
+
+    @contextlib.contextmanager
+    def silent(self) -> Iterator[None]:
+        """Stand still: connections are kept, and nothing is answered."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def _answers(self) -> bool:
         with redis.Redis(port=self.port) as probe:

@@ -6,10 +6,12 @@ from .aio import AsyncClient
 from .client import Client
 from .contract import AnimateJob, CancelOutcome, JobState, JobStatus, ReplaceJob, Result
 from .errors import (
+    ClientClosed,
     ContentViolation,
     DeadlineExceeded,
     GenerationFailed,
     IdempotencyConflict,
+    InvalidArgument,
     InvalidRequest,
     JobCancelled,
     JobFailed,
@@ -42,6 +44,8 @@ __all__ = [
     # Errors, as the tree in `wanimate.errors` has them.
     "WanimateError",
     "SettingsError",
+    "InvalidArgument",
+    "ClientClosed",
     "QueueUnavailable",
     "WorkerUnavailable",
     "IdempotencyConflict",

@@ -7,17 +7,21 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from . import operations
+from .arguments import checked_ids, checked_seconds
 from .contract import AnimateJob, ReplaceJob
 from .effects import Done, Emit, ReadResults, Sleep, advance
-from .engine import Engine
+from .engine import CLOSED, Engine
+from .errors import ClientClosed, QueueUnavailable, WanimateError
 from .gathering import GatheredReads
 from .handle import AsyncJobHandle
+from .per_process import PerProcess
 from .settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
     from types import TracebackType
     from typing import Self, Unpack
+    from uuid import UUID
 
     from .contract import Job, Result
     from .effects import Effect, Operation
@@ -28,12 +32,16 @@ T = TypeVar("T")
 
 #: Threads of one client. They only exchange messages with Redis; waiting holds none.
 THREADS: Final = 8
+#: For how much longer than its time-out a wait waits for an answer of Redis that is under way, in seconds.
+GRACE_SECONDS: Final = 5.0
 
 
 class AsyncClient:
     """Enqueues jobs and reads what became of them, without ever blocking the event loop.
 
-    One client serves a whole process; it connects when first used and reconnects by itself.
+    One client serves a whole process: any number of event loops may use it, one after the other or at the same time in
+    several threads. It connects when first used and reconnects by itself. A process that is forked from this one makes
+    connections of its own.
 
     Args:
         settings: Where Redis is; without it, the `WANIMATE_*` variables and `.env` are read.
@@ -44,7 +52,8 @@ class AsyncClient:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self._engine = Engine(settings or Settings.load())
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="wanimate")
+        # A forked process has none of its parent's threads.
+        self._threads = PerProcess(lambda: ThreadPoolExecutor(THREADS, thread_name_prefix="wanimate"))
         self._reads = GatheredReads(self._attempt_in_thread)
 
     async def animate(self, **fields: Unpack[JobFields]) -> AsyncJobHandle:
@@ -97,8 +106,12 @@ class AsyncClient:
         """
         return await self.run(operations.submit_many(jobs, self._engine.settings.account, self.job))
 
-    def job(self, job_id: str) -> AsyncJobHandle:
-        """Pick up a job by its id, in any process; nothing is read yet."""
+    def job(self, job_id: str | UUID) -> AsyncJobHandle:
+        """Pick up a job by its id, in any process; nothing is read yet.
+
+        Raises:
+            InvalidArgument: This is no id.
+        """
         return AsyncJobHandle(self, job_id)
 
     async def wait_all(
@@ -113,15 +126,16 @@ class AsyncClient:
             timeout: How long to wait for all of them, in seconds; None waits for ever.
 
         Raises:
+            InvalidArgument: The time-out is not a number of seconds, or what was given are no handles.
             WaitTimeout: Some had not ended; they go on.
             QueueUnavailable: Redis could not be reached.
         """
-        return await self.run(operations.wait_all([handle.id for handle in handles], timeout))
+        return await self.run(operations.wait_all(checked_ids(handles), checked_seconds(timeout)))
 
-    async def as_completed(
+    def as_completed(
         self,
         handles: Iterable[AsyncJobHandle],
-        timeout: float | None = None,  # noqa: ASYNC109 - the jobs go on, so this is not a cancellation
+        timeout: float | None = None,
     ) -> AsyncIterator[tuple[AsyncJobHandle, Result | JobFailed]]:
         """Yield each job with how it ended, as they end.
 
@@ -130,17 +144,24 @@ class AsyncClient:
             timeout: How long to wait for all of them, in seconds; None waits for ever.
 
         Raises:
+            InvalidArgument: The time-out is not a number of seconds, or what was given are no handles.
             WaitTimeout: Some had not ended; they go on.
             QueueUnavailable: Redis could not be reached.
         """
-        async for event in self.stream(operations.as_completed([handle.id for handle in handles], timeout)):
+        # Not a generator itself: what is wrong with the arguments is raised here, and not where it is iterated.
+        return self._ended(operations.as_completed(checked_ids(handles), checked_seconds(timeout)))
+
+    async def _ended(self, operation: Operation[None]) -> AsyncIterator[tuple[AsyncJobHandle, Result | JobFailed]]:
+        async for event in self.stream(operation):
             if isinstance(event, operations.Ended):
                 yield self.job(event.job_id), event.outcome
 
     async def close(self) -> None:
-        """Close the connections; jobs go on without them."""
-        await asyncio.get_running_loop().run_in_executor(self._threads, self._engine.close)
-        self._threads.shutdown(wait=False)
+        """Close the connections; jobs go on without them. Closing it again does nothing."""
+        if not self._engine.is_closed:
+            threads = self._threads.get()
+            await _running_loop().run_in_executor(threads, self._engine.close)
+            threads.shutdown(wait=False)
 
     async def __aenter__(self) -> Self:
         return self
@@ -171,13 +192,30 @@ class AsyncClient:
                 step = advance(operation, await self._attempt(step))
 
     async def _attempt(self, effect: Effect) -> Any:
+        _running_loop()
         match effect:
             case Sleep(seconds):
                 return await asyncio.sleep(seconds)
-            case ReadResults(task_ids):
-                return await self._reads.read(task_ids)
+            case ReadResults(task_ids, within):
+                return await self._read(task_ids, within)
             case _:
                 return await self._attempt_in_thread(effect)
 
+    async def _read(self, task_ids: tuple[str, ...], within: float | None) -> Any:
+        try:
+            async with asyncio.timeout(None if within is None else within + GRACE_SECONDS):
+                return await self._reads.read(task_ids)
+        except TimeoutError:
+            return QueueUnavailable(f"Redis at {self._engine.address} did not answer within the time-out of the wait")
+
     async def _attempt_in_thread(self, effect: Effect) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._engine.attempt, effect)
+        if self._engine.is_closed:
+            return ClientClosed(CLOSED)
+        return await _running_loop().run_in_executor(self._threads.get(), self._engine.attempt, effect)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise WanimateError("AsyncClient works in an asyncio event loop, and none runs here: use Client") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import operations
+from .arguments import checked_ids, checked_seconds
 from .contract import AnimateJob, ReplaceJob
 from .effects import Done, Emit, advance
 from .engine import Engine
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import TracebackType
     from typing import Self, Unpack
+    from uuid import UUID
 
     from .contract import Job, Result
     from .effects import Operation
@@ -28,7 +30,7 @@ class Client:
     """Enqueues jobs and reads what became of them.
 
     One client serves a whole process: it may be shared between threads, connects when first used, and reconnects by
-    itself.
+    itself. A process that is forked from this one makes connections of its own.
 
     Args:
         settings: Where Redis is; without it, the `WANIMATE_*` variables and `.env` are read.
@@ -92,8 +94,12 @@ class Client:
         """
         return self.run(operations.submit_many(jobs, self._engine.settings.account, self.job))
 
-    def job(self, job_id: str) -> JobHandle:
-        """Pick up a job by its id, in any process; nothing is read yet."""
+    def job(self, job_id: str | UUID) -> JobHandle:
+        """Pick up a job by its id, in any process; nothing is read yet.
+
+        Raises:
+            InvalidArgument: This is no id.
+        """
         return JobHandle(self, job_id)
 
     def wait_all(self, handles: Iterable[JobHandle], timeout: float | None = None) -> list[Result | JobFailed]:
@@ -104,10 +110,11 @@ class Client:
             timeout: How long to wait for all of them, in seconds; None waits for ever.
 
         Raises:
+            InvalidArgument: The time-out is not a number of seconds, or what was given are no handles.
             WaitTimeout: Some had not ended; they go on.
             QueueUnavailable: Redis could not be reached.
         """
-        return self.run(operations.wait_all([handle.id for handle in handles], timeout))
+        return self.run(operations.wait_all(checked_ids(handles), checked_seconds(timeout)))
 
     def as_completed(
         self, handles: Iterable[JobHandle], timeout: float | None = None
@@ -119,15 +126,20 @@ class Client:
             timeout: How long to wait for all of them, in seconds; None waits for ever.
 
         Raises:
+            InvalidArgument: The time-out is not a number of seconds, or what was given are no handles.
             WaitTimeout: Some had not ended; they go on.
             QueueUnavailable: Redis could not be reached.
         """
-        for event in self.stream(operations.as_completed([handle.id for handle in handles], timeout)):
+        # Not a generator itself: what is wrong with the arguments is raised here, and not where it is iterated.
+        return self._ended(operations.as_completed(checked_ids(handles), checked_seconds(timeout)))
+
+    def _ended(self, operation: Operation[None]) -> Iterator[tuple[JobHandle, Result | JobFailed]]:
+        for event in self.stream(operation):
             if isinstance(event, operations.Ended):
                 yield self.job(event.job_id), event.outcome
 
     def close(self) -> None:
-        """Close the connections; jobs go on without them."""
+        """Close the connections; jobs go on without them. Closing it again does nothing."""
         self._engine.close()
 
     def __enter__(self) -> Self:

@@ -39,9 +39,15 @@ class Remember:
 
 @dataclass(frozen=True, slots=True)
 class ReadResults:
-    """Read Celery's results of these tasks; answered with the stored JSON or None, in the same order."""
+    """Read Celery's results of these tasks; answered with the stored JSON or None, in the same order.
+
+    Args:
+        task_ids: The tasks.
+        within: For how long the answer is of use, in seconds; None for as long as it takes.
+    """
 
     task_ids: tuple[str, ...]
+    within: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

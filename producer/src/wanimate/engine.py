@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from .address import sentinel_of, without_secrets
 from .effects import Forget, Publish, ReadRecord, ReadResults, ReadSlots, Remember, Sleep
-from .errors import QueueUnavailable, SettingsError, WanimateError
+from .errors import ClientClosed, QueueUnavailable, SettingsError, WanimateError
+from .per_process import PerProcess
 
 if TYPE_CHECKING:
     from .effects import Effect
     from .publisher import Publisher
     from .settings import Settings
     from .store import Store
+
+
+#: What is said when a client is used after `close()`.
+CLOSED: Final = "this client is closed: make a new one, or close it later"
+
+
+@dataclass(slots=True)
+class _Connections:
+    """The connections of one process."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    publisher: Publisher | None = None
+    store: Store | None = None
 
 
 class Engine:
@@ -32,11 +46,9 @@ class Engine:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.address = _address(settings)
-        self._lock = threading.Lock()
-        self._process = os.getpid()
-        self._publisher: Publisher | None = None
-        self._store: Store | None = None
-        self._closed = False
+        # A forked child must not write to its parent's connections, nor wait for its parent's threads.
+        self._connections = PerProcess(_Connections)
+        self.is_closed = False
         self._knows_owner = False
 
     def attempt(self, effect: Effect) -> Any:
@@ -51,6 +63,7 @@ class Engine:
 
         Raises:
             QueueUnavailable: Redis could not be reached or refused the command.
+            ClientClosed: The client was closed.
             SettingsError: The Redis database belongs to another account.
         """
         if isinstance(effect, Sleep):
@@ -59,6 +72,9 @@ class Engine:
         try:
             return self._exchange(effect)
         except Exception as error:
+            if self.is_closed:
+                # Whatever it is that connections raise when they are closed by another thread.
+                raise ClientClosed(CLOSED) from error
             if isinstance(error, _redis_errors()):
                 raise QueueUnavailable(self._explain(error)) from error
             raise
@@ -95,25 +111,24 @@ class Engine:
         self._knows_owner = owner is not None
 
     def _open(self) -> tuple[Publisher, Store]:
-        with self._lock:
-            if self._closed:
-                raise RuntimeError("this client is closed")
-            if self._process != os.getpid():
-                # A forked child must not write to its parent's connections.
-                self._process, self._publisher, self._store = os.getpid(), None, None
-            if self._publisher is None or self._store is None:
+        connections = self._connections.get()
+        with connections.lock:
+            if self.is_closed:
+                raise ClientClosed(CLOSED)
+            if connections.publisher is None or connections.store is None:
                 from .publisher import Publisher  # Celery: a quarter of a second
                 from .store import Store  # redis-py: a quarter of a second
 
-                self._publisher, self._store = Publisher(self.settings), Store(self.settings)
-            return self._publisher, self._store
+                connections.publisher, connections.store = Publisher(self.settings), Store(self.settings)
+            return connections.publisher, connections.store
 
     def close(self) -> None:
         """Close every connection; what is in the queue stays there."""
-        with self._lock:
-            self._closed = True
-            publisher, self._publisher = self._publisher, None
-            store, self._store = self._store, None
+        connections = self._connections.get()
+        with connections.lock:
+            self.is_closed = True
+            publisher, connections.publisher = connections.publisher, None
+            store, connections.store = connections.store, None
         if publisher is not None:
             publisher.close()
         if store is not None:

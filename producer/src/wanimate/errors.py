@@ -2,6 +2,8 @@
 
 WanimateError
 ├── SettingsError            a WANIMATE_* value is missing or wrong
+├── InvalidArgument          an argument of a call makes no sense (also a ValueError)
+├── ClientClosed             the client was used after close() (also a RuntimeError)
 ├── QueueUnavailable         Redis could not be reached
 ├── WorkerUnavailable        no worker answered in time
 ├── IdempotencyConflict      one key, two different requests
@@ -24,10 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "ClientClosed",
     "ContentViolation",
     "DeadlineExceeded",
     "GenerationFailed",
     "IdempotencyConflict",
+    "InvalidArgument",
     "InvalidRequest",
     "JobCancelled",
     "JobFailed",
@@ -50,6 +54,14 @@ class WanimateError(Exception):
 
 class SettingsError(WanimateError):
     """A `WANIMATE_*` setting is missing or wrong; the message names it and says what would be right."""
+
+
+class InvalidArgument(WanimateError, ValueError):
+    """An argument of a call makes no sense, such as a time-out that is not a number; nothing was sent."""
+
+
+class ClientClosed(WanimateError, RuntimeError):
+    """The client was used after `close()`; jobs go on without it."""
 
 
 class QueueUnavailable(WanimateError):

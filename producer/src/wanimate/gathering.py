@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 from .effects import ReadResults
 
@@ -18,22 +19,37 @@ GATHER_SECONDS: Final = 0.01
 class GatheredReads:
     """Joins the reads that arrive within a moment; a thousand waiting jobs then cost a few commands a second.
 
+    Reads of one event loop are joined. Loops that run at the same time, in threads, know nothing of each other.
+
     Args:
         attempt: Performs the joined read; answers with the results, or with an error for all who joined.
     """
 
     def __init__(self, attempt: Callable[[ReadResults], Awaitable[Any]]) -> None:
         self._attempt = attempt
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopReads] = WeakKeyDictionary()
+
+    async def read(self, task_ids: tuple[str, ...]) -> Any:
+        """Return the stored results of these tasks, or the error that the read failed with."""
+        loop = asyncio.get_running_loop()
+        # Only its own thread asks for, or adds, what belongs to a loop.
+        reads = self._of_loop.get(loop)
+        if reads is None:
+            reads = self._of_loop[loop] = _LoopReads(self._attempt)
+        return await reads.read(task_ids)
+
+
+class _LoopReads:
+    """The reads of one event loop."""
+
+    def __init__(self, attempt: Callable[[ReadResults], Awaitable[Any]]) -> None:
+        self._attempt = attempt
         self._joined: list[tuple[tuple[str, ...], asyncio.Future[Any]]] = []
         # The loop itself holds tasks only weakly.
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def read(self, task_ids: tuple[str, ...]) -> Any:
-        """Return the stored results of these tasks, or the error that the read failed with."""
         loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            self._loop, self._joined = loop, []
         if not self._joined:
             loop.call_later(GATHER_SECONDS, self._start)
         answer = loop.create_future()
@@ -50,6 +66,10 @@ class GatheredReads:
         everything = tuple(task_id for task_ids, _ in joined for task_id in task_ids)
         try:
             stored = await self._attempt(ReadResults(everything))
+        except asyncio.CancelledError:
+            for _, answer in joined:
+                answer.cancel()
+            raise
         except Exception as error:  # noqa: BLE001 - whoever joined must hear of it, or waits for ever
             for _, answer in joined:
                 if not answer.done():

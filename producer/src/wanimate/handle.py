@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import operations
+from .arguments import checked_bound, checked_id, checked_seconds
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from .aio import AsyncClient
     from .client import Client
     from .contract import CancelOutcome, JobStatus, Result
@@ -17,9 +20,9 @@ class _Handle:
 
     __slots__ = ("id",)
 
-    def __init__(self, job_id: str) -> None:
+    def __init__(self, job_id: str | UUID) -> None:
         #: The job's id, also its Celery task id.
-        self.id = job_id
+        self.id = checked_id(job_id)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id}>"
@@ -36,7 +39,7 @@ class JobHandle(_Handle):
 
     __slots__ = ("_client",)
 
-    def __init__(self, client: Client, job_id: str) -> None:
+    def __init__(self, client: Client, job_id: str | UUID) -> None:
         super().__init__(job_id)
         self._client = client
 
@@ -60,11 +63,12 @@ class JobHandle(_Handle):
             timeout: How long to wait, in seconds; None waits for ever.
 
         Raises:
+            InvalidArgument: The time-out is not a number of seconds.
             JobFailed: The job ended without a result; the class says how.
             WaitTimeout: The job goes on and can be waited for again.
             QueueUnavailable: Redis could not be reached, or not for half a minute after it had been.
         """
-        return self._client.run(operations.wait(self.id, timeout))
+        return self._client.run(operations.wait(self.id, checked_seconds(timeout)))
 
     def cancel(self, timeout: float = 10.0) -> CancelOutcome:
         """Cancel the job if it has not been sent to the vendor, and return what became of it.
@@ -73,10 +77,11 @@ class JobHandle(_Handle):
             timeout: How long to wait for a worker's answer, in seconds.
 
         Raises:
+            InvalidArgument: The time-out is not a number of seconds.
             WorkerUnavailable: No worker answered; the request stays queued.
             QueueUnavailable: Redis could not be reached.
         """
-        return self._client.run(operations.cancel(self.id, timeout))
+        return self._client.run(operations.cancel(self.id, checked_bound(timeout)))
 
 
 class AsyncJobHandle(_Handle):
@@ -84,7 +89,7 @@ class AsyncJobHandle(_Handle):
 
     __slots__ = ("_client",)
 
-    def __init__(self, client: AsyncClient, job_id: str) -> None:
+    def __init__(self, client: AsyncClient, job_id: str | UUID) -> None:
         super().__init__(job_id)
         self._client = client
 
@@ -103,11 +108,12 @@ class AsyncJobHandle(_Handle):
             timeout: How long to wait, in seconds; None waits for ever.
 
         Raises:
+            InvalidArgument: The time-out is not a number of seconds.
             JobFailed: The job ended without a result; the class says how.
             WaitTimeout: The job goes on and can be waited for again.
             QueueUnavailable: Redis could not be reached, or not for half a minute after it had been.
         """
-        return await self._client.run(operations.wait(self.id, timeout))
+        return await self._client.run(operations.wait(self.id, checked_seconds(timeout)))
 
     async def cancel(self, timeout: float = 10.0) -> CancelOutcome:  # noqa: ASYNC109 - the request stays queued
         """Cancel the job if it has not been sent to the vendor, and return what became of it.
@@ -116,7 +122,8 @@ class AsyncJobHandle(_Handle):
             timeout: How long to wait for a worker's answer, in seconds.
 
         Raises:
+            InvalidArgument: The time-out is not a number of seconds.
             WorkerUnavailable: No worker answered; the request stays queued.
             QueueUnavailable: Redis could not be reached.
         """
-        return await self._client.run(operations.cancel(self.id, timeout))
+        return await self._client.run(operations.cancel(self.id, checked_bound(timeout)))

@@ -137,7 +137,7 @@ def as_completed(job_ids: Iterable[str], timeout: float | None) -> Operation[Non
     reached: float | None = None
     while pending:
         try:
-            yield from _sweep(pending)
+            yield from _sweep(pending, deadline)
             reached = time.monotonic()
         except QueueUnavailable:
             if reached is None or time.monotonic() - reached > OUTAGE_SECONDS:
@@ -155,16 +155,20 @@ def as_completed(job_ids: Iterable[str], timeout: float | None) -> Operation[Non
         pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
 
 
-def _sweep(pending: dict[str, None]) -> Operation[None]:
+def _sweep(pending: dict[str, None], deadline: float | None) -> Operation[None]:
     everything = list(pending)
     for start in range(0, len(everything), READ_SIZE):
         asked = tuple(everything[start : start + READ_SIZE])
-        stored: list[str | None] = yield ReadResults(asked)
+        stored: list[str | None] = yield ReadResults(asked, _left(deadline))
         for job_id, result in zip(asked, stored, strict=True):
             outcome = read_ending(result)
             if outcome is not None:
                 del pending[job_id]
                 yield Emit(Ended(job_id, outcome))
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
 
 
 def _timed_out(pending: list[str], timeout: float) -> WaitTimeout:
@@ -202,7 +206,7 @@ def _await_reply(task_id: str, timeout: float) -> Operation[dict[str, Any] | Non
     deadline = time.monotonic() + timeout
     pause = SHORTEST_PAUSE_SECONDS
     while True:
-        stored: list[str | None] = yield ReadResults((task_id,))
+        stored: list[str | None] = yield ReadResults((task_id,), _left(deadline))
         meta = read_meta(stored[0])
         left = deadline - time.monotonic()
         if meta is not None or left <= 0:

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import io
+import math
 import sys
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from .text import indented_lines
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds that ends: neither `nan` nor `inf`, which pass click's own comparisons."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read an option; click calls this."""
+        seconds = super().convert(value, param, ctx)
+        if not math.isfinite(seconds):
+            self.fail(f"a number of seconds is expected, got {seconds:g}; leave it out for no bound", param, ctx)
+        return seconds
+
+
+#: What is given to `--timeout` everywhere.
+SECONDS: Final = Seconds(min=0)
 
 
 class Program(click.Group):

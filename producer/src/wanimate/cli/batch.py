@@ -11,6 +11,7 @@ import click
 from .. import operations
 from ..effects import ReadSlots
 from ..errors import QueueUnavailable, WaitTimeout
+from ..program import SECONDS
 from ..text import one_line
 from .batch_file import read_batch
 from .exits import EXIT_CODES, Exit, of_outcome, worst
@@ -36,7 +37,7 @@ _SHOWN_LINES: Final = 10
 @click.option("--run", default="", metavar="NAME", help="Another name makes the same file other jobs, paid again.")
 @click.option("--allow-duplicates", is_flag=True, help="Enqueue, and pay for, a request as often as it occurs.")
 @click.option("--wait/--no-wait", default=True, help="Wait for the results (the default), or only enqueue.")
-@click.option("--timeout", type=float, metavar="SECONDS", help="How long to wait; for ever, unless given.")
+@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="How long to wait; for ever, unless given.")
 @with_session
 def batch(
     session: Session, file: TextIO, *, run: str, allow_duplicates: bool, wait: bool, timeout: float | None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..contract import CancelOutcome
+from ..program import SECONDS
 from .exits import EXIT_CODES, Exit
 from .session import with_session
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 @click.command(epilog=EXIT_CODES)
 @click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
 @click.option(
-    "--timeout", type=float, default=10.0, show_default=True, metavar="SECONDS", help="How long to wait for a worker."
+    "--timeout", type=SECONDS, default=10.0, show_default=True, metavar="SECONDS", help="How long to wait for a worker."
 )
 @with_session
 def cancel(session: Session, job_ids: tuple[str, ...], timeout: float) -> Exit:

@@ -47,6 +47,7 @@ _WORST_FIRST: Final = (Exit.JOB_FAILED, Exit.TIMED_OUT, Exit.CANCELLED)
 
 _OF_ERROR: Final[tuple[tuple[type[errors.WanimateError], Exit], ...]] = (
     (errors.SettingsError, Exit.INVALID),
+    (errors.InvalidArgument, Exit.INVALID),
     (errors.InvalidRequest, Exit.INVALID),
     (errors.IdempotencyConflict, Exit.INVALID),
     (errors.QueueUnavailable, Exit.UNAVAILABLE),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from ..contract import AnimateJob, OnUnknown, Provider, ReplaceJob, Resolution
+from ..program import SECONDS
 from .exits import EXIT_CODES, Exit
 from .following import follow
 from .session import with_session
@@ -41,18 +42,20 @@ def job_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--deadline",
                 "deadline_seconds",
-                type=float,
+                type=SECONDS,
                 metavar="SECONDS",
                 help="End the job after this; for free while it waits.",
             ),
             click.option(
                 "--video-seconds",
-                type=float,
+                type=SECONDS,
                 metavar="SECONDS",
                 help="Length of the motion video, for the estimate of billed seconds.",
             ),
             click.option("--wait/--no-wait", default=True, help="Wait for the result (the default), or only enqueue."),
-            click.option("--timeout", type=float, metavar="SECONDS", help="How long to wait; for ever, unless given."),
+            click.option(
+                "--timeout", type=SECONDS, metavar="SECONDS", help="How long to wait; for ever, unless given."
+            ),
         )
     ):
         command = option(command)

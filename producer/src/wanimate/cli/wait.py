@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..program import SECONDS
 from .exits import EXIT_CODES, Exit
 from .following import follow
 from .session import with_session
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
-@click.option("--timeout", type=float, metavar="SECONDS", help="How long to wait; for ever, unless given.")
+@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="How long to wait; for ever, unless given.")
 @with_session
 def wait(session: Session, job_ids: tuple[str, ...], timeout: float | None) -> Exit:
     """Wait for jobs and print each result as it comes in."""

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 import click
+from wanimate.program import SECONDS
 
 from .exits import EXIT_CODES, Exit
 from .session import with_session
@@ -50,7 +51,7 @@ def resume(session: Session) -> Exit:
 
 @click.command(epilog=EXIT_CODES)
 @click.option("--reason", metavar="TEXT", default="drain", show_default=True, help="Why; shown to whoever asks.")
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="For ever, unless given.")
+@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="For ever, unless given.")
 @with_session
 def drain(session: Session, reason: str, timeout: float | None) -> Exit:
     """Hold submissions, then wait until the vendor renders nothing and every outcome is delivered.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 from redis.exceptions import RedisError
+from wanimate.program import Seconds
 
 from .exits import EXIT_CODES, Exit, reported_errors
 from .session import open_runtime
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print them once, as one JSON object.")
 @click.option(
     "--interval",
-    type=click.FloatRange(min=0.2, max=3600),
+    type=Seconds(min=0.2, max=3600),
     default=2.0,
     show_default=True,
     metavar="SECONDS",
