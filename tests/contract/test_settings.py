@@ -9,6 +9,7 @@ from wanimate import AsyncClient, Client, Settings
 from wanimate.address import sentinel_of, without_secrets
 from wanimate.errors import SettingsError
 from wanimate.transport import celery_settings, celery_url, connection_pool
+from wanimate_worker.app import create_app
 from wanimate_worker.settings import WorkerSettings
 
 if TYPE_CHECKING:
@@ -177,3 +178,69 @@ def test_a_folder_of_secrets_that_is_not_there_stops_the_start(monkeypatch: pyte
         monkeypatch.setenv("WANIMATE_SECRETS_DIR", str(wrong))
         with pytest.raises(SettingsError, match=f"WANIMATE_SECRETS_DIR: {wrong} is not a folder"):
             Settings.load()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Be in a folder whose `.env` names another address for the vendor's API."""
+    for name in ("WANIMATE_API_KEY", "WANIMATE_API_BASE_URL", "WANIMATE_SECRETS_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("WANIMATE_API_BASE_URL=https://elsewhere.example/v1\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("place", ["environment", "folder of secrets"])
+def test_a_folders_env_file_sends_no_key_of_somewhere_else_to_its_own_address(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    if place == "environment":
+        monkeypatch.setenv("WANIMATE_API_KEY", "sk-of-the-shell")
+    else:
+        (folder / "secrets").mkdir()
+        (folder / "secrets" / "wanimate_api_key").write_text("sk-of-a-file")
+        monkeypatch.setenv("WANIMATE_SECRETS_DIR", str(folder / "secrets"))
+    with pytest.raises(SettingsError, match=r"WANIMATE_API_BASE_URL: \.env of this folder") as caught:
+        WorkerSettings.load()
+    assert "\n" not in str(caught.value)
+    assert "sk-of" not in str(caught.value)
+
+
+def test_an_env_file_may_name_the_address_together_with_the_key_or_where_there_is_none(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert WorkerSettings.load().api_base_url == "https://elsewhere.example/v1", "beat and Flower have no key"
+    with (folder / ".env").open("a") as file:
+        file.write("WANIMATE_API_KEY=sk-of-the-folder\n")
+    assert WorkerSettings.load().api_base_url == "https://elsewhere.example/v1"
+    monkeypatch.setenv("WANIMATE_API_KEY", "sk-of-the-shell")
+    monkeypatch.setenv("WANIMATE_API_BASE_URL", "https://chosen.example")
+    assert WorkerSettings.load().api_base_url == "https://chosen.example", "the environment has the say"
+
+
+PASSWORD_URLS = [
+    "redis://u:hunter2@127.0.0.1:6379/0",
+    "redis://127.0.0.1:6379/0?password=hunter2",
+    "rediss://u:hunter2@127.0.0.1:6379/0",
+    "rediss://127.0.0.1:6379/0?username=u&password=hunter2",
+    "unix:///run/redis.sock?password=hunter2&db=1",
+    "unix://u:hunter2@/run/redis.sock",
+    "sentinel://u:hunter2@127.0.0.1:1/0?service=m&sentinel_password=hunter3",
+    "sentinel+tls://u:hunter2@127.0.0.1:1/0?service=m&sentinel_password=hunter3",
+]
+
+
+@pytest.mark.parametrize("url", PASSWORD_URLS)
+def test_no_report_of_celery_shows_the_password_of_any_redis_url(url: str) -> None:
+    settings = WorkerSettings(_env_file=None, redis_url=url, api_key="sk-hunter4")  # type: ignore[call-arg, arg-type]
+    app = create_app(settings)
+    pool = connection_pool(settings)
+    connection = app.connection()
+    shown = [
+        *(app.bugreport(), app.conf.humanize(with_defaults=True, censored=True), app.conf.table(censored=True)),
+        *(connection.as_uri(), repr(connection), app.backend.as_uri(), repr(pool), repr(sentinel_of(url))),
+        *(repr(settings), str(settings.model_dump()), settings.model_dump_json()),
+    ]
+    assert "hunter" not in " ".join(map(str, shown))
+    app.close()
+    pool.disconnect()

@@ -156,7 +156,7 @@ def connect(server: Server) -> Iterator[Callable[..., UpstreamClient]]:
     def connect(base_url: str | None = None, *, trust_env: bool = False, seconds: float = 5.0) -> UpstreamClient:
         bounds = Timeouts(connect_seconds=seconds, submit_read_seconds=seconds, status_read_seconds=seconds)
         url = base_url or f"http://{server.address}"
-        clients.append(UpstreamClient(url, SecretStr(KEY), timeouts=bounds, trust_env=trust_env))
+        clients.append(UpstreamClient(url, SecretStr(KEY), timeouts=bounds, trust_env=trust_env, allow_http=True))
         return clients[-1]
 
     yield connect

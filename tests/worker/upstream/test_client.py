@@ -300,6 +300,23 @@ def test_a_base_url_that_cannot_be_used_is_refused(bad: str) -> None:
         UpstreamClient(bad, SecretStr("key"))
 
 
+@pytest.mark.parametrize(
+    "url", ["http://api.example", "http://10.0.0.7:8900", "http://localhost.example/x", "HTTP://h"]
+)
+def test_the_key_is_sent_in_clear_to_no_other_machine_unless_allowed(url: str) -> None:
+    with pytest.raises(SettingsError, match="WANIMATE_ALLOW_HTTP"):
+        UpstreamClient(url, SecretStr("key"))
+    UpstreamClient(url, SecretStr("key"), allow_http=True)
+    UpstreamClient(url.lower().replace("http:", "https:"), SecretStr("key"))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8900", "http://localhost:8900/p", "http://[::1]:8900", "http://127.8.8.8"]
+)
+def test_loopback_needs_no_tls(url: str) -> None:
+    UpstreamClient(url, SecretStr("key"))
+
+
 def test_the_environments_proxy_is_used_only_if_asked_for(
     server: Any,
     nobody: str,

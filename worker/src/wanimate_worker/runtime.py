@@ -73,7 +73,11 @@ class Runtime:
         if settings.api_key is None:
             raise SettingsError("WANIMATE_API_KEY: a worker needs the vendor's API key; set it and start again")
         client = UpstreamClient(
-            settings.api_base_url, settings.api_key, timeouts=settings.timeouts(), trust_env=settings.trust_env
+            settings.api_base_url,
+            settings.api_key,
+            timeouts=settings.timeouts(),
+            trust_env=settings.trust_env,
+            allow_http=settings.allow_http,
         )
         client.prepare()
         return client

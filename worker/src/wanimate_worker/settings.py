@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+from wanimate.errors import SettingsError
 from wanimate.settings import Settings
 
 from .ledger import AccountLimits, LedgerLimits
 from .observability.logs import LogFormat
 from .upstream import Timeouts
 
+if TYPE_CHECKING:
+    from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+_VENDOR: Final = "https://api.apixo.ai"
 #: Shorter secrets can be guessed, in characters.
 SHORTEST_CALLBACK_SECRET: Final = 16
 
@@ -26,10 +31,15 @@ class UpstreamSettings(Settings):
         "do not.",
     )
     api_base_url: str = Field(
-        default="https://api.apixo.ai",
+        default=_VENDOR,
         pattern=r"^(?i:https?)://[^\s/]+(/[^\s]*)?$",
         description="Where the vendor's API is; the simulator's address for a run without cost. The first worker binds "
         "the Redis database to it; `wanimate-worker limits` changes that.",
+    )
+    allow_http: bool = Field(
+        default=False,
+        description="Whether `WANIMATE_API_BASE_URL` may be an `http://` address of another machine, to which the API "
+        "key is then sent in clear: for a simulator in a container network. Loopback is always allowed.",
     )
     connect_timeout_seconds: float = Field(
         default=5.0, gt=0, le=60, description="Bound on opening a connection to the vendor, in seconds."
@@ -56,6 +66,26 @@ class UpstreamSettings(Settings):
         parts = urlsplit(value)
         host = parts.netloc.lower().removesuffix({"http": ":80", "https": ":443"}[parts.scheme])
         return urlunsplit(parts._replace(netloc=host)).rstrip("/")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic's signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Refuse a `.env` file that sends a key of somewhere else to an address of its own."""
+        own, strong = dotenv_settings(), {**env_settings(), **init_settings()}
+        is_redirected = str(own.get("api_base_url", _VENDOR)).rstrip("/") != _VENDOR and "api_base_url" not in strong
+        has_key_of_its_own = "api_key" in own and "api_key" not in strong
+        if is_redirected and not has_key_of_its_own and "api_key" in {**file_secret_settings(), **strong}:
+            raise SettingsError(
+                "WANIMATE_API_BASE_URL: .env of this folder would send the API key, which is not in it, to an address of "
+                "its own; put both in one place, or remove the line"
+            )
+        return init_settings, env_settings, dotenv_settings, file_secret_settings
 
     @field_validator("api_key")
     @classmethod

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 import httpx
 from wanimate.errors import SettingsError
 
+from ..addresses import is_loopback
 from .classify import classify_status, classify_status_error, classify_submit, classify_submit_error, not_sent
 from .connections import Connections
 from .environment import MAX_PORT, check_proxies, make_context, proxy_named
@@ -59,15 +60,22 @@ class UpstreamClient:
         api_key: The key, sent with every request and shown nowhere (vendor document, "Authentication").
         timeouts: Bounds on the steps of a request, in seconds.
         trust_env: Whether to use the environment's proxies and CA bundles.
+        allow_http: Whether the key may be sent in clear to another machine.
 
     Raises:
         SettingsError: The address or the key cannot be used.
     """
 
     def __init__(
-        self, base_url: str, api_key: SecretStr, *, timeouts: Timeouts | None = None, trust_env: bool = False
+        self,
+        base_url: str,
+        api_key: SecretStr,
+        *,
+        timeouts: Timeouts | None = None,
+        trust_env: bool = False,
+        allow_http: bool = False,
     ) -> None:
-        self._base_url = _checked_url(base_url)
+        self._base_url = _checked_url(base_url, allow_http=allow_http)
         self._api_key = _checked_key(api_key)
         self._timeouts = timeouts or Timeouts()
         self._trust_env = trust_env
@@ -233,7 +241,7 @@ def _read(response: httpx.Response, longest_seconds: float) -> bytes | None:
     return bytes(body)
 
 
-def _checked_url(base_url: str) -> str:
+def _checked_url(base_url: str, *, allow_http: bool) -> str:
     try:
         url = httpx.URL(base_url)
         url.host.encode("idna")
@@ -245,6 +253,11 @@ def _checked_url(base_url: str) -> str:
         )
     if url.userinfo or url.query or url.fragment:
         raise SettingsError("WANIMATE_API_BASE_URL: the base URL must have no user, password, query or fragment")
+    if url.scheme == "http" and not (allow_http or is_loopback(url.host)):
+        raise SettingsError(
+            f"WANIMATE_API_BASE_URL: http:// would send the API key in clear to {url.host}; use https://, or set "
+            "WANIMATE_ALLOW_HTTP=true for a simulator in a network of its own"
+        )
     return str(url).rstrip("/")
 
 
