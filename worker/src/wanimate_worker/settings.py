@@ -82,8 +82,8 @@ class UpstreamSettings(Settings):
         has_key_of_its_own = "api_key" in own and "api_key" not in strong
         if is_redirected and not has_key_of_its_own and "api_key" in {**file_secret_settings(), **strong}:
             raise SettingsError(
-                "WANIMATE_API_BASE_URL: .env of this folder would send the API key, which is not in it, to an address of "
-                "its own; put both in one place, or remove the line"
+                "WANIMATE_API_BASE_URL: .env of this folder would send the API key, which is not in it, to an address "
+                "of its own; put both in one place, or remove the line"
             )
         return init_settings, env_settings, dotenv_settings, file_secret_settings
 
