@@ -303,14 +303,15 @@ class Model:
     def cancel(self, job_id: str) -> tuple[str, bool, list[str]]:
         life = self.lives.get(job_id)
         if life is None:
+            told = "unknown" if job_id in self.slots else "cancelled"
             self.drop(job_id)
             self.tally["ended:cancelled"] += 1
             self.lives[job_id] = Life(is_recorded=False, stage="settled", outcome="cancelled")
-            return "cancelled", False, self.grant()
+            return told, False, self.grant()
         if life.stage in {"settled", "delivered"}:
             return "finished", False, []
         if life.stage != "waiting":
-            return "billed", False, []
+            return "billed" if life.stage == "running" else "unknown", False, []
         return "cancelled", True, self._end(job_id, life, "cancelled")
 
     def _end(self, job_id: str, life: Life, outcome: str) -> list[str]:

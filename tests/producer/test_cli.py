@@ -149,7 +149,7 @@ def test_no_worker_is_exit_code_three(run: Any) -> None:
     assert run("cancel", "job-1", "--timeout", "0.1").exit_code == 3
 
 
-@pytest.mark.parametrize(("outcome", "code"), [("cancelled", 0), ("billed", 5), ("finished", 5)])
+@pytest.mark.parametrize(("outcome", "code"), [("cancelled", 0), ("billed", 5), ("unknown", 5), ("finished", 5)])
 def test_cancel_says_what_became_of_each_job(run_with_worker: Any, outcome: str, code: int) -> None:
     result = run_with_worker("cancel", outcome, "--json", "--timeout", "20")
 

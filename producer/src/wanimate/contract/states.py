@@ -60,6 +60,8 @@ class CancelOutcome(StrEnum):
     CANCELLED = "cancelled"
     #: Sent already. The vendor has no cancel: it runs on, is billed, and its result will be delivered.
     BILLED = "billed"
+    #: Being sent, or its answer was lost: nobody knows whether the vendor has it.
+    UNKNOWN = "unknown"
     #: It had ended before.
     FINISHED = "finished"
 
@@ -71,6 +73,10 @@ class CancelOutcome(StrEnum):
             CancelOutcome.BILLED: (
                 "already sent to the vendor, which has no cancel: it runs on, is billed, and its result will be "
                 "delivered"
+            ),
+            CancelOutcome.UNKNOWN: (
+                "sent to the vendor, whose answer is not known: it may run and may be billed, and nobody knows yet; "
+                "what becomes of it will be delivered"
             ),
             CancelOutcome.FINISHED: "had already ended; nothing was changed",
         }[self]
