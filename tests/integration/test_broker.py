@@ -143,6 +143,44 @@ def test_a_redis_that_is_full_loses_no_message(own_stack: Stack, own_client: Cli
     assert handle.wait(timeout=PATIENCE_SECONDS).urls
 
 
+def refuse_writes(redis: Redis, how: str) -> None:
+    """Let the server refuse writes, as one without its replicas, or one that has just been demoted, does."""
+    if how == "no replicas":
+        redis.config_set("min-replicas-to-write", "1")
+    else:
+        redis.replicaof("127.0.0.1", "1")
+
+
+@pytest.mark.parametrize("how", ["no replicas", "read-only"])
+def test_a_redis_that_refuses_writes_ends_no_worker_and_keeps_none_from_starting(
+    own_stack: Stack, own_client: Client, own_redis: Redis, how: str
+) -> None:
+    before = own_client.submit(job("before"))
+    assert before.wait(timeout=PATIENCE_SECONDS).urls
+    refuse_writes(own_redis, how)
+    own_stack.start_worker()
+    for worker in ("worker1", "worker2"):
+        # More than once: Celery would end a worker that fails again while it starts.
+        eventually(lambda: own_stack.log(worker).count("Redis refuses commands") > 2, f"{worker} waits")  # noqa: B023
+    own_redis.config_set("min-replicas-to-write", "0")
+    own_redis.replicaof("no", "one")
+    handles = [own_client.submit(job(f"after-{number}")) for number in range(5)]
+    eventually(lambda: " ready." in own_stack.log("worker2"), "the worker started meanwhile is ready")
+    for handle in handles:
+        assert handle.wait(timeout=PATIENCE_SECONDS).urls
+    assert own_stack.ended() is None
+
+
+@pytest.mark.parametrize("published", [b"garbage", b"5", b"[]", b"{}", b"[" * 100_000, b'{"body": 5, "properties": 7}'])
+def test_what_is_published_for_remote_control_ends_no_worker(stack: Stack, redis: Redis, published: bytes) -> None:
+    redis.publish("/0.celery.pidbox", published)
+    with Celery(set_as_current=False) as app:
+        app.conf.update(celery_settings(Settings(redis_url=SecretStr(stack.redis.url))))
+        assert app.control.ping(timeout=PATIENCE_SECONDS, limit=1)
+    assert stack.ended() is None
+    assert stack.log("worker1").count(" ready.") == 1, "the worker started anew"
+
+
 def test_connections_that_break_again_and_again_stop_no_worker(own_stack: Stack, own_client: Client) -> None:
     with redis_of(own_stack) as redis:
         for number in range(10):

@@ -55,6 +55,7 @@ def create_app(settings: WorkerSettings) -> Celery:
     """
     broker.install()
     app = Celery("wanimate")
+    app.loader.override_backends = broker.BACKENDS
     app.conf.update(celery_settings(settings))
     app.conf.update(_worker_settings(settings))
     runtime = Runtime(app, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from celery.app.trace import trace_ok_t
 from celery.exceptions import NotRegistered, Reject
 from celery.worker.consumer import Consumer as CeleryConsumer
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from wanimate.contract import CONTRACT_HEADER, CONTRACT_VERSION, GENERATE_TASK
 
 from .dead_letters import Reason, letter_of, problem_of, run_message
@@ -19,6 +20,7 @@ from .observability import get_logger
 from .outage import is_away
 from .suspension import SuspendableTask, quick_tracer
 from .tasks import GenerateTask
+from .tasks.base import AGAIN_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +35,13 @@ class Consumer(CeleryConsumer):
         # Workers need not hear of each other: Flower listens to the same heartbeats. Mingle stays, though it costs a
         # second at each start: it is how a new worker learns which messages were revoked.
         super().__init__(*args, worker_options={**(worker_options or {}), "without_gossip": True}, **options)
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Connect anew; Celery calls this, and waits only before it connects where nobody answers."""
+        super().on_connection_error_after_connected(exc)
+        if isinstance(exc, ResponseError):
+            log.warning("Redis refuses commands; the worker connects anew until it takes them", cause=exc)
+            time.sleep(AGAIN_SECONDS)
 
     def update_strategies(self) -> None:
         """Make what handles and runs the messages of each task; Celery calls this."""

@@ -15,6 +15,7 @@ from wanimate.contract import CONTRACT_HEADER, ENTRY_QUEUE
 from .plain_json import plain, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import UnionType
 
     from celery import Celery
@@ -178,7 +179,7 @@ def letter_of(message: Any, reason: Reason, why: str) -> dict[str, Any]:
     }
 
 
-def run_message(request: dict[str, Any], args: Any, kwargs: Any) -> Any:
+def run_message(request: Mapping[str, Any], args: Any, kwargs: Any) -> Any:
     """Return what a run was made of as a message, for a letter.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .backend import BACKENDS
 from .transport import SentinelTransport, Transport, install
 
-__all__ = ["SentinelTransport", "Transport", "install"]
+__all__ = ["BACKENDS", "SentinelTransport", "Transport", "install"]

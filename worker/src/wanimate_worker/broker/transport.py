@@ -21,6 +21,7 @@ from redis.exceptions import ResponseError
 from wanimate.broker import KeepsClient
 
 from ..observability import get_logger
+from ..outage import is_away
 from ..queues import STEPS, list_of
 
 if TYPE_CHECKING:
@@ -153,6 +154,17 @@ class _Taking:
             self._in_poll = None
             self._flush_brpop_reauth()
 
+    def _receive_one(self: Any, client: Any) -> bool:
+        """Read what was published to a channel, such as remote control; what makes no sense there ends no worker."""
+        try:
+            return bool(super()._receive_one(client))  # type: ignore[misc]
+        except Exception as error:
+            # Kombu counts a KeyError as a lost connection.
+            if isinstance(error, Empty) or is_away(error):
+                raise
+            log.warning("what was published for remote control makes no sense", cause=type(error).__name__)
+            raise Empty from error
+
     def _message(self: Any, item: str, tag: str, queue: str) -> dict[str, Any]:
         """Return a list's entry as a message; what is none in an envelope, which the consumer then keeps."""
         try:
@@ -180,13 +192,19 @@ class SentinelChannel(_Taking, KeepsClient, redis.SentinelChannel):
     """A channel to the server that Sentinels name."""
 
 
-class Transport(redis.Transport):
+class _Waiting:
+    """The part of a transport that says what Celery waits for: also a server that refuses commands."""
+
+    connection_errors = (*redis.Transport.connection_errors, ResponseError)
+
+
+class Transport(_Waiting, redis.Transport):
     """For `redis://`, `rediss://` and `redis+socket://`."""
 
     Channel = Channel
 
 
-class SentinelTransport(redis.SentinelTransport):
+class SentinelTransport(_Waiting, redis.SentinelTransport):
     """For `sentinel://`."""
 
     Channel = SentinelChannel

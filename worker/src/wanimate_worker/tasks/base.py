@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from celery import Task
+from wanimate.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from ..runtime import Runtime
@@ -26,6 +27,17 @@ class InternalTask(Task):
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
+
+
+def refusal(error: Exception) -> InvalidRequest:
+    """Return the failure of a job that Redis will never record, because of what it holds.
+
+    Args:
+        error: What the ledger raised; not an outage.
+    """
+    return InvalidRequest(
+        f"this job cannot be recorded ({type(error).__name__}); nothing was sent to the vendor, nothing is billed"
+    )
 
 
 def seconds_between(begun_at_ms: int | None, ended_at_ms: int) -> float | None:

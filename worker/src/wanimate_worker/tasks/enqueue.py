@@ -11,14 +11,18 @@ from redis.exceptions import RedisError
 from wanimate.contract import ENQUEUE_TASK, GENERATE_TASK, Stage, parse_job
 from wanimate.errors import WanimateError
 
+from ..dead_letters import Reason, is_name, letter_of, run_message
 from ..events import announce
 from ..ledger import Entry
 from ..observability import get_logger
 from ..observability.tracing import keep_trace
-from .base import AGAIN_SECONDS, InternalTask
+from ..outage import is_away
+from .base import AGAIN_SECONDS, InternalTask, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ..ledger import Admission
 
 log = get_logger(__name__)
 
@@ -40,27 +44,53 @@ class EnqueueTask(InternalTask):
         """
         try:
             is_shown = self.runtime.ledger.waiting() < _LONGEST_SHOWN_LINE
-            entries = [
-                entry
-                for job_id, request in jobs
-                if (entry := self._entry(job_id, request, is_shown=is_shown)) is not None
-            ]
+            named = [pair for pair in jobs if _is_named(pair)]
+            if len(named) < len(jobs):
+                self._keep([pair for pair in jobs if not _is_named(pair)])
+            entries = [self._entry(job_id, request, is_shown=is_shown) for job_id, request in named]
             record = self.runtime.tracing.record
-            spans = [record(entry.message, entry.job_id, entry.request) for entry in entries]
-            admissions = self.runtime.ledger.admit(entries)
-        except RedisError:
+            spans = {e.job_id: record(e.message, e.job_id, e.request) for e in entries if e is not None}
+            admitted = self._admit([entry for entry in entries if entry is not None])
+        except Exception as error:
+            if not is_away(error):
+                raise
             # Some may be recorded, some not: the whole message comes back, and those recorded are left alone.
             time.sleep(AGAIN_SECONDS)
             raise Reject(requeue=True) from None
-        for entry, admission, end_span in zip(entries, admissions, spans, strict=True):
+        for entry, admission in admitted:
             if admission.is_new:
-                end_span()
+                spans[entry.job_id]()
                 log.info("job recorded", stage=Stage.WAITING, job_id=entry.job_id, cause="bulk")
         if is_shown:
             # Before they can start. It waits for no answer: what Flower misses here, later events tell it.
-            admitted = zip(entries, admissions, strict=True)
             self._announce({entry.job_id: entry.message["kwargsrepr"] for entry, told in admitted if told.is_new})
-        self.runtime.resume(job_id for admission in admissions for job_id in admission.granted)
+        self.runtime.resume(job_id for _, admission in admitted for job_id in admission.granted)
+
+    def on_failure(self, exc: Exception, _task_id: str, args: Any, kwargs: Any, *_: Any) -> None:
+        """Keep a message of which nothing could be recorded; Celery calls this."""
+        why = f"recording its jobs raised {type(exc).__name__}"
+        self._bury(args, kwargs, why)
+
+    def _admit(self, entries: list[Entry]) -> list[tuple[Entry, Admission]]:
+        """Record jobs together; where one of them cannot be, each alone, so that it fails alone."""
+        try:
+            return list(zip(entries, self.runtime.ledger.admit(entries), strict=True))
+        except RedisError as error:
+            if is_away(error):
+                raise
+            if len(entries) == 1:
+                self._refuse(entries[0].job_id, refusal(error))
+                return []
+        return [admitted for entry in entries for admitted in self._admit([entry])]
+
+    def _keep(self, pairs: list[Any]) -> None:
+        """Keep what has no id under which a job could be recorded, or anybody be told."""
+        self._bury((), {"jobs": pairs}, f"{len(pairs)} of its jobs have no id")
+
+    def _bury(self, args: Any, kwargs: Any, why: str) -> None:
+        letter = letter_of(run_message(vars(self.request), args, kwargs), Reason.UNREADABLE, why)
+        number = self.runtime.ledger.bury(letter)
+        log.error("dead letter; look at it with wanimate-worker dead", number=number, cause=why)
 
     def _announce(self, waiting: dict[str, str]) -> None:
         if not waiting:
@@ -86,3 +116,8 @@ class EnqueueTask(InternalTask):
         # The producer validates before it sends, so this is a foreign or newer one; its caller still gets an answer.
         log.error("job refused", job_id=job_id, cause=error)
         self.app.backend.mark_as_failure(job_id, error, request=None, store_result=True)
+
+
+def _is_named(pair: object) -> bool:
+    """Whether this is a job with an id."""
+    return isinstance(pair, list | tuple) and len(pair) == len(("id", "request")) and is_name(pair[0])

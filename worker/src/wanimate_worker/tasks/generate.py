@@ -28,9 +28,10 @@ from ..ledger import (
     cause_of,
 )
 from ..observability import get_logger
+from ..outage import is_away
 from ..suspension import DELAYED_HEADER, EXPIRES_HEADER, SuspendableTask, Suspended, capture, is_resumed
 from ..upstream import Accepted, Exchange, NotSent, Obstacle, Rejected, SubmitAnswer, Throttled, Unauthorised, Unknown
-from .base import AGAIN_SECONDS, seconds_between
+from .base import AGAIN_SECONDS, refusal, seconds_between
 from .sending import PERMIT_SECONDS, send_once
 
 if TYPE_CHECKING:
@@ -71,13 +72,18 @@ class GenerateTask(SuspendableTask):
         Raises:
             Suspended: The job goes on in a later run.
             Reject: Redis is away and the job is not recorded.
+            InvalidRequest: Redis will never record this job.
         """
         self.request.exchange = Exchange()
+        is_recorded = is_resumed(self.request)
         try:
-            if not is_resumed(self.request):
+            if not is_recorded:
                 self._admit(request)
+                is_recorded = True
             return self._advance(request)
-        except RedisError:
+        except RedisError as error:
+            if not is_recorded and not is_away(error):
+                raise refusal(error) from error
             # Nothing was decided. A recorded job is looked at again when its due time passes; one that may not be
             # recorded needs its message back.
             log.warning("Redis is away; the job goes on later", job_id=self.request.id)

@@ -12,6 +12,7 @@ from wanimate.errors import JobFailed, SubmissionUnknown
 
 from ..ledger import Deliver, bounded, cause_of
 from ..observability import get_logger
+from ..outage import is_away
 from ..stopwatch import Stopwatch
 from ..upstream import (
     Exchange,
@@ -82,6 +83,8 @@ class PollTask(InternalTask):
                 time.sleep(_LOOK_AGAIN_SECONDS)
                 self._take_turn(wakes=False)
         except (RedisError, OperationalError) as error:
+            if not is_away(error):
+                raise
             log.warning("Redis is away; what was claimed is looked at again when its lease ends", cause=error)
 
     def _take_turn(self, *, wakes: bool) -> None:

@@ -1,0 +1,83 @@
+"""Many jobs in one message: what cannot be recorded is refused alone, and nothing comes back for ever."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from wanimate import InvalidRequest
+from wanimate.contract import ENQUEUE_TASK, Keys, Stage
+from wanimate_worker.dead_letters import DeadLetter
+from wanimate_worker.tasks import enqueue
+
+from .conftest import JOB
+
+if TYPE_CHECKING:
+    from .conftest import Run
+
+
+# Celery's backend writes so.
+pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
+
+
+def enqueue_jobs(run: Run, *pairs: Any, **more: Any) -> Any:
+    """Let a worker's run record jobs, the last of which is sound, and return how the run ended."""
+    run.ledger.hold("so that nothing is sent")
+    kwargs = {"jobs": [*pairs, ["a", JOB]], **more}
+    return run.task.app.tasks[ENQUEUE_TASK].apply(kwargs=kwargs)
+
+
+def letters(run: Run) -> list[DeadLetter]:
+    return [DeadLetter.read(stored) for stored in run.ledger.dead()]
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [[None, JOB], [5, JOB], [["x"], JOB], ["", JOB], ["\ud800", JOB], ["x" * 5000, JOB], None, 5, "ab", [], ["b"], {}],
+    ids=repr,
+)
+def test_a_job_without_an_id_is_kept_and_its_neighbours_are_recorded(run: Run, pair: Any) -> None:
+    assert enqueue_jobs(run, pair).successful()
+    assert run.stage() is Stage.WAITING
+    assert [(letter.facts()["task"], letter.facts()["why"]) for letter in letters(run)] == [
+        (ENQUEUE_TASK, "1 of its jobs have no id")
+    ]
+
+
+@pytest.mark.parametrize("request_", [None, [], 5, {}, {**JOB, "seed": 2**70}, {**JOB, "labels": {"a": "\ud800"}}])
+def test_a_job_that_breaks_the_rules_is_refused_and_its_neighbours_are_recorded(run: Run, request_: Any) -> None:
+    assert enqueue_jobs(run, ["b", request_]).successful()
+    assert run.stage() is Stage.WAITING
+    with pytest.raises(InvalidRequest):
+        run.task.AsyncResult("b").get(timeout=1)
+    assert not letters(run)
+
+
+def test_a_job_that_redis_refuses_is_refused_and_its_neighbours_are_recorded(run: Run) -> None:
+    run.redis.set(Keys("default").job("b"), "no hash")
+    assert enqueue_jobs(run, ["b", JOB]).successful()
+    assert run.stage() is Stage.WAITING
+    with pytest.raises(InvalidRequest, match="cannot be recorded"):
+        run.task.AsyncResult("b").get(timeout=1)
+
+
+def test_a_single_job_that_redis_refuses_fails_at_once(run: Run) -> None:
+    run.redis.set(Keys("default").job("b"), "no hash")
+    with pytest.raises(InvalidRequest, match="cannot be recorded"):
+        run.task.apply(kwargs=JOB, task_id="b").get()
+
+
+def test_a_message_with_more_than_jobs_is_kept(run: Run) -> None:
+    assert enqueue_jobs(run, surprise=1).failed()
+    assert [letter.facts()["why"] for letter in letters(run)] == ["recording its jobs raised TypeError"]
+
+
+def test_jobs_come_again_while_the_server_refuses_writes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enqueue, "AGAIN_SECONDS", 0)
+    run.ledger.hold("so that nothing is sent")
+    run.redis.config_set("min-replicas-to-write", "1")
+    ended = run.task.app.tasks[ENQUEUE_TASK].apply(kwargs={"jobs": [["a", JOB]]})
+    assert ended.state == "REJECTED"
+    run.redis.config_set("min-replicas-to-write", "0")
+    assert enqueue_jobs(run).successful()
+    assert run.stage() is Stage.WAITING
