@@ -86,7 +86,7 @@ bench-planner: setup ## what polling can reach at the vendor's limits, computed;
 chaos: setup ## everything goes wrong at once, for three seeds, judged by the simulator's ground truth
 	@PYTHONPATH=tests/support $(BIN)/python tests/chaos/run.py
 
-chaos-short: setup ## the same in about three minutes: two seeds, one in each mode
+chaos-short: setup ## the same in about five minutes: two seeds, one in each mode
 	@PYTHONPATH=tests/support $(BIN)/python tests/chaos/run.py --short --mode polling --seed 1
 	@PYTHONPATH=tests/support $(BIN)/python tests/chaos/run.py --short --mode callbacks --seed 2
 

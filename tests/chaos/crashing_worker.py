@@ -1,14 +1,17 @@
-"""The worker's Celery app with points at which it ends itself when told to.
+"""The worker's Celery app with points at which it ends itself, or stands still, when told to.
 
 A token in the Redis list `chaos:<signal>:<point>` is taken by the first worker that comes to that point. SIGKILL ends
-it there, as if the machine had lost power between two lines of the product; SIGTERM begins its shutdown there.
+it there, as if the machine had lost power between two lines of the product; SIGTERM begins its shutdown there. SIGSTOP
+lets it stand still there, until somebody sends SIGCONT; which worker and which job it was is in `chaos:frozen`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import signal
+import threading
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -16,7 +19,7 @@ from kombu.transport import virtual
 from wanimate import Settings
 from wanimate.transport import connection_pool
 from wanimate_worker import celery as app
-from wanimate_worker.ledger import Ledger
+from wanimate_worker.ledger import Ledger, Submit
 from wanimate_worker.tasks import GenerateTask
 from wanimate_worker.upstream import UpstreamClient
 
@@ -28,13 +31,22 @@ __all__ = ["app"]
 _redis = redis.Redis.from_pool(connection_pool(Settings()))
 
 
+#: The job that the run of this thread is about.
+_run = threading.local()
+
+
 def _end_if_told(point: str) -> None:
-    for how in (signal.SIGKILL, signal.SIGTERM):
+    for how in (signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP):
         try:
             told = _redis.lpop(f"chaos:{how.name}:{point}")
+            if told and how is signal.SIGSTOP:
+                _redis.rpush("chaos:frozen", f"{os.getpid()} {getattr(_run, 'job_id', '')}")
         except redis.RedisError:
             return
-        if told:
+        if told and how is signal.SIGSTOP:
+            # To this very thread: another one that took the signal would let this one run on for a moment.
+            signal.pthread_kill(threading.get_ident(), how)
+        elif told:
             os.kill(os.getpid(), how)
 
 
@@ -52,6 +64,37 @@ def _patch(owner: type, name: str, *, before: str | None = None, after: str | No
 
     setattr(owner, name, patched)
 
+
+_begin = Ledger.begin
+
+
+def _begin_or_stop(self: Any, job_id: str, **options: Any) -> Any:
+    _run.job_id = job_id
+    step = _begin(self, job_id, **options)
+    if isinstance(step, Submit):
+        _end_if_told("begin-and-reply")
+    return step
+
+
+Ledger.begin = _begin_or_stop  # type: ignore[method-assign]
+
+with contextlib.suppress(ImportError):
+    # An earlier version may not have it.
+    from wanimate_worker.upstream.sending import Sending
+
+    _trace, _body = Sending.trace, Sending.__iter__
+
+    def _trace_or_stop(self: Any, event: str, info: dict[str, Any]) -> None:
+        if self.headers and event.endswith("send_request_headers.started"):
+            _end_if_told("connection-and-headers")
+        _trace(self, event, info)
+
+    def _body_or_stop(self: Any) -> Any:
+        _end_if_told("headers-and-body")
+        return _body(self)
+
+    Sending.trace = _trace_or_stop  # type: ignore[method-assign]
+    Sending.__iter__ = _body_or_stop  # type: ignore[method-assign]
 
 _patch(Ledger, "admit", before="run-and-record")
 _patch(UpstreamClient, "submit", before="intent-and-post", after="post-and-record")

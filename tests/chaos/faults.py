@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from points import POINTS
+from points import BEFORE_POST, POINTS, STANDSTILLS
 from recovery import seconds_until_well
 from redis.exceptions import RedisError
+from wanimate.contract import Keys
 from wanimate_worker.local.stack import SIMULATOR_KEY, redis_of
 
 if TYPE_CHECKING:
@@ -19,7 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rig import Rig
+    from wanimate_worker.local.processes import Process
 
+#: No lease of a submission is longer, with the rig's time-outs, in seconds.
+_LONGEST_LEASE_SECONDS = 30.0
 #: Faults of the vendor that are on all the time: a little of everything that is wrong with a network.
 BACKGROUND: dict[str, Any] = {
     "drop_answer_rate": 0.02,
@@ -47,6 +54,7 @@ WEIGHTS: dict[str, int] = {
     **{f"kill_worker_between:{point}": 2 for point in POINTS},
     "stop_worker": 2,
     **{f"stop_worker_between:{point}": 1 for point in POINTS},
+    **{f"freeze_worker_at:{point}": 1 for point in STANDSTILLS},
     "kill_beat": 2,
     "stop_beat": 1,
     "cut_connections": 2,
@@ -137,6 +145,56 @@ class Faults:
 
     def stop_worker_between(self, point: str) -> bool:
         return self._end_at(point, signal.SIGTERM)
+
+    def freeze_worker_at(self, point: str) -> bool:
+        """Let a worker stand still at a step of a submission until its lease has ended and the job is sent anew.
+
+        The operator retries the job only where its request has surely not left: with an answer on its way it would
+        rightly be paid twice.
+        """
+        frozen = self._frozen_at(point)
+        if frozen is None:
+            return False
+        worker, job_id = frozen
+        try:
+            has_ended = _until(lambda: self._stage_of(job_id) != "submitting", _LONGEST_LEASE_SECONDS)
+            if has_ended and point in BEFORE_POST:
+                self._retry(job_id)
+                _until(lambda: self._stage_of(job_id) not in {"waiting", "submitting"}, 5.0)
+        finally:
+            worker.signal(signal.SIGCONT)
+        return has_ended
+
+    def _frozen_at(self, point: str) -> tuple[Process, str] | None:
+        """Tell the first worker that comes to a point to stand still, and return it and its job; None if none came."""
+        token, taken = f"chaos:SIGSTOP:{point}", ""
+        workers = {worker.pid: worker for worker in self._rig.running_workers()}
+        try:
+            with redis_of(self._rig.stack) as redis:
+                redis.rpush(token, 1)
+                _until(lambda: not redis.exists(token), 6.0)
+                if not redis.delete(token):
+                    taken = str((redis.blpop(["chaos:frozen"], 5) or ("", ""))[1])
+        except RedisError:
+            # Another fault at the same time. Whoever has taken the token must go on.
+            for worker in workers.values():
+                worker.signal(signal.SIGCONT)
+        pid, _, job_id = taken.partition(" ")
+        worker = workers.get(int(pid or 0))
+        return (worker, job_id) if worker is not None and job_id else None
+
+    def _stage_of(self, job_id: str) -> str:
+        try:
+            with redis_of(self._rig.stack) as redis:
+                return str(redis.hget(Keys("default").job(job_id), "stage"))
+        except RedisError:
+            return "submitting"
+
+    def _retry(self, job_id: str) -> None:
+        """Do as an operator does."""
+        environment = {**os.environ, "WANIMATE_REDIS_URL": self._rig.stack.redis.url}
+        command = [sys.executable, "-m", "wanimate_worker.cli", "retry", job_id]
+        subprocess.run(command, env=environment, timeout=30, capture_output=True, check=False)
 
     def kill_beat(self) -> None:
         self._rig.beat.kill()

@@ -1,7 +1,8 @@
-"""The points at which a worker can be told to die, named for the two steps each lies between."""
+"""The points at which a worker can be told to die or to stand still, named for the two steps each lies between."""
 
 from __future__ import annotations
 
+#: Where a worker can be told to end.
 POINTS = (
     "take-and-run",
     "run-and-record",
@@ -11,3 +12,9 @@ POINTS = (
     "settle-and-delivery",
     "during-delivery",
 )
+
+#: The steps of a submission that a request has surely not left before, in order: who stands still there for longer than
+#: the leases must not send any more.
+BEFORE_POST = ("begin-and-reply", "intent-and-post", "connection-and-headers", "headers-and-body")
+#: Where a worker can be told to stand still.
+STANDSTILLS = (*BEFORE_POST, "post-and-record")

@@ -34,6 +34,7 @@ class Profile:
         cap: Upstream slots.
         workers: Worker processes.
         strikes: Faults, one after the other.
+        standstills: At how many steps of a submission a worker stands still in any case.
         freeze_seconds: How long a freeze of Redis lasts.
         longest_seconds: When the run is given up.
     """
@@ -42,12 +43,13 @@ class Profile:
     cap: int
     workers: int
     strikes: int
+    standstills: int
     freeze_seconds: float
     longest_seconds: float
 
 
-SHORT = Profile(jobs=200, cap=40, workers=2, strikes=12, freeze_seconds=3.0, longest_seconds=240)
-LONG = Profile(jobs=2_000, cap=100, workers=2, strikes=32, freeze_seconds=10.0, longest_seconds=900)
+SHORT = Profile(jobs=200, cap=40, workers=2, strikes=14, standstills=3, freeze_seconds=3.0, longest_seconds=300)
+LONG = Profile(jobs=2_000, cap=100, workers=2, strikes=38, standstills=5, freeze_seconds=10.0, longest_seconds=1200)
 
 
 class Rig:

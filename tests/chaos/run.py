@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from deck import deal
 from faults import BACKGROUND, Faults, weights_for
+from points import STANDSTILLS
 from rich.console import Console
 from rich.table import Table
 from rig import LONG, SHORT, Profile, Rig
@@ -52,7 +53,8 @@ def run_chaos(
         traffic, faults = Traffic(rig, client), Faults(rig, chance)
         began = time.monotonic()
         traffic.start()
-        for kinds in deal(weights_for(**options), profile.strikes, chance):
+        first = [f"freeze_worker_at:{step}" for step in _standstills(seed, profile.standstills)]
+        for kinds in deal(weights_for(**options), profile.strikes, chance, first):
             faults.strike(kinds)
         rig.set_vendor_faults()
         traffic.stop()
@@ -79,6 +81,11 @@ def run_chaos(
         }
         _show(console, verdict, report)
         return verdict, report
+
+
+def _standstills(seed: int, count: int) -> list[str]:
+    """Return the steps at which a worker stands still in any case: runs with seeds in a row take turns."""
+    return [STANDSTILLS[(seed * count + number) % len(STANDSTILLS)] for number in range(count)]
 
 
 def _show(console: Console, verdict: Verdict, report: dict[str, Any]) -> None:
