@@ -166,6 +166,24 @@ def test_an_answer_that_cannot_be_read_leaves_the_submission_unknown(
     assert isinstance(client.status("t"), Unreadable)
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + ACCEPTED.encode(),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n46\r\n" + ACCEPTED.encode(),
+        b"HTTP/1.1 400 Bad\r\nContent-Length: 5000\r\n\r\n" + ACCEPTED.encode(),
+    ],
+    ids=["cut short", "cut chunk", "an error that names a task"],
+)
+def test_the_id_in_an_answer_that_was_cut_off_is_kept_as_a_hint(
+    server: Any, client: UpstreamClient, job: AnimateJob, raw: bytes
+) -> None:
+    server.sends(raw, then_close=True)
+    answer = client.submit(job)
+    assert isinstance(answer, Unknown)
+    assert answer.hint == "task_1"
+
+
 def test_an_oversized_answer_is_not_read_to_its_end(server: Any, client: UpstreamClient, job: AnimateJob) -> None:
     sent = 0
 

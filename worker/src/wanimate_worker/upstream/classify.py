@@ -53,7 +53,9 @@ _BEFORE_SENDING: Final = (
 )
 
 
-def classify_submit(status: int, headers: Mapping[str, str], body: bytes | None, now: datetime) -> SubmitAnswer:
+def classify_submit(
+    status: int, headers: Mapping[str, str], body: bytes | None, now: datetime, part: bytes = b""
+) -> SubmitAnswer:
     """Return what the answer to a submission means; whatever may hide an accepted task is `Unknown`.
 
     An envelope whose code differs from a successful HTTP status is understood by its code (vendor document,
@@ -64,29 +66,30 @@ def classify_submit(status: int, headers: Mapping[str, str], body: bytes | None,
         headers: The HTTP headers, by lower-case name or in any case-insensitive mapping.
         body: The body, None if it was too large or could not be read to its end.
         now: The current time with its zone, for a Retry-After date.
+        part: What was read of a body that was not read to its end: no more than a task id is taken from it.
     """
-    envelope = read_envelope(body)
+    envelope, shown = read_envelope(body), part if body is None else body
     code = _code(status, envelope)
     if _is_success(code):
         if envelope is not None and envelope.task_id is not None:
             return Accepted(envelope.task_id)
-        return _unknown("a success without a readable taskId", status, body)
+        return _unknown("a success without a readable taskId", status, shown)
     account = _account_refusal(status, code, headers, envelope, now)
     if account is not None:
         return account
     if envelope is not None and envelope.is_error and _is_refusal(code):
         return Rejected(envelope.fail_code or str(code), _message(code, envelope))
-    return _without_verdict(status, code, envelope, body)
+    return _without_verdict(status, code, envelope, shown)
 
 
-def _without_verdict(status: int, code: int, envelope: Envelope | None, body: bytes | None) -> NotSent | Unknown:
+def _without_verdict(status: int, code: int, envelope: Envelope | None, shown: bytes) -> NotSent | Unknown:
     """Read what says nothing about the job: was it surely not accepted?"""
     if status in _REDIRECTED:
         return NotSent(f"redirected with HTTP {status}; check the base URL", Obstacle.GATEWAY)
-    is_contrary = (envelope is not None and _is_success(envelope.code or 0)) or task_hint(body, is_success=False)
+    is_contrary = (envelope is not None and _is_success(envelope.code or 0)) or task_hint(shown, is_success=False)
     if status in _REFUSED_ON_THE_WAY and not is_contrary:
         return NotSent(f"HTTP {status}, but not from the vendor's API; check the base URL", Obstacle.GATEWAY)
-    return _unknown(_message(code, envelope), status, body)
+    return _unknown(_message(code, envelope), status, shown)
 
 
 def classify_status(
@@ -115,7 +118,7 @@ def classify_status(
         return refusal
     if envelope is not None and envelope.is_error and code in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}:
         return Forgotten(_message(code, envelope))
-    return Unreadable(_message(code, envelope))
+    return Unreadable(_message(code, envelope) if envelope else f"HTTP {status} without the vendor's envelope")
 
 
 def not_sent(error: Exception) -> NotSent:
@@ -170,10 +173,10 @@ def _names(task_id: str, envelope: Envelope, status: int) -> bool:
     return _is_success(status) and str(envelope.data.get("taskId")) == task_id
 
 
-def _unknown(reason: str, status: int, body: bytes | None) -> Unknown:
-    hint = task_hint(body, is_success=_is_success(status))
-    shown = f"; the answer shows the id {hint}" if hint else ""
-    return Unknown(f"HTTP {status}: {reason}{shown}", hint)
+def _unknown(reason: str, status: int, shown: bytes) -> Unknown:
+    hint = task_hint(shown, is_success=_is_success(status))
+    named = f"; the answer shows the id {hint}" if hint else ""
+    return Unknown(f"HTTP {status}: {reason}{named}", hint)
 
 
 def _code(status: int, envelope: Envelope | None) -> int:

@@ -120,7 +120,7 @@ class UpstreamClient:
             if not sending.has_left:
                 return self._redacted(not_sent(error), callback_url)
             return self._redacted(classify_submit_error(error), callback_url)
-        said = classify_submit(answer.status, answer.headers, answer.body, datetime.now(UTC))
+        said = classify_submit(answer.status, answer.headers, answer.body, datetime.now(UTC), answer.part)
         return self._redacted(said, callback_url)
 
     def status(
@@ -175,7 +175,7 @@ class UpstreamClient:
             sending.check()
             with contextlib.closing(client.send(request, stream=True)) as response:
                 exchange.answered(response.status_code, response.headers, self._api_key.get_secret_value())
-                return _HttpAnswer(response.status_code, response.headers, _read(response, read_seconds))
+                return _HttpAnswer(response.status_code, response.headers, *_read(response, read_seconds))
         finally:
             exchange.end()
 
@@ -224,21 +224,23 @@ class UpstreamClient:
 class _HttpAnswer(NamedTuple):
     status: int
     headers: httpx.Headers
+    #: None if it was not read to its end.
     body: bytes | None
+    part: bytes
 
 
-def _read(response: httpx.Response, longest_seconds: float) -> bytes | None:
-    """Read a body, or return None if it is too large, too slow or broken: the status may say enough by itself."""
+def _read(response: httpx.Response, longest_seconds: float) -> tuple[bytes | None, bytes]:
+    """Read a body, whole and in part; None for the whole if it is too large, too slow or broken."""
     give_up_at = time.monotonic() + longest_seconds
     body = bytearray()
     try:
         for chunk in response.iter_bytes():
             body += chunk
             if len(body) > MAX_ANSWER_BYTES or time.monotonic() > give_up_at:
-                return None
+                return None, bytes(body)
     except httpx.HTTPError:
-        return None
-    return bytes(body)
+        return None, bytes(body)
+    return bytes(body), b""
 
 
 def _checked_url(base_url: str, *, allow_http: bool) -> str:

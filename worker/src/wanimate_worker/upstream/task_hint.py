@@ -19,11 +19,11 @@ _IN_TEXT: Final = re.compile(rb'"task_?[iI][dD]"\s*:\s*"?([A-Za-z0-9._:-]{1,128}
 _DEEPEST: Final = 4
 
 
-def task_hint(body: bytes | None, *, is_success: bool) -> str:
+def task_hint(body: bytes, *, is_success: bool) -> str:
     """Return the task id that a body shows somewhere, or nothing.
 
     Args:
-        body: The body of an answer to a submission, None if it could not be read to its end.
+        body: The body of an answer to a submission, or the part of it that could be read.
         is_success: Whether an id without a better name may be a task's; in an error it is rather that of the request.
     """
     if not body:
