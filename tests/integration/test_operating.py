@@ -23,13 +23,13 @@ from wanimate import (
     Settings,
     SubmissionUnknown,
 )
-from wanimate.contract import CONTRACT_HEADER, CONTRACT_VERSION, Keys, Stage
+from wanimate.contract import CONTRACT_HEADER, CONTRACT_VERSION, ENTRY_QUEUE, GENERATE_TASK, Keys, Stage
 from wanimate.transport import celery_settings
 from wanimate_worker.local.stack import SIMULATOR_KEY, Stack, StackOptions, redis_of
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from celery import Celery
     from redis import Redis
@@ -387,19 +387,50 @@ def test_commands_without_redis_end_with_one_line(command: Command) -> None:
 # -- revoking -------------------------------------------------------------------------------------------------------
 
 
-def test_revoking_a_waiting_job_cancels_it(client: Client, vendor: Vendor, app: Celery) -> None:
+def take_all_slots(client: Client, vendor: Vendor) -> list[JobHandle]:
     vendor.set_faults(stalled=True)
     running = client.submit_many(job(f"kept-{i}") for i in range(CAP))
     # Another thread might record the next one first.
     eventually(lambda: vendor.summary()["accepted"] == CAP, "all slots are taken")
-    waiting = client.submit(job("revoked"))
-    eventually(lambda: waiting.status().state is JobState.WAITING, "it waits")
-    app.control.revoke(waiting.id)
+    return list(running)
+
+
+#: Every road of a revoke, given the app and the waiting job's id. The job has the stamp `of` with the road's name, for
+#: workers remember stamps that were revoked.
+REVOKES: dict[str, Callable[[Celery, str], object]] = {
+    "revoke": lambda app, job_id: app.control.revoke(job_id),
+    "revoke several": lambda app, job_id: app.control.revoke(["another", job_id]),
+    "revoke and terminate": lambda app, job_id: app.control.revoke(job_id, terminate=True, signal="SIGKILL"),
+    "terminate": lambda app, job_id: app.control.broadcast(
+        "terminate", arguments={"signal": "SIGTERM", "task_id": [job_id]}
+    ),
+    "a result's revoke": lambda app, job_id: app.AsyncResult(job_id).revoke(terminate=True),
+    "a stamp": lambda app, _: app.control.revoke_by_stamped_headers({"of": ["a stamp"]}, terminate=True),
+    "a stamp typed": lambda app, _: app.control.broadcast(
+        "revoke_by_stamped_headers", arguments={"headers": ["of=a stamp typed"]}
+    ),
+}
+
+
+def send_stamped(app: Celery, marker: str, of: str) -> str:
+    signature = app.signature(GENERATE_TASK, kwargs={"type": "animate", **fields_of(marker)}, queue=ENTRY_QUEUE)
+    signature.stamp(of=of)
+    return str(signature.apply_async().id)
+
+
+@pytest.mark.parametrize("road", REVOKES)
+def test_every_revoke_of_a_waiting_job_cancels_it_and_leaves_others_alone(
+    client: Client, vendor: Vendor, app: Celery, road: str
+) -> None:
+    running = take_all_slots(client, vendor)
+    revoked, other = client.job(send_stamped(app, "out", road)), client.job(send_stamped(app, "in", "kept"))
+    eventually(lambda: {each.status().state for each in (revoked, other)} == {JobState.WAITING}, "both wait")
+    REVOKES[road](app, revoked.id)
     with pytest.raises(JobCancelled):
-        waiting.wait(timeout=PATIENCE_SECONDS)
+        revoked.wait(timeout=PATIENCE_SECONDS)
     vendor.set_faults()
-    client.wait_all(running, timeout=PATIENCE_SECONDS)
-    assert vendor.accepted()["revoked"] == 0
+    client.wait_all([*running, other], timeout=PATIENCE_SECONDS)
+    assert (vendor.accepted()["out"], vendor.accepted()["in"]) == (0, 1)
 
 
 def test_revoking_a_submitted_job_leaves_it_alone_and_its_result_is_delivered(

@@ -18,6 +18,7 @@ from wanimate.contract import CONTRACT_HEADER, CONTRACT_VERSION, GENERATE_TASK
 from .dead_letters import Reason, letter_of, problem_of, run_message
 from .observability import get_logger
 from .outage import is_away
+from .revoking import cancel_known
 from .suspension import SuspendableTask, quick_tracer
 from .tasks import GenerateTask
 from .tasks.base import AGAIN_SECONDS
@@ -50,6 +51,9 @@ class Consumer(CeleryConsumer):
             if isinstance(task, SuspendableTask):
                 task.__trace__ = quick_tracer(task, task.__trace__)
             task.__trace__ = partial(self._run, task.__trace__)
+        generate = self.app.tasks.get(GENERATE_TASK)
+        if isinstance(generate, GenerateTask):
+            cancel_known(generate.runtime)
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:
         """Return the handler of every message of our queues."""

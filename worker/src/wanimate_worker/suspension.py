@@ -18,11 +18,11 @@ from celery.app.task import Context
 from celery.app.trace import fast_trace_task, trace_ok_t
 from celery.exceptions import Ignore, InvalidTaskError
 from celery.utils.functional import maybe_list
-from celery.worker.request import Request
 from celery.worker.strategy import default as default_strategy
 from wanimate.contract import CONTRACT_HEADER
 
 from .events import JobConsumer, unsigned
+from .revocation import QueueRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -178,7 +178,7 @@ class Continuation:
         return message, headers
 
 
-class SuspendableRequest(Request):
+class SuspendableRequest(QueueRequest):
     """A request whose events tell of the remote job: received once, started and ended when the remote job was.
 
     Every event names the task and its arguments, for Flower may have missed those before, or has dropped them.

@@ -11,8 +11,10 @@ from .limits import AccountLimits
 from .values import GateState, JobFields, Survey
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+#: Records read in one exchange.
+_READ_SIZE: Final = 500
 #: The ages by which tasks in flight are counted, in ms: every second end of a bin, and 0.
 _AGES_MS: Final = (0, *(round(edge * 1000) for edge in EDGES[2::2]))
 
@@ -30,6 +32,22 @@ class ReadingLedger(LedgerBase):
                 pipeline.hmget(self._keys.job(job_id), names)
             rows = cast("list[list[str | None]]", pipeline.execute())
         return [JobFields.read(job_id, row) for job_id, row in zip(job_ids, rows, strict=True)]
+
+    def unsent(self) -> Iterator[tuple[str, str]]:
+        """Read the jobs that wait or have a slot, each with the message it is resumed with, as it is stored.
+
+        None that waits all the while is left out: one that gets a slot meanwhile is read with the slots.
+        """
+        # Jobs without a slot first, in a scan: pages would shift when jobs leave.
+        for names in (self._keys.waiting, self._keys.slots):
+            job_ids = [job_id for job_id, _ in self._redis.zscan_iter(names, count=_READ_SIZE)]
+            for start in range(0, len(job_ids), _READ_SIZE):
+                batch = job_ids[start : start + _READ_SIZE]
+                with self._redis.pipeline(transaction=False) as pipeline:
+                    for job_id in batch:
+                        pipeline.hget(self._keys.job(job_id), "message")
+                    messages = cast("list[str | None]", pipeline.execute())
+                yield from ((job_id, message) for job_id, message in zip(batch, messages, strict=True) if message)
 
     def survey(self, grace_ms: int) -> Survey:
         """Return what polls are planned from.

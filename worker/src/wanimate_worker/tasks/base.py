@@ -22,6 +22,7 @@ class InternalTask(Task):
     """
 
     abstract = True
+    Request = "wanimate_worker.revocation:QueueRequest"
     ignore_result = True
     send_events = False
 

@@ -29,9 +29,11 @@ from ..ledger import (
 )
 from ..observability import get_logger
 from ..outage import is_away
+from ..revocation import forget_revoke, take_revoke
 from ..suspension import DELAYED_HEADER, EXPIRES_HEADER, SuspendableTask, Suspended, capture, is_resumed
 from ..upstream import Accepted, Exchange, NotSent, Obstacle, Rejected, SubmitAnswer, Throttled, Unauthorised, Unknown
 from .base import AGAIN_SECONDS, refusal, seconds_between
+from .cancel import cancel_job
 from .sending import PERMIT_SECONDS, send_once
 
 if TYPE_CHECKING:
@@ -77,6 +79,9 @@ class GenerateTask(SuspendableTask):
         self.request.exchange = Exchange()
         is_recorded = is_resumed(self.request)
         try:
+            if take_revoke(self.request):
+                cancel_job(self.runtime, self.request.id)
+                forget_revoke(self.request.id)
             if not is_recorded:
                 self._admit(request)
                 is_recorded = True

@@ -1,0 +1,127 @@
+"""Revokes that a worker knows of before a job's message comes: they cancel in the ledger, and discard nothing."""
+
+from __future__ import annotations
+
+import uuid
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from celery.app.trace import build_tracer
+from celery.worker import state
+from wanimate import JobCancelled
+from wanimate.contract import ENQUEUE_TASK, POLL_TASK, Keys, Stage
+from wanimate_worker.revocation import QueueRequest
+from wanimate_worker.revoking import cancel_known, revoke
+from wanimate_worker.suspension import SuspendableRequest, quick_tracer
+
+from .conftest import JOB, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Celery's backend writes so.
+pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_revoked() -> Iterator[None]:
+    yield
+    state.revoked.clear()
+    state.revoked_stamps.clear()
+
+
+def request_of(run: Run, task_name: str, task_id: str, **headers: Any) -> QueueRequest:
+    """Return the request that a worker makes of a message."""
+    task = run.task.app.tasks[task_name]
+    kwargs = JOB if task is run.task else {}
+    made = run.task.app.amqp.create_task_message(task_id, task_name, (), kwargs)
+    carrier = SimpleNamespace(
+        headers={**made.headers, **headers}, properties=made.properties, delivery_info={}, body=None
+    )
+    kind = SuspendableRequest if task is run.task else QueueRequest
+    return kind(carrier, body=made.body, decoded=True, app=run.task.app, task=task)
+
+
+def take(run: Run, task_id: str, **headers: Any) -> None:
+    """Take a job's message, and run what comes of it."""
+    request = request_of(run, run.task.name, task_id, **headers)
+    assert not request.revoked(), "Celery would discard it"
+    tracer = quick_tracer(run.task, build_tracer(run.task.name, run.task, app=run.task.app))
+    tracer(task_id, (), JOB, request.request_dict)
+
+
+def knows(worker_knows: str) -> dict[str, Any]:
+    """Let this process know that job `a` is revoked, and return the headers of its message."""
+    if worker_knows == "id":
+        state.revoked.add("a")
+        return {}
+    state.revoked_stamps["of"] = ["day", "night"]
+    return {"stamped_headers": ["of"], "stamps": {"of": ["night"]}}
+
+
+@pytest.mark.parametrize("is_recorded", [False, True], ids=["not recorded", "waiting"])
+@pytest.mark.parametrize("known", ["id", "stamp"])
+def test_a_job_whose_revoke_is_known_is_cancelled_when_its_message_comes(
+    run: Run, known: str, *, is_recorded: bool
+) -> None:
+    if is_recorded:
+        run.ledger.hold("so that it waits")
+        run()
+        run.ledger.unhold()
+    take(run, "a", **knows(known))
+    with pytest.raises(JobCancelled):
+        run.task.AsyncResult("a").get(timeout=1)
+    assert (run.sent, run.has_slot()) == ([], False)
+    assert "a" not in state.revoked, "an operator could not run it again"
+
+
+@pytest.mark.parametrize("known", ["id", "stamp"])
+def test_a_job_that_was_sent_is_not_touched_by_a_revoke(run: Run, known: str) -> None:
+    run()
+    take(run, "a", **knows(known))
+    assert (run.stage(), run.has_slot(), len(run.sent)) == (Stage.RUNNING, True, 1)
+
+
+def test_a_message_cannot_say_that_its_job_is_revoked(run: Run) -> None:
+    take(run, "a", wanimate_revoked=True)
+    assert run.stage() is Stage.RUNNING
+
+
+def test_a_worker_that_connects_cancels_the_waiting_jobs_whose_revokes_it_has_learned(run: Run) -> None:
+    run()
+    run.ledger.hold("so that it waits")
+    run.task.apply(kwargs=JOB, task_id="b")
+    state.revoked.update(["a", "b", "of-another-app", "\ud800", 5])
+    cancel_known(run.task.runtime)
+    stages = [job.stage for job in run.ledger.read(["a", "b", "of-another-app"])]
+    assert stages == [Stage.RUNNING, Stage.SETTLED, None]
+
+
+@pytest.mark.parametrize("task", [ENQUEUE_TASK, POLL_TASK])
+def test_no_message_of_the_queue_itself_is_discarded(run: Run, task: str) -> None:
+    state.revoked.add("a")
+    assert not request_of(run, task, "a", expires="2001-01-01T00:00:00+00:00").revoked()
+
+
+def test_a_revoke_that_redis_refuses_is_said_and_not_forgotten(run: Run) -> None:
+    run.ledger.hold("so that it waits")
+    run()
+    run.redis.config_set("min-replicas-to-write", "1")
+    reply = revoke(SimpleNamespace(app=run.task.app), ["a"], terminate=True)
+    assert "revoke again" in reply["error"]
+    run.redis.config_set("min-replicas-to-write", "0")
+    cancel_known(run.task.runtime)
+    assert run.stage() is Stage.SETTLED
+
+
+def test_an_unknown_id_is_cancelled_in_advance_and_revoked_by_celery(run: Run) -> None:
+    job_id = str(uuid.uuid4())
+    reply = revoke(SimpleNamespace(app=run.task.app), [job_id])
+    assert "flagged as revoked" in reply["ok"]
+    assert job_id in state.revoked
+    # No worker that starts later, and knows of no revoke, sends it.
+    state.revoked.clear()
+    take(run, job_id)
+    assert run.sent == []
+    assert run.redis.ttl(Keys("default").job(job_id)) > 0
