@@ -10,7 +10,7 @@ from celery import Celery
 from hypothesis import given
 from hypothesis import strategies as st
 from wanimate.contract import AnimateJob, Job, ReplaceJob, parse_job
-from wanimate.errors import InvalidRequest
+from wanimate.errors import InvalidRequest, SettingsError
 
 IMAGE = "https://example.com/character.png"
 VIDEO = "https://example.com/motion.mp4"
@@ -148,7 +148,7 @@ def test_every_job_survives_the_way_through_a_json_message(job: Job) -> None:
 
 @given(job=jobs)
 def test_every_signature_survives_the_way_through_json_and_still_names_the_same_job(job: Job) -> None:
-    signature = job.signature(account="main")
+    signature = job.signature()
 
     read = Celery(set_as_current=False).signature(json.loads(json.dumps(signature)))
 
@@ -156,7 +156,19 @@ def test_every_signature_survives_the_way_through_json_and_still_names_the_same_
     assert read.immutable
     assert read.options["queue"] == "wanimate"
     assert read.options["priority"] == job.priority
-    assert read.options.get("task_id") == (job.job_id("main") if job.idempotency_key else None)
+    # Each time it is sent it is a task of its own; the worker finds the job by the key.
+    assert "task_id" not in read.options
+
+
+def test_an_app_that_runs_tasks_at_once_gets_no_signature_that_would_be_billed() -> None:
+    app = Celery()
+    app.conf.task_always_eager = True
+    app.set_current()
+    try:
+        with pytest.raises(SettingsError, match="task_always_eager"):
+            AnimateJob(image_url=IMAGE, video_url=VIDEO).signature()
+    finally:
+        Celery().set_current()
 
 
 @given(job=jobs)

@@ -42,6 +42,12 @@ def note_type(value: Any, key: str) -> None:
     app.backend.client.rpush(key, type(value).__name__)
 
 
+@app.task(name="caller.become", bind=True)
+def become(self: Any, signature: Any) -> None:
+    """Put another task in the place of this one."""
+    self.replace(app.signature(signature))
+
+
 @app.task(name="caller.note_failed_id")
 def note_failed_id(task_id: str) -> None:
     """Take the id of the job that failed, as errbacks do that run on another worker than the job."""

@@ -9,8 +9,8 @@ import pytest
 from celery import chain, chord, group
 from celery.result import AsyncResult
 from harness import PATIENCE_SECONDS, Vendor, eventually, fields_of, job
-from wanimate import ContentViolation, GenerationFailed, InvalidRequest
-from wanimate.contract import ENTRY_QUEUE, GENERATE_TASK
+from wanimate import ContentViolation, GenerationFailed, IdempotencyConflict, InvalidRequest
+from wanimate.contract import ENTRY_QUEUE, GENERATE_TASK, Keys
 from wanimate_worker.local.stack import redis_of
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 FAILING = "[fail]"
 REFUSED = "[violation]"
+KEYS = Keys("default")
 
 
 @pytest.fixture
@@ -140,6 +141,111 @@ def test_a_chord_with_a_failed_job_fails_and_does_not_run_its_body(app: Celery, 
     chord(header, body).apply_async()
     eventually(lambda: redis.llen("failures") >= 1, "the errback was called")
     assert redis.llen("notes") == 0
+
+
+# -- one key, any number of callers ---------------------------------------------------------------------------------
+
+
+def test_a_chain_that_is_sent_again_runs_to_its_end_each_time_and_is_paid_once(app: Celery, vendor: Vendor) -> None:
+    vendor.set_faults(stalled=True)
+    keyed = job("again", idempotency_key="again")
+    sent = [chain(keyed.signature(), caller_app.first_url.s()).apply_async() for _ in range(2)]
+    eventually(lambda: vendor.task_of("again"), "it runs")
+    sent.append(chain(keyed.signature(), caller_app.first_url.s()).apply_async())
+    vendor.set_faults()
+    urls = {get(result) for result in sent}
+    after_its_end = get(chain(keyed.signature(), caller_app.first_url.s()).apply_async())
+    assert urls == {after_its_end}
+    assert vendor.accepted() == {"again": 1}
+
+
+def test_a_chord_of_one_key_runs_its_body(app: Celery, vendor: Vendor) -> None:
+    keyed = job("chord-of-one", idempotency_key="chord-of-one").signature()
+    assert get(chord([keyed, keyed, job("other").signature()], caller_app.count.s()).apply_async()) == 3
+    assert vendor.accepted() == {"chord-of-one": 1, "other": 1}
+
+
+def test_every_link_of_a_key_is_called(app: Celery, redis: Redis, client: Client, vendor: Vendor) -> None:
+    keyed = job("links", idempotency_key="links")
+    by_client = client.submit(keyed)
+    for name in ("one", "two"):
+        keyed.signature().apply_async(link=caller_app.note.si(name, "notes"))
+        app.send_task(
+            GENERATE_TASK,
+            kwargs=keyed.to_kwargs(),
+            task_id=by_client.id,
+            queue=ENTRY_QUEUE,
+            link=caller_app.note.si(f"{name}, by its id", "notes"),
+        )
+    eventually(lambda: redis.llen("notes") == 4, "each was called once")
+    assert sorted(redis.lrange("notes", 0, -1)) == ["one", "one, by its id", "two", "two, by its id"]
+    assert by_client.wait(timeout=PATIENCE_SECONDS).task_id
+    assert vendor.accepted() == {"links": 1}
+
+
+def test_every_errback_of_a_key_is_called(app: Celery, redis: Redis, vendor: Vendor) -> None:
+    keyed = job("errbacks", prompt=FAILING, idempotency_key="errbacks")
+    for name in ("one", "two"):
+        result = keyed.signature().apply_async(link_error=caller_app.note.si(name, "failures"))
+        with pytest.raises(GenerationFailed):
+            get(result)
+    eventually(lambda: redis.llen("failures") == 2, "each was called once")
+    assert sorted(redis.lrange("failures", 0, -1)) == ["one", "two"]
+    assert vendor.accepted() == {"errbacks": 1}
+
+
+def test_a_task_of_the_caller_may_become_a_job_with_a_key(app: Celery, vendor: Vendor) -> None:
+    keyed = job("replacement", idempotency_key="replacement").signature()
+    results = [get(caller_app.become.delay(keyed)) for _ in range(2)]
+    assert results[0] == results[1]
+    assert results[0]["urls"]
+    assert vendor.accepted() == {"replacement": 1}
+
+
+def test_one_key_for_two_requests_is_a_conflict_whichever_door_comes_first(
+    app: Celery, client: Client, vendor: Vendor, redis: Redis
+) -> None:
+    def ask(door: str, name: str, seed: int) -> Any:
+        keyed = job(name, seed=seed, idempotency_key=name)
+        if door == "signature":
+            return get(keyed.signature().apply_async())["urls"]
+        handles = client.submit_many([keyed]) if door == "bulk" else [client.submit(keyed)]
+        return list(handles[0].wait(timeout=PATIENCE_SECONDS).urls)
+
+    for first in ("client", "bulk", "signature"):
+        for second in ("client", "bulk", "signature"):
+            name = f"{first}-then-{second}"
+            urls = ask(first, name, 1)
+            with pytest.raises(IdempotencyConflict):
+                ask(second, name, 2)
+            assert ask(second, name, 1) == urls
+            assert vendor.accepted()[name] == 1
+
+
+def test_another_request_under_the_id_of_a_job_is_kept_and_its_callers_are_told(
+    app: Celery, client: Client, vendor: Vendor, redis: Redis
+) -> None:
+    first = client.submit(job("of-the-id"))
+    first.wait(timeout=PATIENCE_SECONDS)
+    other = app.signature(GENERATE_TASK, kwargs={"type": "animate", **fields_of("of-another", seed=7)}, immutable=True)
+    tail = caller_app.first_url.s()
+    broken = chain(other.set(task_id=first.id, queue=ENTRY_QUEUE), tail).apply_async(
+        link_error=caller_app.note.si("told", "failures")
+    )
+    with pytest.raises(IdempotencyConflict):
+        get(broken)
+    assert first.wait(timeout=PATIENCE_SECONDS).task_id
+    assert vendor.accepted() == {"of-the-id": 1}
+    [letter] = redis.lrange(KEYS.dead, 0, -1)
+    assert '"conflict"' in letter
+    redis.delete(KEYS.dead)
+
+
+def test_positional_arguments_are_refused_with_what_to_do(app: Celery) -> None:
+    fields = {"type": "animate", **fields_of("positional")}
+    for sent in ({"args": [fields]}, {"args": [1], "kwargs": fields}):
+        with pytest.raises(InvalidRequest, match="keyword arguments"):
+            get(app.send_task(GENERATE_TASK, queue=ENTRY_QUEUE, **sent))
 
 
 def test_celery_sees_a_job_started_while_the_vendor_renders_it(app: Celery, vendor: Vendor) -> None:

@@ -10,8 +10,10 @@ from wanimate.contract import Keys, Outcome, Result, Stage
 from wanimate.errors import JobCancelled, SubmissionUnknown
 from wanimate_worker.ledger import (
     AccountLimits,
+    Bill,
     Deliver,
     Entry,
+    Follower,
     JobFields,
     Ledger,
     LedgerLimits,
@@ -179,6 +181,10 @@ class Bench:
         assert isinstance(step, Submit), step
         return step
 
+    def bill(self, job_id: str, seconds: float, *labels: str) -> None:
+        """Have a recorded job cost so much, and be counted under these labels."""
+        self.redis.hset(self.keys.job(job_id), "bill", Bill(seconds, labels).to_json())
+
     def accept(self, job_id: str, submit: Submit, task_id: str = "") -> bool:
         return self.ledger.accept(
             job_id,
@@ -236,7 +242,8 @@ class Bench:
                 self.accept(job_id, step, self.post(job_id))
             case Deliver(outcome):
                 self.delivered.setdefault(job_id, []).append(outcome)
-                self.ledger.finish(job_id)
+                followers = self.ledger.finish(job_id) or []
+                self.resume([each for each in followers if self.ledger.conclude(each, job_id)])
 
     def poll(self) -> None:
         ledger = self.ledger
@@ -245,22 +252,28 @@ class Bench:
         self.resume(ledger.grant())
         claim = ledger.claim(10)
         for job in ledger.read(claim.job_ids):
-            match job.stage:
-                case Stage.WAITING | Stage.SETTLED | None:
-                    self.resume([job.job_id])
-                case Stage.SUBMITTING:
-                    ledger.lose(job.job_id, job.nonce, "the worker died while submitting")
-                case Stage.UNKNOWN if job.hint == f"task-{job.job_id}":
-                    ledger.accept(job.job_id, job.nonce, task_id=job.hint, first_poll_ms=0, begun_at_ms=0)
-                case Stage.UNKNOWN if job.hint:
-                    ledger.drop_hint(job.job_id, job.nonce, job.hint)
-                case Stage.UNKNOWN:
-                    self.resume(self._decide(job))
-                case Stage.RUNNING:
-                    granted = ledger.settle(job.job_id, job.nonce, success(job.task_id or ""), token=claim.token)
-                    self.resume([] if granted is None else [job.job_id, *granted])
-                case Stage.DELIVERED:
-                    ledger.finish(job.job_id)
+            self._look(job, claim.token)
+
+    def _look(self, job: JobFields, token: str) -> None:
+        ledger = self.ledger
+        match job.stage:
+            case Stage.WAITING | Stage.SETTLED | None:
+                self.resume([job.job_id])
+            case Stage.SUBMITTING:
+                ledger.lose(job.job_id, job.nonce, "the worker died while submitting")
+            case Stage.UNKNOWN if job.hint == f"task-{job.job_id}":
+                ledger.accept(job.job_id, job.nonce, task_id=job.hint, first_poll_ms=0, begun_at_ms=0)
+            case Stage.UNKNOWN if job.hint:
+                ledger.drop_hint(job.job_id, job.nonce, job.hint)
+            case Stage.UNKNOWN:
+                self.resume(self._decide(job))
+            case Stage.RUNNING:
+                granted = ledger.settle(job.job_id, job.nonce, success(job.task_id or ""), token=token)
+                self.resume([] if granted is None else [job.job_id, *granted])
+            case Stage.FOLLOWING:
+                self.resume([job.job_id] if ledger.conclude(job.job_id, job.leader or "") else [])
+            case Stage.DELIVERED:
+                ledger.finish(job.job_id)
 
     def _decide(self, job: JobFields) -> list[str]:
         if job.request.get("on_unknown") == "resubmit":
@@ -282,6 +295,11 @@ class Bench:
         raise AssertionError(f"work is left for ever: {self.state()}")
 
 
+def follower(record_id: str, *, leader: str, caller: str = "one", fingerprint: str = "") -> Follower:
+    """Return one more caller of a job."""
+    return Follower(record_id, record_id, leader, {"seen": True}, {"type": "animate"}, fingerprint, caller)
+
+
 def leaks(redis: Redis, allowed: Iterable[str] = ()) -> list[str]:
     """Return the keys of any account that should not outlive their work.
 
@@ -296,7 +314,7 @@ def leaks(redis: Redis, allowed: Iterable[str] = ()) -> list[str]:
     for name in key_names(redis, "wanimate:{*"):
         kind = name.split("}:", 1)[1].split(":", 1)[0]
         is_open_gate = kind == "gate" and not set(redis.hkeys(name)) - OPEN_GATE
-        fading = {"job", "budget", "failed", "dead", "tick", "durations", "tally", "samples", "billed"}
+        fading = {"job", "budget", "failed", "dead", "tick", "durations", "tally", "samples", "billed", "request"}
         fades = kind in fading and redis.ttl(name) != -1
         is_expected = is_open_gate or fades or kind == "limits"
         if not is_expected and kind not in allowed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -42,8 +42,12 @@ EVENTS = [
 LIMITS_MS = st.sampled_from([None, None, 60_000, 150_000, 400_000])
 
 
-def bill_of(job_id: str) -> Bill:
-    return Bill(5.0 + 10 * JOBS.index(job_id), (f"job={job_id}", "all=yes"))
+def cost_of(job_id: str) -> dict[str, Any]:
+    return {"video_seconds": 5.0 + 10 * JOBS.index(job_id), "labels": {"job": job_id, "all": "yes"}}
+
+
+def bill_ms_of(job_id: str) -> int:
+    return round(1000 * Bill.of(cost_of(job_id)).seconds)
 
 
 def outcome_named(name: str) -> Outcome:
@@ -81,7 +85,7 @@ class LedgerRules(RuleBasedStateMachine):
 
     @rule(job_id=jobs, priority=st.sampled_from([0, 0, 0, 4, 9]), opted_in=st.booleans())
     def admit(self, job_id: str, priority: int, *, opted_in: bool) -> None:
-        request = {"type": "animate", "on_unknown": "resubmit" if opted_in else "fail"}
+        request = {"type": "animate", "on_unknown": "resubmit" if opted_in else "fail", **cost_of(job_id)}
         [admission] = self.ledger.admit([Entry(job_id, priority, {"seen": True}, request)])
         expected = self.model.admit(job_id, priority // 3, opted_in=opted_in)
         assert (admission.is_new, list(admission.granted)) == expected
@@ -90,8 +94,8 @@ class LedgerRules(RuleBasedStateMachine):
         """Run a job's next step as far as the ledger's answer."""
         model, life = self.model, self.model.life(job_id)
         budget = self.budget()
-        bill = bill_of(job_id)
-        step = self.ledger.begin(job_id, holds_permit=holds_permit, bill=bill)
+        bill_ms = bill_ms_of(job_id)
+        step = self.ledger.begin(job_id, holds_permit=holds_permit)
         if life is not None and life.stage == "settled" and not life.is_delivering:
             assert step == Deliver(outcome_named(life.outcome))
             life.is_delivering = True
@@ -99,7 +103,7 @@ class LedgerRules(RuleBasedStateMachine):
                 model.clock(job_id)
         elif life is None or life.stage != "waiting" or job_id not in model.slots:
             assert step == NothingToDo(None if life is None else Stage(life.stage))
-        elif not model.is_open or model.is_over_limit(bill.milliseconds):
+        elif not model.is_open or model.is_over_limit(bill_ms):
             assert step == Later()
             model.drop(job_id)
             model.line[job_id] = life.rank
@@ -118,7 +122,7 @@ class LedgerRules(RuleBasedStateMachine):
         assert (step.attempt, step.in_flight) == (len(life.attempts) + 1, len(self.model.slots))
         self.posts += 1
         life.stage, life.nonce = "submitting", step.nonce
-        self.model.bill(life, bill_of(job_id).milliseconds)
+        self.model.bill(life, bill_ms_of(job_id))
         if self.model.is_doubted is not None:
             self.model.is_doubted, self.model.trial = True, step.nonce
         self.model.clock(job_id)
@@ -204,12 +208,12 @@ class LedgerRules(RuleBasedStateMachine):
         job_id = data.draw(st.sampled_from(self.deliverable))
         self.begin(job_id)
         if is_finished:
-            assert self.ledger.finish(job_id) is self.model.finish(job_id) is True
+            assert (self.ledger.finish(job_id) == []) is self.model.finish(job_id) is True
         return job_id
 
     @rule(job_id=consumes(deliveries))
     def a_run_finishes_late_or_twice(self, job_id: str) -> None:
-        assert self.ledger.finish(job_id) is self.model.finish(job_id)
+        assert (self.ledger.finish(job_id) == []) is self.model.finish(job_id)
 
     @rule(job_id=st.sampled_from(JOBS[4:]))
     def cancel(self, job_id: str) -> None:

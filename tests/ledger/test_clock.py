@@ -170,7 +170,7 @@ def test_late_writers_do_not_bring_a_deleted_record_back(bench: Bench) -> None:
     bench.ledger.forget("a")
     assert not bench.accept("a", submit)
     assert not bench.ledger.lose("a", submit.nonce, "why")
-    assert not bench.ledger.finish("a")
+    assert bench.ledger.finish("a") is None
     assert bench.ledger.settle("a", submit.nonce, UNKNOWN) is None
     assert bench.ledger.release("a", submit.nonce) is None
     assert bench.state().jobs == {}

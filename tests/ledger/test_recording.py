@@ -143,7 +143,7 @@ def test_a_job_cancelled_before_its_message_came_is_resumed_when_it_comes_and_de
     assert bench.job("a").message == {"seen": True}
     assert bench.state().slots == set()
     assert bench.ledger.begin("a") == Deliver(CANCELLED)
-    assert bench.ledger.finish("a")
+    assert bench.ledger.finish("a") == []
     assert bench.admit("a") == []
 
 

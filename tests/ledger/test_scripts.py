@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis.exceptions import NoPermissionError
-from wanimate_worker.ledger import Adoption, Entry, Observation, Retried
+from wanimate_worker.ledger import Adoption, Entry, Followed, Observation, Retried
 from wanimate_worker.ledger.scripts import Scripts
 
-from .bench import ACCOUNT_LIMITS, CANCELLED, LONG_MS, UNKNOWN, Bench, leaks, success
+from .bench import ACCOUNT_LIMITS, CANCELLED, LONG_MS, UNKNOWN, Bench, follower, leaks, success
 from .frozen import script_names, source
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     *("DEL", "EXISTS", "GET", "PERSIST", "PEXPIRE", "SET", "TIME"),
     *("HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HKEYS", "HMGET", "HSET"),
+    *("SADD", "SMEMBERS", "SREM"),
     *("LINDEX", "LLEN", "LPUSH", "LREM", "LTRIM"),
     *("ZADD", "ZCARD", "ZCOUNT", "ZMSCORE", "ZPOPMIN", "ZRANGE", "ZRANGEBYSCORE", "ZREM", "ZSCORE"),
     *("ZREMRANGEBYRANK", "ZREMRANGEBYSCORE"),
@@ -117,11 +118,12 @@ def live_through_everything(bench: Bench) -> None:
     ledger.cancel("c", CANCELLED)
     ledger.cancel("early", CANCELLED)
     bench.admit("early")
+    assert bench.ledger.follow(follower("e", leader="a")) is Followed.SETTLED
     bench.redis.delete(bench.keys.job("d"))
     assert ledger.forget("d") is not None
     bench.drain()
     operate_on_everything(bench)
-    assert bench.delivered.keys() == {"a", "b", "c", "early"}
+    assert bench.delivered.keys() == {"a", "b", "c", "e", "early"}
 
 
 def operate_on_everything(bench: Bench) -> None:
@@ -135,6 +137,7 @@ def operate_on_everything(bench: Bench) -> None:
     ledger.bury({"reason": "unreadable"})
     assert ledger.unbury(ledger.dead()[0])
     assert ledger.clear_dead() == 0
+    assert not ledger.conclude("f", "nobody")
     ledger.admit([Entry("f", 0, {"seen": True}, {"type": "animate"}, 1)])
     bench.next_ms()
     assert ledger.expire("f", UNKNOWN) is not None

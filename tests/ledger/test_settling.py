@@ -83,20 +83,20 @@ def test_a_delivery_whose_run_died_is_delivered_again_when_its_lease_ends(make_b
     assert bench.ledger.begin("a") == Deliver(success("t"))
     eventually(lambda: "a" in bench.ledger.claim(1).job_ids)
     assert bench.ledger.begin("a") == Deliver(success("t"))
-    assert bench.ledger.finish("a")
+    assert bench.ledger.finish("a") == []
 
 
 def test_finish_ends_the_record_with_the_result_and_may_be_repeated(bench: Bench) -> None:
     submit = bench.start("a")
     bench.ledger.settle("a", submit.nonce, success("t"))
     bench.ledger.begin("a")
-    assert bench.ledger.finish("a")
+    assert bench.ledger.finish("a") == []
     state = bench.state()
     assert state.stage("a") == "delivered"
     assert not state.has_work
     assert not state.jobs["a"].keys() & {"message", "nonce", "rank", "delivering_until_ms"}
     assert 0 < bench.redis.pttl(bench.keys.job("a")) <= bench.limits.result_ttl_ms
-    assert not bench.ledger.finish("a")
+    assert bench.ledger.finish("a") is None
     assert bench.state() == state
     assert bench.ledger.begin("a") == NothingToDo(Stage.DELIVERED)
 
@@ -113,7 +113,7 @@ def test_an_outcome_is_closed_only_on_the_server_that_has_its_result(bench: Benc
             bench.ledger.finish("a", "celery-task-meta-a")
         assert bench.state() == before
     bench.redis.set("celery-task-meta-a", '{"status": "SUCCESS", "result": {}}')
-    assert bench.ledger.finish("a", "celery-task-meta-a")
+    assert bench.ledger.finish("a", "celery-task-meta-a") == []
     bench.redis.delete("celery-task-meta-a")
 
 
@@ -136,7 +136,7 @@ def test_finish_of_a_job_without_an_outcome_changes_nothing(bench: Bench, stage:
         if stage == "running":
             bench.accept("a", submit)
     before = bench.state()
-    assert not bench.ledger.finish("a")
+    assert bench.ledger.finish("a") is None
     assert bench.state() == before
     bench.drain()
 

@@ -28,7 +28,8 @@ def tally(bench: Bench) -> Tally:
 
 def begin(bench: Bench, job_id: str, seconds: float, *labels: str, limit_seconds: int | None = None) -> object:
     bench.limit(daily_billed_ms=None if limit_seconds is None else limit_seconds * 1000)
-    return bench.ledger.begin(job_id, bill=Bill(seconds, labels))
+    bench.bill(job_id, seconds, *labels)
+    return bench.ledger.begin(job_id)
 
 
 def billed(bench: Bench) -> dict[str, float]:

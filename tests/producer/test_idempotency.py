@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from wanimate import AnimateJob, Client, IdempotencyConflict, Settings
-from wanimate.contract import Keys
+from wanimate import AnimateJob, Client, IdempotencyConflict
+from wanimate.contract import CLAIM_TTL_MS, Keys, Stage
 
 from .conftest import FIELDS, Database
 
@@ -33,13 +33,28 @@ def test_the_options_of_the_queue_may_differ_under_one_key(client: Client, datab
     assert client.animate(**FIELDS, priority=0, labels={"a": "b"}, idempotency_key="order-7") == first
 
 
-def test_a_request_is_remembered_as_long_as_results_are(client: Client, database: Database) -> None:
+def test_a_key_is_remembered_for_longer_than_any_job_waits_until_a_worker_knows_better(
+    client: Client, database: Database
+) -> None:
     handle = client.animate(**FIELDS, idempotency_key="order-7")
 
-    ttl = database.redis.ttl(Keys("default").idempotency(handle.id))
+    ttl = database.redis.pttl(Keys("default").idempotency(handle.id))
 
-    assert 0 < ttl <= Settings().result_ttl_seconds
-    assert ttl > Settings().result_ttl_seconds - 60
+    assert CLAIM_TTL_MS - 60_000 < ttl <= CLAIM_TTL_MS
+
+
+@pytest.mark.parametrize("stage", [stage for stage in Stage if stage is not Stage.DELIVERED])
+def test_a_key_whose_job_is_at_work_is_in_use_whatever_else_was_forgotten(
+    client: Client, database: Database, stage: Stage
+) -> None:
+    first = AnimateJob(**FIELDS, idempotency_key="order-7")
+    keys = Keys("default")
+    database.redis.hset(keys.job(first.job_id("default")), mapping={"stage": stage, "fingerprint": first.fingerprint()})
+
+    with pytest.raises(IdempotencyConflict, match="order-7"):
+        client.animate(**FIELDS, seed=1, idempotency_key="order-7")
+
+    assert database.messages() == []
 
 
 def test_without_a_key_nothing_is_remembered(client: Client, database: Database) -> None:

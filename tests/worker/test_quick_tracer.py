@@ -23,7 +23,7 @@ class Steps(SuspendableTask):
         self.advanced: list[tuple[str, Mapping[str, Any]]] = []
         self.traced: list[str] = []
 
-    def advance(self, kwargs: Mapping[str, Any]) -> str:
+    def advance(self, _args: object, kwargs: Mapping[str, Any]) -> str:
         self.advanced.append((self.request.id, kwargs))
         if kwargs["to"] == "wait":
             raise Suspended(started="somewhere")

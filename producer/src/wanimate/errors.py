@@ -6,9 +6,9 @@ WanimateError
 ├── ClientClosed             the client was used after close() (also a RuntimeError)
 ├── QueueUnavailable         Redis could not be reached
 ├── WorkerUnavailable        no worker answered in time
-├── IdempotencyConflict      one key, two different requests
 ├── WaitTimeout              the job goes on; the wait did not (also a TimeoutError)
 └── JobFailed                how a job can end without a result
+    ├── IdempotencyConflict  one key or one id, two different requests
     ├── InvalidRequest       refused here or by the vendor (also a ValueError)
     ├── ContentViolation     the vendor's safety rules refused the content
     ├── GenerationFailed     the vendor could not make the video
@@ -72,10 +72,6 @@ class WorkerUnavailable(WanimateError):
     """No worker answered in time; the request stays queued and is carried out when one starts."""
 
 
-class IdempotencyConflict(WanimateError):
-    """The same idempotency key was used before for a different request."""
-
-
 class WaitTimeout(WanimateError, TimeoutError):
     """The wait ended before the job did; the job goes on and can be waited for again."""
 
@@ -109,6 +105,10 @@ class JobFailed(WanimateError):
             if value is not None
         ]
         return f"{self.message} ({', '.join(facts)})" if facts else self.message
+
+
+class IdempotencyConflict(JobFailed):
+    """The same idempotency key or id was used before for a different request; nothing was sent for this one."""
 
 
 class InvalidRequest(JobFailed, ValueError):

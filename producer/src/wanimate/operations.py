@@ -92,6 +92,10 @@ def _claim_keys(entries: Sequence[Entry]) -> Operation[None]:
 def status(job_id: str) -> Operation[JobStatus]:
     """Return where a job stands."""
     record: Record = yield ReadRecord(job_id)
+    leader = record.fields.get("leader")
+    if leader is not None and "outcome" not in record.fields:
+        # One more caller of a job: it stands where that stands.
+        record = yield ReadRecord(leader)
     if not record.fields:
         # Its record may have expired before its result, which any other Celery code may have kept longer.
         ending = read_ending(record.stored_result)

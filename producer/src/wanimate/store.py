@@ -9,7 +9,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError  # noqa: A004 - not the builtin, which redis-py does not raise
 from redis.retry import Retry
 
-from .contract import DATABASE_KEY, Keys
+from .contract import CLAIM_TTL_MS, DATABASE_KEY, Keys, Stage
 from .effects import Record
 from .transport import connection_pool
 
@@ -28,7 +28,6 @@ class Store:
 
     def __init__(self, settings: Settings) -> None:
         self._keys = Keys(settings.account)
-        self._ttl_seconds = settings.result_ttl_seconds
         pool = connection_pool(
             settings,
             # redis-py would try ten times: a caller is told within seconds instead. One retry, for a connection that
@@ -45,15 +44,24 @@ class Store:
         return owner
 
     def remember(self, fingerprints: Sequence[tuple[str, str]]) -> list[str]:
-        """Remember what is not remembered yet, and return what is."""
+        """Remember the requests of keys that are not in use yet, and return what each key is used for.
+
+        A key is in use from here until its job's result expires, which workers see to. Should no worker ever see the
+        job, it is for `CLAIM_TTL_MS`.
+        """
         pipeline = self._redis.pipeline(transaction=False)
         for job_id, fingerprint in fingerprints:
             key = self._keys.idempotency(job_id)
-            pipeline.set(key, fingerprint, nx=True, ex=self._ttl_seconds)
+            pipeline.hmget(self._keys.job(job_id), "stage", "fingerprint")
+            pipeline.set(key, fingerprint, nx=True, px=CLAIM_TTL_MS)
             pipeline.get(key)
-        remembered = pipeline.execute()[1::2]
-        # One that expired between the two commands was for this very request to remember.
-        return [stored or ours for stored, (_, ours) in zip(remembered, fingerprints, strict=True)]
+        answers = pipeline.execute()
+        used: list[str] = []
+        for (stage, recorded), claimed, (_, ours) in zip(answers[::3], answers[2::3], fingerprints, strict=True):
+            # A claim that expired between the two commands was for this very request to make.
+            is_at_work = stage not in {None, Stage.DELIVERED.value}
+            used.append((recorded if is_at_work else None) or claimed or ours)
+        return used
 
     def results(self, task_ids: Sequence[str]) -> list[str | None]:
         """Return Celery's stored results, None where there is none."""

@@ -11,7 +11,7 @@ import pytest
 from typed import run
 from wanimate.contract import Outcome, OutcomeKind
 from wanimate_worker.database import open_database
-from wanimate_worker.ledger import Bill, Entry, Submit
+from wanimate_worker.ledger import Entry, Submit
 from wanimate_worker.local import RedisServer
 from wanimate_worker.settings import WorkerSettings
 
@@ -36,7 +36,7 @@ def fill(url: str) -> None:
     settings = WorkerSettings(_env_file=None, redis_url=url)  # type: ignore[call-arg]
     redis, ledger = open_database(settings)
     ledger.fill_limits(settings.account_limits())
-    request = {"type": "animate", "labels": {NASTY: NASTY, "task_id": "of-the-label"}}
+    request = {"type": "animate", "video_seconds": 10.0, "labels": {NASTY: NASTY, "task_id": "of-the-label"}}
     ledger.admit([Entry(job_id, 5, {"seen": True}, request) for job_id in ("running", "failed", "waiting")])
     start(ledger, "running", task_id=NASTY)
     submit = start(ledger, "failed", task_id="t")
@@ -56,7 +56,7 @@ def fill(url: str) -> None:
 
 
 def start(ledger: Ledger, job_id: str, task_id: str) -> Submit:
-    step = ledger.begin(job_id, bill=Bill(10, (f"a={NASTY}",)))
+    step = ledger.begin(job_id)
     assert isinstance(step, Submit)
     ledger.accept(job_id, step.nonce, task_id=task_id, first_poll_ms=60_000, begun_at_ms=0)
     return step

@@ -12,6 +12,7 @@ import httpx
 import pytest
 import uvicorn
 from pydantic import SecretStr
+from wanimate.contract import Keys
 from wanimate_worker.database import open_database
 from wanimate_worker.ledger import Bill, Entry, Ledger, Submit
 from wanimate_worker.local import RedisServer
@@ -45,7 +46,8 @@ class Account:
         self.ledger.admit([Entry(job_id, priority, {"seen": True}, {"type": "animate"}) for job_id in job_ids])
 
     def begin(self, job_id: str, seconds: float = 10, *labels: str) -> Submit:
-        step = self.ledger.begin(job_id, bill=Bill(seconds, labels))
+        self.redis.hset(Keys(self.settings.account).job(job_id), "bill", Bill(seconds, labels).to_json())
+        step = self.ledger.begin(job_id)
         assert isinstance(step, Submit)
         return step
 

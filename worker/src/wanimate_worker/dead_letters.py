@@ -48,6 +48,8 @@ class Reason(StrEnum):
     UNREADABLE = "unreadable"
     #: It names no task at all.
     NO_TASK = "no task"
+    #: Its id, or its idempotency key, is in use for another request.
+    CONFLICT = "conflict"
 
 
 @dataclass(frozen=True, slots=True)

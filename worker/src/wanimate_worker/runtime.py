@@ -181,11 +181,13 @@ class Runtime:
 
 
 def _continuation(job: JobFields) -> Continuation:
+    celery_id = job.celery_id or job.job_id
     return Continuation(
         GENERATE_TASK,
-        job.job_id,
+        celery_id,
         job.request,
         job.message,
         quiet=job.attempts > 0,
         started_at_seconds=job.submitted_at_ms / 1000 if job.submitted_at_ms else None,
+        record_id=None if celery_id == job.job_id else job.job_id,
     )

@@ -25,7 +25,7 @@ from .events import JobConsumer, unsigned
 from .revocation import QueueRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from celery import Celery
 
@@ -39,6 +39,8 @@ DELAYED_HEADER: Final = "wanimate_delayed"
 EXPIRES_HEADER: Final = "wanimate_expires"
 #: On a run that has nothing to find out any more: an `Ending`.
 ENDING_HEADER: Final = "wanimate_ending"
+#: On a message of a task that is recorded under another id than its own, because other runs of that id are.
+RECORD_HEADER: Final = "wanimate_record"
 #: On messages whose representation is trimmed already.
 TRIMMED_HEADER: Final = CONTRACT_HEADER
 
@@ -80,6 +82,28 @@ def is_resumed(request: Any) -> bool:
     return RESUMED_HEADER in (request.headers or {})
 
 
+def record_of(request: Any) -> str:
+    """Return the id under which this run's task is recorded, mostly its own.
+
+    Args:
+        request: The task's `self.request`.
+    """
+    return str((request.headers or {}).get(RECORD_HEADER) or request.id)
+
+
+def caller_of(request: Any) -> str:
+    """Return what names a message, if a chain, a chord or callbacks hang on it; empty if nothing would miss it.
+
+    A message that is delivered again keeps its tag, and one that is sent again gets another.
+
+    Args:
+        request: The task's `self.request`.
+    """
+    if not (request.chain or request.chord or request.callbacks or request.errbacks):
+        return ""
+    return str((request.properties or {}).get("delivery_tag") or "")
+
+
 def capture(request: Any, *, ignore_result: bool) -> dict[str, Any]:
     """Return all that is needed to publish a task's message again, without its arguments.
 
@@ -114,6 +138,7 @@ class Continuation:
         captured: What `capture` returned; empty for a task that never had a message.
         quiet: Whether Flower has seen the task before.
         started_at_seconds: When the remote job started, Unix seconds.
+        record_id: What it is recorded as, if not under its own id.
     """
 
     task: str
@@ -122,6 +147,7 @@ class Continuation:
     captured: Mapping[str, Any]
     quiet: bool
     started_at_seconds: float | None = None
+    record_id: str | None = None
 
     def publish(self, app: Celery, producer: Any, *, queue: str, priority: int) -> None:
         """Publish the task's message again, for any worker.
@@ -172,6 +198,8 @@ class Continuation:
             headers[RESUMED_HEADER] = 1
         if self.started_at_seconds is not None:
             headers[STARTED_HEADER] = self.started_at_seconds
+        if self.record_id is not None:
+            headers[RECORD_HEADER] = self.record_id
         message = app.amqp.create_task_message(
             self.task_id, self.task, (), dict(self.kwargs), callbacks=link, errbacks=link_error, **options
         )
@@ -242,7 +270,7 @@ def quick_tracer(task: SuspendableTask, tracer: Callable[..., Any]) -> Callable[
             return tracer(task_id, args, kwargs, request)
         task.request_stack.push(context)
         try:
-            ending = Ending(task.advance(kwargs))
+            ending = Ending(task.advance(args, kwargs))
         except Suspended as suspended:
             # Celery's request asks for the exception only, and acknowledges the message.
             return trace_ok_t(SimpleNamespace(exception=suspended), suspended, 0.0, None)
@@ -320,16 +348,17 @@ class SuspendableTask(Task):
     #: The errors that mean that the task was cancelled, which Flower calls REVOKED.
     revocations: tuple[type[BaseException], ...] = ()
 
-    def run(self, **kwargs: Any) -> Any:
+    def run(self, *args: Any, **kwargs: Any) -> Any:
         """Go as far as the task gets, and end it if that is its end; Celery calls this."""
         known = _known_ending(self.request)
-        return self.end(self.advance(kwargs) if known is None else known.how)
+        return self.end(self.advance(args, kwargs) if known is None else known.how)
 
-    def advance(self, kwargs: Mapping[str, Any]) -> Any:
+    def advance(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Go as far as the task gets, and return what `end` needs to know.
 
         Args:
-            kwargs: The task's arguments.
+            args: The task's positional arguments.
+            kwargs: Its keyword arguments.
 
         Raises:
             Suspended: The task goes on in a later run.

@@ -6,6 +6,7 @@ from .cost import LONGEST_BILLED_SECONDS, SHORTEST_BILLED_SECONDS, billed_second
 from .job import AnimateJob, Job, OnUnknown, Provider, ReplaceJob, Resolution, parse_job
 from .names import (
     CANCEL_TASK,
+    CLAIM_TTL_MS,
     CONTRACT_HEADER,
     CONTRACT_VERSION,
     CONTROL_QUEUE,
@@ -48,6 +49,7 @@ __all__ = [
     "CONTRACT_HEADER",
     "CONTRACT_VERSION",
     "CONTROL_QUEUE",
+    "CLAIM_TTL_MS",
     "DATABASE_KEY",
     "ENQUEUE_TASK",
     "ENTRY_QUEUE",

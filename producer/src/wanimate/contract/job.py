@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr, ValidationError, field_validator
 
-from ..errors import InvalidRequest
+from ..errors import InvalidRequest, SettingsError
 from .names import CONTRACT_HEADER, CONTRACT_VERSION, ENTRY_QUEUE, GENERATE_TASK
 from .trace_context import current_trace
 from .urls import check_http_url
@@ -178,21 +178,25 @@ class _Job(BaseModel):
             "headers": {CONTRACT_HEADER: CONTRACT_VERSION, **current_trace()},
         }
 
-    def signature(self, *, account: str = "default") -> Signature[Any]:
+    def signature(self) -> Signature[Any]:
         """Return an ordinary, immutable Celery signature for the whole remote job.
 
-        It works in `chain`, `group`, `chord`, `link` and `link_error` on the caller's own Celery app, which must use
-        the same Redis as broker and result backend (Celery documentation, "Canvas").
+        It works in `chain`, `group`, `chord`, `link`, `link_error` and `self.replace` on the caller's own Celery app,
+        which must use the same Redis as broker and result backend (Celery documentation, "Canvas"). With an idempotency
+        key it may be sent any number of times: each time is a task of its own with its own continuation, and all of
+        them end with the one job of the key, which is paid once.
 
-        Args:
-            account: The vendor account; it matters only together with an idempotency key.
+        Raises:
+            SettingsError: The app runs tasks at once instead of sending them (`task_always_eager`).
         """
-        from celery import Signature
+        from celery import Signature, current_app
 
-        options = self.message_options()
-        if self.idempotency_key is not None:
-            options["task_id"] = self.job_id(account)
-        return Signature(GENERATE_TASK, kwargs=self.to_kwargs(), options=options, immutable=True)
+        if current_app.conf.task_always_eager:
+            raise SettingsError(
+                "task_always_eager: a remote job cannot run in the caller's process, and Celery would send and bill "
+                "it; in tests put a fake in its place, or run the simulator"
+            )
+        return Signature(GENERATE_TASK, kwargs=self.to_kwargs(), options=self.message_options(), immutable=True)
 
 
 class AnimateJob(_Job):

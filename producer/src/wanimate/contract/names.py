@@ -31,6 +31,10 @@ DATABASE_KEY: Final = "wanimate.account"
 #: Messages of other Celery code carry none; they are read as the current version and trimmed by the worker.
 CONTRACT_HEADER: Final = "wanimate_contract"
 
+#: A use of an idempotency key is remembered for so long while no worker has delivered its job, in ms: 90 days, longer
+#: than jobs are held or wait. From its delivery on it is remembered for as long as the result is kept.
+CLAIM_TTL_MS: Final = 90 * 86_400_000
+
 
 class Keys:
     """The names of the ledger's keys for one account.
@@ -76,6 +80,10 @@ class Keys:
     def job(self, job_id: str) -> str:
         """Return the hash that holds everything known about one job."""
         return f"{self.prefix}job:{job_id}"
+
+    def followers(self, job_id: str) -> str:
+        """Return the set of records that end when this job ends: further callers of the same key or id."""
+        return f"{self.prefix}followers:{job_id}"
 
     def idempotency(self, job_id: str) -> str:
         """Return the string that remembers the request an idempotency key was first used for."""

@@ -170,6 +170,8 @@ def _state(stage: Stage, outcome: Outcome | None, *, has_slot: bool) -> JobState
         return JobState(outcome.kind.value)
     if stage is Stage.WAITING and has_slot:
         return JobState.SUBMITTING
+    if stage is Stage.FOLLOWING:
+        return JobState.WAITING
     return JobState(stage.value)
 
 

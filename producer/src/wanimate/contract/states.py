@@ -13,6 +13,9 @@ class Stage(StrEnum):
 
     #: Recorded, in the waiting set, no message in flight. The script that frees a slot moves it on; nothing to lose.
     WAITING = "waiting"
+    #: Not a job but one more caller of one: it ends as that job, its leader, ends. Whoever delivers the leader's
+    #: outcome settles it; dies that one, its due time passes and a poll does.
+    FOLLOWING = "following"
     #: Has a slot; a resume message is on its way to submit it. Lost message: its due time passes, it is resumed again.
     #: Derived, not stored: the hash says `waiting` and the slots set holds the job.
     ADMITTED = "admitted"

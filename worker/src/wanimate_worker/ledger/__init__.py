@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .base import bounded, cause_of
+from .following import Followed, Follower
 from .history import Transition, read_history
 from .ledger import Ledger
 from .limits import AccountLimits, LedgerLimits
@@ -10,6 +11,7 @@ from .operating import DEAD_LETTERS
 from .steps import Busy, Deliver, Later, NothingToDo, Step, Submit, Unsafe, WaitForPermit
 from .values import (
     Admission,
+    Admitted,
     Bill,
     CallbackEffect,
     Cancelled,
@@ -28,6 +30,7 @@ __all__ = [
     "DEAD_LETTERS",
     "AccountLimits",
     "Admission",
+    "Admitted",
     "Adoption",
     "Bill",
     "Busy",
@@ -37,6 +40,8 @@ __all__ = [
     "Deliver",
     "Entry",
     "Expired",
+    "Followed",
+    "Follower",
     "GateState",
     "JobFields",
     "JobRecord",

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 from kombu.utils.json import dumps
-from wanimate.contract import CancelOutcome, Outcome, Stage
+from wanimate.contract import CLAIM_TTL_MS, CancelOutcome, Outcome, Stage
 
 from ..stopwatch import Stopwatch
 from .base import bounded, cause_of
 from .confirming import ConfirmingLedger
+from .following import FollowingLedger
 from .operating import OperatingLedger
 from .reading import ReadingLedger
 from .steps import Busy, Deliver, Later, NothingToDo, Step, Submit, WaitForPermit
-from .values import Admission, Bill, Cancelled, Claim, ResultMissing
+from .values import Admission, Admitted, Bill, Cancelled, Claim, ResultMissing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _DURATIONS_TTL_MS: Final = 30 * 86_400_000
 
 
-class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
+class Ledger(OperatingLedger, ConfirmingLedger, FollowingLedger, ReadingLedger):
     """Jobs, slots, clock, budget and gate of one vendor account.
 
     Every method is one atomic script (or one read) on the server; every change is safe to repeat.
@@ -49,7 +50,7 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
         with self._redis.pipeline(transaction=False) as pipeline:
             for entry in entries:
                 self._scripts.admit(
-                    keys=[*self._job_keys(entry.job_id), self._keys.failed],
+                    keys=[*self._job_keys(entry.job_id), self._keys.failed, self._keys.idempotency(entry.job_id)],
                     args=[
                         entry.job_id,
                         entry.priority,
@@ -59,22 +60,24 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
                         *self._grants(),
                         "" if entry.deadline_ms is None else entry.deadline_ms,
                         self._limits.result_ttl_ms,
+                        entry.fingerprint,
+                        Bill.of(entry.request).to_json(),
+                        entry.caller,
+                        CLAIM_TTL_MS if entry.has_key else "",
                     ],
                     client=pipeline,
                 )
             answers = pipeline.execute()
-        return [Admission(is_new=answer[0] == "recorded", granted=answer[1:]) for answer in answers]
+        return [Admission(Admitted(verdict), caller, granted) for verdict, caller, *granted in answers]
 
-    def begin(self, job_id: str, *, holds_permit: bool = False, bill: Bill | None = None) -> Step:
+    def begin(self, job_id: str, *, holds_permit: bool = False) -> Step:
         """Claim the next step of a job for this run: submit it, deliver it, or nothing.
 
         Args:
             job_id: The job.
             holds_permit: Whether an earlier call reserved a request permit whose time has come.
-            bill: What its submission is probably billed for; the most there is, if not given.
         """
-        limits, cost = self._limits, bill or Bill()
-        nonce, asked = secrets.token_hex(8), Stopwatch()
+        limits, nonce, asked = self._limits, secrets.token_hex(8), Stopwatch()
         verdict, *facts = self._scripts.begin(
             keys=[*self._job_keys(job_id), self._keys.budget, self._keys.tally, self._keys.billed],
             args=[
@@ -84,14 +87,12 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
                 limits.lease_ms,
                 limits.permit_wait_ms * 1000,
                 "1" if holds_permit else "",
-                cost.milliseconds,
-                *cost.labels,
             ],
         )
         match verdict:
             case "submit":
-                attempt, begun_at_ms, in_flight, waiting_at = facts
-                return Submit(nonce, attempt, begun_at_ms, in_flight, _moment(waiting_at), asked)
+                attempt, begun_at_ms, in_flight, waiting_at, request = facts
+                return Submit(nonce, attempt, begun_at_ms, in_flight, orjson.loads(request), _moment(waiting_at), asked)
             case "deliver":
                 stored, attempts, waiting_at, settled_at, now_ms = facts
                 outcome = Outcome.model_validate_json(stored)
@@ -242,22 +243,26 @@ class Ledger(OperatingLedger, ConfirmingLedger, ReadingLedger):
         )
         return None if answer[0] == "lost" else list(answer[1:])
 
-    def finish(self, job_id: str, result_key: str | None = None) -> bool:
-        """Record that the outcome was delivered; False if there was nothing to deliver.
+    def finish(self, job_id: str, result_key: str | None = None) -> list[str] | None:
+        """Record that the outcome was delivered; None if there was nothing to deliver.
 
         Args:
             job_id: The job.
             result_key: Where Celery keeps its result; None for a job that wants none, or one closed already.
 
+        Returns:
+            The records that follow the job, each of which must be concluded.
+
         Raises:
             ResultMissing: There is no such key on the ledger's server.
         """
-        limits = self._limits
-        keys = [self._keys.job(job_id), self._keys.due, self._keys.failed, *([result_key] if result_key else ())]
-        answer = self._scripts.finish(keys=keys, args=[job_id, limits.result_ttl_ms, limits.failed_ttl_ms])
-        if answer < 0:
+        limits, names = self._limits, self._keys
+        keys = [names.job(job_id), names.due, names.failed, names.idempotency(job_id), names.followers(job_id)]
+        args: list[str | int] = [job_id, limits.result_ttl_ms, limits.failed_ttl_ms]
+        verdict, *followers = self._scripts.finish(keys=[*keys, *([result_key] if result_key else ())], args=args)
+        if verdict < 0:
             raise ResultMissing(job_id)
-        return bool(answer)
+        return followers if verdict else None
 
     def cancel(self, job_id: str, outcome: Outcome) -> Cancelled:
         """Cancel a job that was not submitted yet.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..stopwatch import Stopwatch
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from wanimate.contract import Outcome, Stage
 
 
@@ -20,6 +22,7 @@ class Submit:
         attempt: 1 for the first.
         begun_at_ms: When the intent was written, in Redis time.
         in_flight: How many slots were held then.
+        request: What the record asks for, the keyword arguments of its task: this is sent, whatever a message says.
         waiting_at_ms: When the job was recorded, in Redis time.
         asked: Since when the lease and the request permit may have run.
     """
@@ -28,6 +31,7 @@ class Submit:
     attempt: int
     begun_at_ms: int
     in_flight: int
+    request: Mapping[str, Any] = field(default_factory=dict, compare=False)
     waiting_at_ms: int | None = None
     asked: Stopwatch = field(default_factory=Stopwatch, compare=False)
 

@@ -35,6 +35,9 @@ class Entry:
         message: How the job's Celery message is published again.
         request: The keyword arguments of its task.
         deadline_ms: How long after this moment it may end, in milliseconds; None for any time.
+        fingerprint: The digest of the request: the same id with another one is refused.
+        has_key: Whether the id comes from an idempotency key.
+        caller: Names the message, if somebody's callbacks or chain hang on it.
     """
 
     job_id: str
@@ -42,6 +45,9 @@ class Entry:
     message: dict[str, Any]
     request: Mapping[str, Any]
     deadline_ms: int | None = None
+    fingerprint: str = ""
+    has_key: bool = False
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +62,9 @@ class Bill:
     seconds: float = LONGEST_BILLED_SECONDS
     labels: tuple[str, ...] = ()
 
-    @property
-    def milliseconds(self) -> int:
-        """The seconds in whole milliseconds."""
-        return round(self.seconds * 1000)
+    def to_json(self) -> str:
+        """Return it as the record keeps it: ms of video, then the labels."""
+        return orjson.dumps([round(self.seconds * 1000), *self.labels]).decode()
 
     @classmethod
     def of(cls, request: Mapping[str, Any]) -> Self:
@@ -99,18 +104,35 @@ class Observation:
         return completed, self.kind, round(self.seconds * 1000)
 
 
+class Admitted(StrEnum):
+    """What became of an entry."""
+
+    RECORDED = "recorded"
+    #: It was recorded before, with the same request.
+    KNOWN = "known"
+    #: The id, or its idempotency key, is in use for another request.
+    CONFLICT = "conflict"
+
+
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What became of an entry.
+    """What became of an entry, and of others by it.
 
     Args:
-        is_new: False if the job was recorded before.
+        verdict: What became of the entry.
+        caller: Whose callbacks hang on the job's own message; empty for nobody's.
         granted: Jobs that were given a slot, perhaps this one among them, and this one if it was cancelled before its
             message came; each must be resumed.
     """
 
-    is_new: bool
+    verdict: Admitted
+    caller: str
     granted: Sequence[str]
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the job is recorded by this entry."""
+        return self.verdict is Admitted.RECORDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +226,8 @@ class JobFields:
         deadline_at_ms: Until when the job may end; None for any time.
         waiting_at_ms: When it was recorded.
         unreadable_why: Why the last answer about its task could not be read; None if it could.
+        leader: The job whose outcome it gets, if it is one more caller of that; else None.
+        celery_id: The Celery task under which its result is stored; None for the job's own.
     """
 
     job_id: str
@@ -222,6 +246,8 @@ class JobFields:
     deadline_at_ms: int | None
     waiting_at_ms: int | None
     unreadable_why: str | None
+    leader: str | None
+    celery_id: str | None
 
     @property
     def asks_about(self) -> str | None:
@@ -236,14 +262,14 @@ class JobFields:
         return (
             *("stage", "nonce", "attempts", "task_id", "submitted_at_ms", "message", "request", "unknown_why"),
             *("begun_at_ms", "unknown_until_ms", "hint", "hint_by", "deadline_at_ms", "waiting_at_ms"),
-            "unreadable_why",
+            *("unreadable_why", "leader", "celery_id"),
         )
 
     @classmethod
     def read(cls, job_id: str, values: Sequence[str | None]) -> JobFields:
         """Build from the values of the named hash fields."""
         stage, nonce, attempts, task_id, submitted, message, request, why, begun, until, *others = values
-        hint, hint_by, deadline, since, unreadable = others
+        hint, hint_by, deadline, since, unreadable, leader, celery_id = others
         return cls(
             job_id=job_id,
             stage=Stage(stage) if stage else None,
@@ -261,6 +287,8 @@ class JobFields:
             deadline_at_ms=int(deadline) if deadline else None,
             waiting_at_ms=int(since) if since else None,
             unreadable_why=unreadable,
+            leader=leader,
+            celery_id=celery_id,
         )
 
 

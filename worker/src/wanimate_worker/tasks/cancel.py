@@ -36,8 +36,11 @@ def cancel_job(runtime: Runtime, job_id: str) -> CancelOutcome:
 
     Args:
         runtime: Where its ledger is.
-        job_id: The job.
+        job_id: The job, or a task that follows it: then that is cancelled for all who wait for it.
     """
+    [record] = runtime.ledger.read([job_id])
+    if record.stage is Stage.FOLLOWING and record.leader:
+        job_id = record.leader
     failure = JobCancelled("cancelled before it was sent to the vendor; nothing is billed")
     cancelled = runtime.ledger.cancel(job_id, Outcome.failure(failure))
     if cancelled.outcome is CancelOutcome.CANCELLED:

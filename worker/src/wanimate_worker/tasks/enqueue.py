@@ -9,20 +9,21 @@ import orjson
 from celery.exceptions import Reject
 from redis.exceptions import RedisError
 from wanimate.contract import ENQUEUE_TASK, GENERATE_TASK, Stage, parse_job
-from wanimate.errors import WanimateError
+from wanimate.errors import InvalidRequest, WanimateError
 
 from ..dead_letters import Reason, is_name, letter_of, run_message
 from ..events import announce
-from ..ledger import Entry
+from ..ledger import Admitted
 from ..observability import get_logger
 from ..observability.tracing import keep_trace
 from ..outage import is_away
 from .base import AGAIN_SECONDS, InternalTask, refusal
+from .callers import entry_of, refuse_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..ledger import Admission
+    from ..ledger import Admission, Entry
 
 log = get_logger(__name__)
 
@@ -61,6 +62,9 @@ class EnqueueTask(InternalTask):
             if admission.is_new:
                 spans[entry.job_id]()
                 log.info("job recorded", stage=Stage.WAITING, job_id=entry.job_id, cause="bulk")
+            elif admission.verdict is Admitted.CONFLICT:
+                about = {**vars(self.request), "id": entry.job_id, "task": GENERATE_TASK}
+                refuse_id(self.runtime, run_message(about, (), entry.request), entry.job_id)
         if is_shown:
             # Before they can start. It waits for no answer: what Flower misses here, later events tell it.
             self._announce({entry.job_id: entry.message["kwargsrepr"] for entry, told in admitted if told.is_new})
@@ -105,12 +109,14 @@ class EnqueueTask(InternalTask):
         try:
             job = parse_job(request)
             orjson.dumps(request)
+            if job.idempotency_key is not None and job_id != job.job_id(self.runtime.settings.account):
+                raise InvalidRequest("the id is not that of the idempotency key", field="idempotency_key")
         except (WanimateError, TypeError) as error:
             self._refuse(job_id, error)
             return None
         message = {"argsrepr": "()", "kwargsrepr": job.summary(), **({"seen": True} if is_shown else {})}
         keep_trace(message, self.request.headers)
-        return Entry(job_id, job.priority, message, request, job.deadline_ms)
+        return entry_of(job_id, job, message, request)
 
     def _refuse(self, job_id: str, error: Exception) -> None:
         # The producer validates before it sends, so this is a foreign or newer one; its caller still gets an answer.

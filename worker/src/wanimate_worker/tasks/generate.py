@@ -15,10 +15,8 @@ from wanimate.contract import GENERATE_TASK, Outcome, OutcomeKind, Result, Stage
 from wanimate.errors import InvalidRequest, JobCancelled, JobFailed, WanimateError
 
 from ..ledger import (
-    Bill,
     Busy,
     Deliver,
-    Entry,
     Later,
     NothingToDo,
     ResultMissing,
@@ -30,14 +28,15 @@ from ..ledger import (
 from ..observability import get_logger
 from ..outage import is_away
 from ..revocation import forget_revoke, take_revoke
-from ..suspension import DELAYED_HEADER, EXPIRES_HEADER, SuspendableTask, Suspended, capture, is_resumed
+from ..suspension import DELAYED_HEADER, EXPIRES_HEADER, SuspendableTask, Suspended, is_resumed, record_of
 from ..upstream import Accepted, Exchange, NotSent, Obstacle, Rejected, SubmitAnswer, Throttled, Unauthorised, Unknown
 from .base import AGAIN_SECONDS, refusal, seconds_between
+from .callers import record_call, settle_followers
 from .cancel import cancel_job
 from .sending import PERMIT_SECONDS, send_once
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from structlog.stdlib import BoundLogger
     from wanimate.contract import Job
@@ -65,10 +64,11 @@ class GenerateTask(SuspendableTask):
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
 
-    def advance(self, request: Mapping[str, Any]) -> Deliver:
+    def advance(self, args: Sequence[Any], request: Mapping[str, Any]) -> Deliver:
         """Go one step further with the job.
 
         Args:
+            args: There should be none.
             request: `type` and the fields of the job.
 
         Raises:
@@ -83,9 +83,9 @@ class GenerateTask(SuspendableTask):
                 cancel_job(self.runtime, self.request.id)
                 forget_revoke(self.request.id)
             if not is_recorded:
-                self._admit(request)
+                self._admit(args, request)
                 is_recorded = True
-            return self._advance(request)
+            return self._advance()
         except RedisError as error:
             if not is_recorded and not is_away(error):
                 raise refusal(error) from error
@@ -131,8 +131,11 @@ class GenerateTask(SuspendableTask):
         else:
             try:
                 key = None if self.request.ignore_result else self._result_key(task_id)
-                if self.runtime.ledger.finish(task_id, key):
-                    self._tell_delivered(task_id, step)
+                job_id = record_of(self.request)
+                followers = self.runtime.ledger.finish(job_id, key)
+                if followers is not None:
+                    self._tell_delivered(job_id, step)
+                    settle_followers(self.runtime, job_id, followers)
             except ResultMissing:
                 # The backend's connection led to a master that has been replaced, and what it said is forgotten.
                 log.warning("the job's outcome is not in Redis, it is delivered once more", job_id=task_id)
@@ -179,41 +182,31 @@ class GenerateTask(SuspendableTask):
 
     # -- the first run: record ----------------------------------------------------------------------------------
 
-    def _admit(self, request: Mapping[str, Any]) -> None:
-        job_id, ledger = self.request.id, self.runtime.ledger
-        headers = self.request.headers or {}
+    def _admit(self, args: Sequence[Any], request: Mapping[str, Any]) -> None:
         try:
-            job = _checked(request, headers)
+            job = _checked(args, request, self.request.headers or {})
         except JobFailed:
             # What is wrong with a message counts only before its job is recorded; afterwards the ledger decides.
-            if ledger.read([job_id])[0].stage is not None:
+            if self.runtime.ledger.read([self.request.id])[0].stage is not None:
                 return
             raise
-        message = capture(self.request, ignore_result=bool(self.request.ignore_result))
-        end_span = self.runtime.tracing.record(message, job_id, request)
-        [admission] = ledger.admit([Entry(job_id, job.priority, message, request, job.deadline_ms)])
-        if admission.is_new:
-            end_span()
-            # What this run does with the job belongs to the trace that is kept with it.
-            self.request.headers = message.get("headers")
-            log.info("job recorded", stage=Stage.WAITING, job_id=job_id, cause="enqueued")
-        self.runtime.resume(other for other in admission.granted if other != job_id)
+        record_call(self, job, request)
 
     # -- every run: claim the next step -------------------------------------------------------------------------
 
-    def _advance(self, request: Mapping[str, Any]) -> Deliver:
-        job_id, bill = self.request.id, Bill.of(request)
-        step = self.runtime.ledger.begin(job_id, bill=bill)
+    def _advance(self) -> Deliver:
+        job_id = record_of(self.request)
+        step = self.runtime.ledger.begin(job_id)
         if isinstance(step, WaitForPermit):
             # At most a second, and only while submissions use up the whole request budget.
             time.sleep(step.wait_ms / 1000)
             is_fresh = step.asked.seconds <= step.wait_ms / 1000 + PERMIT_SECONDS
-            step = self.runtime.ledger.begin(job_id, holds_permit=is_fresh, bill=bill)
+            step = self.runtime.ledger.begin(job_id, holds_permit=is_fresh)
         match step:
             case Deliver():
                 return step
             case Submit():
-                return self._submit(request, step)
+                return self._submit(step)
             case Later():
                 log.info("job steps back", stage=Stage.WAITING, job_id=job_id, cause="the gate is closed")
                 raise Suspended
@@ -222,13 +215,13 @@ class GenerateTask(SuspendableTask):
 
     # -- submitting: paid once ----------------------------------------------------------------------------------
 
-    def _submit(self, request: Mapping[str, Any], step: Submit) -> Deliver:
+    def _submit(self, step: Submit) -> Deliver:
         try:
-            job = parse_job(request)
+            job = parse_job(step.request)
         except InvalidRequest as error:
             # Recorded by a worker that knew more, or less, than this one.
             self._settle(step, error)
-            return self._advance(request)
+            return self._advance()
         log.info(
             "job is submitted",
             stage=Stage.SUBMITTING,
@@ -239,10 +232,10 @@ class GenerateTask(SuspendableTask):
             waited_seconds=seconds_between(step.waiting_at_ms, step.begun_at_ms) if step.attempt == 1 else None,
         )
         answer = self._unsafe(step) or send_once(self.runtime, self.request.id, job, step, self.request.exchange)
-        has_ended = self._record_surely(request, step, answer)
+        has_ended = self._record_surely(step, answer)
         self.runtime.tracing.submitted(self.request.headers, self.request.id, step, answer, self.request.exchange)
         if has_ended:
-            return self._advance(request)
+            return self._advance()
         raise Suspended(started=_started(answer))
 
     def _unsafe(self, step: Submit) -> Unsafe | None:
@@ -253,7 +246,7 @@ class GenerateTask(SuspendableTask):
             why = f"Redis went away ({type(error).__name__})"
         return None if why is None else Unsafe(why)
 
-    def _record_surely(self, request: Mapping[str, Any], step: Submit, answer: SubmitAnswer | Unsafe) -> bool:
+    def _record_surely(self, step: Submit, answer: SubmitAnswer | Unsafe) -> bool:
         """Write down the vendor's answer, however long Redis is away: an accepted task is paid for.
 
         After `unknown_after` the ledger has given this attempt up, and the log is the only record there is.
@@ -261,7 +254,7 @@ class GenerateTask(SuspendableTask):
         give_up_at = time.monotonic() + self.runtime.settings.unknown_after_seconds
         while True:
             try:
-                return self._record(request, step, answer)
+                return self._record(step, answer)
             except RedisError as error:
                 if time.monotonic() > give_up_at:
                     log.critical("not recorded, Redis is away", job_id=self.request.id, answer=answer)
@@ -269,13 +262,13 @@ class GenerateTask(SuspendableTask):
                 log.warning("Redis is away; the answer is recorded later", job_id=self.request.id, cause=error)
                 time.sleep(AGAIN_SECONDS)
 
-    def _record(self, request: Mapping[str, Any], step: Submit, answer: SubmitAnswer | Unsafe) -> bool:
+    def _record(self, step: Submit, answer: SubmitAnswer | Unsafe) -> bool:
         """Write down what the vendor's answer means, and return whether the job has ended."""
         job_id, ledger = self.request.id, self.runtime.ledger
         told = log.bind(job_id=job_id, attempt=step.attempt, **self.request.exchange.facts())
         match answer:
             case Accepted(task_id):
-                self._accepted(request, step, task_id, told)
+                self._accepted(step, task_id, told)
             case Rejected(code, message):
                 return self._settle(step, InvalidRequest(f"the vendor refused the request: {message}", code))
             case Unauthorised(_, message):
@@ -321,14 +314,14 @@ class GenerateTask(SuspendableTask):
         told.warning("not sent; nothing is sent for a while", cause=answer.reason, closed_ms=closed_ms)
         self._step_back(step, f"not sent: {answer.reason}")
 
-    def _accepted(self, request: Mapping[str, Any], step: Submit, task_id: str, told: BoundLogger) -> None:
+    def _accepted(self, step: Submit, task_id: str, told: BoundLogger) -> None:
         is_ours = self.runtime.ledger.accept(
             self.request.id,
             step.nonce,
             task_id=task_id,
-            first_poll_ms=self.runtime.pacer.next_poll_ms(request),
+            first_poll_ms=self.runtime.pacer.next_poll_ms(step.request),
             begun_at_ms=step.begun_at_ms,
-            started=None if self.request.ignore_result else self._started(request),
+            started=None if self.request.ignore_result else self._started(step.request),
         )
         if is_ours:
             told.info("job accepted", stage=Stage.RUNNING, task_id=task_id)
@@ -350,13 +343,15 @@ class GenerateTask(SuspendableTask):
         self.runtime.resume(granted or ())
 
 
-def _checked(request: Mapping[str, Any], headers: Mapping[str, Any]) -> Job:
+def _checked(args: Sequence[Any], request: Mapping[str, Any], headers: Mapping[str, Any]) -> Job:
     """Return the job of a first message, if this worker may take it.
 
     Raises:
-        InvalidRequest: It breaks the rules, or asks for a later start.
+        InvalidRequest: It breaks the rules, has positional arguments, or asks for a later start.
         JobCancelled: It has expired.
     """
+    if args:
+        raise InvalidRequest("keyword arguments are expected, got positional ones: type=…, image_url=…, video_url=…")
     if DELAYED_HEADER in headers:
         raise InvalidRequest(
             "eta and countdown are not supported: enqueue the job when it shall start, for example from a scheduler"

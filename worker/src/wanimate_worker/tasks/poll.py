@@ -298,6 +298,9 @@ class PollTask(InternalTask):
                         log.error(event, stage=Stage.UNKNOWN, job_id=job.job_id, attempt=job.attempts, cause=why)
                 case Stage.UNKNOWN:
                     resumable += self._decide_unknown(claim, job)
+                case Stage.FOLLOWING:
+                    if self.runtime.ledger.conclude(job.job_id, job.leader or ""):
+                        resumable.append(job.job_id)
                 case Stage.DELIVERED:
                     self.runtime.ledger.finish(job.job_id)
                 case _:

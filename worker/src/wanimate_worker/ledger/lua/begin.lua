@@ -2,9 +2,9 @@
 -- twice or late get 'nothing', because the first one has moved the stage on.
 -- KEYS: job, waiting, slots, due, gate, limits, budget, tally, billed
 -- ARGV: job id, attempt nonce, submit lease (ms), deliver lease (ms), longest wait for a request permit (us), '1' if this
---       run already holds a permit, estimate of what is billed (ms of video), then labels (name=value)
--- Returns: {'submit', attempt number, now (ms), slots held, waiting since (ms)}: the intent is written, send the POST
---          now.
+--       run already holds a permit
+-- Returns: {'submit', attempt number, now (ms), slots held, waiting since (ms), request (JSON)}: the intent is written,
+--          send the POST of this request now.
 --          {'wait', ms}: a permit is reserved for then; call again, holding it.
 --          {'later'}: the gate is closed, the day's limit is reached, or the account's limits are not known; the job is
 --          back at its place in line.
@@ -15,7 +15,7 @@ local job, waiting, slots, due, gate, limits = KEYS[1], KEYS[2], KEYS[3], KEYS[4
 local budget, tally, billed = KEYS[7], KEYS[8], KEYS[9]
 local id, nonce = ARGV[1], ARGV[2]
 local fields = redis.call('HMGET', job, 'stage', 'outcome', 'delivering_until_ms', 'rank', 'nonce', 'attempts',
-  'deadline_at_ms', 'history', 'waiting_at_ms', 'settled_at_ms')
+  'deadline_at_ms', 'history', 'waiting_at_ms', 'settled_at_ms', 'request', 'bill')
 local stage = fields[1]
 local now = now_ms()
 
@@ -32,7 +32,7 @@ end
 
 if stage == 'submitting' and fields[5] == nonce then
   -- The same call once more, because its answer was lost on the way: the POST has not been sent.
-  return {'submit', tonumber(fields[6]), now, redis.call('ZCARD', slots), fields[9] or ''}
+  return {'submit', tonumber(fields[6]), now, redis.call('ZCARD', slots), fields[9] or '', fields[11]}
 end
 local slot_since = redis.call('ZSCORE', slots, id)
 if stage ~= 'waiting' or not slot_since then
@@ -43,11 +43,12 @@ if fields[7] and tonumber(fields[7]) <= now then
   return {'nothing', stage}
 end
 
-local state, known, cost = may_submit(gate, now), limits_of(limits), tonumber(ARGV[7])
+local state, known, labels = may_submit(gate, now), limits_of(limits), cjson.decode(fields[12])
+local cost = table.remove(labels, 1)
 if state and known and known.daily_billed_ms then
   if (tonumber(redis.call('HGET', billed, day_of(now))) or 0) + cost > known.daily_billed_ms then
     local midnight = (math.floor(now / 86400000) + 1) * 86400000
-    redis.call('HSET', gate, 'limited_until_ms', whole(midnight), 'limited_need_ms', ARGV[7])
+    redis.call('HSET', gate, 'limited_until_ms', whole(midnight), 'limited_need_ms', whole(cost))
     state = nil
   end
 end
@@ -80,13 +81,9 @@ if state.trial_at_ms then
 end
 local attempt = tonumber(fields[6] or 0) + 1
 local history = noted(fields[8], tonumber(slot_since), 'admitted', 'slot')
-local labels = {}
-for i = 8, #ARGV do
-  labels[#labels + 1] = ARGV[i]
-end
 redis.call('HSET', job, 'stage', 'submitting', 'nonce', nonce, 'begun_at_ms', now, 'attempts', attempt,
   'history', noted(history, now, 'submitting', table.concat({'attempt', attempt}, ' ')),
   'billed', bill(billed, now, cost, labels))
 count(tally, {'submits', 1})
 redis.call('ZADD', due, now + tonumber(ARGV[3]), id)
-return {'submit', attempt, now, redis.call('ZCARD', slots), fields[9] or ''}
+return {'submit', attempt, now, redis.call('ZCARD', slots), fields[9] or '', fields[11]}
