@@ -134,6 +134,18 @@ def test_an_environment_that_no_client_can_be_made_with_is_named_at_the_start(
     UpstreamClient("https://api.example", SecretStr("key")).prepare()
 
 
+def test_a_client_that_cannot_be_made_blames_no_proxy_where_none_is_used(
+    client: UpstreamClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_: object) -> None:
+        raise FileNotFoundError("half of a library")
+
+    monkeypatch.setattr(client_module.httpx, "Client", fail)
+    with pytest.raises(SettingsError, match=r"FileNotFoundError: half of a library") as caught:
+        client.prepare()
+    assert "TRUST_ENV" not in str(caught.value)
+
+
 @pytest.mark.parametrize("trouble", ["refuses", "forbids", "drops", "resets", "keeps_silent", "babbles"])
 def test_a_proxy_that_opens_no_tunnel_has_surely_sent_nothing(
     server: Any, connect: Callable[..., UpstreamClient], job: AnimateJob, monkeypatch: pytest.MonkeyPatch, trouble: str

@@ -16,7 +16,7 @@ from wanimate.errors import SettingsError
 from ..addresses import is_loopback
 from .classify import classify_status, classify_status_error, classify_submit, classify_submit_error, not_sent
 from .connections import Connections
-from .environment import MAX_PORT, check_proxies, make_context, proxy_named
+from .environment import MAX_PORT, client_errors, make_context
 from .exchange import Exchange
 from .request_body import request_body
 from .sending import Sending
@@ -180,9 +180,7 @@ class UpstreamClient:
             exchange.end()
 
     def _make_client(self, context: ssl.SSLContext) -> httpx.Client:
-        if self._trust_env:
-            check_proxies()
-        with proxy_named():
+        with client_errors(trust_env=self._trust_env):
             return self._client(context)
 
     def _client(self, context: ssl.SSLContext) -> httpx.Client:

@@ -54,15 +54,23 @@ def make_context(*, trust_env: bool) -> ssl.SSLContext:
 
 
 @contextmanager
-def proxy_named() -> Iterator[None]:
-    """Name the variable where the HTTP client cannot be made.
+def client_errors(*, trust_env: bool) -> Iterator[None]:
+    """Tell in one line why the HTTP client cannot be made.
+
+    Args:
+        trust_env: Whether it takes its proxies from the environment.
 
     Raises:
-        SettingsError: The client could not be made.
+        SettingsError: It could not be made.
     """
+    if trust_env:
+        check_proxies()
     try:
         yield
     except Exception as error:
+        if not trust_env:
+            why = f"{type(error).__name__}: {one_line(str(error))}"
+            raise SettingsError(f"no HTTP client can be made ({why}); is httpx installed whole?") from error
         # What is wrong with a proxy's URL is not quoted: it may hold a password.
         missing = ": a SOCKS proxy needs the package httpx[socks]" if isinstance(error, ImportError) else ""
         raise _unusable(_named(_PROXY_VARIABLES), f"{type(error).__name__}{missing}") from error
