@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Never
 from urllib.parse import urlsplit
 
 from celery import Celery
-from celery.signals import beat_init, celeryd_init, setup_logging, worker_ready
+from celery.signals import beat_init, celeryd_init, setup_logging, worker_init, worker_ready
 from click import get_current_context
 from click.core import ParameterSource
 from kombu import Queue
@@ -31,9 +31,11 @@ from wanimate.transport import celery_settings
 
 from . import (
     broker,
-    revoking,  # noqa: F401 - importing it puts our revoke into Celery's panel
+    panel,  # noqa: F401 - importing it puts our commands into Celery's panel
+    revoking,  # noqa: F401 - the same
 )
 from .observability import get_logger, set_up_logs
+from .options import check_options
 from .runtime import Runtime
 from .settings import WorkerSettings
 from .tasks import CancelTask, EnqueueTask, GenerateTask, HousekeepingTask, PollTask
@@ -205,6 +207,15 @@ def _read_own_queues_only(instance: Any = None, **_: Any) -> None:
     `celery worker -Q` comes later and so comes first.
     """
     instance.app.amqp.queues.select(_QUEUES)
+
+
+@worker_init.connect
+def _check_options(sender: Any = None, **_: Any) -> None:
+    """Stop a worker whose options would lose jobs, before it takes a message."""
+    try:
+        check_options(sender)
+    except SettingsError as error:
+        _stop(error)
 
 
 @celeryd_init.connect

@@ -11,6 +11,7 @@ from billiard.einfo import ExceptionInfo
 from celery.app.trace import trace_ok_t
 from celery.exceptions import NotRegistered, Reject
 from celery.worker.consumer import Consumer as CeleryConsumer
+from celery.worker.state import task_ready
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from wanimate.contract import CONTRACT_HEADER, CONTRACT_VERSION, GENERATE_TASK
@@ -32,10 +33,17 @@ log = get_logger(__name__)
 class Consumer(CeleryConsumer):
     """Keeps dead letters. Celery would log them and drop them, or end the worker when their form surprises it."""
 
-    def __init__(self, *args: Any, worker_options: dict[str, Any] | None = None, **options: Any) -> None:
+    def __init__(
+        self, on_task_request: Any, *args: Any, worker_options: dict[str, Any] | None = None, **options: Any
+    ) -> None:
         # Workers need not hear of each other: Flower listens to the same heartbeats. Mingle stays, though it costs a
         # second at each start: it is how a new worker learns which messages were revoked.
-        super().__init__(*args, worker_options={**(worker_options or {}), "without_gossip": True}, **options)
+        super().__init__(
+            partial(self._hand_over, on_task_request),
+            *args,
+            worker_options={**(worker_options or {}), "without_gossip": True},
+            **options,
+        )
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """Connect anew; Celery calls this, and waits only before it connects where nobody answers."""
@@ -94,6 +102,16 @@ class Consumer(CeleryConsumer):
             log.error("a message could not be handled", cause=type(error).__name__)  # noqa: TRY400 - it may quote the message
             if not message.acknowledged:
                 self._bury(message, Reason.UNREADABLE, f"handling it raised {type(error).__name__}")
+
+    def _hand_over(self, hand_over: Callable[[Any], None], request: Any) -> None:
+        """Give a task to a thread; where that fails the message is sound, and goes back to its queue."""
+        try:
+            hand_over(request)
+        except Exception as error:  # noqa: BLE001 - whatever a pool raises
+            log.error("no thread took a task; its message goes back", task_id=request.id, cause=repr(error))  # noqa: TRY400
+            time.sleep(AGAIN_SECONDS)
+            task_ready(request)
+            request.reject(requeue=True)
 
     def _run(self, tracer: Callable[..., Any], task_id: str, args: Any, kwargs: Any, request: dict[str, Any]) -> Any:
         """Run a task; a message of which no run can be made must not stay with the thread that gave it up."""

@@ -16,7 +16,7 @@ from billiard.einfo import ExceptionWithTraceback
 from celery import Task
 from celery.app.task import Context
 from celery.app.trace import fast_trace_task, trace_ok_t
-from celery.exceptions import Ignore, InvalidTaskError
+from celery.exceptions import Ignore
 from celery.utils.functional import maybe_list
 from celery.worker.strategy import default as default_strategy
 from wanimate.contract import CONTRACT_HEADER
@@ -303,11 +303,7 @@ def strategy(task: SuspendableTask, app: Celery, consumer: Any) -> Callable[...,
             headers["argsrepr"], headers["kwargsrepr"] = "()", _summary(task, message)
         _take_over(headers)
         handler = resumed if RESUMED_HEADER in headers else first
-        try:
-            return handler(message, body, ack, reject, callbacks, **options)
-        except (ValueError, TypeError, LookupError, AttributeError) as error:
-            # Celery does not expect a body of another shape and would take the worker down, and the next one after it.
-            raise InvalidTaskError(f"not a task message: {type(error).__name__}") from error
+        return handler(message, body, ack, reject, callbacks, **options)
 
     return on_message
 
