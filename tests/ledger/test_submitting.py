@@ -195,6 +195,21 @@ def test_a_job_that_steps_back_keeps_its_place_in_its_band(make_bench: Callable[
     bench.drain()
 
 
+def test_a_job_that_goes_behind_waits_after_those_of_its_band_and_before_the_next(
+    make_bench: Callable[..., Bench],
+) -> None:
+    bench = make_bench(max_in_flight=1)
+    bench.admit("a", "b", "c", priority=3)
+    bench.admit("later", priority=6)
+    submit = bench.begin("a")
+    assert bench.ledger.release("a", submit.nonce, goes_behind=True) == ["b"]
+    assert bench.state().waiting == ["c", "a", "later"]
+    b_submit = bench.begin("b")
+    bench.ledger.release("b", b_submit.nonce)
+    assert bench.state().waiting == ["c", "a", "later"], "b was at the head and has the slot again"
+    bench.drain()
+
+
 @pytest.mark.parametrize(("on_unknown", "stage"), [("fail", "delivered"), ("resubmit", "running")])
 def test_a_worker_that_dies_while_submitting_is_found_and_decided_as_told(
     bench: Bench, on_unknown: str, stage: str

@@ -9,10 +9,11 @@ import pytest
 from celery import states
 from redis.exceptions import ConnectionError as RedisConnectionError
 from wanimate.contract import Keys, Outcome, OutcomeKind, Result, Stage
-from wanimate_worker.ledger import Deliver, NothingToDo, read_history
+from wanimate_worker.ledger import Deliver, Entry, NothingToDo, read_history
 from wanimate_worker.upstream import (
     Failed,
     NotSent,
+    Obstacle,
     Pending,
     StatusAnswer,
     SubmitAnswer,
@@ -76,6 +77,25 @@ def test_a_request_that_was_surely_not_sent_gives_its_slot_back(run: Run) -> Non
     assert (run.stage(), run.has_slot()) == (Stage.WAITING, False)
     [record] = run.ledger.records(["a"])
     assert read_history(record.fields)[-1].cause == "not sent: nobody listens"
+
+
+def test_a_job_that_something_on_the_way_refuses_again_holds_up_no_other(run: Run) -> None:
+    run.redis.hset(Keys("default").limits, "max_in_flight", 1)
+
+    def refused() -> SubmitAnswer:
+        run.ledger.hold("so that it gets no other slot")
+        return NotSent("HTTP 413, but not from the vendor's API", Obstacle.GATEWAY)
+
+    run.answer = refused
+    run()
+    run.ledger.admit([Entry("b", 5, {}, JOB)])
+    assert run.redis.zrange(Keys("default").waiting, 0, -1) == ["a", "b"], "once may be an accident"
+    run.ledger.unhold()
+    run.redis.hdel(Keys("default").gate, "closed_until_ms")
+    assert run.ledger.grant() == ["a"]
+    run()
+    assert run.sent == 2 * [Stage.SUBMITTING]
+    assert run.redis.zrange(Keys("default").waiting, 0, -1) == ["b", "a"]
 
 
 @pytest.mark.parametrize("error", [None, RedisConnectionError("gone")], ids=["not confirmed", "Redis away"])

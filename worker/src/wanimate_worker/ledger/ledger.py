@@ -172,7 +172,14 @@ class Ledger(OperatingLedger, ConfirmingLedger, FollowingLedger, ReadingLedger):
         return bool(self._scripts.mark_unreadable(keys=[self._keys.job(job_id)], args=[nonce, bounded(why)]))
 
     def release(
-        self, job_id: str, nonce: str, why: str = "released", *, may_be_billed: bool = False, hint: str | None = None
+        self,
+        job_id: str,
+        nonce: str,
+        why: str = "released",
+        *,
+        may_be_billed: bool = False,
+        hint: str | None = None,
+        goes_behind: bool = False,
     ) -> list[str] | None:
         """Give the slot back and put the job at its old place among the waiting; None if the attempt is another's.
 
@@ -183,11 +190,13 @@ class Ledger(OperatingLedger, ConfirmingLedger, FollowingLedger, ReadingLedger):
             may_be_billed: Whether the vendor may have accepted the submission, which then counts in the day's estimate.
             hint: For a lost submission that is given up: the task that the vendor had named by then, '' for none. If
                 another has been named meanwhile, the attempt is not the caller's any more. None: not looked at.
+            goes_behind: Whether the job goes behind the others of its priority instead.
 
         Returns:
             The jobs that were given a slot.
         """
         args = [job_id, nonce, *self._grants(), bounded(why), "" if may_be_billed else "1", _named(hint)]
+        args.append("1" if goes_behind else "")
         keys = [*self._job_keys(job_id), self._keys.billed, self._keys.unknown]
         answer = self._scripts.release(keys=keys, args=args)
         return None if answer[0] == "lost" else list(answer[1:])

@@ -312,7 +312,9 @@ class GenerateTask(SuspendableTask):
             return
         closed_ms = self.runtime.ledger.close_gate(f"not sent: {answer.reason}", sent_at_ms=step.begun_at_ms)
         told.warning("not sent; nothing is sent for a while", cause=answer.reason, closed_ms=closed_ms)
-        self._step_back(step, f"not sent: {answer.reason}")
+        # Something on the way may refuse this very job, and must not hold up the others with it.
+        goes_behind = answer.obstacle is Obstacle.GATEWAY and step.attempt > 1
+        self._step_back(step, f"not sent: {answer.reason}", goes_behind=goes_behind)
 
     def _accepted(self, step: Submit, task_id: str, told: BoundLogger) -> None:
         is_ours = self.runtime.ledger.accept(
@@ -336,8 +338,8 @@ class GenerateTask(SuspendableTask):
         self.runtime.resume(granted or ())
         return granted is not None
 
-    def _step_back(self, step: Submit, why: str) -> None:
-        granted = self.runtime.ledger.release(self.request.id, step.nonce, why)
+    def _step_back(self, step: Submit, why: str, *, goes_behind: bool = False) -> None:
+        granted = self.runtime.ledger.release(self.request.id, step.nonce, why, goes_behind=goes_behind)
         if granted is not None:
             log.info("job steps back", stage=Stage.WAITING, job_id=self.request.id, attempt=step.attempt, cause=why)
         self.runtime.resume(granted or ())

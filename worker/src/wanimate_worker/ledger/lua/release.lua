@@ -1,8 +1,9 @@
--- Gives a slot back and puts the job at its old place among the waiting: the vendor surely does not have the task, or
--- the job opted in to resubmission. Hands the slot on, unless the gate is closed.
+-- Gives a slot back and puts the job at its old place among the waiting, or behind those of its priority: the vendor
+-- surely does not have the task, or the job opted in to resubmission. Hands the slot on, unless the gate is closed.
 -- KEYS: job, waiting, slots, due, gate, limits, billed, unknown
 -- ARGV: job id, attempt nonce, lease (ms), most grants, why, '1' if the vendor surely did not accept the submission,
---       where a lost submission is given up: '=' and the task id that a callback had named when that was decided, else ''
+--       where a lost submission is given up: '=' and the task id that a callback had named when that was decided, else '',
+--       '1' if the job goes behind the others of its priority
 -- Returns: {'released' | 'lost', granted job ids...}
 local job, waiting, slots, due, gate, limits = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local id = ARGV[1]
@@ -28,7 +29,12 @@ if redis.call('HGET', gate, 'trial') == ARGV[2] then
   -- It came to nothing and told nothing: the next one may be tried as soon as the gate is open.
   redis.call('HSET', gate, 'trial_at_ms', 0)
 end
-line_up(waiting, due, id, fields[3], fields[4])
+local rank = fields[3]
+if ARGV[8] == '1' then
+  rank = rank_of(math.floor(tonumber(rank) / 10000000000) * 3, now_us())
+  redis.call('HSET', job, 'rank', rank)
+end
+line_up(waiting, due, id, rank, fields[4])
 local granted = grant(waiting, slots, due, gate, limits, tonumber(ARGV[3]), tonumber(ARGV[4]))
 table.insert(granted, 1, 'released')
 return granted
