@@ -61,6 +61,7 @@ class Consumer(CeleryConsumer):
             task.__trace__ = partial(self._run, task.__trace__)
         generate = self.app.tasks.get(GENERATE_TASK)
         if isinstance(generate, GenerateTask):
+            generate.runtime.threads = self.pool.num_processes
             cancel_known(generate.runtime)
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:

@@ -16,6 +16,7 @@ from .callbacks.signature import Signer
 from .database import open_database
 from .observability import Tracing, get_logger, open_tracing
 from .pacer import Pacer
+from .poll_share import PollShare
 from .suspension import Continuation
 from .upstream import UpstreamClient
 
@@ -46,6 +47,8 @@ class Runtime:
     def __init__(self, app: Celery, settings: WorkerSettings) -> None:
         self.app = app
         self.settings = settings
+        #: Threads of this process that run tasks; a worker sets what it was started with.
+        self.threads = settings.worker_threads
         #: The worker's name, if this process is one.
         self.worker_name = ""
 
@@ -106,6 +109,11 @@ class Runtime:
         More of them would claim jobs faster than they are asked about, and their leases would end before their turn.
         """
         return BoundedSemaphore(POLL_TURNS)
+
+    @cached_property
+    def poll_share(self) -> PollShare:
+        """How many threads may be busy with polls, so that new jobs are never kept waiting by them."""
+        return PollShare(self.threads)
 
     @cached_property
     def pacer(self) -> Pacer:

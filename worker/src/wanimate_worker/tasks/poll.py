@@ -71,6 +71,12 @@ class PollTask(InternalTask):
             lingers: Whether to go on looking until the next tick, if tasks are in flight. Of all runs one does, the
                 tick's, so that polls are made when they are due without each worker asking Redis all the time.
         """
+        share = self.runtime.poll_share
+        with share.take() as is_free:
+            if is_free:
+                self._go_on_looking(lingers=lingers and share.may_linger)
+
+    def _go_on_looking(self, *, lingers: bool) -> None:
         runtime = self.runtime
         tick_seconds = min(runtime.settings.poll_tick_seconds, _LONGEST_RUN_SECONDS)
         linger_until = time.monotonic() + tick_seconds if lingers else 0.0
