@@ -103,6 +103,8 @@ class Bench:
         self.limits = replace(LIMITS, **own)
         self.ledger = Ledger(redis, ACCOUNT, self.limits)
         self.limit(**{"max_in_flight": ACCOUNT_LIMITS.max_in_flight, "rate": RATE, "poll_headroom": 0, **limits})
+        #: Jobs that `state` leaves out, by the beginning of their ids; none if empty.
+        self.hidden_jobs = ""
         #: Every outcome that a run was given to deliver.
         self.delivered: dict[str, list[Outcome]] = {}
 
@@ -136,6 +138,8 @@ class Bench:
     def state(self) -> State:
         keys, job_prefix = self.keys, self.keys.job("")
         names = key_names(self.redis, f"wanimate:{{{ACCOUNT}}}:*")
+        if self.hidden_jobs:
+            names = [name for name in names if f":{self.hidden_jobs}" not in name and ":followers:" not in name]
         job_keys = [name for name in names if name.startswith(job_prefix)]
         known = {keys.waiting, keys.slots, keys.due, keys.gate, keys.budget, keys.failed, *job_keys}
         known |= {keys.limits, keys.unknown, keys.tally, keys.samples, keys.billed}
@@ -155,7 +159,7 @@ class Bench:
         return State(
             waiting=waiting,
             slots=set(slots),
-            due={job_id: float(score) for job_id, score in due},
+            due={job_id: float(score) for job_id, score in due if not self._is_hidden(job_id)},
             gate=gate,
             budget=budget,
             failed=failed,
@@ -165,6 +169,9 @@ class Bench:
             jobs={name.removeprefix(job_prefix): fields for name, fields in zip(job_keys, hashes, strict=True)},
             others=[name for name in names if name not in known],
         )
+
+    def _is_hidden(self, job_id: str) -> bool:
+        return bool(self.hidden_jobs) and job_id.startswith(self.hidden_jobs)
 
     def job(self, job_id: str) -> JobFields:
         return self.ledger.read([job_id])[0]

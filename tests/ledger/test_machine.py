@@ -11,7 +11,7 @@ from wanimate.contract import Outcome
 
 from .bench import leaks
 from .machine import outcome_named
-from .machine_callbacks import CallbackRules
+from .machine_followers import FollowerRules
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 OPEN_STAGES = {"waiting", "submitting", "unknown", "running"}
 
 
-class LedgerMachine(CallbackRules):
+class LedgerMachine(FollowerRules):
     """What holds after every step, and how it ends."""
 
     def __init__(self, redis: Redis) -> None:
@@ -96,6 +96,7 @@ class LedgerMachine(CallbackRules):
         """Healthy workers take over: every job is delivered, no slot stays taken, nothing is forgotten."""
         recorded = {job_id: life for job_id, life in self.model.lives.items() if life.is_recorded}
         undelivered = {job_id for job_id, life in recorded.items() if life.stage != "delivered"}
+        self.bench.hidden_jobs = ""
         self.ledger.unhold()
         self.bench.limit(daily_billed_ms=None)
         self.ledger.repair()
@@ -106,7 +107,22 @@ class LedgerMachine(CallbackRules):
             if job_id in undelivered:
                 [outcome] = self.bench.delivered[job_id]
                 assert not life.outcome or outcome == outcome_named(life.outcome)
+        for record_id, promised in self.promised.items():
+            self.it_was_kept(record_id, promised, end)
         assert not leaks(self.bench.redis, {"gate"})
+
+    def it_was_kept(self, record_id: str, promised: str | None, end: State) -> None:
+        """A follower is delivered once: what it was promised, else what its leader got, or that this is lost."""
+        assert end.stage(record_id) == "delivered"
+        [outcome] = self.bench.delivered[record_id]
+        is_lost = outcome.error == "SubmissionUnknown" and "is lost" in outcome.message
+        if promised == "lost":
+            assert is_lost
+        elif promised is not None:
+            assert outcome == outcome_named(promised)
+        else:
+            leader = end.jobs.get(record_id.split(":")[1], {})
+            assert is_lost or outcome == Outcome.model_validate_json(leader["outcome"])
 
 
 @pytest.mark.slow
