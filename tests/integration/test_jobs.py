@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,12 @@ from wanimate import (
     IdempotencyConflict,
     InvalidRequest,
     JobCancelled,
+    JobNotFound,
     JobState,
     Settings,
     SubmissionUnknown,
 )
+from wanimate.contract import Keys
 from wanimate.transport import UNACKED_KEY
 from wanimate_worker.queues import queue_lengths
 
@@ -119,9 +122,15 @@ def test_cancelling_a_submitted_job_says_that_it_is_billed_and_its_result_still_
     assert vendor.accepted() == {"submitted": 1}
 
 
-def test_a_job_cancelled_before_any_worker_saw_it_is_never_submitted(client: Client, vendor: Vendor) -> None:
+def test_a_job_cancelled_before_any_worker_saw_it_is_never_submitted(
+    client: Client, vendor: Vendor, redis: Redis
+) -> None:
     entry = job("early", idempotency_key="cancelled-early")
     handle = client.job(entry.job_id("default"))
+    with pytest.raises(JobNotFound):
+        handle.cancel()
+    # As if its message were still on its way to a worker.
+    redis.zadd(Keys("default").enqueued, {handle.id: time.time() * 1000})
     assert handle.cancel() is CancelOutcome.CANCELLED
     client.submit(entry)
     with pytest.raises(JobCancelled):

@@ -43,6 +43,27 @@ def test_a_job_admitted_twice_is_known_and_nothing_changes(bench: Bench) -> None
     bench.drain()
 
 
+def test_a_recorded_job_is_no_longer_noted_as_enqueued_whatever_is_known_about_it(bench: Bench) -> None:
+    noted = {"a": 1.0, "b": 1.0, "cancelled": 1.0, "stays": 1.0}
+    bench.ledger.cancel("cancelled", CANCELLED)
+    bench.redis.zadd(bench.keys.enqueued, noted)
+    bench.admit("a", "b", "cancelled")
+    assert bench.redis.zrange(bench.keys.enqueued, 0, -1) == ["stays"]
+    bench.redis.zadd(bench.keys.enqueued, noted)
+    bench.admit("a", "b", "cancelled")
+    assert bench.redis.zrange(bench.keys.enqueued, 0, -1) == ["stays"]
+    bench.redis.delete(bench.keys.enqueued)
+    bench.drain()
+
+
+def test_what_was_enqueued_longer_ago_than_results_are_kept_is_forgotten(bench: Bench) -> None:
+    now_ms = bench.now_ms()
+    bench.redis.zadd(bench.keys.enqueued, {"old": now_ms - bench.limits.result_ttl_ms - 1, "new": now_ms})
+    bench.ledger.trim()
+    assert bench.redis.zrange(bench.keys.enqueued, 0, -1) == ["new"]
+    bench.redis.delete(bench.keys.enqueued)
+
+
 def test_a_delivered_job_admitted_again_is_not_done_again(bench: Bench) -> None:
     bench.start("a")
     bench.drain()

@@ -49,6 +49,7 @@ class Server:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self._directory = directory
+        self.socket = directory / "redis.sock"
         self._process: subprocess.Popen[bytes] | None = None
 
     def url(self, database: int = 0) -> str:
@@ -61,6 +62,8 @@ class Server:
             str(self.port),
             "--bind",
             "127.0.0.1",
+            "--unixsocket",
+            self.socket.name,
             "--save",
             "",
             "--appendonly",
@@ -136,6 +139,10 @@ class Database:
         self._stored.add(key)
         self.redis.set(key, content)
 
+    def enqueue(self, *job_ids: str) -> None:
+        """Note jobs as enqueued, as the library does together with their messages."""
+        self.redis.zadd(Keys("default").enqueued, dict.fromkeys(job_ids, time.time() * 1000))
+
     def succeed(self, job_id: str) -> None:
         self.store(job_id, "SUCCESS", RESULT.to_json())
 
@@ -205,8 +212,19 @@ def stand_in_url(server: Server, tmp_path_factory: pytest.TempPathFactory) -> It
         worker.wait(20)
 
 
+#: What the stand-in worker answers is the id of the job that is to be cancelled.
+STAND_INS = ("cancelled", "billed", "unknown", "finished", "nobody", "postponed")
+
+
+def enqueue_stand_ins(url: str) -> None:
+    beside = Database(url)
+    beside.enqueue(*STAND_INS)
+    beside.redis.close()
+
+
 @pytest.fixture
 def working_client(stand_in_url: str) -> Iterator[Client]:
     """A client whose jobs a stand-in worker carries out."""
+    enqueue_stand_ins(stand_in_url)
     with Client(Settings(redis_url=stand_in_url)) as client:
         yield client

@@ -19,7 +19,7 @@ from wanimate import (
 )
 from wanimate.aio import THREADS
 
-from .conftest import FIELDS, RESULT, Database, Server
+from .conftest import FIELDS, RESULT, Database, Server, enqueue_stand_ins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +50,7 @@ def test_a_thousand_waiting_jobs_neither_block_the_loop_nor_hold_a_thread_each(
 ) -> None:
     heartbeat = Heartbeat()
     before = threading.active_count()
+    database.enqueue("warm-up", *(f"job-{n}" for n in range(1000)))
 
     def succeed_all() -> None:
         for n in range(1000):
@@ -73,6 +74,8 @@ def test_a_thousand_waiting_jobs_neither_block_the_loop_nor_hold_a_thread_each(
 
 
 def test_a_thousand_waiting_jobs_share_their_reads(settings: Settings, database: Database) -> None:
+    database.enqueue(*(f"job-{n}" for n in range(1000)))
+
     def reads() -> int:
         return int(database.redis.info("commandstats").get("cmdstat_mget", {}).get("calls", 0))
 
@@ -102,6 +105,8 @@ def test_the_first_use_does_not_block_the_loop_while_it_connects(settings: Setti
 
 
 def test_the_async_client_does_all_that_the_blocking_one_does(stand_in_url: str) -> None:
+    enqueue_stand_ins(stand_in_url)
+
     async def main() -> None:
         async with AsyncClient(Settings(redis_url=stand_in_url)) as client:
             one = await client.animate(**FIELDS, seed=7)
@@ -135,6 +140,8 @@ def test_an_error_reaches_every_waiting_job_as_its_own_object(own_server: Server
 
 
 def test_a_cancelled_wait_leaves_the_others_waiting(settings: Settings, database: Database) -> None:
+    database.enqueue("job-1")
+
     async def main() -> Result:
         async with AsyncClient(settings) as client:
             impatient = asyncio.create_task(client.job("job-1").wait())
@@ -161,6 +168,7 @@ def test_one_client_may_serve_one_event_loop_after_another(settings: Settings, d
 
 def test_enqueueing_many_leaves_the_loop_free(settings: Settings, database: Database) -> None:
     heartbeat = Heartbeat()
+    database.enqueue("warm-up")
 
     def jobs() -> Iterator[AnimateJob]:
         for n in range(20_000):

@@ -33,6 +33,7 @@ def test_an_answer_that_this_library_does_not_know_is_no_guess(working_client: C
 
 def test_without_a_worker_the_request_stays_queued_as_the_most_urgent(client: Client, database: Database) -> None:
     started = time.monotonic()
+    database.enqueue("job-1")
 
     with pytest.raises(WorkerUnavailable, match="stays queued"):
         client.job("job-1").cancel(timeout=0.2)

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from wanimate.cli import main
 from wanimate.contract import Keys, parse_job
 
-from .conftest import FIELDS, Database, Server, eventually
+from .conftest import FIELDS, Database, Server, enqueue_stand_ins, eventually
 
 OPTIONS = ["--image", FIELDS["image_url"], "--video", FIELDS["video_url"]]
 
@@ -28,6 +28,7 @@ def run(url: str, database: Database) -> Any:
 
 @pytest.fixture
 def run_with_worker(stand_in_url: str) -> Any:
+    enqueue_stand_ins(stand_in_url)
     return runner_for(stand_in_url)
 
 
@@ -145,7 +146,8 @@ def test_a_queue_that_cannot_be_reached_is_exit_code_three(run: Any, command: li
     assert "hunter2" not in result.output
 
 
-def test_no_worker_is_exit_code_three(run: Any) -> None:
+def test_no_worker_is_exit_code_three(run: Any, database: Database) -> None:
+    database.enqueue("job-1")
     assert run("cancel", "job-1", "--timeout", "0.1").exit_code == 3
 
 
@@ -160,10 +162,11 @@ def test_cancel_says_what_became_of_each_job(run_with_worker: Any, outcome: str,
 def test_status_prints_one_line_for_each_job(run: Any, database: Database) -> None:
     database.record("job-1", stage="waiting", request='{"type": "animate"}')
     database.redis.zadd(Keys("default").waiting, {"job-1": 1})
+    database.enqueue("job-2")
 
     assert run("status", "job-1", "job-2").stdout.splitlines() == [
         "job-1  waiting  position=1 type=animate resolution=480p",
-        "job-2  queued  (no worker has recorded it yet; an id that was never enqueued reads the same)",
+        "job-2  queued  (no worker has recorded it yet)",
     ]
     assert objects(run("status", "job-1", "job-2", "--json").stdout) == [
         {"id": "job-1", "state": "waiting", "position": 1, "type": "animate", "resolution": "480p"},
@@ -227,6 +230,7 @@ def test_a_batch_goes_on_where_the_output_has_no_such_character(
 
 def test_wait_prints_ends_as_they_come_and_times_out_with_four(run: Any, database: Database) -> None:
     database.succeed("job-1")
+    database.enqueue("job-2")
 
     result = run("wait", "job-1", "job-2", "job-1", "--timeout", "0.2", "--json")
 
@@ -236,6 +240,24 @@ def test_wait_prints_ends_as_they_come_and_times_out_with_four(run: Any, databas
         ("job-2", "unfinished"),
     ]
     assert "wanimate wait job-2" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "wait", "cancel"])
+def test_an_unknown_id_is_exit_code_six_and_the_others_are_answered(
+    run_with_worker: Any, stand_in_url: str, command: str
+) -> None:
+    beside = Database(stand_in_url)
+    beside.succeed("finished")
+    beside.redis.close()
+
+    result = run_with_worker(command, "mistyped", "finished", "--json")
+
+    assert result.exit_code == 6
+    by_id = {line["id"]: line for line in objects(result.stdout)}
+    assert "nothing is known about a job mistyped" in by_id["mistyped"]["message"]
+    assert by_id["mistyped"]["state"] == "not_found"
+    assert by_id["finished"].get("outcome", by_id["finished"].get("state")) in {"succeeded", "finished"}
+    assert "billed" not in result.output
 
 
 def test_waiting_for_a_cancelled_job_is_exit_code_five(run: Any, database: Database) -> None:

@@ -60,7 +60,7 @@ def test_a_key_whose_job_is_at_work_is_in_use_whatever_else_was_forgotten(
 def test_without_a_key_nothing_is_remembered(client: Client, database: Database) -> None:
     client.animate(**FIELDS)
 
-    assert database.redis.keys("wanimate:*") == []
+    assert database.redis.keys("wanimate:*") == [Keys("default").enqueued]
 
 
 def test_keys_are_checked_in_a_batch_too(client: Client, database: Database) -> None:

@@ -38,6 +38,7 @@ def in_loops(client: AsyncClient, **options: Any) -> list[Result | BaseException
 
 def test_a_wait_ends_in_time_in_each_of_several_live_loops(settings: Settings, database: Database) -> None:
     client = AsyncClient(settings)
+    database.enqueue(*(f"job-{number}" for number in range(LOOPS)))
     for _ in range(3):
         started = time.monotonic()
         ended = in_loops(client, timeout=1)
@@ -60,6 +61,9 @@ def test_each_of_several_live_loops_gets_its_own_result(settings: Settings, data
 def test_a_wait_ends_in_time_when_redis_falls_silent(own_server: Server) -> None:
     async def main() -> float:
         async with AsyncClient(Settings(redis_url=own_server.url(), redis_timeout_seconds=60)) as client:
+            beside = Database(own_server.url())
+            beside.enqueue(*(f"job-{n}" for n in range(50)))
+            beside.redis.close()
             await client.job("job-1").status()
             with own_server.silent():
                 started = time.monotonic()
@@ -98,15 +102,16 @@ children = []
 for number in range(8):
     child = os.fork()
     if not child:
-        assert client.job("done").wait(timeout=20).task_id == "task_1"
-        assert asyncio.run(other.job("done").wait(timeout=20)).task_id == "task_1"
         try:
+            assert client.job("done").wait(timeout=20).task_id == "task_1"
+            assert asyncio.run(other.job("done").wait(timeout=20)).task_id == "task_1"
             asyncio.run(other.job("never").wait(timeout=0.2))
         except WaitTimeout:
             client.close()
             asyncio.run(other.close())
             os._exit(7)
-        os._exit(1)
+        finally:
+            os._exit(1)
     children.append(child)
 for child in children:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
@@ -122,6 +127,7 @@ print("parent and children are done")
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork")
 def test_both_clients_work_in_a_forked_process_and_go_on_in_its_parent(url: str, database: Database) -> None:
     database.succeed("done")
+    database.enqueue("never")
 
     ended = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FORKING, url], capture_output=True, text=True, timeout=90, check=False

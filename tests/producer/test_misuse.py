@@ -72,6 +72,7 @@ def test_no_time_at_all_is_one_look(client: Client, database: Database, timeout:
     database.succeed("job-1")
     assert client.job("job-1").wait(timeout) == RESULT
     database.redis.delete("celery-task-meta-job-1")
+    database.enqueue("job-1")
     with pytest.raises(WaitTimeout):
         client.job("job-1").wait(timeout)
 
@@ -162,8 +163,9 @@ USES: list[Callable[[Client], object]] = [
 
 
 def test_closing_twice_does_nothing_and_use_after_it_is_told_at_once(settings: Settings, database: Database) -> None:
+    database.succeed("job-1")
     client = Client(settings)
-    client.job("job-1").status()
+    list(client.as_completed([client.job("job-1")], timeout=0))
 
     client.close()
     client.close()
@@ -171,16 +173,17 @@ def test_closing_twice_does_nothing_and_use_after_it_is_told_at_once(settings: S
     for use in USES:
         with pytest.raises(ClientClosed, match="make a new one"):
             use(client)
-    assert database.redis.keys() == []
+    assert database.redis.keys() == ["celery-task-meta-job-1"]
 
 
 @pytest.mark.parametrize("is_used", [True, False])
 def test_the_async_client_is_closed_in_the_same_way(settings: Settings, database: Database, *, is_used: bool) -> None:
     client = AsyncClient(settings)
+    database.succeed("job-1")
 
     async def close() -> None:
         if is_used:
-            await client.job("job-1").status()
+            assert (await client.wait_all([client.job("job-1")], timeout=0)) == [RESULT]
         await asyncio.gather(client.close(), client.close())
         await client.close()
         for use in (client.animate(**FIELDS), client.job("job-1").status(), client.job("job-1").wait(timeout=30)):
@@ -189,10 +192,12 @@ def test_the_async_client_is_closed_in_the_same_way(settings: Settings, database
 
     asyncio.run(close())
     asyncio.run(client.close())
-    assert database.redis.keys() == []
+    assert database.redis.keys() == ["celery-task-meta-job-1"]
 
 
 def test_a_wait_ends_when_its_client_is_closed(settings: Settings, database: Database) -> None:
+    database.enqueue("job-1")
+
     async def main() -> None:
         client = AsyncClient(settings)
         waiting = asyncio.create_task(client.job("job-1").wait())

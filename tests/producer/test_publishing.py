@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery import Celery, current_app
-from wanimate import AnimateJob, Client, InvalidRequest, JobHandle, QueueUnavailable, ReplaceJob, Settings
-from wanimate.contract import parse_job
+from wanimate import AnimateJob, Client, InvalidRequest, JobHandle, JobState, QueueUnavailable, ReplaceJob, Settings
+from wanimate.contract import Keys, parse_job
 
 from .conftest import FIELDS, Database, Server, eventually
 
@@ -142,6 +142,15 @@ def test_enqueueing_leaves_no_subscription_and_no_connection_per_job_behind(own_
         )  # one of them has looked whose database it is
     eventually(lambda: int(beside.redis.info("clients")["connected_clients"]) == 1)
     beside.redis.close()
+
+
+def test_a_job_is_enqueued_and_noted_over_a_unix_socket(server: Server, database: Database) -> None:
+    with Client(Settings(redis_url=f"unix://{server.socket}?db=1")) as client:
+        handle = client.animate(**FIELDS)
+        assert handle.status().state is JobState.QUEUED
+
+    assert [message["headers"]["id"] for message in database.messages()] == [handle.id]
+    assert database.redis.zrange(Keys("default").enqueued, 0, -1) == [handle.id]
 
 
 def test_a_forked_process_does_not_write_to_its_parents_connections(client: Client, database: Database) -> None:

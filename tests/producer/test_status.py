@@ -11,6 +11,7 @@ KEYS = Keys("default")
 
 
 def test_a_job_that_no_worker_has_recorded_is_queued(client: Client, database: Database) -> None:
+    database.enqueue("job-1")
     assert client.job("job-1").status().state is JobState.QUEUED
 
 

@@ -30,6 +30,7 @@ def failure(kind: str, *args: Any, module: str | None = "wanimate.errors") -> di
 
 def test_wait_returns_the_result_once_it_is_stored(client: Client, database: Database) -> None:
     job = client.job("job-1")
+    database.enqueue("job-1")
     threading.Timer(0.2, database.succeed, ["job-1"]).start()
 
     assert job.wait(timeout=10) == RESULT
@@ -124,6 +125,7 @@ def test_an_intermediate_state_is_not_an_end(client: Client, database: Database,
 
 def test_a_wait_that_times_out_says_how_to_pick_the_job_up_again(client: Client, database: Database) -> None:
     started = time.monotonic()
+    database.enqueue("job-1")
 
     with pytest.raises(WaitTimeout, match=r"client\.job\('job-1'\)") as caught:
         client.job("job-1").wait(timeout=0.3)
@@ -171,10 +173,11 @@ def test_a_wait_rides_out_a_restart_of_redis(own_server: Server) -> None:
             outcomes.append(error)
 
     with Client(Settings(redis_url=own_server.url())) as client:
+        beside = Database(own_server.url())
+        beside.enqueue("job-1")
         client.job("job-1").status()
         waiter = threading.Thread(target=wait)
         waiter.start()
-        beside = Database(own_server.url())
         # Its reads are counted by the server: it is waiting, and has reached Redis, once there are some.
         while beside.redis.info("commandstats").get("cmdstat_mget", {}).get("calls", 0) < 2:
             assert waiter.is_alive()

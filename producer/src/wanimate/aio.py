@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from . import operations
 from .arguments import checked_ids, checked_seconds
 from .contract import AnimateJob, ReplaceJob
-from .effects import Done, Emit, ReadResults, Sleep, advance
+from .effects import Done, Emit, ReadResults, ReadStandings, Sleep, advance
 from .engine import CLOSED, Engine
-from .errors import ClientClosed, QueueUnavailable, WanimateError
+from .errors import ClientClosed, JobNotFound, QueueUnavailable, WanimateError
 from .gathering import GatheredReads
 from .handle import AsyncJobHandle
 from .per_process import PerProcess
@@ -54,7 +54,8 @@ class AsyncClient:
         self._engine = Engine(settings or Settings.load())
         # A forked process has none of its parent's threads.
         self._threads = PerProcess(lambda: ThreadPoolExecutor(THREADS, thread_name_prefix="wanimate"))
-        self._reads = GatheredReads(self._attempt_in_thread)
+        self._results = GatheredReads(ReadResults, self._attempt_in_thread)
+        self._standings = GatheredReads(ReadStandings, self._attempt_in_thread)
 
     async def animate(self, **fields: Unpack[JobFields]) -> AsyncJobHandle:
         """Enqueue one job that brings the character of an image to life with the motion of a video.
@@ -127,6 +128,7 @@ class AsyncClient:
 
         Raises:
             InvalidArgument: The time-out is not a number of seconds, or what was given are no handles.
+            JobNotFound: Nothing is known about one of them.
             WaitTimeout: Some had not ended; they go on.
             QueueUnavailable: Redis could not be reached.
         """
@@ -145,6 +147,7 @@ class AsyncClient:
 
         Raises:
             InvalidArgument: The time-out is not a number of seconds, or what was given are no handles.
+            JobNotFound: Nothing is known about one of them.
             WaitTimeout: Some had not ended; they go on.
             QueueUnavailable: Redis could not be reached.
         """
@@ -153,6 +156,8 @@ class AsyncClient:
 
     async def _ended(self, operation: Operation[None]) -> AsyncIterator[tuple[AsyncJobHandle, Result | JobFailed]]:
         async for event in self.stream(operation):
+            if isinstance(event, operations.Missing):
+                raise JobNotFound.of(event.job_id)
             if isinstance(event, operations.Ended):
                 yield self.job(event.job_id), event.outcome
 
@@ -197,14 +202,16 @@ class AsyncClient:
             case Sleep(seconds):
                 return await asyncio.sleep(seconds)
             case ReadResults(task_ids, within):
-                return await self._read(task_ids, within)
+                return await self._read(self._results, task_ids, within)
+            case ReadStandings(task_ids, within):
+                return await self._read(self._standings, task_ids, within)
             case _:
                 return await self._attempt_in_thread(effect)
 
-    async def _read(self, task_ids: tuple[str, ...], within: float | None) -> Any:
+    async def _read(self, reads: GatheredReads, task_ids: tuple[str, ...], within: float | None) -> Any:
         try:
             async with asyncio.timeout(None if within is None else within + GRACE_SECONDS):
-                return await self._reads.read(task_ids)
+                return await reads.read(task_ids)
         except TimeoutError:
             return QueueUnavailable(f"Redis at {self._engine.address} did not answer within the time-out of the wait")
 

@@ -9,6 +9,7 @@ from .arguments import checked_ids, checked_seconds
 from .contract import AnimateJob, ReplaceJob
 from .effects import Done, Emit, advance
 from .engine import Engine
+from .errors import JobNotFound
 from .handle import JobHandle
 from .settings import Settings
 
@@ -111,6 +112,7 @@ class Client:
 
         Raises:
             InvalidArgument: The time-out is not a number of seconds, or what was given are no handles.
+            JobNotFound: Nothing is known about one of them.
             WaitTimeout: Some had not ended; they go on.
             QueueUnavailable: Redis could not be reached.
         """
@@ -127,6 +129,7 @@ class Client:
 
         Raises:
             InvalidArgument: The time-out is not a number of seconds, or what was given are no handles.
+            JobNotFound: Nothing is known about one of them.
             WaitTimeout: Some had not ended; they go on.
             QueueUnavailable: Redis could not be reached.
         """
@@ -135,6 +138,8 @@ class Client:
 
     def _ended(self, operation: Operation[None]) -> Iterator[tuple[JobHandle, Result | JobFailed]]:
         for event in self.stream(operation):
+            if isinstance(event, operations.Missing):
+                raise JobNotFound.of(event.job_id)
             if isinstance(event, operations.Ended):
                 yield self.job(event.job_id), event.outcome
 

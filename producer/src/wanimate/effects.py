@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from .errors import WanimateError
@@ -51,6 +52,50 @@ class ReadResults:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadStandings:
+    """Read whether jobs are known, and have ended without a result in Celery; answered with a `Standing` for each.
+
+    Args:
+        task_ids: The jobs.
+        within: For how long the answer is of use, in seconds; None for as long as it takes.
+    """
+
+    task_ids: tuple[str, ...]
+    within: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the ledger says about one job.
+
+    Args:
+        is_known: Whether it has a record or a slot, or was enqueued by this library and not recorded yet.
+        outcome: How it ended, as its record has it, once that was delivered.
+    """
+
+    is_known: bool
+    outcome: str | None = None
+
+
+class Presence(StrEnum):
+    """What a look for a job has found."""
+
+    #: There is a record, a result, an entry in the set of enqueued jobs, or a message.
+    THERE = "there"
+    #: There is nothing.
+    ABSENT = "absent"
+    #: There are more messages than one look reads.
+    UNSURE = "unsure"
+
+
+@dataclass(frozen=True, slots=True)
+class LookFor:
+    """Look into the messages for jobs that are not known; answered with a `Presence` for each id."""
+
+    job_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ReadRecord:
     """Read everything that is stored about one job; answered with a `Record`."""
 
@@ -66,6 +111,7 @@ class Record:
         rank: Its zero-based place in line; None if it does not wait.
         has_slot: Whether it holds an upstream slot.
         stored_result: Celery's result.
+        is_enqueued: Whether this library has enqueued it and no worker has recorded it yet.
         now_ms: The time of Redis, in Unix ms.
         in_flight: How many slots are held.
         blocked_by: Why nothing is submitted, as in `JobStatus`; None while jobs are.
@@ -76,6 +122,7 @@ class Record:
     rank: int | None
     has_slot: bool
     stored_result: str | None
+    is_enqueued: bool = False
     now_ms: int | None = None
     in_flight: int = 0
     blocked_by: str | None = None
@@ -115,7 +162,9 @@ class Done(Generic[T]):
     value: T
 
 
-Effect: TypeAlias = Publish | Remember | ReadResults | ReadRecord | ReadSlots | Forget | Sleep | Emit
+Effect: TypeAlias = (
+    Publish | Remember | ReadResults | ReadStandings | LookFor | ReadRecord | ReadSlots | Forget | Sleep | Emit
+)
 Operation: TypeAlias = Generator[Effect, Any, T]
 
 

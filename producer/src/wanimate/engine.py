@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from .address import sentinel_of, without_secrets
-from .effects import Forget, Publish, ReadRecord, ReadResults, ReadSlots, Remember, Sleep
+from .effects import Forget, LookFor, Publish, ReadRecord, ReadResults, ReadSlots, ReadStandings, Remember, Sleep
 from .errors import ClientClosed, QueueUnavailable, SettingsError, WanimateError
 from .per_process import PerProcess
 
@@ -79,7 +79,7 @@ class Engine:
                 raise QueueUnavailable(self._explain(error)) from error
             raise
 
-    def _exchange(self, effect: Effect) -> Any:
+    def _exchange(self, effect: Effect) -> Any:  # noqa: PLR0911 - one for each effect
         publisher, store = self._open()
         if not self._knows_owner:
             self._check_owner(store)
@@ -90,6 +90,10 @@ class Engine:
                 return store.remember(fingerprints)
             case ReadResults(task_ids):
                 return store.results(task_ids)
+            case ReadStandings(job_ids):
+                return store.standings(job_ids)
+            case LookFor(job_ids):
+                return store.look_for(job_ids)
             case ReadRecord(job_id):
                 return store.record(job_id)
             case ReadSlots():

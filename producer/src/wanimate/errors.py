@@ -6,6 +6,7 @@ WanimateError
 ├── ClientClosed             the client was used after close() (also a RuntimeError)
 ├── QueueUnavailable         Redis could not be reached
 ├── WorkerUnavailable        no worker answered in time
+├── JobNotFound              nothing is known about a job of this id (also a LookupError)
 ├── WaitTimeout              the job goes on; the wait did not (also a TimeoutError)
 └── JobFailed                how a job can end without a result
     ├── IdempotencyConflict  one key or one id, two different requests
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Self
 
 __all__ = [
     "ClientClosed",
@@ -35,6 +37,7 @@ __all__ = [
     "InvalidRequest",
     "JobCancelled",
     "JobFailed",
+    "JobNotFound",
     "QueueUnavailable",
     "SettingsError",
     "SubmissionUnknown",
@@ -70,6 +73,19 @@ class QueueUnavailable(WanimateError):
 
 class WorkerUnavailable(WanimateError):
     """No worker answered in time; the request stays queued and is carried out when one starts."""
+
+
+class JobNotFound(WanimateError, LookupError):
+    """Nothing is known about a job of this id: it was never enqueued here, or its record and result have expired."""
+
+    @classmethod
+    def of(cls, job_id: str) -> Self:
+        """Return the error for an id."""
+        return cls(
+            f"nothing is known about a job {job_id}: it was never enqueued in this database and account, or it ended "
+            "longer ago than results are kept (WANIMATE_RESULT_TTL_SECONDS). Check the id, WANIMATE_REDIS_URL and "
+            "WANIMATE_ACCOUNT"
+        )
 
 
 class WaitTimeout(WanimateError, TimeoutError):

@@ -7,10 +7,12 @@ import copy
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from .effects import ReadResults
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from .effects import ReadResults, ReadStandings
+
+    _Kind = type[ReadResults | ReadStandings]
 
 #: How long a read waits for others to join it, in seconds: small beside the shortest pause of a waiting job.
 GATHER_SECONDS: Final = 0.01
@@ -22,28 +24,29 @@ class GatheredReads:
     Reads of one event loop are joined. Loops that run at the same time, in threads, know nothing of each other.
 
     Args:
-        attempt: Performs the joined read; answers with the results, or with an error for all who joined.
+        kind: What is read.
+        attempt: Performs the joined read; answers with what was read, or with an error for all who joined.
     """
 
-    def __init__(self, attempt: Callable[[ReadResults], Awaitable[Any]]) -> None:
-        self._attempt = attempt
+    def __init__(self, kind: _Kind, attempt: Callable[[ReadResults | ReadStandings], Awaitable[Any]]) -> None:
+        self._kind, self._attempt = kind, attempt
         self._of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopReads] = WeakKeyDictionary()
 
     async def read(self, task_ids: tuple[str, ...]) -> Any:
-        """Return the stored results of these tasks, or the error that the read failed with."""
+        """Return what was read of each of these tasks, or the error that the read failed with."""
         loop = asyncio.get_running_loop()
         # Only its own thread asks for, or adds, what belongs to a loop.
         reads = self._of_loop.get(loop)
         if reads is None:
-            reads = self._of_loop[loop] = _LoopReads(self._attempt)
+            reads = self._of_loop[loop] = _LoopReads(self._kind, self._attempt)
         return await reads.read(task_ids)
 
 
 class _LoopReads:
     """The reads of one event loop."""
 
-    def __init__(self, attempt: Callable[[ReadResults], Awaitable[Any]]) -> None:
-        self._attempt = attempt
+    def __init__(self, kind: _Kind, attempt: Callable[[ReadResults | ReadStandings], Awaitable[Any]]) -> None:
+        self._kind, self._attempt = kind, attempt
         self._joined: list[tuple[tuple[str, ...], asyncio.Future[Any]]] = []
         # The loop itself holds tasks only weakly.
         self._tasks: set[asyncio.Task[None]] = set()
@@ -65,7 +68,7 @@ class _LoopReads:
     async def _perform(self, joined: list[tuple[tuple[str, ...], asyncio.Future[Any]]]) -> None:
         everything = tuple(task_id for task_ids, _ in joined for task_id in task_ids)
         try:
-            stored = await self._attempt(ReadResults(everything))
+            stored = await self._attempt(self._kind(everything))
         except asyncio.CancelledError:
             for _, answer in joined:
                 answer.cancel()

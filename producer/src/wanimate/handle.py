@@ -48,10 +48,10 @@ class JobHandle(_Handle):
 
         `eta_seconds` is an estimate, good for a progress bar and not for a promise.
 
-        A job that no worker has recorded yet is `queued`. Redis cannot tell it from an id that was never enqueued or
-        whose record and result have expired, so those read as `queued` too.
+        A job that no worker has recorded yet is `queued`.
 
         Raises:
+            JobNotFound: Nothing is known about it: it was never enqueued here, or its record and result have expired.
             QueueUnavailable: Redis could not be reached.
         """
         return self._client.run(operations.status(self.id))
@@ -65,6 +65,7 @@ class JobHandle(_Handle):
         Raises:
             InvalidArgument: The time-out is not a number of seconds.
             JobFailed: The job ended without a result; the class says how.
+            JobNotFound: Nothing is known about it.
             WaitTimeout: The job goes on and can be waited for again.
             QueueUnavailable: Redis could not be reached, or not for half a minute after it had been.
         """
@@ -78,6 +79,7 @@ class JobHandle(_Handle):
 
         Raises:
             InvalidArgument: The time-out is not a number of seconds.
+            JobNotFound: Nothing is known about it.
             WorkerUnavailable: No worker answered; the request stays queued.
             QueueUnavailable: Redis could not be reached.
         """
@@ -97,6 +99,7 @@ class AsyncJobHandle(_Handle):
         """Return where the job stands now; see `JobHandle.status`.
 
         Raises:
+            JobNotFound: Nothing is known about it.
             QueueUnavailable: Redis could not be reached.
         """
         return await self._client.run(operations.status(self.id))
@@ -110,6 +113,7 @@ class AsyncJobHandle(_Handle):
         Raises:
             InvalidArgument: The time-out is not a number of seconds.
             JobFailed: The job ended without a result; the class says how.
+            JobNotFound: Nothing is known about it.
             WaitTimeout: The job goes on and can be waited for again.
             QueueUnavailable: Redis could not be reached, or not for half a minute after it had been.
         """
@@ -123,6 +127,7 @@ class AsyncJobHandle(_Handle):
 
         Raises:
             InvalidArgument: The time-out is not a number of seconds.
+            JobNotFound: Nothing is known about it.
             WorkerUnavailable: No worker answered; the request stays queued.
             QueueUnavailable: Redis could not be reached.
         """

@@ -51,6 +51,7 @@ class Message:
         kwargsrepr: What they show of `kwargs`.
         headers: Further headers.
         ignore_result: Whether the worker stores no result.
+        job_ids: The jobs that it enqueues.
     """
 
     task: str
@@ -63,6 +64,7 @@ class Message:
     kwargsrepr: str = "{}"
     headers: dict[str, Any] = field(default_factory=lambda: {CONTRACT_HEADER: CONTRACT_VERSION})
     ignore_result: bool = False
+    job_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,9 @@ def pack(jobs: Iterable[Job], account: str) -> Iterator[list[Entry]]:
 
 def generate(entry: Entry) -> Message:
     """Return the message that enqueues one job."""
-    return Message(GENERATE_TASK, entry.job_id, kwargs=entry.kwargs, **entry.job.message_options())
+    return Message(
+        GENERATE_TASK, entry.job_id, kwargs=entry.kwargs, job_ids=(entry.job_id,), **entry.job.message_options()
+    )
 
 
 def enqueue(entries: list[Entry]) -> Message:
@@ -129,6 +133,7 @@ def enqueue(entries: list[Entry]) -> Message:
         kwargsrepr=str({"jobs": len(entries)}),
         headers={CONTRACT_HEADER: CONTRACT_VERSION, **current_trace()},
         ignore_result=True,
+        job_ids=tuple(entry.job_id for entry in entries),
     )
 
 

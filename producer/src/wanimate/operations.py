@@ -8,16 +8,37 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from . import messages
 from .contract import CancelOutcome, JobState, JobStatus, Result
-from .effects import Done, Emit, Forget, Publish, ReadRecord, ReadResults, Remember, Sleep, advance
-from .errors import IdempotencyConflict, JobFailed, QueueUnavailable, WaitTimeout, WanimateError, WorkerUnavailable
+from .effects import (
+    Done,
+    Emit,
+    Forget,
+    LookFor,
+    Presence,
+    Publish,
+    ReadRecord,
+    ReadResults,
+    ReadStandings,
+    Remember,
+    Sleep,
+    advance,
+)
+from .errors import (
+    IdempotencyConflict,
+    JobFailed,
+    JobNotFound,
+    QueueUnavailable,
+    WaitTimeout,
+    WanimateError,
+    WorkerUnavailable,
+)
 from .estimates import eta_seconds
-from .outcomes import read_ending, read_error, read_meta, status_of
+from .outcomes import ending_of_record, read_ending, read_error, read_meta, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from .contract import Job
-    from .effects import Operation, Record
+    from .effects import Operation, Record, Standing
     from .messages import Entry
 
 H = TypeVar("H")
@@ -27,6 +48,9 @@ READ_SIZE: Final = 500
 #: Pause between two looks at the same jobs, in seconds: it starts at the first and grows to the second.
 SHORTEST_PAUSE_SECONDS: Final = 0.05
 LONGEST_PAUSE_SECONDS: Final = 0.5
+#: Time between two looks whether the jobs are known, and have ended without a result in Celery, in seconds.
+SHORTEST_CHECK_SECONDS: Final = 5.0
+LONGEST_CHECK_SECONDS: Final = 60.0
 #: However many jobs are waited for, one waiter asks for no more results than this in a second.
 READS_PER_SECOND: Final = 20_000
 #: How long a wait that has reached Redis before rides out an outage, in seconds. A restart of Redis takes a few.
@@ -39,6 +63,13 @@ class Ended:
 
     job_id: str
     outcome: Result | JobFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Nothing is known about a job: it is not waited for any longer."""
+
+    job_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +123,10 @@ def _claim_keys(entries: Sequence[Entry]) -> Operation[None]:
 def status(job_id: str) -> Operation[JobStatus]:
     """Return where a job stands."""
     record: Record = yield ReadRecord(job_id)
+    if not (record.fields or record.is_enqueued or record.has_slot or record.stored_result):
+        yield from _must_be_there(job_id)
+        # Its message may have been recorded meanwhile.
+        record = yield ReadRecord(job_id)
     leader = record.fields.get("leader")
     if leader is not None and "outcome" not in record.fields:
         # One more caller of a job: it stands where that stands.
@@ -127,6 +162,8 @@ def wait_all(job_ids: Sequence[str], timeout: float | None) -> Operation[list[Re
                 answer = yield step
             except WanimateError as error:
                 answer = error
+        elif isinstance(step.value, Missing):
+            raise JobNotFound.of(step.value.job_id)
         elif isinstance(step.value, Ended):
             outcomes[step.value.job_id] = step.value.outcome
         step = advance(watched, answer)
@@ -134,14 +171,22 @@ def wait_all(job_ids: Sequence[str], timeout: float | None) -> Operation[list[Re
 
 
 def as_completed(job_ids: Iterable[str], timeout: float | None) -> Operation[None]:
-    """Emit `Ended` for each job as it ends, and `Swept` after each look at those that have not."""
+    """Emit `Ended` for each job as it ends, and `Swept` after each look at those that have not.
+
+    Now and then it also looks whether they are known at all, and emits `Missing` for those that are not.
+    """
     pending = dict.fromkeys(job_ids)
     deadline = None if timeout is None else time.monotonic() + timeout
     pause = SHORTEST_PAUSE_SECONDS
     reached: float | None = None
+    check_at, until_check = time.monotonic(), SHORTEST_CHECK_SECONDS
     while pending:
         try:
             yield from _sweep(pending, deadline)
+            if pending and time.monotonic() >= check_at:
+                yield from _check(pending, deadline)
+                check_at = time.monotonic() + until_check
+                until_check = min(2 * until_check, LONGEST_CHECK_SECONDS)
             reached = time.monotonic()
         except QueueUnavailable:
             if reached is None or time.monotonic() - reached > OUTAGE_SECONDS:
@@ -171,6 +216,34 @@ def _sweep(pending: dict[str, None], deadline: float | None) -> Operation[None]:
                 yield Emit(Ended(job_id, outcome))
 
 
+def _check(pending: dict[str, None], deadline: float | None) -> Operation[None]:
+    """End what has ended without a result in Celery, and what is not known."""
+    strangers: list[str] = []
+    everything = list(pending)
+    for start in range(0, len(everything), READ_SIZE):
+        asked = tuple(everything[start : start + READ_SIZE])
+        standings: list[Standing] = yield ReadStandings(asked, _left(deadline))
+        for job_id, standing in zip(asked, standings, strict=True):
+            if standing.outcome is not None:
+                del pending[job_id]
+                yield Emit(Ended(job_id, ending_of_record(standing.outcome)))
+            elif not standing.is_known:
+                strangers.append(job_id)
+    if strangers:
+        found: dict[str, Presence] = yield LookFor(tuple(strangers))
+        for job_id in strangers:
+            if found[job_id] is Presence.ABSENT:
+                del pending[job_id]
+                yield Emit(Missing(job_id))
+
+
+def _must_be_there(job_id: str) -> Operation[None]:
+    """Raise `JobNotFound` if nothing is known about a job that has no record."""
+    found: dict[str, Presence] = yield LookFor((job_id,))
+    if found[job_id] is Presence.ABSENT:
+        raise JobNotFound.of(job_id)
+
+
 def _left(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - time.monotonic())
 
@@ -189,6 +262,9 @@ def _timed_out(pending: list[str], timeout: float) -> WaitTimeout:
 
 def cancel(job_id: str, timeout: float) -> Operation[CancelOutcome]:
     """Ask a worker to cancel a job and return what became of it."""
+    (standing,) = yield ReadStandings((job_id,))
+    if not standing.is_known:
+        yield from _must_be_there(job_id)
     message = messages.cancel(job_id)
     yield Publish(message)
     meta = yield from _await_reply(message.id, timeout)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from . import errors
-from .contract import JobState, JobStatus, Result
+from .contract import JobState, JobStatus, Outcome, Result
 
 #: The first of these is the only one that carries a result.
 _FINAL: Final = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
@@ -43,6 +43,15 @@ def read_ending(stored: str | None) -> Result | errors.JobFailed | None:
             "enqueue it again"
         )
     return None if meta is None else _ending_in(meta)
+
+
+def ending_of_record(outcome: str) -> Result | errors.JobFailed:
+    """Return how a job ended, as its record says."""
+    try:
+        read = Outcome.model_validate_json(outcome)
+    except ValidationError:
+        return errors.JobFailed("the job ended, but its record is not one that this version of wanimate can read")
+    return read.exception() if read.result is None else read.result
 
 
 def _ending_in(meta: dict[str, Any]) -> Result | errors.JobFailed:

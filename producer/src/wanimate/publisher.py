@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from celery import Celery
 from kombu.pools import ProducerPool
 
-from .broker import TRANSPORTS
+from .broker import TRANSPORTS, Note, noting
+from .contract import Keys
 from .transport import celery_settings
 
 if TYPE_CHECKING:
@@ -35,11 +37,12 @@ class Publisher:
         self._app.conf.update(options, task_publish_retry_policy={"max_retries": _RETRIES, **_PAUSES})
         limit: int = options["broker_pool_limit"]
         # The URL is given here because Celery lets the variable CELERY_BROKER_URL override the configured one.
-        url: str = options["broker_url"]
-        transport = TRANSPORTS.get(url.partition("://")[0])
+        url: str = options["broker_url"].removeprefix("redis+")
+        transport = TRANSPORTS[url.partition("://")[0]]
         self._connections = self._app.connection_for_write(url, transport=transport).Pool(limit)
         producers: Any = ProducerPool  # untyped
         self._producers = producers(self._connections, limit=limit)
+        self._enqueued, self._ttl_seconds = Keys(settings.account).enqueued, settings.result_ttl_seconds
         self._acquire_timeout_seconds: float = options["broker_pool_acquire_timeout"]
 
     def publish(self, message: Message) -> None:
@@ -54,7 +57,10 @@ class Publisher:
             kwargsrepr=message.kwargsrepr,
             ignore_result=message.ignore_result,
         )
-        with self._producers.acquire(block=True, timeout=self._acquire_timeout_seconds) as producer:
+        with (
+            self._producers.acquire(block=True, timeout=self._acquire_timeout_seconds) as producer,
+            noting(self._note(message)),
+        ):
             amqp.send_task_message(
                 producer,
                 message.task,
@@ -63,6 +69,12 @@ class Publisher:
                 priority=message.priority,
                 headers=message.headers,
             )
+
+    def _note(self, message: Message) -> Note | None:
+        """Return what says of the message's jobs that they are enqueued."""
+        if not message.job_ids:
+            return None
+        return Note(self._enqueued, dict.fromkeys(message.job_ids, round(time.time() * 1000)), self._ttl_seconds)
 
     def close(self) -> None:
         """Close every connection."""

@@ -10,7 +10,8 @@ from redis.exceptions import ConnectionError  # noqa: A004 - not the builtin, wh
 from redis.retry import Retry
 
 from .contract import CLAIM_TTL_MS, DATABASE_KEY, Keys, Stage
-from .effects import Record
+from .effects import Presence, Record, Standing
+from .presence import look_for
 from .transport import connection_pool
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class Store:
     def record(self, job_id: str) -> Record:
         """Return everything that is stored about one job, read in one exchange."""
         pipeline = self._redis.pipeline(transaction=False)
+        # Before the record: a worker that records the job takes it out of this set.
+        pipeline.zscore(self._keys.enqueued, job_id)
         pipeline.hgetall(self._keys.job(job_id))
         pipeline.zrank(self._keys.waiting, job_id)
         pipeline.zscore(self._keys.slots, job_id)
@@ -81,18 +84,37 @@ class Store:
         pipeline.zcard(self._keys.slots)
         pipeline.hmget(self._keys.gate, *_GATE_FIELDS)
         pipeline.hgetall(self._keys.durations)
-        fields, rank, slot, stored_result, (seconds, micros), in_flight, stops, durations = pipeline.execute()
+        enqueued, fields, rank, slot, stored_result, time, in_flight, stops, durations = pipeline.execute()
+        seconds, micros = time
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         return Record(
             fields,
             rank,
             slot is not None,
             stored_result,
+            is_enqueued=enqueued is not None,
             now_ms=now_ms,
             in_flight=in_flight,
             blocked_by=_block(stops, now_ms),
             durations=durations,
         )
+
+    def standings(self, job_ids: Sequence[str]) -> list[Standing]:
+        """Return whether jobs are known, and how those ended whose results Celery may not have."""
+        rows: list[Any] = []
+        for start in range(0, len(job_ids), _READ_SIZE):
+            pipeline = self._redis.pipeline(transaction=False)
+            for job_id in job_ids[start : start + _READ_SIZE]:
+                # In this order: a worker that records a job takes it out of the first.
+                pipeline.zscore(self._keys.enqueued, job_id)
+                pipeline.zscore(self._keys.slots, job_id)
+                pipeline.hmget(self._keys.job(job_id), "stage", "outcome")
+            rows += pipeline.execute()
+        return [_standing(*row) for row in zip(rows[::3], rows[1::3], rows[2::3], strict=True)]
+
+    def look_for(self, job_ids: Sequence[str]) -> dict[str, Presence]:
+        """Return for each job whether there is anything of it, be it a message that other Celery code has sent."""
+        return look_for(self._redis, self._keys, job_ids)
 
     def slots(self) -> frozenset[str]:
         """Return the ids of the jobs that hold an upstream slot."""
@@ -119,6 +141,12 @@ def _block(stops: Sequence[str | None], now_ms: int) -> str | None:
         "trial": trial_at_ms is not None,
     }
     return next((name for name, is_so in blocks.items() if is_so), None)
+
+
+def _standing(enqueued: float | None, slot: float | None, fields: Sequence[str | None]) -> Standing:
+    stage, outcome = fields
+    is_known = not (enqueued is None and slot is None and stage is None)
+    return Standing(is_known, outcome if stage == Stage.DELIVERED else None)
 
 
 def _result_key(task_id: str) -> str:

@@ -72,7 +72,7 @@ def start(ledger: Ledger, job_id: str, task_id: str) -> Submit:
         (["top", "--once"], 0, None),
         (["doctor", "--no-vendor"], 2, None),
         (["resume"], 0, 1),
-        (["cancel", NASTY], 0, 1),
+        (["cancel", NASTY], 1, 1),
         (["retry", NASTY], 1, 1),
         (["resolve", NASTY, "--task-id", NASTY], 1, 1),
     ],

@@ -5,21 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from wanimate.contract import CONTROL_QUEUE, ENTRY_QUEUE, RESUME_QUEUE
+from wanimate.transport import STEPS, list_of
 
 if TYPE_CHECKING:
     from redis import Redis
 
 #: The queues that workers read, the most urgent first.
 QUEUES: Final = (RESUME_QUEUE, CONTROL_QUEUE, ENTRY_QUEUE)
-#: kombu's separator between a queue's name and a priority.
-SEPARATOR: Final = "\x06\x16"
-#: Senders may have other `priority_steps` than workers: Celery's documentation has an example with all ten.
-STEPS: Final = range(10)
-
-
-def list_of(queue: str, step: int) -> str:
-    """Return the list in which a queue's messages of one priority step lie."""
-    return f"{queue}{SEPARATOR}{step}" if step else queue
 
 
 def queue_lengths(redis: Redis) -> dict[str, int]:

@@ -123,7 +123,7 @@ def cancel_known(runtime: Runtime) -> None:
 def _cancel(runtime: Runtime, job_ids: Iterable[str]) -> dict[str, CancelOutcome]:
     outcomes: dict[str, CancelOutcome] = {}
     for job_id in job_ids:
-        outcomes[job_id] = outcome = cancel_job(runtime, job_id)
+        outcomes[job_id] = outcome = cancel_job(runtime, job_id, in_advance=True)
         # It is done: an operator may run the job again.
         forget_revoke(job_id)
         log.info("revoked through Celery", job_id=job_id, outcome=outcome, cause=outcome.explanation)

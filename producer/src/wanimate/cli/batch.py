@@ -10,7 +10,7 @@ import click
 
 from .. import operations
 from ..effects import ReadSlots
-from ..errors import QueueUnavailable, WaitTimeout
+from ..errors import JobNotFound, QueueUnavailable, WaitTimeout
 from ..program import SECONDS
 from ..text import one_line
 from .batch_file import read_batch
@@ -150,6 +150,10 @@ def _follow(
                 for line in pending.pop(event.job_id):
                     progress.ended(event.outcome)
                     session.output.ended(event.job_id, event.outcome, line.name)
+            elif isinstance(event, operations.Missing):
+                codes.append(Exit.NOT_FOUND)
+                for line in pending.pop(event.job_id):
+                    session.output.not_found(JobNotFound.of(event.job_id), event.job_id, line.name)
             elif time.monotonic() - looked >= _SLOTS_INTERVAL_SECONDS:
                 looked = time.monotonic()
                 progress.in_flight(len(session.client.run(_slots()) & pending.keys()))

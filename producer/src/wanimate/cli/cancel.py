@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ..contract import CancelOutcome
+from ..errors import JobNotFound
 from ..program import SECONDS
-from .exits import EXIT_CODES, Exit
+from .exits import EXIT_CODES, Exit, worst
 from .session import with_session
 
 if TYPE_CHECKING:
@@ -23,10 +24,14 @@ if TYPE_CHECKING:
 @with_session
 def cancel(session: Session, job_ids: tuple[str, ...], timeout: float) -> Exit:
     """Cancel jobs that have not been sent to the vendor yet; exit code 5 if one was too late."""
-    code = Exit.OK
+    codes = []
     for job_id in job_ids:
-        outcome = session.client.job(job_id).cancel(timeout)
-        session.output.cancelled(job_id, outcome)
-        if outcome is not CancelOutcome.CANCELLED:
-            code = Exit.CANCELLED
-    return code
+        try:
+            outcome = session.client.job(job_id).cancel(timeout)
+        except JobNotFound as error:
+            session.output.not_found(error, job_id)
+            codes.append(Exit.NOT_FOUND)
+        else:
+            session.output.cancelled(job_id, outcome)
+            codes.append(Exit.OK if outcome is CancelOutcome.CANCELLED else Exit.CANCELLED)
+    return worst(codes)

@@ -24,6 +24,7 @@ Exit codes:
   3    Redis or the workers could not be reached
   4    the time-out passed first; the jobs go on
   5    a job was cancelled, or could not be cancelled any more
+  6    nothing is known about a job of this id
   7    the batch holds no job
   130  interrupted; the jobs go on
 """
@@ -38,12 +39,13 @@ class Exit(IntEnum):
     UNAVAILABLE = 3
     TIMED_OUT = 4
     CANCELLED = 5
+    NOT_FOUND = 6
     EMPTY = 7
     INTERRUPTED = 130
 
 
 #: Of several jobs the first of these that occurred is the exit code.
-_WORST_FIRST: Final = (Exit.JOB_FAILED, Exit.TIMED_OUT, Exit.CANCELLED)
+_WORST_FIRST: Final = (Exit.JOB_FAILED, Exit.NOT_FOUND, Exit.TIMED_OUT, Exit.CANCELLED)
 
 _OF_ERROR: Final[tuple[tuple[type[errors.WanimateError], Exit], ...]] = (
     (errors.SettingsError, Exit.INVALID),
@@ -52,6 +54,7 @@ _OF_ERROR: Final[tuple[tuple[type[errors.WanimateError], Exit], ...]] = (
     (errors.IdempotencyConflict, Exit.INVALID),
     (errors.QueueUnavailable, Exit.UNAVAILABLE),
     (errors.WorkerUnavailable, Exit.UNAVAILABLE),
+    (errors.JobNotFound, Exit.NOT_FOUND),
     (errors.WaitTimeout, Exit.TIMED_OUT),
     (errors.JobCancelled, Exit.CANCELLED),
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ..errors import WaitTimeout
+from .. import operations
+from ..errors import JobNotFound, WaitTimeout
 from .exits import Exit, of_outcome, worst
 
 if TYPE_CHECKING:
@@ -22,10 +23,15 @@ def follow(session: Session, handles: Sequence[JobHandle], timeout: float | None
     pending = {handle.id: None for handle in handles}
     codes: list[Exit] = []
     try:
-        for handle, outcome in session.client.as_completed(handles, timeout):
-            del pending[handle.id]
-            codes.append(of_outcome(outcome))
-            session.output.ended(handle.id, outcome)
+        for event in session.client.stream(operations.as_completed(list(pending), timeout)):
+            if isinstance(event, operations.Ended):
+                del pending[event.job_id]
+                codes.append(of_outcome(event.outcome))
+                session.output.ended(event.job_id, event.outcome)
+            elif isinstance(event, operations.Missing):
+                del pending[event.job_id]
+                codes.append(Exit.NOT_FOUND)
+                session.output.not_found(JobNotFound.of(event.job_id), event.job_id)
     except WaitTimeout:
         codes.append(Exit.TIMED_OUT)
         for job_id in pending:

@@ -15,6 +15,7 @@ from ..text import indented_lines, one_line, pairs_of, quoted
 
 if TYPE_CHECKING:
     from ..contract import CancelOutcome, JobStatus
+    from ..errors import JobNotFound
 
 _STYLES: Final = {JobState.SUCCEEDED: "green", JobState.FAILED: "red", JobState.CANCELLED: "yellow"}
 
@@ -72,6 +73,10 @@ class Output:
         """Report a job that had not ended in time."""
         self._line(job_id, name, "unfinished", "goes on")
 
+    def not_found(self, error: JobNotFound, job_id: str, name: str | None = None) -> None:
+        """Report a job that nothing is known about."""
+        self._line(job_id, name, "not_found", str(error), message=str(error))
+
     def status(self, status: JobStatus) -> None:
         """Report where a job stands."""
         facts = status.model_dump(mode="json", exclude={"id", "state"}, exclude_none=True, exclude_defaults=True)
@@ -81,7 +86,7 @@ class Output:
             + pairs_of(status.labels, prefix="label.")
         )
         if status.state is JobState.QUEUED:
-            shown = "(no worker has recorded it yet; an id that was never enqueued reads the same)"
+            shown = "(no worker has recorded it yet)"
         self._line(status.id, None, status.state, shown, **facts)
 
     def cancelled(self, job_id: str, outcome: CancelOutcome) -> None:

@@ -48,6 +48,9 @@ class Keys:
 
     def __init__(self, account: str) -> None:
         self.prefix: Final = f"wanimate:{{{account}}}:"
+        #: zset: jobs that this library has enqueued and no worker has recorded; score = when, Unix ms by the caller's
+        #: clock. Entries, and the whole set, are kept for as long as results.
+        self.enqueued: Final = f"{self.prefix}enqueued"
         #: zset: jobs without a slot; score = priority band, then arrival.
         self.waiting: Final = f"{self.prefix}waiting"
         #: zset: jobs that hold an upstream slot; score = when it was taken, Unix ms.

@@ -19,10 +19,10 @@ from kombu.utils.json import loads
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from wanimate.broker import KeepsClient
+from wanimate.transport import STEPS, list_of
 
 from ..observability import get_logger
 from ..outage import is_away
-from ..queues import STEPS, list_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

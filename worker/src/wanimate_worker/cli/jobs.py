@@ -11,7 +11,7 @@ from wanimate.contract import JobState
 from wanimate.text import pairs_of
 
 from .exits import EXIT_CODES, Exit
-from .selection import STATES, Filter, View, filter_options
+from .selection import STATES, UNRECORDED, Filter, View, filter_options
 from .session import with_session
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def show(session: Session, job_id: str) -> Exit:
     ledger = session.runtime.ledger
     [record] = ledger.records([job_id])
     if not record.fields:
-        session.output.note(f"{job_id}: no record. No worker has recorded it, or it ended long ago.")
+        session.output.note(f"{job_id}: no record; {UNRECORDED[ledger.presence(job_id)]}.")
         return Exit.REFUSED
     view, now_ms = View.of(record), ledger.now_ms()
     facts = view.facts(now_ms)

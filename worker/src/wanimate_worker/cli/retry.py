@@ -11,7 +11,7 @@ from wanimate.errors import WanimateError
 
 from ..ledger import Retried
 from .exits import EXIT_CODES, Exit
-from .selection import Filter, filter_options
+from .selection import UNRECORDED, Filter, filter_options
 from .session import with_session
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _retry(session: Session, job_id: str) -> tuple[Exit, str, str]:
     [job] = session.runtime.ledger.read([job_id])
     match job.stage:
         case None:
-            return Exit.REFUSED, "no record", "nothing is known about it: enqueue it anew"
+            return Exit.REFUSED, "no record", UNRECORDED[session.runtime.ledger.presence(job_id)]
         case Stage.WAITING | Stage.SUBMITTING | Stage.RUNNING:
             return Exit.OK, "unchanged", f"it is on its way already ({job.stage.value})"
         case Stage.UNKNOWN:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from wanimate.contract import JobState, JobStatus
 from wanimate.contract.record import read_outcome
+from wanimate.effects import Presence
 from wanimate.text import pairs_of
 
 from ..durations import read_seconds, spelled
@@ -27,6 +28,12 @@ STATES: Final = {
     "waiting": "waiting",
 }
 _PAGE: Final = 200
+#: What is said about a job without a record.
+UNRECORDED: Final = {
+    Presence.THERE: "no worker has recorded it yet, or only its result is left: ask wanimate status",
+    Presence.ABSENT: "nothing is known about it: check the id, or enqueue the job anew",
+    Presence.UNSURE: "it may be in the queue, which is too long to look through: ask again when it is shorter",
+}
 
 
 @dataclass(frozen=True, slots=True)

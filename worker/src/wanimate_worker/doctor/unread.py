@@ -6,8 +6,9 @@ import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from redis.exceptions import ResponseError
+from wanimate.transport import SEPARATOR, STEPS, list_of
 
-from ..queues import QUEUES, SEPARATOR, STEPS, list_of
+from ..queues import QUEUES
 from .finding import Finding, ok, warn
 
 if TYPE_CHECKING:

@@ -50,7 +50,10 @@ class Ledger(OperatingLedger, ConfirmingLedger, FollowingLedger, ReadingLedger):
         with self._redis.pipeline(transaction=False) as pipeline:
             for entry in entries:
                 self._scripts.admit(
-                    keys=[*self._job_keys(entry.job_id), self._keys.failed, self._keys.idempotency(entry.job_id)],
+                    keys=[
+                        *self._job_keys(entry.job_id),
+                        *(self._keys.failed, self._keys.idempotency(entry.job_id), self._keys.enqueued),
+                    ],
                     args=[
                         entry.job_id,
                         entry.priority,

@@ -138,10 +138,11 @@ class OperatingLedger(LedgerBase):
     def trim(self) -> int:
         """Take jobs off the list of failed ones whose records have expired, and return how many.
 
-        What was billed long ago is forgotten, too.
+        What was billed long ago, and what was enqueued long ago, is forgotten, too.
         """
-        keys, ttl_ms = [self._keys.failed, self._keys.billed], self._limits.failed_ttl_ms
-        return int(self._scripts.trim(keys=keys, args=[ttl_ms, BILLED_DAYS, BILLED_LABEL_DAYS]))
+        keys, limits = [self._keys.failed, self._keys.billed, self._keys.enqueued], self._limits
+        args = [limits.failed_ttl_ms, BILLED_DAYS, BILLED_LABEL_DAYS, limits.result_ttl_ms]
+        return int(self._scripts.trim(keys=keys, args=args))
 
     # -- the hold -----------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, cast
 
 from wanimate.contract.durations import EDGES
+from wanimate.presence import look_for
 
 from .base import LedgerBase
 from .limits import AccountLimits
@@ -12,6 +13,8 @@ from .values import GateState, JobFields, Survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from wanimate.effects import Presence
 
 #: Records read in one exchange.
 _READ_SIZE: Final = 500
@@ -48,6 +51,10 @@ class ReadingLedger(LedgerBase):
                         pipeline.hget(self._keys.job(job_id), "message")
                     messages = cast("list[str | None]", pipeline.execute())
                 yield from ((job_id, message) for job_id, message in zip(batch, messages, strict=True) if message)
+
+    def presence(self, job_id: str) -> Presence:
+        """Return whether there is anything of a job, be it only a message that no worker has recorded."""
+        return look_for(self._redis, self._keys, [job_id])[job_id]
 
     def survey(self, grace_ms: int) -> Survey:
         """Return what polls are planned from.

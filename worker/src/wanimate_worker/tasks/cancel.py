@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wanimate.contract import CANCEL_TASK, CancelOutcome, Outcome, Stage
-from wanimate.errors import JobCancelled
+from wanimate.effects import Presence
+from wanimate.errors import JobCancelled, JobNotFound
 
 from ..observability import get_logger
 from .base import InternalTask
@@ -21,6 +22,8 @@ class CancelTask(InternalTask):
 
     name = CANCEL_TASK
     ignore_result = False
+    #: An answer, not an accident of ours: no traceback in the log.
+    throws = (JobNotFound,)
 
     def run(self, job_id: str) -> str:
         """Cancel the job and return a `CancelOutcome` value.
@@ -31,16 +34,25 @@ class CancelTask(InternalTask):
         return cancel_job(self.runtime, job_id).value
 
 
-def cancel_job(runtime: Runtime, job_id: str) -> CancelOutcome:
+def cancel_job(runtime: Runtime, job_id: str, *, in_advance: bool = False) -> CancelOutcome:
     """Cancel a job that was not sent to the vendor yet, and return what became of it.
+
+    One that no worker has recorded yet is cancelled in advance.
 
     Args:
         runtime: Where its ledger is.
         job_id: The job, or a task that follows it: then that is cancelled for all who wait for it.
+        in_advance: Whether its message may still be sent, so that nothing need be known about it.
+
+    Raises:
+        JobNotFound: Nothing is known about it, so that nothing can be said about what is billed.
     """
     [record] = runtime.ledger.read([job_id])
     if record.stage is Stage.FOLLOWING and record.leader:
         job_id = record.leader
+    presence = Presence.THERE if in_advance else runtime.ledger.presence(job_id)
+    if presence is Presence.ABSENT:
+        raise JobNotFound.of(job_id)
     failure = JobCancelled("cancelled before it was sent to the vendor; nothing is billed")
     cancelled = runtime.ledger.cancel(job_id, Outcome.failure(failure))
     if cancelled.outcome is CancelOutcome.CANCELLED:
@@ -48,4 +60,5 @@ def cancel_job(runtime: Runtime, job_id: str) -> CancelOutcome:
     if cancelled.must_deliver:
         runtime.resume([job_id])
     runtime.resume(cancelled.granted)
-    return cancelled.outcome
+    # Where there are too many messages to look through, it may be a mistyped id of a job that runs.
+    return CancelOutcome.UNKNOWN if presence is Presence.UNSURE else cancelled.outcome

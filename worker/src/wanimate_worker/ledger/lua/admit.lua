@@ -1,5 +1,5 @@
 -- Records a new job and hands out free slots, perhaps to this job, perhaps to one that waited longer.
--- KEYS: job, waiting, slots, due, gate, limits, failed, request of the idempotency key
+-- KEYS: job, waiting, slots, due, gate, limits, failed, request of the idempotency key, enqueued
 -- ARGV: job id, priority (0..9), message (JSON), request (JSON), lease (ms), most grants,
 --       deadline (ms from now) or '', how long results are kept (ms), fingerprint of the request,
 --       bill: ms of video, then labels (JSON), who calls, how long the use of a key is remembered (ms) or '' without a key
@@ -10,6 +10,7 @@
 local job, waiting, slots, due, gate, limits = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local id, priority = ARGV[1], tonumber(ARGV[2])
 local now = now_us()
+redis.call('ZREM', KEYS[9], id)
 local known = redis.call('HMGET', job, 'stage', 'request', 'delivered_at_ms', 'fingerprint', 'caller')
 local is_over = known[1] == 'delivered' and (tonumber(known[3]) or 0) + tonumber(ARGV[8]) <= now / 1000
 if known[1] and not is_over and known[4] and known[4] ~= ARGV[9] then

@@ -1,0 +1,124 @@
+"""Whether a job exists that no worker has recorded: its message lies in the entry queue, or a worker has just taken it.
+
+What this library enqueues is in the set of enqueued jobs until a worker records it. Only what other Celery code sends
+has to be looked for in the messages themselves.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from .contract import ENQUEUE_TASK, ENTRY_QUEUE
+from .effects import Presence
+from .transport import STEPS, UNACKED_KEY, list_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from .contract import Keys
+
+#: Bounds on what one look reads: messages, and their length in characters.
+MAX_MESSAGES: Final = 10_000
+MAX_CHARACTERS: Final = 16 * 1024 * 1024
+#: Messages in one command: few at first, for one of them may hold hundreds of jobs, more if they are small.
+_FIRST_PAGE: Final = 10
+_LAST_PAGE: Final = 1000
+_SMALL_PAGE: Final = 256 * 1024
+
+
+def look_for(redis: Any, keys: Keys, job_ids: Iterable[str]) -> dict[str, Presence]:
+    """Return for each job whether there is anything of it.
+
+    Args:
+        redis: A connection that decodes responses.
+        keys: The account's keys.
+        job_ids: The jobs.
+    """
+    found = dict.fromkeys(job_ids, Presence.ABSENT)
+    _mark(found, _known(redis, keys, found))
+    if Presence.ABSENT not in found.values():
+        return found
+    # Messages go from the queue to a worker, and from there to a record or to the dead letters: looked for in this
+    # order, none slips through.
+    budget = _Budget()
+    for step in STEPS:
+        for text in _messages(redis, list_of(ENTRY_QUEUE, step), budget):
+            _mark(found, _ids_in(text))
+    for text in redis.hgetall(UNACKED_KEY).values():
+        _mark(found, _ids_in(text))
+    for letter in _messages(redis, keys.dead, budget):
+        # One of a newer version of this library runs when it is replayed; before it is its number.
+        _mark(found, _ids_in(letter.partition(" ")[2]))
+    _mark(found, _known(redis, keys, found))
+    if budget.is_spent:
+        found = {job_id: Presence.UNSURE if each is Presence.ABSENT else each for job_id, each in found.items()}
+    return found
+
+
+def _known(redis: Any, keys: Keys, job_ids: Iterable[str]) -> set[str]:
+    """Return the jobs that have a record, a slot, a result, or an entry in the set of enqueued jobs."""
+    asked = list(job_ids)
+    with redis.pipeline(transaction=False) as pipeline:
+        for job_id in asked:
+            pipeline.zscore(keys.enqueued, job_id)
+            pipeline.zscore(keys.slots, job_id)
+            pipeline.exists(keys.job(job_id), f"celery-task-meta-{job_id}")
+        answers = pipeline.execute()
+    rows = zip(asked, answers[::3], answers[1::3], answers[2::3], strict=True)
+    return {job_id for job_id, enqueued, slot, stored in rows if enqueued is not None or slot is not None or stored}
+
+
+def _mark(found: dict[str, Presence], job_ids: set[str]) -> None:
+    for job_id in found.keys() & job_ids:
+        found[job_id] = Presence.THERE
+
+
+class _Budget:
+    """What may still be read."""
+
+    def __init__(self) -> None:
+        self.messages = MAX_MESSAGES
+        self.characters = MAX_CHARACTERS
+
+    @property
+    def is_spent(self) -> bool:
+        return self.messages <= 0 or self.characters <= 0
+
+    def spend(self, page: list[str]) -> int:
+        """Count a page, and return how many characters it had."""
+        size = sum(map(len, page))
+        self.messages -= len(page)
+        self.characters -= size
+        return size
+
+
+def _messages(redis: Any, name: str, budget: _Budget) -> Iterator[str]:
+    start, length = 0, _FIRST_PAGE
+    while not budget.is_spent:
+        # From the newest on: what is enqueued meanwhile moves the others back, so that some may be seen twice.
+        page: list[str] = redis.lrange(name, start, start + length - 1)
+        if not page:
+            return
+        yield from page
+        start += len(page)
+        if budget.spend(page) < _SMALL_PAGE:
+            length = min(_LAST_PAGE, 4 * length)
+
+
+def _ids_in(text: str) -> set[str]:
+    """Return the ids of the jobs in a message, of whatever version of Celery's protocol."""
+    try:
+        message = json.loads(text)
+        if isinstance(message, list):  # held by a worker: the message, its exchange and its routing key
+            message = message[0]
+        headers, body = message["headers"], message["body"]
+        if "task" in headers and headers["task"] != ENQUEUE_TASK:
+            return {headers["id"]}
+        if message["properties"].get("body_encoding") == "base64":
+            body = base64.b64decode(body)
+        content = json.loads(body)
+        return {job_id for job_id, _ in content[1]["jobs"]} if "task" in headers else {content["id"]}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return set()  # no message of a job: a worker makes a dead letter of it

@@ -1,0 +1,48 @@
+"""What a worker answers about jobs that no worker has recorded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from wanimate.contract import CANCEL_TASK, CancelOutcome, Keys
+from wanimate.errors import JobNotFound
+from wanimate_worker.tasks.cancel import cancel_job
+
+if TYPE_CHECKING:
+    from .conftest import Run
+
+KEYS = Keys("default")
+
+
+def test_nothing_is_said_about_what_an_unknown_id_costs(run: Run) -> None:
+    with pytest.raises(JobNotFound, match="nothing is known about a job mistyped") as caught:
+        cancel_job(run.task.runtime, "mistyped")
+
+    assert "billed" not in str(caught.value)
+    assert run.redis.keys("wanimate:{default}:job:*") == []
+
+
+def test_the_caller_gets_the_error_itself(run: Run) -> None:
+    cancel = run.task.app.tasks[CANCEL_TASK]
+
+    with pytest.raises(JobNotFound):
+        cancel.apply(args=("mistyped",)).get()
+
+
+def test_a_job_that_is_only_enqueued_is_cancelled_in_advance(run: Run) -> None:
+    run.redis.zadd(KEYS.enqueued, {"a": 1})
+
+    assert cancel_job(run.task.runtime, "a") is CancelOutcome.CANCELLED
+
+    run()
+    assert run.sent == []
+
+
+def test_nobody_knows_what_becomes_of_an_id_that_is_not_found_among_too_many_messages(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wanimate.presence.MAX_MESSAGES", 1)
+    run.redis.lpush("wanimate", "{}", "{}")
+
+    assert cancel_job(run.task.runtime, "mistyped") is CancelOutcome.UNKNOWN
