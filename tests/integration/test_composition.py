@@ -9,7 +9,7 @@ import pytest
 from celery import chain, chord, group
 from celery.result import AsyncResult
 from harness import PATIENCE_SECONDS, Vendor, eventually, fields_of, job
-from wanimate import ContentViolation, GenerationFailed, IdempotencyConflict, InvalidRequest
+from wanimate import ContentViolation, GenerationFailed, IdempotencyConflict, InvalidRequest, JobState
 from wanimate.contract import ENTRY_QUEUE, GENERATE_TASK, Keys
 from wanimate_worker.local.stack import redis_of
 
@@ -146,9 +146,14 @@ def test_a_chord_with_a_failed_job_fails_and_does_not_run_its_body(app: Celery, 
 # -- one key, any number of callers ---------------------------------------------------------------------------------
 
 
-def test_a_chain_that_is_sent_again_runs_to_its_end_each_time_and_is_paid_once(app: Celery, vendor: Vendor) -> None:
+def test_a_chain_that_is_sent_again_runs_to_its_end_each_time_and_is_paid_once(
+    app: Celery, client: Client, vendor: Vendor
+) -> None:
     vendor.set_faults(stalled=True)
     keyed = job("again", idempotency_key="again")
+    one = keyed.signature().apply_async()
+    eventually(lambda: client.job(one.id).status().state is JobState.RUNNING, "one caller stands where the job stands")
+    assert client.job(one.id).status().follows == keyed.job_id("default")
     sent = [chain(keyed.signature(), caller_app.first_url.s()).apply_async() for _ in range(2)]
     eventually(lambda: vendor.task_of("again"), "it runs")
     sent.append(chain(keyed.signature(), caller_app.first_url.s()).apply_async())

@@ -139,7 +139,8 @@ def status(job_id: str) -> Operation[JobStatus]:
     told = JobStatus.from_hash(job_id, record.fields, record.rank, has_slot=record.has_slot)
     eta = eta_seconds(record, {"type": told.type or "", "resolution": told.resolution or ""})
     blocked_by = record.blocked_by if told.state is JobState.WAITING else None
-    return told.model_copy(update={"eta_seconds": None if eta is None else round(eta, 1), "blocked_by": blocked_by})
+    facts = {"follows": leader, "eta_seconds": None if eta is None else round(eta, 1), "blocked_by": blocked_by}
+    return told.model_copy(update=facts)
 
 
 def wait(job_id: str, timeout: float | None) -> Operation[Result]:

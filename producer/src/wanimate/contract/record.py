@@ -85,6 +85,7 @@ class JobStatus(BaseModel):
 
     Args:
         id: The job's id, also its Celery task id.
+        follows: The job whose outcome it gets, if it is one more caller of the same idempotency key or id.
         state: Where it stands.
         position: Its place among the waiting jobs, 1 is next; only while it waits.
         eta_seconds: In how many seconds the vendor will probably have finished it: an estimate, from how long other
@@ -111,6 +112,7 @@ class JobStatus(BaseModel):
 
     id: str
     state: JobState
+    follows: str | None = None
     position: int | None = None
     eta_seconds: float | None = None
     blocked_by: str | None = None
@@ -144,6 +146,7 @@ class JobStatus(BaseModel):
         return cls(
             id=job_id,
             state=_state(Stage(fields["stage"]), outcome, has_slot=has_slot),
+            follows=fields.get("leader"),
             position=None if rank is None else rank + 1,
             attempts=int(fields.get("attempts", 0)),
             task_id=fields.get("task_id"),

@@ -10,6 +10,7 @@ from wanimate.contract.record import read_outcome
 from wanimate.errors import TaskUnreadable
 
 from .exits import EXIT_CODES, Exit
+from .selection import follows
 from .session import with_session
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ def _end(session: Session, record: JobRecord) -> tuple[Exit, str, str]:
     fields = record.fields
     if not fields:
         return Exit.REFUSED, "no record", "nothing is known about this job"
+    if leader := fields.get("leader"):
+        return Exit.REFUSED, "unchanged", follows(leader)
     outcome = read_outcome(fields)
     if outcome is not None:
         code = Exit.OK if outcome.error == TaskUnreadable.__name__ else Exit.REFUSED

@@ -13,6 +13,7 @@ from wanimate.errors import DeadlineExceeded, SubmissionUnknown, TaskUnreadable
 from ..ledger import Adoption
 from ..stopwatch import Stopwatch
 from .exits import EXIT_CODES, Exit
+from .selection import follows
 from .session import with_session
 
 if TYPE_CHECKING:
@@ -66,8 +67,9 @@ class _Resolution:
     def run(self) -> Exit:
         [record] = self._ledger.records([self._job_id])
         fields = record.fields
-        if not fields:
-            return self._tell(Exit.REFUSED, "no record", "nothing is known about this job")
+        if not fields or "leader" in fields:
+            obstacle = follows(fields["leader"]) if fields else "nothing is known about this job"
+            return self._tell(Exit.REFUSED, "unchanged" if fields else "no record", obstacle)
         stage, outcome = Stage(fields["stage"]), read_outcome(fields)
         self._task_id = self._task_id or (outcome.task_id if outcome else fields.get("hint")) or ""
         if not self._task_id:

@@ -11,7 +11,7 @@ from wanimate.errors import WanimateError
 
 from ..ledger import Retried
 from .exits import EXIT_CODES, Exit
-from .selection import UNRECORDED, Filter, filter_options
+from .selection import UNRECORDED, Filter, filter_options, follows
 from .session import with_session
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ def retry_job(session: Session, job_id: str) -> Exit:
 
 def _retry(session: Session, job_id: str) -> tuple[Exit, str, str]:
     [job] = session.runtime.ledger.read([job_id])
+    if job.leader:
+        return Exit.REFUSED, "unchanged", follows(job.leader)
     match job.stage:
         case None:
             return Exit.REFUSED, "no record", UNRECORDED[session.runtime.ledger.presence(job_id)]

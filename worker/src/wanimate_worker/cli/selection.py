@@ -36,6 +36,15 @@ UNRECORDED: Final = {
 }
 
 
+def follows(leader: str) -> str:
+    """Return why nothing is done with a record that is no job but one more caller of one.
+
+    Args:
+        leader: The job.
+    """
+    return f"it is one more caller of job {leader}: that is the one to change"
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """One job as the operator sees it.
