@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from celery import Celery
 from kombu.exceptions import OperationalError
 from pydantic import SecretStr
-from wanimate import AnimateJob, JobFailed, QueueUnavailable, ReplaceJob, Result, Settings, WaitTimeout
+from wanimate import AnimateJob, JobFailed, JobNotFound, QueueUnavailable, ReplaceJob, Result, Settings, WaitTimeout
 from wanimate.contract import CONTRACT_HEADER, ENTRY_QUEUE, GENERATE_TASK, JobState
 from wanimate.transport import celery_settings
 
@@ -125,20 +125,28 @@ class Traffic:
             try:
                 for handle, outcome in self._client.as_completed(pending, timeout=2):
                     self.outcomes[self._numbers[handle.id]] = outcome
-            except WaitTimeout:
+            except (WaitTimeout, JobNotFound):
                 if self._rig.has_sentinel and self._stopping.is_set():
                     self._enqueue_again(pending)
+                time.sleep(_PAUSE_SECONDS)
             except QueueUnavailable:
                 time.sleep(_PAUSE_SECONDS)
 
     def _enqueue_again(self, handles: list[JobHandle]) -> None:
         """Enqueue under the same id what no worker has recorded: a failover may forget what a primary took."""
         for handle in handles:
-            if self._numbers[handle.id] in self.outcomes or handle.status().state is not JobState.QUEUED:
+            if self._numbers[handle.id] in self.outcomes or not _is_unrecorded(handle):
                 continue
             with suppress(OperationalError, OSError):
                 self._send_as(handle.id, self._numbers[handle.id], {})
                 self.enqueued_again += 1
+
+
+def _is_unrecorded(handle: JobHandle) -> bool:
+    try:
+        return handle.status().state is JobState.QUEUED
+    except JobNotFound:
+        return True
 
 
 def _job(number: int, **fields: Any) -> Job:
