@@ -16,7 +16,7 @@ BESIDE := --numprocesses $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast test-containers test-failover lint audit format bench bench-full bench-smoke bench-planner chaos \
+.PHONY: help setup demo up test test-fast test-containers test-failover test-lowest test-newest lint audit format bench bench-full bench-smoke bench-planner chaos \
 	chaos-short docs clean
 
 help: ## list the commands
@@ -41,6 +41,12 @@ up: setup ## the whole stack until Ctrl-C; on the vendor if WANIMATE_API_KEY is 
 
 test: setup ## all tests that need no Docker
 	@$(BIN)/pytest -m "not failover and not containers" $(BESIDE)
+
+test-lowest: setup ## a part of the tests with the lowest versions of other packages that ours allow
+	@.ci/bounds lowest-direct
+
+test-newest: setup ## the same with the newest there are, whatever uv.lock says
+	@.ci/bounds highest
 
 test-failover: setup ## the tests in which Sentinels replace the master, some minutes
 	@$(BIN)/pytest -m failover tests/integration/test_failover.py

@@ -9,14 +9,17 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from click.testing import CliRunner, Result
+from clicked import click_runner
 from wanimate.cli import main
 from wanimate.contract import Keys, parse_job
 
 from .conftest import FIELDS, Database, Server, enqueue_stand_ins, eventually
+
+if TYPE_CHECKING:
+    from click.testing import Result
 
 OPTIONS = ["--image", FIELDS["image_url"], "--video", FIELDS["video_url"]]
 
@@ -34,7 +37,7 @@ def run_with_worker(stand_in_url: str) -> Any:
 
 def runner_for(url: str) -> Any:
     def run(*arguments: str, **options: Any) -> Result:
-        result = CliRunner().invoke(main, list(arguments), env={"WANIMATE_REDIS_URL": url}, **options)
+        result = click_runner().invoke(main, list(arguments), env={"WANIMATE_REDIS_URL": url}, **options)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
         return result
 
@@ -203,7 +206,8 @@ def test_text_from_outside_is_shown_harmlessly_on_its_line(run: Any, database: D
     database.store(NASTY, "FAILURE", failed)
 
     options = ["--timeout", "0.1"] if command == "cancel" else []
-    text = run(command, NASTY, *options).output
+    ended = run(command, NASTY, *options)
+    text = ended.stdout + ended.stderr
 
     assert SHOWN.replace("forged [red]:100:[/nonsense]", "") in text
     assert "[red]:100:[/nonsense]" in text, "neither markup nor an emoji"

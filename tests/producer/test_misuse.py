@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from click.testing import CliRunner
+from clicked import click_runner
 from wanimate import AsyncClient, Client, InvalidArgument, JobState, Settings, WaitTimeout, WanimateError
 from wanimate.cli import main
 from wanimate.errors import ClientClosed
@@ -96,7 +96,7 @@ def test_the_command_line_refuses_it_before_anything_is_sent(
     url: str, database: Database, command: tuple[Any, ...], seconds: str
 ) -> None:
     program, *arguments = command
-    result = CliRunner().invoke(program, [*arguments, seconds], env={"WANIMATE_REDIS_URL": url})
+    result = click_runner().invoke(program, [*arguments, seconds], env={"WANIMATE_REDIS_URL": url})
 
     assert result.exit_code == 2
     assert command[-1] in result.stderr
@@ -146,7 +146,7 @@ def test_ids_where_handles_are_expected_are_told_how_to_become_some(client: Clie
 
 
 def test_an_argument_on_the_command_line_that_is_no_text_is_exit_code_two(url: str) -> None:
-    result = CliRunner().invoke(main, ["status", "\ud800"], env={"WANIMATE_REDIS_URL": url})
+    result = click_runner().invoke(main, ["status", "\ud800"], env={"WANIMATE_REDIS_URL": url})
 
     assert result.exit_code == 2
     assert "job_id" in result.stderr

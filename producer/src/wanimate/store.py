@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from redis import Redis
-from redis.backoff import ExponentialWithJitterBackoff
+from redis.backoff import EqualJitterBackoff
 from redis.exceptions import ConnectionError  # noqa: A004 - not the builtin, which redis-py does not raise
 from redis.retry import Retry
 
@@ -33,7 +33,7 @@ class Store:
             settings,
             # redis-py would try ten times: a caller is told within seconds instead. One retry, for a connection that
             # the server has closed; none after a time-out, which has taken long enough.
-            retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 1, supported_errors=(ConnectionError,)),
+            retry=Retry(EqualJitterBackoff(base=0.05, cap=0.5), 1, supported_errors=(ConnectionError,)),
         )
         # Redis(connection_pool=…) leaves the pool to its maker, who closes it.
         self._pool = pool

@@ -111,7 +111,6 @@ def serve(
     config = uvicorn.Config(
         build_app(simulator),
         http=DroppableProtocol,
-        loop="auto" if sys.platform == "win32" else "uvloop",
         ws="none",
         lifespan="on",
         access_log=False,
@@ -121,8 +120,16 @@ def serve(
         timeout_graceful_shutdown=_GRACEFUL_SECONDS,
     )
     server = _Server(config, simulator, listener, on_ready)
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(server.serve([listener]))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop
 
 
 def _listen(host: str, port: int) -> socket.socket:

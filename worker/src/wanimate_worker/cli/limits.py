@@ -17,11 +17,8 @@ if TYPE_CHECKING:
 _NO_LIMIT = "none"
 
 
-class _DailyLimit(click.ParamType[float | str]):
-    name = "seconds"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return value if value == _NO_LIMIT else click.FLOAT.convert(value, param, ctx)
+def _daily_limit(context: click.Context, option: click.Parameter, value: str | None) -> Any:
+    return value if value in {None, _NO_LIMIT} else click.FLOAT(value, option, context)
 
 
 @click.command(epilog=EXIT_CODES)
@@ -29,7 +26,7 @@ class _DailyLimit(click.ParamType[float | str]):
 @click.option("--requests-per-minute", type=int, metavar="N", help="Requests in any 60 s, submissions and polls.")
 @click.option(
     "--daily-billed-seconds",
-    type=_DailyLimit(),
+    callback=_daily_limit,
     metavar="SECONDS",
     help="What may be billed in a day (UTC), in seconds of video; `none` for no limit.",
 )

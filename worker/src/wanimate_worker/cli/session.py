@@ -85,7 +85,7 @@ def with_session(command: Callable[..., Exit]) -> Callable[..., None]:
 def open_runtime() -> tuple[Runtime, Redis]:
     """Return what workers work with, and its connection to Redis; nothing is sent, and the account is not checked."""
     # Celery takes a quarter of a second; --help needs none of it.
-    from redis.backoff import ExponentialWithJitterBackoff
+    from redis.backoff import EqualJitterBackoff
     from redis.exceptions import ConnectionError as RedisConnectionError
     from redis.retry import Retry
 
@@ -101,6 +101,6 @@ def open_runtime() -> tuple[Runtime, Redis]:
     set_up_logs("console", "WARNING")
     runtime = Runtime(create_app(settings), settings)
     # Workers ride out an outage; a person is told within a second.
-    retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 1, supported_errors=(RedisConnectionError,))
+    retry = Retry(EqualJitterBackoff(base=0.05, cap=0.5), 1, supported_errors=(RedisConnectionError,))
     redis, runtime.ledger = open_database(settings, retry)
     return runtime, redis
