@@ -100,17 +100,6 @@ def ignore_celery_variables() -> None:
         os.environ.pop(name, None)
 
 
-def tick_expiry_seconds(every_seconds: float) -> float:
-    """Return when a tick that no worker took is worth nothing, because the next one does its work.
-
-    At least a minute, so that beat's clock may be behind the workers'.
-
-    Args:
-        every_seconds: How often it comes.
-    """
-    return max(every_seconds, 60.0)
-
-
 def _worker_settings(settings: WorkerSettings) -> dict[str, Any]:
     return {
         "task_queues": [Queue(name) for name in _QUEUES],
@@ -137,7 +126,7 @@ def _worker_settings(settings: WorkerSettings) -> dict[str, Any]:
         "worker_soft_shutdown_timeout": settings.connect_timeout_seconds + settings.submit_timeout_seconds + 5,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         # The schedule is in the code: no file to keep, no file to lose.
-        "beat_scheduler": "celery.beat:Scheduler",
+        "beat_scheduler": "wanimate_worker.beat:Scheduler",
         "beat_schedule": _schedule(
             {
                 POLL_TASK: settings.poll_tick_seconds,
@@ -154,7 +143,7 @@ def _schedule(every_seconds: Mapping[str, float]) -> dict[str, Any]:
             "schedule": timedelta(seconds=seconds),
             # A tick's run goes on looking until the next tick: jobs are due at any time between.
             "kwargs": {"lingers": True} if task == POLL_TASK else {},
-            "options": {"queue": CONTROL_QUEUE, "expires": tick_expiry_seconds(seconds), "ignore_result": True},
+            "options": {"queue": CONTROL_QUEUE, "ignore_result": True},
         }
         for task, seconds in every_seconds.items()
     }

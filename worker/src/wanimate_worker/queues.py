@@ -12,6 +12,20 @@ if TYPE_CHECKING:
 
 #: The queues that workers read, the most urgent first.
 QUEUES: Final = (RESUME_QUEUE, CONTROL_QUEUE, ENTRY_QUEUE)
+#: With so many messages unread in the queue of polls and cancellations, another poll would bring nothing.
+ENOUGH_TICKS: Final = 20
+
+
+def has_enough_ticks(redis: Redis) -> bool:
+    """Return whether so many messages wait in the queue of polls that another would bring nothing.
+
+    Args:
+        redis: The broker's server.
+    """
+    with redis.pipeline(transaction=False) as pipeline:
+        for step in STEPS:
+            pipeline.llen(list_of(CONTROL_QUEUE, step))
+        return sum(map(int, pipeline.execute())) >= ENOUGH_TICKS
 
 
 def queue_lengths(redis: Redis) -> dict[str, int]:

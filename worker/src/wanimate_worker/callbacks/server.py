@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 from wanimate.contract import CONTROL_QUEUE, POLL_TASK
 from wanimate.errors import SettingsError
 
-from ..app import create_app, ignore_celery_variables, tick_expiry_seconds
+from ..app import create_app, ignore_celery_variables
 from ..observability import set_up_logs
+from ..queues import has_enough_ticks
 from ..serving import hasty, open_hasty_database, serve
 from ..settings import WorkerSettings
 from .receiver import Receiver
@@ -17,6 +18,7 @@ from .signature import Signer
 
 if TYPE_CHECKING:
     from celery import Celery
+    from redis import Redis
 
 #: Requests at once; beyond that callers get 503. A full account has a few dozen callbacks a second.
 _MOST_REQUESTS: Final = 500
@@ -54,9 +56,10 @@ def make_receiver(settings: WorkerSettings) -> Receiver:
     ignore_celery_variables()
     # Its URLs name the account, so callbacks of another one are refused even if Redis is away now.
     redis, ledger = open_hasty_database(settings)
-    publish = partial(_publish_poll, create_app(hasty(settings)), tick_expiry_seconds(settings.poll_tick_seconds))
+    publish = partial(_publish_poll, create_app(hasty(settings)), redis)
     return Receiver(redis, ledger, settings.account, Signer(settings.callback_secret), publish)
 
 
-def _publish_poll(app: Celery, expires_seconds: float) -> None:
-    app.send_task(POLL_TASK, queue=CONTROL_QUEUE, ignore_result=True, expires=expires_seconds, retry=False)
+def _publish_poll(app: Celery, redis: Redis) -> None:
+    if not has_enough_ticks(redis):
+        app.send_task(POLL_TASK, queue=CONTROL_QUEUE, ignore_result=True, retry=False)
