@@ -64,6 +64,23 @@ def test_a_job_of_an_app_with_other_priority_steps_is_read(stack: Stack, vendor:
         theirs.backend.client.close()
 
 
+@pytest.mark.parametrize("name", ["resumed", "started", "record", "ending", "delayed", "expires", "revoked"])
+def test_what_only_workers_tell_each_other_means_nothing_on_a_message_of_others(app: Celery, name: str) -> None:
+    assert get(send(app, name, headers={f"wanimate_{name}": "0"}))["urls"]
+
+
+def test_an_expiry_that_is_no_moment_is_refused_and_costs_nothing(app: Celery, vendor: Vendor) -> None:
+    message = app.amqp.create_task_message(
+        str(uuid.uuid4()), GENERATE_TASK, (), {"type": "animate", **fields_of("odd")}
+    )
+    message.headers["expires"] = "soon"
+    with app.producer_pool.acquire() as producer:
+        app.amqp.send_task_message(producer, GENERATE_TASK, message, queue=ENTRY_QUEUE)
+    with pytest.raises(InvalidRequest, match="expires"):
+        get(app.AsyncResult(message.headers["id"]))
+    assert not vendor.tasks()
+
+
 def test_an_expired_job_is_cancelled_and_costs_nothing(app: Celery, vendor: Vendor) -> None:
     with pytest.raises(JobCancelled, match="expired"):
         get(send(app, "expired", expires=datetime.now(UTC) - timedelta(seconds=5)))

@@ -19,7 +19,7 @@ from celery.app.trace import fast_trace_task, trace_ok_t
 from celery.exceptions import Ignore
 from celery.utils.functional import maybe_list
 from celery.worker.strategy import default as default_strategy
-from wanimate.contract import CONTRACT_HEADER
+from wanimate.contract import CONTRACT_HEADER, RESUME_QUEUE
 
 from .events import JobConsumer, unsigned
 from .revocation import QueueRequest
@@ -43,6 +43,15 @@ ENDING_HEADER: Final = "wanimate_ending"
 RECORD_HEADER: Final = "wanimate_record"
 #: On messages whose representation is trimmed already.
 TRIMMED_HEADER: Final = CONTRACT_HEADER
+#: What workers tell each other; on a message of anybody else they mean nothing.
+_OWN_HEADERS: Final = (
+    RESUMED_HEADER,
+    STARTED_HEADER,
+    DELAYED_HEADER,
+    EXPIRES_HEADER,
+    ENDING_HEADER,
+    RECORD_HEADER,
+)
 
 
 class Suspended(Ignore):
@@ -298,6 +307,9 @@ def strategy(task: SuspendableTask, app: Celery, consumer: Any) -> Callable[...,
 
     def on_message(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **options: Any) -> Any:
         headers = message.headers
+        if message.delivery_info.get("routing_key") != RESUME_QUEUE:
+            for name in _OWN_HEADERS:
+                headers.pop(name, None)
         if TRIMMED_HEADER not in headers:
             # Made by other Celery code: its arguments would show in Flower as they are.
             headers["argsrepr"], headers["kwargsrepr"] = "()", _summary(task, message)

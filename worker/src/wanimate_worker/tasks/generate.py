@@ -375,6 +375,9 @@ def _started(answer: SubmitAnswer | Unsafe) -> str:
             return ""
 
 
-def _moment(iso: str) -> datetime:
-    moment = datetime.fromisoformat(iso)
+def _moment(iso: Any) -> datetime:
+    try:
+        moment = datetime.fromisoformat(iso)
+    except (ValueError, TypeError):
+        raise InvalidRequest("expires: a moment in ISO 8601 is expected, as Celery sends it") from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
