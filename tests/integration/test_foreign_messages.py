@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -128,6 +129,47 @@ def nested(levels: int) -> Any:
     for _ in range(levels):
         value = [value]
     return value
+
+
+@pytest.mark.parametrize("how", [{"serializer": "pickle"}, {"serializer": "yaml"}, {"compression": "rot13"}], ids=str)
+def test_the_caller_of_a_job_that_cannot_be_read_is_told(
+    app: Celery, redis: Redis, vendor: Vendor, how: dict[str, str]
+) -> None:
+    # Kombu encodes no such compression: the header alone says so.
+    headers = {"compression": "rot13"} if "compression" in how else {}
+    result = send(app, "unreadable", serializer=how.get("serializer", "json"), headers=headers)
+    with pytest.raises(InvalidRequest, match="nothing is billed"):
+        get(result)
+    eventually(lambda: redis.llen(Keys("default").dead) == 1, "it is kept as a dead letter")
+    assert not vendor.tasks()
+    redis.delete(Keys("default").dead)
+
+
+def test_a_job_that_cannot_be_read_does_not_fail_one_that_is_recorded(app: Celery, redis: Redis) -> None:
+    first = send(app, "sound")
+    assert get(first)["urls"]
+    send(app, "unreadable", serializer="pickle", task_id=first.id)
+    eventually(lambda: redis.llen(Keys("default").dead) == 1, "it is kept as a dead letter")
+    assert get(app.AsyncResult(first.id))["urls"]
+    redis.delete(Keys("default").dead)
+
+
+def test_a_bulk_with_a_value_of_an_unknown_type_fails_that_job_alone(
+    app: Celery, client: Client, vendor: Vendor, redis: Redis
+) -> None:
+    good, bad = str(uuid.uuid4()), str(uuid.uuid4())
+    typed = {"labels": {"__type__": "order", "__value__": "7"}}
+    requests = {bad: fields_of("bad", **typed), good: fields_of("good")}
+    jobs = [(job_id, {"type": "animate", **fields}) for job_id, fields in requests.items()]
+    app.send_task(ENQUEUE_TASK, kwargs={"jobs": jobs}, queue=ENTRY_QUEUE)
+    assert client.job(good).wait(timeout=PATIENCE_SECONDS).urls
+    with pytest.raises(InvalidRequest, match="nothing is billed"):
+        client.job(bad).wait(timeout=PATIENCE_SECONDS)
+    assert vendor.accepted() == {"good": 1}
+    [letter] = [DeadLetter.read(stored) for stored in redis.lrange(Keys("default").dead, 0, -1)]
+    assert "1 of its jobs can be read" in letter.facts()["why"]
+    assert bad in base64.b64decode(letter.content["body"]).decode()
+    redis.delete(Keys("default").dead)
 
 
 #: Headers that JSON cannot hold as they are, that surprise Celery, or that no encoder takes back.

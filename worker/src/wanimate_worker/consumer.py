@@ -14,15 +14,18 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.state import task_ready
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
-from wanimate.contract import CONTRACT_HEADER, CONTRACT_VERSION, GENERATE_TASK
+from wanimate.contract import CONTRACT_HEADER, CONTRACT_VERSION, ENQUEUE_TASK, GENERATE_TASK
+from wanimate.errors import InvalidRequest
 
-from .dead_letters import Reason, letter_of, problem_of, run_message
+from .dead_letters import Reason, is_name, letter_of, problem_of, run_message
 from .observability import get_logger
 from .outage import is_away
+from .piecemeal import body_of, read_piecemeal
 from .revoking import cancel_known
 from .suspension import SuspendableTask, quick_tracer
 from .tasks import GenerateTask
 from .tasks.base import AGAIN_SECONDS
+from .tasks.refusing import refuse_unrecorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,17 +76,19 @@ class Consumer(CeleryConsumer):
                 self._bury(message, Reason.NEWER_CONTRACT, "upgrade the workers, then replay it")
                 return
             problem = problem_of(message)
-            if problem is not None:
-                self._bury(message, Reason.UNREADABLE, problem)
-                return
-            handle(message)
+            if problem is None:
+                handle(message)
+            elif _about(message).get("task") == ENQUEUE_TASK:
+                self._read_piecemeal(message, problem, handle)
+            else:
+                self._refuse(message, problem)
 
         return partial(self._take, read)
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Keep a message whose body cannot be read; Celery calls this."""
         if self._is_of_a_queue(message):
-            self._take(lambda _: self._bury(message, Reason.UNREADABLE, _told(exc)), message)
+            self._take(lambda _: self._refuse(message, _told(exc)), message)
         else:
             super().on_decode_error(message, exc)
 
@@ -103,6 +108,34 @@ class Consumer(CeleryConsumer):
             log.error("a message could not be handled", cause=type(error).__name__)  # noqa: TRY400 - it may quote the message
             if not message.acknowledged:
                 self._bury(message, Reason.UNREADABLE, f"handling it raised {type(error).__name__}")
+
+    def _refuse(self, message: Any, why: str) -> None:
+        """Keep a message that cannot be read, and fail the job for its caller, who would wait for ever."""
+        self._fail([_about(message).get("id")], message, why)
+        self._bury(message, Reason.UNREADABLE, why)
+
+    def _read_piecemeal(self, message: Any, why: str, handle: Callable[[Any], None]) -> None:
+        """Keep a bulk that cannot be read as a whole, fail what cannot be read of it, and record the rest."""
+        sound, damaged = read_piecemeal(message.body)
+        self._keep(message, Reason.UNREADABLE, f"{why}; {len(sound)} of its jobs can be read")
+        message.body, message.content_type, message.content_encoding = body_of(sound), "application/json", "utf-8"
+        problem = problem_of(message)
+        if problem is not None:
+            damaged += [pair[0] for pair in sound if isinstance(pair, list) and pair]
+        self._fail(damaged, message, why)
+        if sound and problem is None:
+            handle(message)
+        else:
+            self._acknowledge(message)
+
+    def _fail(self, job_ids: list[Any], message: Any, why: str) -> None:
+        task = self.app.tasks.get(GENERATE_TASK)
+        if isinstance(task, GenerateTask):
+            kind = str(message.content_type)[:50]
+            advice = f"; it came as {kind}, and only JSON is read: set task_serializer to 'json'"
+            told = f"no worker can read its message, so nothing was sent and nothing is billed: {why}"
+            error = InvalidRequest(told if kind == "application/json" else told + advice)
+            refuse_unrecorded(task.runtime, filter(is_name, job_ids), error)
 
     def _hand_over(self, hand_over: Callable[[Any], None], request: Any) -> None:
         """Give a task to a thread; where that fails the message is sound, and goes back to its queue."""
@@ -135,7 +168,7 @@ class Consumer(CeleryConsumer):
     def on_unknown_task(self, _body: Any, message: Any, exc: Exception) -> None:
         """Keep a message whose task nobody here knows, and fail the task for its caller; Celery calls this."""
         # Not Celery's own: it would write the body into the log.
-        about = message.headers if "task" in message.headers else message.payload
+        about = _about(message)
         properties = message.properties
         request = SimpleNamespace(
             name=about["task"],
@@ -150,11 +183,14 @@ class Consumer(CeleryConsumer):
 
     def on_invalid_task(self, _body: Any, message: Any, exc: Exception) -> None:
         """Keep a message that Celery refuses; Celery calls this."""
-        self._bury(message, Reason.UNREADABLE, _told(exc))
+        self._refuse(message, _told(exc))
 
     def _bury(self, message: Any, reason: Reason, why: str) -> None:
         """Keep a message, and only then take it out of its queue."""
         self._keep(message, reason, why)
+        self._acknowledge(message)
+
+    def _acknowledge(self, message: Any) -> None:
         if not message.acknowledged:
             message.ack_log_error(log, self.connection_errors)
 
@@ -169,6 +205,18 @@ class Consumer(CeleryConsumer):
         delivery_info = message.delivery_info
         queue = delivery_info.get("routing_key") if isinstance(delivery_info, dict) else None
         return isinstance(queue, str) and queue in self.app.amqp.queues.consume_from
+
+
+def _about(message: Any) -> dict[str, Any]:
+    """Return what names a message's task and id, in either version of Celery's protocol."""
+    headers = message.headers if isinstance(message.headers, dict) else {}
+    if "task" in headers:
+        return headers
+    try:
+        payload = message.payload
+    except Exception:  # noqa: BLE001 - whatever a decoder raises
+        return {}
+    return payload if isinstance(payload, dict) else {}
 
 
 def _contract_of(message: Any) -> int:

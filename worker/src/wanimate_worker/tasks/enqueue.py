@@ -19,6 +19,7 @@ from ..observability.tracing import keep_trace
 from ..outage import is_away
 from .base import AGAIN_SECONDS, InternalTask, refusal
 from .callers import entry_of, refuse_id
+from .refusing import refuse_unrecorded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,8 +121,7 @@ class EnqueueTask(InternalTask):
 
     def _refuse(self, job_id: str, error: Exception) -> None:
         # The producer validates before it sends, so this is a foreign or newer one; its caller still gets an answer.
-        log.error("job refused", job_id=job_id, cause=error)
-        self.app.backend.mark_as_failure(job_id, error, request=None, store_result=True)
+        refuse_unrecorded(self.runtime, [job_id], error)
 
 
 def _is_named(pair: object) -> bool:
