@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 USER = "wanimate"
 #: With what must be percent-encoded in a URL.
 PASSWORD = "p@ss;/word"
+#: Where .ci/tools puts one.
+_BUILT = Path(__file__).parents[2] / "build/tools/redis-tls/redis-server"
 _DOCUMENT = Path(__file__).parents[2] / "docs" / "redis.md"
 
 
 def find_tls_server() -> str | None:
     """Return a server binary that speaks TLS, or None."""
-    names = (find_redis_server(), "redis-server", "valkey-server")
+    names = (find_redis_server(), "redis-server", "valkey-server", str(_BUILT))
     return next((found for name in names if (found := shutil.which(name)) and _speaks_tls(found)), None)
 
 

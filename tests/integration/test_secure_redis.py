@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(200)
 def server(tmp_path_factory: pytest.TempPathFactory) -> SecureServer:
     binary = find_tls_server()
     if binary is None:
-        pytest.skip("NOT TESTED: no redis-server or valkey-server with TLS is on PATH (on Debian: apt install redis)")
+        pytest.skip("NOT TESTED: no Redis that speaks TLS was found; run .ci/tools, or on Debian: apt install redis")
     return SecureServer(binary, tmp_path_factory.mktemp("secure"), trustme.CA())
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis.exceptions import NoPermissionError
+from secure_redis import documented_rule
 from wanimate_worker.ledger import Adoption, Entry, Followed, Observation, Retried
 from wanimate_worker.ledger.scripts import Scripts
 
@@ -81,6 +82,10 @@ def test_no_script_builds_the_name_of_a_key(name: str) -> None:
 def test_there_is_no_such_script(redis: Redis) -> None:
     with pytest.raises(AttributeError, match="the ledger has no script 'unlink'"):
         _ = Scripts(redis).unlink
+
+
+def test_the_documented_user_of_redis_may_run_every_script() -> None:
+    assert {f"+{command.lower()}" for command in {*COMMANDS, "RPOP", "EVAL", "EVALSHA"}} <= set(documented_rule())
 
 
 def live_through_everything(bench: Bench) -> None:

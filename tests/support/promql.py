@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Where .ci/promtool puts it.
+#: Where .ci/tools puts it.
 _BUILT: Final = Path(__file__).parents[2] / "build/tools/promtool"
 
 
@@ -49,5 +49,5 @@ def promtool() -> str:
     if found is None and os.environ.get("WANIMATE_REQUIRE_PROMTOOL") == "1":
         pytest.fail("promtool is neither on PATH nor in build/tools, and WANIMATE_REQUIRE_PROMTOOL=1 insists")
     if found is None:
-        pytest.skip("NOT CHECKED: rules and alerts; run .ci/promtool, or install Prometheus")
+        pytest.skip("NOT CHECKED: rules and alerts; run .ci/tools, or install Prometheus")
     return found
