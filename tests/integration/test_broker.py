@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from celery import Celery
 from harness import CRASHING_PATH, PATIENCE_SECONDS, Vendor, eventually, job
 from pydantic import SecretStr
+from redis import Redis
 from wanimate import Client, Settings
-from wanimate.contract import CONTROL_QUEUE, ENTRY_QUEUE, Keys
+from wanimate.contract import CONTROL_QUEUE, DATABASE_KEY, ENTRY_QUEUE, Keys
 from wanimate.transport import UNACKED_KEY, celery_settings
+from wanimate_worker.local import RedisServer
+from wanimate_worker.local.processes import Process
 from wanimate_worker.local.stack import Stack, StackOptions, redis_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from redis import Redis
+    from pathlib import Path
 
 ENVELOPE = {
     "headers": {},
@@ -169,6 +172,23 @@ def test_a_redis_that_refuses_writes_ends_no_worker_and_keeps_none_from_starting
     for handle in handles:
         assert handle.wait(timeout=PATIENCE_SECONDS).urls
     assert own_stack.ended() is None
+
+
+def test_a_worker_that_waited_for_redis_takes_no_job_of_another_account(tmp_path: Path) -> None:
+    server = RedisServer(is_durable=False)
+    variables = {"WANIMATE_REDIS_URL": server.url, "WANIMATE_API_KEY": "sk-of-nobody"}
+    command = (sys.executable, "-m", "celery", "-q", "-A", "wanimate_worker", "worker")
+    worker = Process("worker", command, tmp_path / "log", variables)
+    try:
+        worker.wait_until(lambda: "Cannot connect" in worker.log_tail(), "waiting for Redis")
+        with server, Redis.from_url(server.url) as redis:
+            redis.set(DATABASE_KEY, "another")
+            eventually(lambda: not worker.is_running, "the worker has ended")
+        assert worker.exit_code == 1
+        assert "WANIMATE_ACCOUNT: " in worker.log_tail()
+        assert "Traceback" not in worker.log_tail()
+    finally:
+        worker.stop()
 
 
 @pytest.mark.parametrize("published", [b"garbage", b"5", b"[]", b"{}", b"[" * 100_000, b'{"body": 5, "properties": 7}'])

@@ -7,6 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from celery.beat import Scheduler as CeleryScheduler
+from celery.beat import SchedulingError
 from redis.exceptions import RedisError
 from wanimate.contract import GENERATE_TASK
 
@@ -45,15 +46,20 @@ class Scheduler(CeleryScheduler):
         return float(min(self.max_interval, max(0.0, min(self._due.values()) - monotonic())))
 
     def _send(self, entry: Any) -> None:
+        why_not, error = "", None
         try:
-            why_not = "no worker takes them, and enough wait" if has_enough_ticks(self._redis) else ""
-        except RedisError as error:
-            why_not = f"Redis is away ({type(error).__name__})"
-        if why_not and why_not != self._why_not:
-            log.warning("no ticks are sent until this is over", cause=why_not)
-        self._why_not = why_not
-        if not why_not:
-            self.apply_entry(self.reserve(entry), producer=self.producer)
+            if has_enough_ticks(self._redis):
+                why_not = "no worker takes them, and enough wait"
+            else:
+                self.apply_async(entry, producer=self.producer)
+        except (RedisError, SchedulingError) as refused:
+            why_not, error = "Redis is away", refused
+        if why_not != self._why_not:
+            if why_not:
+                log.warning("no ticks are sent until this is over", cause=why_not, error=error)
+            else:
+                log.info("ticks are sent again")
+            self._why_not = why_not
 
     @cached_property
     def _redis(self) -> Redis:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import time
+import warnings
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from billiard.einfo import ExceptionInfo
 from celery.app.trace import trace_ok_t
-from celery.exceptions import NotRegistered, Reject
+from celery.exceptions import CPendingDeprecationWarning, NotRegistered, Reject, WorkerShutdown
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.state import task_ready
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from wanimate.contract import CONTRACT_HEADER, CONTRACT_VERSION, ENQUEUE_TASK, GENERATE_TASK
-from wanimate.errors import InvalidRequest
+from wanimate.errors import InvalidRequest, SettingsError
 
 from .dead_letters import Reason, is_name, letter_of, problem_of, run_message
 from .observability import get_logger
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 log = get_logger(__name__)
+
+# Celery warns of a future default at each lost connection, whatever is set.
+warnings.filterwarnings("ignore", category=CPendingDeprecationWarning, module=re.escape(__name__))
 
 
 class Consumer(CeleryConsumer):
@@ -65,7 +70,13 @@ class Consumer(CeleryConsumer):
         generate = self.app.tasks.get(GENERATE_TASK)
         if isinstance(generate, GenerateTask):
             generate.runtime.threads = self.pool.num_processes
-            cancel_known(generate.runtime)
+            try:
+                generate.runtime.ledger.check_database()
+                cancel_known(generate.runtime)
+            except SettingsError as error:
+                # Redis was away when the worker started, or is another one now.
+                log.critical("the worker ends", cause=error)
+                raise WorkerShutdown(1) from error
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:
         """Return the handler of every message of our queues."""
