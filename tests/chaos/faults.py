@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter, defaultdict
@@ -13,10 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from points import BEFORE_POST, POINTS, STANDSTILLS
+from pydantic import SecretStr
 from recovery import seconds_until_well
 from redis.exceptions import RedisError
-from wanimate.contract import Keys
+from wanimate.contract import Keys, Stage
+from wanimate_worker.database import open_database
 from wanimate_worker.local.stack import SIMULATOR_KEY, redis_of
+from wanimate_worker.settings import WorkerSettings
 
 if TYPE_CHECKING:
     import random
@@ -191,10 +191,18 @@ class Faults:
             return "submitting"
 
     def _retry(self, job_id: str) -> None:
-        """Do as an operator does."""
-        environment = {**os.environ, "WANIMATE_REDIS_URL": self._rig.stack.redis.url}
-        command = [sys.executable, "-m", "wanimate_worker.cli", "retry", job_id]
-        subprocess.run(command, env=environment, timeout=30, capture_output=True, check=False)
+        """Do as an operator does with a lost submission, unless it is decided by now and its caller has been told."""
+        settings = WorkerSettings(_env_file=None, redis_url=SecretStr(self._rig.stack.redis.url))  # type: ignore[call-arg]
+        redis, ledger = open_database(settings)
+        try:
+            [job] = ledger.read([job_id])
+            if job.stage is Stage.UNKNOWN:
+                ledger.release(job_id, job.nonce, "sent again by hand", may_be_billed=True, hint=job.hint or "")
+        except RedisError:
+            # Another fault at the same time: the operator is told so.
+            pass
+        finally:
+            redis.close()
 
     def kill_beat(self) -> None:
         self._rig.beat.kill()
