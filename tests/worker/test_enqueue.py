@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from wanimate import InvalidRequest
-from wanimate.contract import ENQUEUE_TASK, Keys, Stage
+from wanimate.contract import CANCEL_TASK, ENQUEUE_TASK, Keys, Stage
 from wanimate_worker.dead_letters import DeadLetter
 from wanimate_worker.tasks import enqueue
 
@@ -81,3 +81,10 @@ def test_jobs_come_again_while_the_server_refuses_writes(run: Run, monkeypatch: 
     run.redis.config_set("min-replicas-to-write", "0")
     assert enqueue_jobs(run).successful()
     assert run.stage() is Stage.WAITING
+
+
+@pytest.mark.parametrize("odd", [None, 5, "", [], "\ud800", "x" * 5000], ids=lambda odd: repr(odd)[:10])
+def test_what_is_no_id_is_not_cancelled(run: Run, odd: Any) -> None:
+    with pytest.raises(InvalidRequest, match="id of a job"):
+        run.task.app.tasks[CANCEL_TASK].apply(args=[odd]).get()
+    assert not run.redis.keys("*:job:*")

@@ -34,6 +34,8 @@ _CELERY_REVOKE: Final = control.revoke
 _CELERY_REVOKE_STAMPS: Final = control.revoke_by_stamped_headers
 #: What became of an id that Celery may revoke too: it is no job, or its message is still to come.
 _REVOCABLE: Final = frozenset({None, CancelOutcome.CANCELLED})
+#: Stages in which a job may still be cancelled, itself or the one it follows.
+_OPEN: Final = frozenset({Stage.WAITING, Stage.FOLLOWING})
 #: Records read in one exchange.
 _READ_SIZE: Final = 500
 
@@ -117,7 +119,7 @@ def cancel_known(runtime: Runtime) -> None:
     known = [each for each in list(state.revoked) if is_name(each)]
     for start in range(0, len(known), _READ_SIZE):
         jobs = runtime.ledger.read(known[start : start + _READ_SIZE])
-        _cancel(runtime, [job.job_id for job in jobs if job.stage is Stage.WAITING])
+        _cancel(runtime, [job.job_id for job in jobs if job.stage in _OPEN])
 
 
 def _cancel(runtime: Runtime, job_ids: Iterable[str]) -> dict[str, CancelOutcome]:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from wanimate.contract import CANCEL_TASK, CancelOutcome, Outcome, Stage
 from wanimate.effects import Presence
-from wanimate.errors import JobCancelled, JobNotFound
+from wanimate.errors import InvalidRequest, JobCancelled, JobNotFound
 
+from ..dead_letters import is_name
 from ..observability import get_logger
 from .base import InternalTask
 
@@ -30,7 +31,12 @@ class CancelTask(InternalTask):
 
         Args:
             job_id: The job.
+
+        Raises:
+            InvalidRequest: This is no id.
         """
+        if not is_name(job_id):
+            raise InvalidRequest("the id of a job is expected", field="job_id")
         return cancel_job(self.runtime, job_id).value
 
 

@@ -80,7 +80,7 @@ class GenerateTask(SuspendableTask):
         is_recorded = is_resumed(self.request)
         try:
             if take_revoke(self.request):
-                cancel_job(self.runtime, self.request.id)
+                cancel_job(self.runtime, self.request.id, in_advance=True)
                 forget_revoke(self.request.id)
             if not is_recorded:
                 self._admit(args, request)
