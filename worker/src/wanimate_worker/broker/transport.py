@@ -7,6 +7,8 @@ both at once. A script cannot wait, so a worker that finds nothing waits a momen
 
 from __future__ import annotations
 
+import json
+import re
 from contextlib import contextmanager
 from importlib.resources import files
 from queue import Empty
@@ -33,6 +35,8 @@ log = get_logger(__name__)
 NAP_SECONDS: Final = 0.05
 #: A list that nobody writes to.
 _NAP_KEY: Final = "wanimate.nap"
+#: How the script notes a message: with the exchange and the routing key, which is the queue.
+_NOTE: Final = re.compile(r'\[(?P<item>.*),"(?:[^"\\]|\\.)*",(?P<queue>"(?:[^"\\]|\\.)*")\]', re.DOTALL)
 _TAKE: Final = (files(__package__) / "take.lua").read_text()
 
 
@@ -66,6 +70,25 @@ class QoS(redis.QoS):
         # the message goes first, and the two need not be one step.
         with self.pipe_or_acquire(pipe) as removing:
             return removing.hdel(self.unacked_key, delivery_tag).zrem(self.unacked_index_key, delivery_tag)
+
+    def restore_by_tag(self, tag: str, client: Any = None, leftmost: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's
+        """Give a held message back; one that kombu cannot read goes back as it is, and keeps no other from it."""
+        try:
+            super().restore_by_tag(tag, client, leftmost)
+        except Exception as error:
+            if is_away(error):
+                raise
+            self._restore_unread(bytes_to_str(tag), client)
+
+    def _restore_unread(self, tag: str, client: Any) -> None:
+        with self.channel.conn_or_acquire(client) as redis_client:
+            note = redis_client.hget(self.unacked_key, tag)
+            noted = None if note is None else _NOTE.fullmatch(bytes_to_str(note))
+            with redis_client.pipeline() as giving_back:
+                self._remove_from_indices(tag, giving_back)
+                if noted is not None:
+                    giving_back.rpush(json.loads(noted["queue"]), noted["item"])
+                giving_back.execute()
 
     def restore_visible(self, *args: Any, **options: Any) -> None:
         """Give back what dead workers hold; a Redis that is full or read-only must not end this worker."""
@@ -107,6 +130,12 @@ class _Taking:
             return decode(body, encoding)
         except (KeyError, ValueError, TypeError, AttributeError):
             return body
+
+    def _do_restore_message(self: Any, payload: Any, *args: Any, **options: Any) -> None:
+        """Give a message back as kombu does, which would drop one without the parts that it marks, and log it whole."""
+        if not isinstance(payload.get("headers", {}), dict):
+            raise TypeError("it is no message of kombu's")
+        super()._do_restore_message(payload, *args, **options)  # type: ignore[misc]
 
     def _brpop_start(self: Any, timeout: float | None = None) -> None:
         self._is_kombus = not self._unacknowledged.isdisjoint(self.active_queues)
