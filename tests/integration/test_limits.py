@@ -39,7 +39,8 @@ def test_the_cap_is_reached_and_never_passed(client: Client, vendor: Vendor) -> 
 def test_a_shell_without_the_settings_of_the_workers_keeps_to_the_accounts_limits(
     stack: Stack, client: Client, vendor: Vendor
 ) -> None:
-    handles = client.submit_many(job(f"shell-{i}") for i in range(25))
+    vendor.set_faults(stalled=True)
+    handles = client.submit_many(job(f"shell-{i}") for i in range(9))
     eventually(lambda: vendor.summary()["in_flight_now"] == CAP, "all slots are used")
     elsewhere = {"WANIMATE_REDIS_URL": stack.redis.url, "WANIMATE_MAX_IN_FLIGHT": "1000"}
     for handle in handles[-2:]:
@@ -47,6 +48,8 @@ def test_a_shell_without_the_settings_of_the_workers_keeps_to_the_accounts_limit
     shown = run("wanimate-worker", "limits", **elsewhere)
     assert f"max in flight         {CAP} tasks" in shown.stdout
     assert f"WANIMATE_MAX_IN_FLIGHT is 1000 here, the account's is {CAP}" in shown.stderr
+    assert vendor.summary()["in_flight_max"] == CAP
+    vendor.set_faults()
     assert all_succeed(client, handles[:-2])
     assert vendor.summary()["in_flight_max"] == CAP
 
@@ -55,12 +58,14 @@ def test_the_cap_is_changed_while_everything_runs(stack: Stack, client: Client, 
     def change(*options: str) -> subprocess.CompletedProcess[str]:
         return run("wanimate-worker", "limits", *options, **stack.environment)
 
+    vendor.set_faults(stalled=True)
     assert json.loads(change("--max-in-flight", "2", "--json").stdout)["max_in_flight"] == 2
     handles = client.submit_many(job(f"changed-{i}") for i in range(12))
     eventually(lambda: vendor.summary()["in_flight_now"] == 2, "both slots are used")
     assert vendor.summary()["in_flight_max"] == 2
     assert change("--max-in-flight", str(CAP)).returncode == 0
     eventually(lambda: vendor.summary()["in_flight_now"] == CAP, "all slots are used, without a restart")
+    vendor.set_faults()
     for options in (("--max-in-flight", "0"), ("--daily-billed-seconds", "nan"), ("--requests-per-minute", "x")):
         refused = change(*options)
         assert (refused.returncode, refused.stdout) == (2, "")
