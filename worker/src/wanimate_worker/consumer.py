@@ -122,27 +122,29 @@ class Consumer(CeleryConsumer):
 
     def _refuse(self, message: Any, why: str) -> None:
         """Keep a message that cannot be read, and fail the job for its caller, who would wait for ever."""
-        self._fail([_about(message).get("id")], message, why)
+        self._fail([_about(message).get("id")], message.content_type, why)
         self._bury(message, Reason.UNREADABLE, why)
 
     def _read_piecemeal(self, message: Any, why: str, handle: Callable[[Any], None]) -> None:
         """Keep a bulk that cannot be read as a whole, fail what cannot be read of it, and record the rest."""
         sound, damaged = read_piecemeal(message.body)
         self._keep(message, Reason.UNREADABLE, f"{why}; {len(sound)} of its jobs can be read")
+        kind = message.content_type
         message.body, message.content_type, message.content_encoding = body_of(sound), "application/json", "utf-8"
         problem = problem_of(message)
-        if problem is not None:
+        is_usable = bool(sound) and problem is None
+        if not is_usable:
             damaged += [pair[0] for pair in sound if isinstance(pair, list) and pair]
-        self._fail(damaged, message, why)
-        if sound and problem is None:
+        self._fail([*damaged, *([] if is_usable else [_about(message).get("id")])], kind, why)
+        if is_usable:
             handle(message)
         else:
             self._acknowledge(message)
 
-    def _fail(self, job_ids: list[Any], message: Any, why: str) -> None:
+    def _fail(self, job_ids: list[Any], content_type: Any, why: str) -> None:
         task = self.app.tasks.get(GENERATE_TASK)
         if isinstance(task, GenerateTask):
-            kind = str(message.content_type)[:50]
+            kind = str(content_type)[:50]
             advice = f"; it came as {kind}, and only JSON is read: set task_serializer to 'json'"
             told = f"no worker can read its message, so nothing was sent and nothing is billed: {why}"
             error = InvalidRequest(told if kind == "application/json" else told + advice)
