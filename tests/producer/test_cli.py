@@ -214,6 +214,26 @@ def test_text_from_outside_is_shown_harmlessly_on_its_line(run: Any, database: D
     assert not [line for line in text.splitlines() if not line.isprintable() or line.startswith("forged")]
 
 
+def test_a_wait_whose_reader_goes_away_is_interrupted_and_no_traceback(url: str, database: Database) -> None:
+    ids = [f"job-{number}" for number in range(3000)]
+    for job_id in ids:
+        database.succeed(job_id)
+    command = [sys.executable, "-m", "wanimate.cli", "wait", *ids]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "WANIMATE_REDIS_URL": url},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        errors = process.stderr.read()
+        assert process.wait(30) == 130, errors
+    assert errors == b""
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
 def test_a_batch_goes_on_where_the_output_has_no_such_character(
     stand_in_url: str, tmp_path: Path, encoding: str
@@ -259,7 +279,7 @@ def test_an_unknown_id_is_exit_code_six_and_the_others_are_answered(
     assert result.exit_code == 6
     by_id = {line["id"]: line for line in objects(result.stdout)}
     assert "nothing is known about a job mistyped" in by_id["mistyped"]["message"]
-    assert by_id["mistyped"]["state"] == "not_found"
+    assert by_id["mistyped"].get("outcome", by_id["mistyped"].get("state")) == "not_found"
     assert by_id["finished"].get("outcome", by_id["finished"].get("state")) in {"succeeded", "finished"}
     assert "billed" not in result.output
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import threading
@@ -41,7 +42,7 @@ def test_a_wait_ends_in_time_in_each_of_several_live_loops(settings: Settings, d
     database.enqueue(*(f"job-{number}" for number in range(LOOPS)))
     for _ in range(3):
         started = time.monotonic()
-        ended = in_loops(client, timeout=1)
+        ended = in_loops(client, timeout=0.5)
         assert [type(each) for each in ended] == [WaitTimeout] * LOOPS
         assert time.monotonic() - started < 20
     asyncio.run(client.close())
@@ -58,7 +59,9 @@ def test_each_of_several_live_loops_gets_its_own_result(settings: Settings, data
     asyncio.run(client.close())
 
 
-def test_a_wait_ends_in_time_when_redis_falls_silent(own_server: Server) -> None:
+def test_a_wait_ends_in_time_when_redis_falls_silent(own_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wanimate.aio.GRACE_SECONDS", 1)
+
     async def main() -> float:
         async with AsyncClient(Settings(redis_url=own_server.url(), redis_timeout_seconds=60)) as client:
             beside = Database(own_server.url())
@@ -78,22 +81,24 @@ def test_a_wait_ends_in_time_when_redis_falls_silent(own_server: Server) -> None
 
 #: A program that forks while both of its clients are busy in other threads, and uses them in the child.
 FORKING = """
-import asyncio, os, sys, threading
+import asyncio, faulthandler, json, os, signal, sys, threading
 from wanimate import AsyncClient, Client, Settings, WaitTimeout
 
 settings = Settings(redis_url=sys.argv[1])
+FIELDS = json.loads(sys.argv[2])
+faulthandler.register(signal.SIGALRM, chain=True)
 client, other = Client(settings), AsyncClient(settings)
 client.job("done").wait(timeout=20)
 
 async def busy():
     try:
-        await other.job("never").wait(timeout=5)
+        await other.job("never").wait(timeout=2)
     except WaitTimeout:
         pass
 
 def busy_too():
-    for _ in range(300):
-        client.job("done").status()
+    for _ in range(200):
+        client.animate(**FIELDS).status()
 
 threads = [threading.Thread(target=lambda: asyncio.run(busy())), *(threading.Thread(target=busy_too) for _ in range(3))]
 for thread in threads:
@@ -102,7 +107,9 @@ children = []
 for number in range(8):
     child = os.fork()
     if not child:
+        signal.alarm(30)
         try:
+            assert client.animate(**FIELDS).status().state == "queued"
             assert client.job("done").wait(timeout=20).task_id == "task_1"
             assert asyncio.run(other.job("done").wait(timeout=20)).task_id == "task_1"
             asyncio.run(other.job("never").wait(timeout=0.2))
@@ -129,9 +136,8 @@ def test_both_clients_work_in_a_forked_process_and_go_on_in_its_parent(url: str,
     database.succeed("done")
     database.enqueue("never")
 
-    ended = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FORKING, url], capture_output=True, text=True, timeout=90, check=False
-    )
+    command = [sys.executable, "-W", "ignore", "-c", FORKING, url, json.dumps(FIELDS)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
 
     assert ended.stdout == "parent and children are done\n", ended.stderr
     assert "Traceback" not in ended.stderr

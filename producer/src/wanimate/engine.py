@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from .address import sentinel_of, without_secrets
 from .effects import Forget, LookFor, Publish, ReadRecord, ReadResults, ReadSlots, ReadStandings, Remember, Sleep
 from .errors import ClientClosed, QueueUnavailable, SettingsError, WanimateError
-from .per_process import PerProcess
+from .per_process import FORKS, PerProcess
 
 if TYPE_CHECKING:
     from .effects import Effect
@@ -70,7 +70,8 @@ class Engine:
             time.sleep(effect.seconds)
             return None
         try:
-            return self._exchange(effect)
+            with FORKS.kept_away():
+                return self._exchange(effect)
         except Exception as error:
             if self.is_closed:
                 # Whatever it is that connections raise when they are closed by another thread.
@@ -133,10 +134,11 @@ class Engine:
             self.is_closed = True
             publisher, connections.publisher = connections.publisher, None
             store, connections.store = connections.store, None
-        if publisher is not None:
-            publisher.close()
-        if store is not None:
-            store.close()
+        with FORKS.kept_away():
+            if publisher is not None:
+                publisher.close()
+            if store is not None:
+                store.close()
 
     def _explain(self, error: Exception) -> str:
         reason = " ".join(str(error).split()) or type(error).__name__

@@ -42,13 +42,13 @@ class Publisher:
         self._connections = self._app.connection_for_write(url, transport=transport).Pool(limit)
         producers: Any = ProducerPool  # untyped
         self._producers = producers(self._connections, limit=limit)
+        self._build, self._send = self._app.amqp.create_task_message, self._app.amqp.send_task_message
         self._enqueued, self._ttl_seconds = Keys(settings.account).enqueued, settings.result_ttl_seconds
         self._acquire_timeout_seconds: float = options["broker_pool_acquire_timeout"]
 
     def publish(self, message: Message) -> None:
         """Put one message into its queue."""
-        amqp = self._app.amqp
-        built: Any = amqp.create_task_message(
+        built: Any = self._build(
             message.id,
             message.task,
             message.args,
@@ -61,7 +61,7 @@ class Publisher:
             self._producers.acquire(block=True, timeout=self._acquire_timeout_seconds) as producer,
             noting(self._note(message)),
         ):
-            amqp.send_task_message(
+            self._send(
                 producer,
                 message.task,
                 built,

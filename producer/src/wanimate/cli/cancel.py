@@ -29,7 +29,7 @@ def cancel(session: Session, job_ids: tuple[str, ...], timeout: float) -> Exit:
         try:
             outcome = session.client.job(job_id).cancel(timeout)
         except JobNotFound as error:
-            session.output.not_found(error, job_id)
+            session.output.not_found(error, job_id, key="outcome")
             codes.append(Exit.NOT_FOUND)
         else:
             session.output.cancelled(job_id, outcome)

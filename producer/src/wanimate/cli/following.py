@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Final
 
 from .. import operations
@@ -46,4 +47,4 @@ def follow(session: Session, handles: Sequence[JobHandle], timeout: float | None
 def pick_up(job_ids: Sequence[str]) -> str:
     """Return how to go on waiting for these jobs."""
     more = " ..." if len(job_ids) > _SHOWN_IDS else ""
-    return f"The jobs go on. Pick them up again with: wanimate wait {' '.join(job_ids[:_SHOWN_IDS])}{more}"
+    return f"The jobs go on. Pick them up again with: wanimate wait {shlex.join(job_ids[:_SHOWN_IDS])}{more}"

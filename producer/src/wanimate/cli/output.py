@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.text import Text
 from ..contract import JobState, Result
 from ..errors import JobCancelled, JobFailed
 from ..text import indented_lines, one_line, pairs_of, quoted
+from .exits import Exit
 
 if TYPE_CHECKING:
     from ..contract import CancelOutcome, JobStatus
@@ -27,6 +29,16 @@ def state_of(outcome: Result | JobFailed) -> JobState:
     return JobState.CANCELLED if isinstance(outcome, JobCancelled) else JobState.FAILED
 
 
+class _Console(Console):
+    """A console whose reader may go away, as in `wanimate wait ID... | head`."""
+
+    def on_broken_pipe(self) -> None:
+        """End the command; rich calls this. The rest of the results is seen by nobody, and the jobs go on."""
+        with suppress(SystemExit):
+            super().on_broken_pipe()
+        raise SystemExit(Exit.INTERRUPTED)
+
+
 class Output:
     """Writes results to stdout and notes to stderr.
 
@@ -40,8 +52,8 @@ class Output:
         self.as_json = as_json
         #: Whether a progress bar is being drawn on stderr.
         self.has_bar = False
-        self.stdout = Console(emoji=False, markup=False, highlight=False, soft_wrap=True)
-        self.stderr = Console(stderr=True, emoji=False, markup=False, highlight=False, soft_wrap=True)
+        self.stdout = _Console(emoji=False, markup=False, highlight=False, soft_wrap=True)
+        self.stderr = _Console(stderr=True, emoji=False, markup=False, highlight=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Tell a person something that is not a result; further lines are indented."""
@@ -73,9 +85,9 @@ class Output:
         """Report a job that had not ended in time."""
         self._line(job_id, name, "unfinished", "goes on")
 
-    def not_found(self, error: JobNotFound, job_id: str, name: str | None = None) -> None:
+    def not_found(self, error: JobNotFound, job_id: str, name: str | None = None, key: str = "state") -> None:
         """Report a job that nothing is known about."""
-        self._line(job_id, name, "not_found", str(error), message=str(error))
+        self._line(job_id, name, "not_found", str(error), key, message=str(error))
 
     def status(self, status: JobStatus) -> None:
         """Report where a job stands."""

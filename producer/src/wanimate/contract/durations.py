@@ -7,7 +7,6 @@ when a job will end. Before there is data, and beside it, a prior stands in.
 from __future__ import annotations
 
 from bisect import bisect_right
-from functools import cached_property
 from itertools import accumulate, pairwise
 from math import erf, exp, log, log2, sqrt
 from typing import TYPE_CHECKING, Final, Self
@@ -75,6 +74,7 @@ class Durations:
     """
 
     def __init__(self, counts: Sequence[float] = ()) -> None:
+        self._rest: tuple[float, ...] | None = None
         observed = _smoothed(counts) if counts else [0.0] * BINS
         #: How many tasks were observed.
         self.observed: Final = sum(counts)
@@ -118,9 +118,15 @@ class Durations:
         start = EDGES[number] if number else 0.0
         return self.survival[number] * exp(-self.hazard[number] * (age_seconds - start))
 
-    @cached_property
+    @property
     def _rest_seconds(self) -> tuple[float, ...]:
-        """The integral of the survival from each edge on, in seconds."""
+        """The integral of the survival from each edge on, in seconds; it is needed for few of them."""
+        # No cached_property: before Python 3.12 it has a lock, which a forked process may find taken.
+        if self._rest is None:
+            self._rest = self._integrals()
+        return self._rest
+
+    def _integrals(self) -> tuple[float, ...]:
         starts = (0.0, *EDGES[1:-1])
         areas = [
             self.survival[number] * _area(self.hazard[number], EDGES[number + 1] - start)
@@ -129,7 +135,7 @@ class Durations:
         beyond = self.survival[BINS] / self.hazard[-1]
         return (*accumulate(reversed([*areas, beyond])),)[::-1]
 
-    @cached_property
+    @property
     def mean_seconds(self) -> float:
         """How long a task takes on average."""
         return self._rest_seconds[0]
