@@ -39,6 +39,24 @@ def test_a_wrong_setting_is_named_by_its_variable(values: dict[str, Any], variab
         Settings(**values)
 
 
+NUMBERS = sorted(
+    name
+    for name, field in WorkerSettings.model_fields.items()
+    if field.annotation in {int, float, int | None, float | None}
+)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e300", str(10**20)])
+def test_a_number_without_a_bound_is_refused_by_every_setting(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    assert "unknown_after_seconds" in NUMBERS
+    for name in NUMBERS:
+        variable = f"WANIMATE_{name.upper()}"
+        with monkeypatch.context() as patch:
+            patch.setenv(variable, value)
+            with pytest.raises(SettingsError, match=variable):
+                WorkerSettings(_env_file=None)  # type: ignore[call-arg]
+
+
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANIMATE_REDIS_URL", "redis://elsewhere:7000/3")
     monkeypatch.setenv("WANIMATE_ACCOUNT", "second")

@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     result_ttl_seconds: int = Field(
         default=3 * 86_400,
         ge=60,
+        le=366 * 86_400,
         description="How long results, records of ended jobs and idempotency keys are kept, in seconds.",
     )
     redis_timeout_seconds: float = Field(

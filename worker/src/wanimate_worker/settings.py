@@ -150,6 +150,7 @@ class RecoverySettings(Settings):
     unknown_after_seconds: float = Field(
         default=600.0,
         ge=1,
+        le=366 * 86_400,
         description="How long a submission whose answer was lost keeps its slot before it is decided, in seconds.",
     )
     on_unknown: Literal["fail", "resubmit"] = Field(
@@ -160,6 +161,7 @@ class RecoverySettings(Settings):
     run_deadline_seconds: float = Field(
         default=3600.0,
         ge=1,
+        le=366 * 86_400,
         description="After this a task that the vendor has not finished is settled as DeadlineExceeded, in seconds "
         "since the vendor accepted it; a last status check is made first.",
     )
@@ -169,6 +171,7 @@ class RecoverySettings(Settings):
     failed_ttl_seconds: int = Field(
         default=7 * 86_400,
         ge=60,
+        le=366 * 86_400,
         description="How long failed jobs are kept so that they can be looked at and run again, in seconds; also "
         "messages that no worker could use. At least as long as results are kept.",
     )
