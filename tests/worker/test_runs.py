@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 from celery import states
 from redis.exceptions import ConnectionError as RedisConnectionError
+from wanimate import JobCancelled
 from wanimate.contract import Keys, Outcome, OutcomeKind, Result, Stage
 from wanimate_worker.ledger import Deliver, Entry, NothingToDo, read_history
 from wanimate_worker.upstream import (
@@ -311,3 +313,13 @@ def test_a_job_whose_callbacks_could_not_be_sent_is_delivered_again(run: Run) ->
 @pytest.mark.parametrize("stored", [None, '{"status": "STARTED"}'], ids=["nothing", "only that it has started"])
 def test_a_job_whose_result_is_not_in_redis_is_delivered_again(run: Run, stored: str | None) -> None:
     assert deliver(run, states.SUCCESS, stored) is Stage.SETTLED
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
+@pytest.mark.parametrize("stored", [pickle.dumps({"status": "REVOKED"}), b"garbage", b"5", b"\xff"])
+def test_a_result_is_stored_over_one_that_cannot_be_read(run: Run, stored: bytes) -> None:
+    # Such as another app's worker writes which heard a revoke, and speaks pickle.
+    run.redis.set("celery-task-meta-a", stored)
+    run.task.app.backend.mark_as_failure("a", JobCancelled("no"))
+    with pytest.raises(JobCancelled):
+        run.task.AsyncResult("a").get(timeout=1)
