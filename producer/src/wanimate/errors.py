@@ -83,8 +83,8 @@ class JobNotFound(WanimateError, LookupError):
         """Return the error for an id."""
         return cls(
             f"nothing is known about a job {job_id}: it was never enqueued in this database and account, or it ended "
-            "longer ago than results are kept (WANIMATE_RESULT_TTL_SECONDS). Check the id, WANIMATE_REDIS_URL and "
-            "WANIMATE_ACCOUNT"
+            "longer ago than results are kept (WANIMATE_RESULT_TTL_SECONDS). Check the id (upper and lower case "
+            "differ), WANIMATE_REDIS_URL and WANIMATE_ACCOUNT"
         )
 
 
