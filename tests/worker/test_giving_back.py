@@ -6,8 +6,10 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from kombu.transport import _transport_cache, get_transport_cls, redis
 from wanimate.contract import ENTRY_QUEUE
 from wanimate.transport import UNACKED_KEY
+from wanimate_worker import broker
 from wanimate_worker.broker import transport
 
 if TYPE_CHECKING:
@@ -30,6 +32,14 @@ def take(run: Run, item: str) -> str:
     _, tag, taken = run.redis.eval(transport._TAKE, len(keys), *keys, ENTRY_QUEUE)  # type: ignore[misc]
     assert taken == item
     return str(tag)
+
+
+def test_the_transport_is_ours_also_where_a_redis_was_spoken_to_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("redis", "rediss", "sentinel"):
+        monkeypatch.setitem(_transport_cache, name, redis.Transport)
+    broker.install()
+    assert {get_transport_cls(name) for name in ("redis", "rediss")} == {broker.Transport}
+    assert get_transport_cls("sentinel") is broker.SentinelTransport
 
 
 @pytest.mark.parametrize("what", UNREADABLE)

@@ -15,7 +15,7 @@ from queue import Empty
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from kombu.transport import TRANSPORT_ALIASES, redis, virtual
+from kombu.transport import TRANSPORT_ALIASES, _transport_cache, redis, virtual
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -42,8 +42,12 @@ _TAKE: Final = (files(__package__) / "take.lua").read_text()
 
 def install() -> None:
     """Let every Redis URL of this process mean these transports; for the processes of the worker's app alone."""
-    own = f"{__name__}:Transport"
-    TRANSPORT_ALIASES.update({"redis": own, "rediss": own, "sentinel": f"{__name__}:SentinelTransport"})
+    own = dict.fromkeys(("redis", "rediss"), f"{__name__}:Transport")
+    own["sentinel"] = f"{__name__}:SentinelTransport"
+    TRANSPORT_ALIASES.update(own)
+    for name in own:
+        # Kombu remembers what a name meant when it was first used.
+        _transport_cache.pop(name, None)
 
 
 class QoS(redis.QoS):
