@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
@@ -82,6 +84,10 @@ def reported_errors() -> Iterator[None]:
         click.echo(f"Error: {one_line(str(error))}", err=True)
         code = next((code for kind, code in _OF_ERROR if isinstance(error, kind)), Exit.JOB_FAILED)
         raise SystemExit(code) from None
+    except BrokenPipeError:
+        # Whoever read the results has gone; nor is anybody there for what Python still writes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(Exit.INTERRUPTED) from None
     except KeyboardInterrupt:
         click.echo("Interrupted.", err=True)
         raise SystemExit(Exit.INTERRUPTED) from None

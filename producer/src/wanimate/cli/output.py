@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
@@ -13,7 +12,6 @@ from rich.text import Text
 from ..contract import JobState, Result
 from ..errors import JobCancelled, JobFailed
 from ..text import indented_lines, one_line, pairs_of, quoted
-from .exits import Exit
 
 if TYPE_CHECKING:
     from ..contract import CancelOutcome, JobStatus
@@ -33,10 +31,8 @@ class _Console(Console):
     """A console whose reader may go away, as in `wanimate wait ID... | head`."""
 
     def on_broken_pipe(self) -> None:
-        """End the command; rich calls this. The rest of the results is seen by nobody, and the jobs go on."""
-        with suppress(SystemExit):
-            super().on_broken_pipe()
-        raise SystemExit(Exit.INTERRUPTED)
+        """Raise what an older rich lets through; a newer one would end the process itself."""
+        raise BrokenPipeError
 
 
 class Output:
