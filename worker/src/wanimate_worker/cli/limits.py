@@ -86,4 +86,4 @@ def _show(session: Session, known: AccountLimits, differences: list[str]) -> Non
     session.output.line(f"daily billed seconds  {daily}")
     session.output.line(f"vendor                {known.api_base_url or 'not known'}")
     for difference in differences:
-        session.output.note(f"note: {difference}; the account's counts")
+        session.output.note(f"note: {difference}, which counts")

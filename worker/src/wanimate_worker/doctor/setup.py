@@ -86,7 +86,7 @@ def check_limits(settings: WorkerSettings, limits: AccountLimits | None) -> Iter
         yield warn(
             "limits here",
             "; ".join(differences),
-            "the account's count. Correct this environment, or change them for all: wanimate-worker limits --help",
+            "the account's limits count: correct this environment, or change them for all (wanimate-worker limits)",
         )
 
 
