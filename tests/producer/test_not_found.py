@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery import Celery
@@ -27,6 +27,8 @@ from .conftest import FIELDS, RESULT, Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from wanimate import JobHandle
 
 KEYS = Keys("default")
 KWARGS = {"type": "animate", **FIELDS}
@@ -217,14 +219,22 @@ def test_an_ended_job_whose_result_was_ignored_or_has_expired_answers_from_its_r
     assert (done, type(failed)) == (RESULT, GenerationFailed)
 
 
-def test_a_job_that_ends_without_a_result_during_a_wait_ends_the_wait(
+def wait_beside_one_that_is_done(
     client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> Iterator[tuple[JobHandle, Any]]:
+    """Begin to wait for `job-1`, which runs, and return the wait once it has looked at it."""
     monkeypatch.setattr("wanimate.operations.SHORTEST_CHECK_SECONDS", 0.1)
     database.record("job-1", stage="running", request="{}")
     waiting = client.as_completed([client.job("job-1"), client.job("done")], timeout=30)
     database.succeed("done")
     assert next(waiting)[0].id == "done"
+    return waiting
+
+
+def test_a_job_that_ends_without_a_result_during_a_wait_ends_the_wait(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = wait_beside_one_that_is_done(client, database, monkeypatch)
 
     deliver(database, "job-1", Outcome.success(RESULT))
 
@@ -234,11 +244,7 @@ def test_a_job_that_ends_without_a_result_during_a_wait_ends_the_wait(
 def test_a_wait_ends_when_redis_has_lost_the_job(
     client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wanimate.operations.SHORTEST_CHECK_SECONDS", 0.1)
-    database.record("job-1", stage="running", request="{}")
-    waiting = client.as_completed([client.job("job-1"), client.job("done")], timeout=30)
-    database.succeed("done")
-    assert next(waiting)[0].id == "done"
+    waiting = wait_beside_one_that_is_done(client, database, monkeypatch)
 
     database.redis.delete(KEYS.job("job-1"))
 

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError, ResponseError
 from wanimate.contract import CONTRACT_HEADER, CONTRACT_VERSION, ENQUEUE_TASK, GENERATE_TASK
 from wanimate.errors import InvalidRequest, SettingsError
 
-from .dead_letters import Reason, is_name, letter_of, problem_of, run_message
+from .dead_letters import Reason, is_name, keep, problem_of, run_message
 from .observability import get_logger
 from .outage import is_away
 from .piecemeal import body_of, read_piecemeal
@@ -210,8 +210,7 @@ class Consumer(CeleryConsumer):
     def _keep(self, message: Any, reason: Reason, why: str) -> None:
         task = self.app.tasks.get(GENERATE_TASK)
         if isinstance(task, GenerateTask):
-            number = task.runtime.ledger.bury(letter_of(message, reason, why))
-            log.error("dead letter; look at it with wanimate-worker dead", number=number, reason=reason, cause=why)
+            keep(task.runtime.ledger, message, reason, why)
 
     def _is_of_a_queue(self, message: Any) -> bool:
         # Remote control comes through here too.

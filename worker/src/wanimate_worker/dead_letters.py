@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wanimate.contract import CONTRACT_HEADER, ENTRY_QUEUE
 
+from .observability import get_logger
 from .plain_json import plain, shown
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from types import UnionType
 
     from celery import Celery
+
+    from .ledger import Ledger
+
+log = get_logger(__name__)
 
 #: A message that can be put back is kept whole. Of others so much is kept, in bytes, for whoever investigates.
 MAX_KEPT_BYTES: Final = 16 * 1024
@@ -179,6 +184,20 @@ def letter_of(message: Any, reason: Reason, why: str) -> dict[str, Any]:
         "body": base64.b64encode(body if is_whole else body[:MAX_KEPT_BYTES]).decode(),
         "body_bytes": len(body),
     }
+
+
+def keep(ledger: Ledger, message: Any, reason: Reason, why: str, **facts: Any) -> None:
+    """Keep a message for the operator, and say so in the log.
+
+    Args:
+        ledger: Where it is kept.
+        message: The kombu message, or what `run_message` makes.
+        reason: Why nobody could use it.
+        why: The same in a few words of its own, without any content of the message.
+        facts: More for the line in the log.
+    """
+    number = ledger.bury(letter_of(message, reason, why))
+    log.error("dead letter; look at it with wanimate-worker dead", number=number, reason=reason, cause=why, **facts)
 
 
 def run_message(request: Mapping[str, Any], args: Any, kwargs: Any) -> Any:

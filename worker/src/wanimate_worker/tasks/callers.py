@@ -8,7 +8,7 @@ from celery.exceptions import Reject
 from wanimate.contract import Stage
 from wanimate.errors import IdempotencyConflict
 
-from ..dead_letters import Reason, letter_of, run_message
+from ..dead_letters import Reason, keep, run_message
 from ..ledger import Admitted, Entry, Followed, Follower
 from ..observability import get_logger
 from ..observability.tracing import keep_trace
@@ -59,7 +59,7 @@ def record_call(task: GenerateTask, job: Job, request: Mapping[str, Any]) -> Non
                 _follow(task, job, job_id, message, request, record_id=f"{job_id}~{caller}")
                 raise Suspended
         case Admitted.CONFLICT:
-            refuse_id(runtime, run_message({**vars(context)}, context.args, context.kwargs), job_id)
+            refuse_id(runtime, run_message(vars(context), context.args, context.kwargs), job_id)
             # Its id has another outcome, which must not be replaced: what hangs on the message is told all the same.
             task.backend.mark_as_failure(f"{job_id}~{caller}", conflict(job_id), request=context, store_result=True)
             raise Suspended
@@ -87,8 +87,7 @@ def refuse_id(runtime: Runtime, message: Any, job_id: str) -> None:
         message: The message.
         job_id: The job that has the id.
     """
-    number = runtime.ledger.bury(letter_of(message, Reason.CONFLICT, "its id is in use for another request"))
-    log.error("dead letter; look at it with wanimate-worker dead", number=number, reason=Reason.CONFLICT, job_id=job_id)
+    keep(runtime.ledger, message, Reason.CONFLICT, "its id is in use for another request", job_id=job_id)
 
 
 def settle_followers(runtime: Runtime, leader: str, followers: list[str]) -> None:

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from wanimate.contract import ENQUEUE_TASK, GENERATE_TASK, Stage, parse_job
 from wanimate.errors import InvalidRequest, WanimateError
 
-from ..dead_letters import Reason, is_name, letter_of, run_message
+from ..dead_letters import Reason, is_name, keep, run_message
 from ..events import announce
 from ..ledger import Admitted
 from ..observability import get_logger
@@ -48,7 +48,9 @@ class EnqueueTask(InternalTask):
             is_shown = self.runtime.ledger.waiting() < _LONGEST_SHOWN_LINE
             named = [pair for pair in jobs if _is_named(pair)]
             if len(named) < len(jobs):
-                self._keep([pair for pair in jobs if not _is_named(pair)])
+                # There is no id under which a job could be recorded, or anybody be told.
+                nameless = [pair for pair in jobs if not _is_named(pair)]
+                self._bury((), {"jobs": nameless}, f"{len(nameless)} of its jobs have no id")
             entries = [self._entry(job_id, request, is_shown=is_shown) for job_id, request in named]
             record = self.runtime.tracing.record
             spans = {e.job_id: record(e.message, e.job_id, e.request) for e in entries if e is not None}
@@ -88,14 +90,8 @@ class EnqueueTask(InternalTask):
                 return []
         return [admitted for entry in entries for admitted in self._admit([entry])]
 
-    def _keep(self, pairs: list[Any]) -> None:
-        """Keep what has no id under which a job could be recorded, or anybody be told."""
-        self._bury((), {"jobs": pairs}, f"{len(pairs)} of its jobs have no id")
-
     def _bury(self, args: Any, kwargs: Any, why: str) -> None:
-        letter = letter_of(run_message(vars(self.request), args, kwargs), Reason.UNREADABLE, why)
-        number = self.runtime.ledger.bury(letter)
-        log.error("dead letter; look at it with wanimate-worker dead", number=number, cause=why)
+        keep(self.runtime.ledger, run_message(vars(self.request), args, kwargs), Reason.UNREADABLE, why)
 
     def _announce(self, waiting: dict[str, str]) -> None:
         if not waiting:
