@@ -12,7 +12,7 @@ from wanimate.errors import SettingsError
 from wanimate_worker.callbacks import SignedPath, Signer
 from wanimate_worker.callbacks.body import named_task
 from wanimate_worker.callbacks.signature import CALLBACK_PATH
-from wanimate_worker.settings import CallbackSettings
+from wanimate_worker.settings import CallbackSettings, WorkerSettings
 
 BASE = "https://callbacks.example.com"
 SIGNER = Signer(SecretStr("a-secret-of-thirty-two-characters"))
@@ -122,7 +122,7 @@ GOOD = "0123456789abcdef"
         (BASE, "fifteen-letters", "WANIMATE_CALLBACK_SECRET: at least 16 characters"),
         (None, "fifteen-letters", "WANIMATE_CALLBACK_SECRET: at least 16 characters"),
         *(
-            (url, GOOD, "WANIMATE_CALLBACK_BASE_URL: an http:// or https:// URL")
+            (url, GOOD, "WANIMATE_CALLBACK_BASE_URL: an https:// URL")
             for url in ("ftp://host", "host", "https://", "https://u:p@host", "https://host?x=1", "https://host/#x")
         ),
     ],
@@ -139,6 +139,31 @@ def test_a_base_url_may_have_a_port_and_a_path(url: str) -> None:
     settings = CallbackSettings.model_validate({"callback_base_url": url, "callback_secret": GOOD})
     assert settings.callback_base_url == url.rstrip("/")
     assert GOOD not in repr(settings)
+
+
+CLEAR_URLS = [
+    *("http://callbacks.example.com", "HTTP://callbacks.example.com/wan", "http://callbacks:8000"),
+    *("http://10.0.0.7:8000", "http://127.0.0.1.example.com", "http://[2001:db8::1]:8000", "http://localhost.example"),
+]
+
+
+@pytest.mark.parametrize("url", CLEAR_URLS)
+def test_a_callback_url_in_clear_to_another_machine_stops_the_start(url: str) -> None:
+    with pytest.raises(SettingsError, match="WANIMATE_CALLBACK_BASE_URL: the vendor calls public https:") as caught:
+        WorkerSettings.model_validate({"callback_base_url": url, "callback_secret": GOOD})
+    assert "\n" not in str(caught.value)
+    assert "WANIMATE_ALLOW_HTTP" in str(caught.value)
+    WorkerSettings.model_validate({"callback_base_url": url, "callback_secret": GOOD, "allow_http": True})
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8000", "http://LOCALHOST:1", "http://[::1]:80", "http://127.9.9.9"])
+def test_a_callback_url_of_this_machine_may_be_http(url: str) -> None:
+    WorkerSettings.model_validate({"callback_base_url": url, "callback_secret": GOOD})
+
+
+def test_the_scheme_of_a_callback_url_may_be_in_upper_case() -> None:
+    settings = WorkerSettings.model_validate({"callback_base_url": "HTTPS://h.example/", "callback_secret": GOOD})
+    assert settings.callback_base_url == "https://h.example"
 
 
 def test_empty_variables_switch_callbacks_off() -> None:

@@ -13,7 +13,15 @@ from redis import Redis
 from wanimate.contract import ENTRY_QUEUE, GENERATE_TASK, POLL_TASK
 from wanimate_worker.app import create_app
 from wanimate_worker.database import open_database
-from wanimate_worker.doctor import Level, check_limits, check_transport, check_unread, check_vendor, check_workers
+from wanimate_worker.doctor import (
+    Level,
+    check_callbacks,
+    check_limits,
+    check_transport,
+    check_unread,
+    check_vendor,
+    check_workers,
+)
 from wanimate_worker.local import RedisServer
 from wanimate_worker.queues import queue_lengths
 from wanimate_worker.roster import connected_workers
@@ -106,6 +114,27 @@ def test_the_budget_must_allow_a_poll_a_minute_for_each_slot(slots: int, request
     here = settings(max_in_flight=slots, requests_per_minute=requests)
     [finding] = check_limits(here, here.account_limits())
     assert finding.level is level
+
+
+@pytest.mark.parametrize(
+    ("url", "vendor", "level"),
+    [
+        (None, "https://api.example", Level.OK),
+        ("https://callbacks.example", "https://api.example", Level.OK),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8900", Level.OK),
+        ("http://callbacks:8000", "http://simulator:8900", Level.OK),
+        ("http://callbacks:8000", "https://api.example", Level.WARN),
+        ("http://127.0.0.1:8000", "https://api.example", Level.FAIL),
+        ("https://localhost", "https://api.example", Level.FAIL),
+    ],
+)
+def test_the_address_of_callbacks_must_be_one_that_the_vendor_calls(url: str | None, vendor: str, level: Level) -> None:
+    here = settings(
+        callback_base_url=url, api_base_url=vendor, allow_http=True, callback_secret=SecretStr("0123456789abcdef")
+    )
+    [finding] = check_callbacks(here)
+    assert finding.level is level
+    assert bool(finding.advice) is (level is not Level.OK)
 
 
 @pytest.mark.parametrize(("visibility", "level"), [(5, Level.OK), (50, Level.OK), (3600, Level.WARN)])

@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_va
 from wanimate.errors import SettingsError
 from wanimate.settings import Settings
 
+from .addresses import is_loopback
 from .ledger import AccountLimits, LedgerLimits
 from .observability.logs import LogFormat
 from .upstream import Timeouts
@@ -38,8 +39,9 @@ class UpstreamSettings(Settings):
     )
     allow_http: bool = Field(
         default=False,
-        description="Whether `WANIMATE_API_BASE_URL` may be an `http://` address of another machine, to which the API "
-        "key is then sent in clear: for a simulator in a container network. Loopback is always allowed.",
+        description="Whether `WANIMATE_API_BASE_URL`, to which the API key is sent, and `WANIMATE_CALLBACK_BASE_URL` "
+        "may be `http://` addresses of other machines: for a simulator in a container network. Loopback is always "
+        "allowed.",
     )
     connect_timeout_seconds: float = Field(
         default=5.0, gt=0, le=60, description="Bound on opening a connection to the vendor, in seconds."
@@ -205,7 +207,8 @@ class CallbackSettings(Settings):
 
     callback_base_url: str | None = Field(
         default=None,
-        description="Where the vendor reaches `wanimate-worker callbacks`, such as `https://callbacks.example.com`. "
+        description="Where the vendor reaches `wanimate-worker callbacks`, such as `https://callbacks.example.com`; "
+        "`http://` only as `WANIMATE_ALLOW_HTTP` says. "
         "With it the vendor reports the end of each task; without it tasks are only polled.",
     )
     callback_secret: SecretStr | None = Field(
@@ -220,9 +223,10 @@ class CallbackSettings(Settings):
     def _is_base_url(cls, value: str | None) -> str | None:
         if value is None or not value.strip():
             return None
-        if not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/-]*)?", value.strip()):
-            raise ValueError("an http:// or https:// URL without user, query and fragment is expected")
-        return value.strip().rstrip("/")
+        if not re.fullmatch(r"(?i:https?)://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/-]*)?", value.strip()):
+            raise ValueError("an https:// URL without user, query and fragment is expected (http:// for a simulator)")
+        scheme, _, rest = value.strip().partition("://")
+        return f"{scheme.lower()}://{rest.rstrip('/')}"
 
     @field_validator("callback_secret")
     @classmethod
@@ -305,6 +309,17 @@ class WorkerSettings(
     def _redis_outwaits_intents(self) -> Self:
         if self.intent_replicas and self.intent_timeout_seconds >= self.redis_timeout_seconds:
             raise ValueError("WANIMATE_INTENT_TIMEOUT_SECONDS must be shorter than WANIMATE_REDIS_TIMEOUT_SECONDS")
+        return self
+
+    @model_validator(mode="after")
+    def _callbacks_by_https(self) -> Self:
+        url = urlsplit(self.callback_base_url or "")
+        if url.scheme == "http" and not (self.allow_http or is_loopback(url.hostname or "")):
+            raise ValueError(
+                "WANIMATE_CALLBACK_BASE_URL: the vendor calls public https:// URLs only, and a signed URL would be "
+                f"sent in clear to {url.hostname}; use https://, or set WANIMATE_ALLOW_HTTP=true for a simulator in a "
+                "network of its own"
+            )
         return self
 
     def timeouts(self) -> Timeouts:

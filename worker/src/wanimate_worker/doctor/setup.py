@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from wanimate.errors import SettingsError
 from wanimate.transport import VISIBILITY_TIMEOUT_SECONDS
 
+from ..addresses import is_loopback
 from ..upstream import NotSent, Throttled, Unauthorised, Unreadable
 from .finding import Finding, fail, ok, warn
 
@@ -88,6 +90,29 @@ def check_limits(settings: WorkerSettings, limits: AccountLimits | None) -> Iter
             "; ".join(differences),
             "the account's limits count: correct this environment, or change them for all (wanimate-worker limits)",
         )
+
+
+def check_callbacks(settings: WorkerSettings) -> Iterator[Finding]:
+    """Yield whether the vendor can reach the address of callbacks, as far as the address tells."""
+    url = settings.callback_base_url
+    if url is None:
+        yield ok("callbacks", "off; tasks are polled")
+        return
+    parts, vendor = urlsplit(url), urlsplit(settings.api_base_url)
+    if is_loopback(parts.hostname or "") and not is_loopback(vendor.hostname or ""):
+        yield fail(
+            "callbacks",
+            f"{url} is an address of this machine, which the vendor at {settings.api_base_url} cannot reach",
+            "set WANIMATE_CALLBACK_BASE_URL to a public https:// address, or unset it: tasks are then polled",
+        )
+    elif parts.scheme == "http" and vendor.scheme == "https":
+        yield warn(
+            "callbacks",
+            f"{url} is not https://, and the vendor documents that it calls https:// only",
+            "set WANIMATE_CALLBACK_BASE_URL to a public https:// address, and unset WANIMATE_ALLOW_HTTP",
+        )
+    else:
+        yield ok("callbacks", f"at {url}")
 
 
 def check_transport(app: Celery) -> Iterator[Finding]:
