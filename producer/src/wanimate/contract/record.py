@@ -36,6 +36,7 @@ class Outcome(BaseModel):
         message: What happened and what to do next.
         code: The vendor's code.
         task_id: The vendor's task id.
+        field: The field of the request that is wrong, where one is known.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -46,6 +47,7 @@ class Outcome(BaseModel):
     message: str = ""
     code: str | None = None
     task_id: str | None = None
+    field: str | None = None
 
     @classmethod
     def success(cls, result: Result) -> Self:
@@ -62,6 +64,7 @@ class Outcome(BaseModel):
             message=error.message,
             code=error.code,
             task_id=error.task_id,
+            field=error.field,
         )
 
     def unwrap(self) -> Result:
@@ -77,7 +80,7 @@ class Outcome(BaseModel):
     def exception(self) -> errors.JobFailed:
         """Return the error that the job ended with."""
         known = getattr(errors, self.error or "", errors.JobFailed)
-        return known(self.message, self.code, self.task_id)
+        return known(self.message, self.code, self.task_id, self.field)
 
 
 class JobStatus(BaseModel):

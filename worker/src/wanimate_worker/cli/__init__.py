@@ -72,6 +72,14 @@ def settings_reference() -> None:
     click.echo(settings_page(), nl=False)
 
 
+@cli.command(name="failure-codes")
+def failure_codes_reference() -> None:
+    """Print what the vendor's failure codes mean, as Markdown."""
+    from ..reference import failure_codes_page
+
+    click.echo(failure_codes_page(), nl=False)
+
+
 _COMPLETION = completion_of("wanimate-worker", cli)
 for _command in (
     *(jobs, show, retry, resolve, end, cancel, dead),

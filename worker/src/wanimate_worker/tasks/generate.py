@@ -33,6 +33,7 @@ from ..upstream import Accepted, Exchange, NotSent, Obstacle, Rejected, SubmitAn
 from .base import AGAIN_SECONDS, refusal, seconds_between
 from .callers import record_call, settle_followers
 from .cancel import cancel_job
+from .endings import refusal_of
 from .sending import PERMIT_SECONDS, send_once
 
 if TYPE_CHECKING:
@@ -270,7 +271,7 @@ class GenerateTask(SuspendableTask):
             case Accepted(task_id):
                 self._accepted(step, task_id, told)
             case Rejected(code, message):
-                return self._settle(step, InvalidRequest(f"the vendor refused the request: {message}", code))
+                return self._settle(step, refusal_of(code, message))
             case Unauthorised(_, message):
                 if ledger.pause(message):
                     told.error("account paused, the vendor refuses the key; jobs wait, probing goes on", cause=message)

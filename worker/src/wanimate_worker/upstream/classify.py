@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 from wanimate.errors import SettingsError
+from wanimate.failure_codes import FailureKind, failure_of
 
 from .answers import Accepted, Forgotten, NotSent, Obstacle, Rejected, Throttled, Unauthorised, Unknown, Unreadable
 from .envelope import one_line, read_envelope, tells_concurrency
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 #: 401 and 403 as the design says. 402 too: an account without credit would have every job of a backlog refused, one
 #: after the other, although nothing is wrong with any of them.
 _UNAUTHORISED: Final = frozenset({401, 402, 403})
-
-#: The name the vendor has for an empty account (vendor's page "Error Codes"), whatever the status it comes with.
-_NO_CREDIT: Final = "INSUFFICIENT_CREDITS"
 
 #: "Go elsewhere with the same request": it was not processed. Not 303, which is how a server answers a POST that it
 #: did process, and none of the other 3xx (RFC 9110, section 15.4).
@@ -163,9 +161,13 @@ def _account_refusal(
     if code == HTTPStatus.TOO_MANY_REQUESTS:
         wait = parse_retry_after(headers.get("retry-after"), now)
         return Throttled(wait, message, tells_concurrency(envelope.message) if envelope is not None else None)
-    if envelope is not None and envelope.is_error and _is_refusal(code) and envelope.fail_code == _NO_CREDIT:
+    if envelope is not None and envelope.is_error and _is_refusal(code) and _names_account(envelope):
         return Unauthorised(HTTPStatus.PAYMENT_REQUIRED, message)
     return None
+
+
+def _names_account(envelope: Envelope) -> bool:
+    return failure_of(envelope.fail_code).kind is FailureKind.ACCOUNT
 
 
 def _names(task_id: str, envelope: Envelope, status: int) -> bool:

@@ -1,0 +1,78 @@
+"""How failure codes of the vendor read as the errors of a job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from wanimate.contract import Outcome
+from wanimate.errors import ContentViolation, GenerationFailed, InvalidRequest, JobFailed
+from wanimate.failure_codes import CODES, FailureKind
+from wanimate_worker.reference import failure_codes_page
+from wanimate_worker.tasks.endings import ending_of, refusal_of
+from wanimate_worker.upstream import Failed
+
+ROOT = Path(__file__).parents[2]
+OF_THE_REQUEST = {FailureKind.CONTENT, FailureKind.PROMPT, FailureKind.INPUT}
+
+
+def failed(code: str | None, message: str = "no") -> JobFailed:
+    outcome = ending_of(Failed(code, message), "task_1")
+    assert outcome is not None
+    return Outcome.model_validate_json(outcome.model_dump_json()).exception()
+
+
+@pytest.mark.parametrize(
+    ("code", "expected", "field"),
+    [
+        ("CONTENT_VIOLATION", ContentViolation, None),
+        ("nsfwDetected", ContentViolation, None),
+        ("InputImageSensitiveContentDetected", ContentViolation, "image_url"),
+        ("PromptLengthExceeded", InvalidRequest, "prompt"),
+        ("IMAGE_DOWNLOAD_FAILED", InvalidRequest, "image_url"),
+        ("UNSUPPORTED_FORMAT", InvalidRequest, None),
+        ("MODEL_UNAVAILABLE", GenerationFailed, None),
+        ("GENERATION_FAILED", GenerationFailed, None),
+        ("SomethingNew", GenerationFailed, None),
+        (None, GenerationFailed, None),
+    ],
+)
+def test_a_failed_task_ends_its_job_as_its_code_says(code: str | None, expected: type, field: str | None) -> None:
+    error = failed(code)
+    assert (type(error), error.code, error.task_id, error.field) == (expected, code, "task_1", field)
+
+
+@pytest.mark.parametrize("code", [each.code for each in CODES if each.kind in OF_THE_REQUEST])
+def test_a_code_means_the_same_in_a_refusal_and_in_a_failed_task(code: str) -> None:
+    at_once, later = refusal_of(code, "no"), failed(code)
+    assert (type(at_once), at_once.code, at_once.field) == (type(later), later.code, later.field)
+    assert at_once.task_id is None
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        ("unsupported image type", "image_url"),
+        ("image_urls[0]: not a JPEG", "image_url"),
+        ("The VIDEO is no MP4", "video_url"),
+        ("input.video_urls: unsupported codec", "video_url"),
+        ("neither image nor video could be read", None),
+        ("unsupported format", None),
+        ("reimaged", None),
+    ],
+)
+def test_a_format_names_a_field_only_if_the_words_name_one(message: str, field: str | None) -> None:
+    assert failed("UNSUPPORTED_FORMAT", message).field == field
+    assert refusal_of("UnsupportedFormat", message).field == field
+
+
+def test_any_other_refusal_is_an_invalid_request() -> None:
+    for code in ("400", "TEAPOT"):
+        error = refusal_of(code, "no")
+        assert (type(error), error.code) == (InvalidRequest, code)
+        assert error.message == "the vendor refused the request: no"
+
+
+def test_the_page_of_failure_codes_is_the_one_the_code_makes() -> None:
+    page = (ROOT / "docs" / "reference" / "failure-codes.md").read_text()
+    assert page == failure_codes_page(), "run `make docs`"
