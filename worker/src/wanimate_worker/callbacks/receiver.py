@@ -46,7 +46,8 @@ _FORGED_LOG_SECONDS: Final = 60.0
 #: The rest of a body that was not read to its end goes with its connection.
 _HANG_UP: Final = {"connection": "close"}
 
-_NO_CONTENT: Final = 204
+#: The one status that the vendor takes as received; after any other, 204 included, it calls again.
+_OK: Final = 200
 _FORBIDDEN: Final = 403
 _TOO_LARGE: Final = 413
 _UNAVAILABLE: Final = 503
@@ -99,7 +100,7 @@ class Receiver:
         # Before the body is read: whoever cannot sign makes us do nothing but this.
         if path is None or path.account != self._account or not self._signer.has_signed(path):
             return self._refuse()
-        status, task_id = _NO_CONTENT, ""
+        status, task_id = _OK, ""
         try:
             task_id = named_task(await read_body(request))
         except BodyTooLarge:
