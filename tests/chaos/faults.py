@@ -34,9 +34,10 @@ BACKGROUND: dict[str, Any] = {
     "bad_json_rate": 0.01,
     "error_5xx_rate": 0.01,
     "error_5xx_after_accept_rate": 0.005,
+    "unavailable_rate": 0.01,
     "unknown_fields": True,
     "unknown_state_rate": 0.02,
-    "strange_body_rate": 0.005,
+    "malformed_body_rate": 0.005,
     "callback_missing_rate": 0.02,
     "callback_duplicate_rate": 0.05,
     "callback_hold_rate": 0.05,
@@ -59,10 +60,11 @@ WEIGHTS: dict[str, int] = {
     "stop_beat": 1,
     "cut_connections": 2,
     "burst_of_5xx": 2,
+    "burst_of_503": 1,
     "outage": 1,
     "drop_all_requests": 1,
     "refuse_connections": 2,
-    "strange_answers": 1,
+    "malformed_answers": 1,
     "slow_answers": 1,
     "throttle": 2,
     "share_the_key": 2,
@@ -277,6 +279,9 @@ class Faults:
     def burst_of_5xx(self) -> None:
         self._vendor.during(1.0, error_5xx_rate=0.5)
 
+    def burst_of_503(self) -> None:
+        self._vendor.during(1.0, unavailable_rate=0.5)
+
     def outage(self) -> None:
         self._vendor.during(2.0, outage=True)
 
@@ -286,8 +291,8 @@ class Faults:
     def refuse_connections(self) -> None:
         self._vendor.during(1.5, refuse_for_seconds=1.5)
 
-    def strange_answers(self) -> None:
-        self._vendor.during(1.0, strange_body_rate=0.3)
+    def malformed_answers(self) -> None:
+        self._vendor.during(1.0, malformed_body_rate=0.3)
 
     def slow_answers(self) -> None:
         self._vendor.during(1.0, slow_rate=0.3, slow_ms=self._rig.submit_timeout_seconds * 2_000)

@@ -168,6 +168,7 @@ class Receiver:
         self.bodies: list[dict[str, Any]] = []
         self.arrived_at_ms: list[float] = []
         self.codes: list[int] = []
+        self.delay_seconds = 0.0
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -176,6 +177,7 @@ class Receiver:
                 receiver.arrived_at_ms.append(time.time() * 1000)
                 receiver.paths.append(self.path)
                 receiver.bodies.append(json.loads(body))
+                time.sleep(receiver.delay_seconds)
                 self.send_response(receiver.codes.pop(0) if receiver.codes else 200)
                 self.send_header("content-length", "0")
                 self.end_headers()

@@ -1,10 +1,13 @@
 """The end of a task is told to its callback URL, to a real receiver."""
 
+import asyncio
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import httpx
 import pytest
+from wanimate_simulator.webhook_sender import TIMEOUT_SECONDS, WebhookSender
 
 SUBMIT = "/api/v1/generateTask/wan-2-2-animate"
 STATUS = "/api/v1/statusTask/wan-2-2-animate"
@@ -44,28 +47,36 @@ def test_a_callback_carries_what_a_status_request_would_tell(
     assert (listed["callback_state"], listed["callback_attempts"]) == ("ok", 1)
 
 
-def test_a_callback_is_tried_three_times_before_it_is_given_up(
+def test_a_callback_is_retried_three_times_with_growing_delays(
     live: httpx.Client,
     request_for: RequestFor,
     receiver: Receiver,
     eventually: Eventually,
 ) -> None:
-    receiver.codes = [500, 503, 404]
+    live.post("/simulator/reset", json={"speed": 300})
+    receiver.codes = [500, 503, 404, 400]
     live.post(SUBMIT, json=request_for(callback_url=receiver.url))
 
     totals = eventually(lambda: settled(live))
 
-    assert len(receiver.bodies) == 3
-    assert (totals["sent"], totals["ok"], totals["failed"]) == (3, 0, 1)
+    assert len(receiver.bodies) == 4
+    assert (totals["sent"], totals["ok"], totals["failed"]) == (4, 0, 1)
+    gaps_ms = [after - before for before, after in pairwise(receiver.arrived_at_ms)]
+    assert all(
+        gap_ms >= simulated / 300 * 1000 - 5 for gap_ms, simulated in zip(gaps_ms, (30, 60, 120), strict=True)
+    ), gaps_ms
 
 
-def test_a_callback_that_fails_once_is_delivered_by_the_second_try(
+@pytest.mark.parametrize("code", [500, 201, 202, 204, 302])
+def test_only_an_answer_of_200_counts_as_received(
     live: httpx.Client,
     request_for: RequestFor,
     receiver: Receiver,
     eventually: Eventually,
+    code: int,
 ) -> None:
-    receiver.codes = [500]
+    live.post("/simulator/reset", json={"speed": 1000})
+    receiver.codes = [code]
     live.post(SUBMIT, json=request_for(callback_url=receiver.url))
 
     totals = eventually(lambda: settled(live))
@@ -73,16 +84,33 @@ def test_a_callback_that_fails_once_is_delivered_by_the_second_try(
     assert (totals["sent"], totals["ok"], totals["failed"]) == (2, 1, 0)
 
 
+def test_a_receiver_that_answers_too_late_has_not_answered(receiver: Receiver) -> None:
+    assert TIMEOUT_SECONDS == 30
+
+    async def post() -> list[int | None]:
+        hasty = WebhookSender(allow_non_loopback=False, timeout_seconds=0.001)
+        patient = WebhookSender(allow_non_loopback=False)
+        try:
+            return [await each.post(receiver.url, b"{}") for each in (hasty, patient)]
+        finally:
+            await hasty.close()
+            await patient.close()
+
+    receiver.delay_seconds = 0.1
+    assert asyncio.run(post()) == [None, 200]
+
+
 def test_a_receiver_that_is_not_there_counts_as_failed(
     live: httpx.Client,
     request_for: RequestFor,
     eventually: Eventually,
 ) -> None:
+    live.post("/simulator/reset", json={"speed": 1000})
     live.post(SUBMIT, json=request_for(callback_url="http://127.0.0.1:9/callback"))
 
     totals = eventually(lambda: settled(live))
 
-    assert (totals["sent"], totals["ok"], totals["failed"]) == (3, 0, 1)
+    assert (totals["sent"], totals["ok"], totals["failed"]) == (4, 0, 1)
 
 
 @pytest.mark.parametrize("host", ["your-server.com", "192.0.2.1", "localhost.example.com"])

@@ -6,10 +6,20 @@ from typing import Any
 
 import pytest
 from wanimate_simulator.durations import Durations
+from wanimate_simulator.fail_codes import FAIL_CODES, is_lasting
 from wanimate_simulator.faults import FaultBoard, Faults
-from wanimate_simulator.outcomes import Outcome, Outcomes
+from wanimate_simulator.outcomes import SUCCESS, Outcomes
 
 MARKERS = [f"job-{number}" for number in range(20_000)]
+
+
+def outcomes(seed: int = 0, failure_rate: float = 0.0, violation_rate: float = 0.0, **codes: float) -> Outcomes:
+    return Outcomes(
+        seed=seed,
+        failure_rate=failure_rate,
+        failure_codes=codes or {"GENERATION_FAILED": 1.0},
+        content_violation_rate=violation_rate,
+    )
 
 
 def durations(seed: int = 0, mean_seconds: float = 41.0, sigma: float = 0.3) -> Durations:
@@ -55,20 +65,53 @@ def test_two_runs_agree_task_by_task_whatever_the_order_of_arrival(bench: Callab
 
 
 def test_outcomes_come_in_the_asked_for_shares() -> None:
-    outcomes = Outcomes(seed=0, failure_rate=0.2, content_violation_rate=0.1)
-    drawn = [outcomes.of(marker, None) for marker in MARKERS]
+    mixed = outcomes(failure_rate=0.2, violation_rate=0.1, PROCESSING_TIMEOUT=3, NSFW=1)
+    drawn = [mixed.of(marker, 1, None) for marker in MARKERS]
 
-    assert drawn.count(Outcome.GENERATION_FAILED) / len(drawn) == pytest.approx(0.2, abs=0.01)
-    assert drawn.count(Outcome.CONTENT_VIOLATION) / len(drawn) == pytest.approx(0.1, abs=0.01)
+    assert drawn.count("PROCESSING_TIMEOUT") / len(drawn) == pytest.approx(0.15, abs=0.01)
+    assert drawn.count("NSFW") / len(drawn) == pytest.approx(0.05, abs=0.01)
+    assert drawn.count("CONTENT_VIOLATION") / len(drawn) == pytest.approx(0.1, abs=0.01)
+
+
+@pytest.mark.parametrize("code", FAIL_CODES)
+def test_a_failure_by_chance_is_drawn_anew_at_each_attempt_and_a_lasting_one_stays(code: str) -> None:
+    half = outcomes(failure_rate=0.5, **{code: 1.0})
+    failing = [marker for marker in MARKERS[:400] if half.of(marker, 1, None) == code]
+
+    again = [half.of(marker, 2, None) for marker in failing]
+    third = [half.of(marker, 3, None) for marker in failing]
+
+    if is_lasting(code):
+        assert set(again) == set(third) == {code}
+    else:
+        assert again.count(SUCCESS) / len(again) == pytest.approx(0.5, abs=0.15)
+        assert again != third
+    assert again == [half.of(marker, 2, None) for marker in failing]
 
 
 def test_a_prompts_tag_overrules_the_rates() -> None:
-    always_violates = Outcomes(seed=0, failure_rate=0.0, content_violation_rate=1.0)
-    never_fails = Outcomes(seed=0, failure_rate=0.0, content_violation_rate=0.0)
+    always_violates = outcomes(violation_rate=1.0)
+    never_fails = outcomes()
 
-    assert always_violates.of("job", "[fail]") is Outcome.GENERATION_FAILED
-    assert never_fails.of("job", "[violation]") is Outcome.CONTENT_VIOLATION
-    assert never_fails.of("job", "turn around") is Outcome.SUCCESS
+    assert always_violates.of("job", 1, "[fail]") == "GENERATION_FAILED"
+    assert never_fails.of("job", 1, "[violation]") == "CONTENT_VIOLATION"
+    assert never_fails.of("job", 1, "turn around") == SUCCESS
+    assert [never_fails.of("job", attempt, "please [code:nsfwDetected]") for attempt in (1, 9)] == ["nsfwDetected"] * 2
+
+
+def test_a_tag_with_a_count_fails_so_many_attempts() -> None:
+    prompt = "turn [code:PROCESSING_TIMEOUT*2]"
+
+    ends = [outcomes().of("job", attempt, prompt) for attempt in (1, 2, 3, 4)]
+
+    assert ends == ["PROCESSING_TIMEOUT"] * 2 + [SUCCESS] * 2
+
+
+@pytest.mark.parametrize(
+    "prompt", ["[code:]", "[code:*2]", "[code:A B]", "[code:A*]", "[code:A*x]", "[code:A", "code:A"]
+)
+def test_a_tag_that_is_not_one_changes_nothing(prompt: str) -> None:
+    assert outcomes().of("job", 1, prompt) == SUCCESS
 
 
 def test_fault_dice_roll_the_same_for_the_same_seed_and_independently_of_other_switches() -> None:

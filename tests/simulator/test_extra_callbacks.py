@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from wanimate_simulator.mischief import BOGUS_RESULT_URL
+from wanimate_simulator.callback_faults import BOGUS_RESULT_URL
 
 SUBMIT = "/api/v1/generateTask/wan-2-2-animate"
 STATUS = "/api/v1/statusTask/wan-2-2-animate"

@@ -1,6 +1,7 @@
 """A real client meets each fault over real HTTP."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -69,7 +70,11 @@ def test_drop_before_hangs_up_and_accepts_nothing(
     assert totals["requests_window_max"] == 7
 
 
-def test_error_5xx_answers_503_to_submits_and_statuses_alike(
+def is_page(answer: httpx.Response) -> bool:
+    return answer.headers["content-type"] == "text/html" and answer.text.startswith("<!DOCTYPE html>")
+
+
+def test_error_5xx_answers_500_502_and_504_half_of_them_as_pages(
     live: httpx.Client,
     set_faults: SetFaults,
     request_for: RequestFor,
@@ -77,10 +82,17 @@ def test_error_5xx_answers_503_to_submits_and_statuses_alike(
     task_id = submit(live, request_for())
     set_faults(error_5xx_rate=1)
 
-    answers = [live.post(SUBMIT, json=request_for()), status(live, task_id)]
+    answers = [each for _ in range(3) for each in (live.post(SUBMIT, json=request_for()), status(live, task_id))]
 
-    assert [answer.status_code for answer in answers] == [503, 503]
-    assert answers[0].json() == {"code": 503, "message": "Service unavailable", "data": None}
+    assert Counter((each.status_code, is_page(each)) for each in answers) == dict.fromkeys(
+        [(code, page) for code in (500, 502, 504) for page in (False, True)], 1
+    )
+    message = "Server error, please try again later"
+    assert all(
+        each.json() == {"code": each.status_code, "message": message, "data": None}
+        for each in answers
+        if not is_page(each)
+    )
     assert summary(live)["accepted"] == 1
 
 
@@ -91,8 +103,90 @@ def test_error_5xx_after_accept_accepts_the_task_all_the_same(
 ) -> None:
     set_faults(error_5xx_after_accept_rate=1)
 
-    assert live.post(SUBMIT, json=request_for()).status_code == 503
+    answers = [live.post(SUBMIT, json=request_for(f"job-{number}")) for number in range(6)]
+
+    assert sorted(each.status_code for each in answers) == [500, 500, 502, 502, 504, 504]
+    assert sum(is_page(each) for each in answers) == 3
+    assert summary(live)["accepted"] == 6
+    assert {task["answer_lost"] for task in live.get("/simulator/tasks").json()["tasks"]} == {"error_5xx"}
+
+
+def test_unavailable_answers_503_in_the_envelope_and_accepts_nothing(
+    live: httpx.Client, set_faults: SetFaults, request_for: RequestFor
+) -> None:
+    task_id = submit(live, request_for())
+    set_faults(unavailable_rate=1)
+
+    answers = [live.post(SUBMIT, json=request_for()), status(live, task_id)]
+
+    body = {"code": 503, "message": "Service temporarily unavailable, please try again later", "data": None}
+    assert [(each.status_code, each.json()) for each in answers] == [(503, body)] * 2
     assert summary(live)["accepted"] == 1
+
+
+@pytest.mark.parametrize(
+    ("switches", "prompt"), [({"forbidden": True}, "turn around"), ({}, "turn [forbidden] around")]
+)
+def test_forbidden_submissions_are_answered_403_without_a_reason(
+    live: httpx.Client, set_faults: SetFaults, request_for: RequestFor, switches: dict[str, Any], prompt: str
+) -> None:
+    task_id = submit(live, request_for())
+    set_faults(**switches)
+
+    answer = live.post(SUBMIT, json=request_for(prompt=prompt))
+
+    assert (answer.status_code, answer.json()) == (403, {"code": 403, "message": "Forbidden", "data": None})
+    assert status(live, task_id).status_code == 200
+    assert summary(live)["accepted"] == 1
+
+
+@pytest.mark.parametrize(
+    ("switches", "prompt", "code"),
+    [
+        ({"waf": True}, "turn around", 403),
+        ({"waf": True, "waf_status": 406}, "turn around", 406),
+        ({}, "turn [waf] around", 403),
+        ({"waf_status": 429}, "[waf]", 429),
+    ],
+)
+def test_a_firewall_answers_submissions_with_a_page(
+    live: httpx.Client, set_faults: SetFaults, request_for: RequestFor, switches: dict[str, Any], prompt: str, code: int
+) -> None:
+    task_id = submit(live, request_for())
+    set_faults(**switches)
+
+    answer = live.post(SUBMIT, json=request_for(prompt=prompt), headers={"Authorization": "Bearer wrong"})
+
+    assert (answer.status_code, is_page(answer)) == (code, True)
+    assert status(live, task_id).status_code == 200
+    assert summary(live)["accepted"] == 1
+
+
+def test_an_account_out_of_credit_gets_402_for_submissions_and_its_tasks_go_on(
+    live: httpx.Client, set_faults: SetFaults, request_for: RequestFor
+) -> None:
+    task_id = submit(live, request_for())
+    set_faults(out_of_credit=True)
+
+    answer = live.post(SUBMIT, json=request_for())
+
+    failure = {"failCode": "INSUFFICIENT_CREDITS", "failMsg": "The balance is insufficient"}
+    assert answer.status_code == 402
+    assert answer.json() == {"code": 402, "message": "Insufficient balance", "data": failure}
+    assert status(live, task_id).status_code == 200
+
+
+@pytest.mark.parametrize("code", ["CONTENT_VIOLATION", "PromptLengthExceeded", "MODEL_UNAVAILABLE", "NEW_CODE"])
+def test_a_prompt_can_ask_for_a_refusal_with_a_failure_code(
+    live: httpx.Client, request_for: RequestFor, code: str
+) -> None:
+    answer = live.post(SUBMIT, json=request_for(prompt=f"turn [refuse:{code}] around"))
+
+    assert answer.status_code == 400
+    assert answer.json()["code"] == 400
+    assert answer.json()["data"]["failCode"] == code
+    assert answer.json()["message"] == answer.json()["data"]["failMsg"] != ""
+    assert summary(live)["accepted"] == 0
 
 
 @pytest.mark.parametrize("switches", [{"latency_ms": 150}, {"slow_rate": 1, "slow_ms": 150}])
@@ -161,9 +255,12 @@ def test_an_outage_answers_503_and_ends(
 ) -> None:
     set_faults(outage=True)
     during = live.post(SUBMIT, json=request_for())
+    set_faults(outage=True, outage_in_envelope=True)
+    enveloped = live.post(SUBMIT, json=request_for())
     set_faults()
 
-    assert during.status_code == 503
+    assert (during.status_code, is_page(during)) == (503, True)
+    assert (enveloped.status_code, enveloped.json()["code"]) == (503, 503)
     assert summary(live)["accepted"] == 0
     submit(live, request_for())
 
@@ -340,6 +437,13 @@ def test_faults_that_make_no_sense_are_refused_and_change_nothing(live: httpx.Cl
         ("concurrency_used_elsewhere", 1.5),
         ("concurrency_used_elsewhere", -1),
         ("outage", 1),
+        ("outage_in_envelope", 1),
+        ("unavailable_rate", 2),
+        ("forbidden", 1),
+        ("waf", "true"),
+        ("waf_status", 200),
+        ("waf_status", True),
+        ("out_of_credit", None),
         ("outage_windows", {"a": 1}),
         ("outage_windows", [1, 2]),
         ("outage_windows", [[2, 1]]),
@@ -348,7 +452,7 @@ def test_faults_that_make_no_sense_are_refused_and_change_nothing(live: httpx.Cl
         ("revoked_keys", "key"),
         ("revoked_keys", [1]),
         ("refuse_for_seconds", -1),
-        ("strange_body_rate", 2),
+        ("malformed_body_rate", 2),
         ("callback_delay_seconds", -1),
         ("callback_hold_rate", 2),
         ("callback_hold_seconds", "1"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wanimate_simulator.outcomes import Outcome
+from wanimate_simulator.outcomes import SUCCESS
 from wanimate_simulator.slots import Slots
 from wanimate_simulator.task import Task
 from wanimate_simulator.window import SlidingWindow
@@ -37,7 +37,8 @@ def test_in_flight_and_its_integral_agree_with_looking_at_every_moment(lives: li
             Task(
                 task_id=str(number),
                 marker="",
-                outcome=Outcome.SUCCESS,
+                attempt=1,
+                outcome=SUCCESS,
                 duration_seconds=length,
                 accepted_at_seconds=start,
                 processing_at_seconds=start,
@@ -112,6 +113,7 @@ def test_the_summary_adds_up_over_a_small_run(bench: MakeBench) -> None:
         "completed": 2,
         "succeeded": 1,
         "failed": 1,
+        "failed_by_code": {"GENERATION_FAILED": 1},
         "polls_per_task": {"mean": 1.0, "max": 2},
         "first_told_lag_ms": {"count": 2, "mean": 2750.0, "median": 2750.0, "max": 5000.0},
         "callbacks": {
@@ -154,6 +156,7 @@ def test_every_task_is_listed_page_by_page_in_order_of_acceptance(bench: MakeBen
     assert told == {
         "task_id": ids[3],
         "marker": "job-3",
+        "attempt": 1,
         "state": "success",
         "outcome": "success",
         "duration_seconds": pytest.approx(41.0),

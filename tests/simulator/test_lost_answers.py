@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from wanimate_simulator import Faults
-from wanimate_simulator.strange import FORMS
+from wanimate_simulator.malformed import FORMS
 
 SUBMIT = "/api/v1/generateTask/wan-2-2-animate"
 STATUS = "/api/v1/statusTask/wan-2-2-animate"
@@ -33,7 +33,7 @@ def task(live: httpx.Client) -> dict[str, Any]:
         ({"drop_answer_rate": 1}, "dropped"),
         ({"error_5xx_after_accept_rate": 1}, "error_5xx"),
         ({"bad_json_rate": 1}, "bad_json"),
-        ({"strange_body_rate": 1}, "strange_body"),
+        ({"malformed_body_rate": 1}, "malformed_body"),
     ],
 )
 def test_a_task_tells_why_its_answer_was_lost(
@@ -75,12 +75,12 @@ def test_an_answer_whose_caller_gave_up_is_lost(
     assert task(live)["answer_delay_seconds"] == 1.5
 
 
-def test_strange_bodies_come_whole_with_status_200_each_form_in_turn(
+def test_malformed_bodies_come_whole_with_status_200_each_form_in_turn(
     live: httpx.Client,
     set_faults: SetFaults,
     request_for: RequestFor,
 ) -> None:
-    set_faults(strange_body_rate=1)
+    set_faults(malformed_body_rate=1)
 
     answers = [live.post(SUBMIT, json=request_for(f"job-{number}")) for number in range(len(FORMS))]
 
@@ -99,10 +99,10 @@ def test_strange_bodies_come_whole_with_status_200_each_form_in_turn(
     assert kinds.pop("an HTML page") == "text/html"
     assert set(kinds.values()) == {"application/json"}
     totals = live.get("/simulator/summary").json()
-    assert (totals["accepted"], totals["faults_struck"]) == (len(FORMS), {"strange_body_rate": len(FORMS)})
+    assert (totals["accepted"], totals["faults_struck"]) == (len(FORMS), {"malformed_body_rate": len(FORMS)})
 
 
-def test_a_strange_status_answer_tells_nothing(
+def test_a_malformed_status_answer_tells_nothing(
     live: httpx.Client,
     set_faults: SetFaults,
     request_for: RequestFor,
@@ -110,7 +110,7 @@ def test_a_strange_status_answer_tells_nothing(
 ) -> None:
     task_id = live.post(SUBMIT, json=request_for()).json()["data"]["taskId"]
     eventually(lambda: live.get("/simulator/summary").json()["completed"] == 1)
-    set_faults(strange_body_rate=1)
+    set_faults(malformed_body_rate=1)
 
     for _ in FORMS:
         assert live.get(STATUS, params={"taskId": task_id}).status_code == 200

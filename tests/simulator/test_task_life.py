@@ -44,6 +44,9 @@ def test_a_success_is_told_with_exactly_the_documented_fields(bench: MakeBench) 
     [
         ("[violation] please", "CONTENT_VIOLATION", "Content violates safety guidelines"),
         ("please [fail]", "GENERATION_FAILED", "Video generation failed"),
+        ("[code:PROCESSING_TIMEOUT] please", "PROCESSING_TIMEOUT", "Processing took too long"),
+        ("[code:SensitiveContent]", "SensitiveContent", "Sensitive content"),
+        ("[code:NEW_CODE]", "NEW_CODE", "The task failed"),
     ],
 )
 def test_a_failure_is_told_with_its_code_and_message(

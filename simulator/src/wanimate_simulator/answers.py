@@ -1,13 +1,15 @@
-"""What the vendor answers, and the reasons it refuses."""
+"""What the vendor answers."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import NamedTuple
 
 import orjson
 
 from .clock import Clock
-from .outcomes import Outcome
+from .fail_codes import message_of
+from .outcomes import SUCCESS
+from .pages import HTML
+from .refusals import RefusedError
 from .task import State, Task
 
 
@@ -31,34 +33,6 @@ class Answer(NamedTuple):
     accepted: Task | None = None
 
 
-class Cause(StrEnum):
-    """Why a request was answered 429."""
-
-    RATE = "rate"
-    CONCURRENCY = "concurrency"
-    INJECTED = "injected"
-
-
-class RefusedError(Exception):
-    """The vendor answers with an error. Source: the vendor's page, "Error Codes".
-
-    Args:
-        code: HTTP status and `code` of the envelope.
-        message: `message` of the envelope.
-        cause: why, for a 429.
-    """
-
-    def __init__(self, code: int, message: str, cause: Cause | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.cause = cause
-
-
-class DroppedError(Exception):
-    """The vendor closes the connection without an answer."""
-
-
 def envelope(data: Mapping[str, object] | None, *, code: int = 200, message: str = "success") -> dict[str, object]:
     """Return the envelope every answer comes in. Source: the vendor's page, "Response"."""
     return {"code": code, "message": message, "data": data}
@@ -67,6 +41,14 @@ def envelope(data: Mapping[str, object] | None, *, code: int = 200, message: str
 def encoded(answer: Mapping[str, object]) -> bytes:
     """Return an envelope as JSON."""
     return orjson.dumps(answer)
+
+
+def refusal(refused: RefusedError, headers: tuple[tuple[bytes, bytes], ...], delay_seconds: float) -> Answer:
+    """Return an error answer: the envelope, or the page that came in its place."""
+    if refused.page is not None:
+        return Answer(refused.code, refused.page, headers, delay_seconds, HTML)
+    body = encoded(envelope(refused.data, code=refused.code, message=refused.message))
+    return Answer(refused.code, body, headers, delay_seconds)
 
 
 def task_data(task: Task, now_seconds: float, clock: Clock) -> dict[str, object]:
@@ -87,11 +69,11 @@ def task_data(task: Task, now_seconds: float, clock: Clock) -> dict[str, object]
     }
     if state is State.PENDING or state is State.PROCESSING:
         return data
-    if task.outcome is Outcome.SUCCESS:
+    if task.outcome == SUCCESS:
         data["resultJson"] = f'{{"resultUrls":["https://results.example.com/{task.task_id}.mp4"]}}'
     else:
-        data["failCode"] = task.outcome.value
-        data["failMsg"] = task.outcome.message
+        data["failCode"] = task.outcome
+        data["failMsg"] = message_of(task.outcome)
     data["completeTime"] = clock.unix_ms(task.completes_at_seconds)
     data["costTime"] = round(task.duration_seconds * 1000)
     return data

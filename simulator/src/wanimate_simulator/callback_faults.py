@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 from .answers import encoded, envelope
 from .clock import Clock
 from .faults import FaultBoard
-from .strange import huge_body
+from .malformed import huge_body
 from .task import Task
 
 #: Extra POSTs begin within this share of a task's duration, so that they arrive while it runs.
@@ -44,7 +44,7 @@ class Extra(NamedTuple):
     body: bytes
 
 
-class Mischief:
+class CallbackFaults:
     """Decides which extra POSTs a task gets.
 
     A callback URL is taken to end in its signature: the last segment of its path.

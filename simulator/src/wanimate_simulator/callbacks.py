@@ -1,24 +1,27 @@
-"""Telling callers the end of their tasks. Source: the vendor's page, `request_type` and `callback_url`."""
+"""Call back at the end of tasks. Source: the vendor's page, `request_type` and `callback_url`; its webhook guide."""
 
 import asyncio
 from collections.abc import Coroutine
 
 from .answers import encoded, envelope, task_data
+from .callback_faults import CallbackFaults, Extra, ExtraKind
 from .clock import Clock
 from .faults import FaultBoard
-from .mischief import Extra, ExtraKind, Mischief
-from .postman import Postman
 from .task import CallbackState, Task
 from .truth import CallbackCounts
+from .webhook_sender import WebhookSender
 
-#: Simulated seconds before the second and the third try.
-_BACK_OFF_SECONDS = (1.0, 4.0)
-#: How often an ended stall is looked for, in real seconds.
-_LOOK_SECONDS = 0.01
+#: Simulated seconds before each retry. Source: the vendor's webhook guide: up to 3 retries with growing delays, the
+#: first after about 30 s; how they grow is assumed.
+_RETRY_DELAYS_SECONDS = (30.0, 60.0, 120.0)
+#: The one status that counts as received. Source: as above.
+_RECEIVED = 200
+#: Real seconds between checks whether a stall has ended.
+_STALL_CHECK_SECONDS = 0.01
 
 
-class Courier:
-    """POSTs each task's status answer to its callback URL once the task has ended, and the extras of `Mischief`.
+class Callbacks:
+    """POSTs each task's status answer to its callback URL once the task has ended, and the extras of `CallbackFaults`.
 
     Args:
         clock: the simulator's clock.
@@ -31,36 +34,36 @@ class Courier:
         self._clock = clock
         self._board = board
         self._counts = counts
-        self._mischief = Mischief(clock, board)
-        self._postman = Postman(allow_non_loopback=allow_non_loopback)
-        self._errands: set[asyncio.Task[None]] = set()
+        self._extras = CallbackFaults(clock, board)
+        self._sender = WebhookSender(allow_non_loopback=allow_non_loopback)
+        self._deliveries: set[asyncio.Task[None]] = set()
 
     def schedule(self, task: Task) -> None:
         """Arrange for a task's end to be told; needs a running event loop."""
         self._counts.waiting += 1
-        self._begin(self._carry(task))
-        if self._postman.may_reach(task.callback_url or ""):
-            for extra in self._mischief.plan(task):
+        self._begin(self._deliver_at_end(task))
+        if self._sender.may_reach(task.callback_url or ""):
+            for extra in self._extras.plan(task):
                 self._begin_extra(task, extra)
 
     async def close(self) -> None:
         """Give up all callbacks under way and close the connections."""
-        errands = tuple(self._errands)
-        for errand in errands:
-            errand.cancel()
-        await asyncio.gather(*errands, return_exceptions=True)
-        await self._postman.close()
+        deliveries = tuple(self._deliveries)
+        for delivery in deliveries:
+            delivery.cancel()
+        await asyncio.gather(*deliveries, return_exceptions=True)
+        await self._sender.close()
 
-    def _begin(self, errand: Coroutine[None, None, None]) -> None:
-        begun = asyncio.get_running_loop().create_task(errand)
-        self._errands.add(begun)
-        begun.add_done_callback(self._errands.discard)
+    def _begin(self, delivery: Coroutine[None, None, None]) -> None:
+        begun = asyncio.get_running_loop().create_task(delivery)
+        self._deliveries.add(begun)
+        begun.add_done_callback(self._deliveries.discard)
 
     def _begin_extra(self, task: Task, extra: Extra) -> None:
         self._counts.extras_waiting += 1
-        self._begin(self._carry_extra(task, extra))
+        self._begin(self._deliver_extra(task, extra))
 
-    async def _carry(self, task: Task) -> None:
+    async def _deliver_at_end(self, task: Task) -> None:
         while (left_seconds := self._left_seconds(task)) > 0:  # noqa: ASYNC110  # the end itself moves
             await asyncio.sleep(left_seconds)
         await asyncio.sleep(self._board.current.callback_delay_seconds)
@@ -72,17 +75,17 @@ class Courier:
     def _left_seconds(self, task: Task) -> float:
         """Return the real seconds until a task has ended, or until a stall is looked at again."""
         left_seconds = task.completes_at_seconds - self._clock.now_seconds()
-        return max(left_seconds, _LOOK_SECONDS) if self._board.current.stalled else left_seconds
+        return max(left_seconds, _STALL_CHECK_SECONDS) if self._board.current.stalled else left_seconds
 
-    async def _carry_extra(self, task: Task, extra: Extra) -> None:
+    async def _deliver_extra(self, task: Task, extra: Extra) -> None:
         await asyncio.sleep(extra.at_seconds - self._clock.now_seconds())
         task.extra_callbacks.append(extra.kind.value)
-        status = await self._postman.post(extra.url, extra.body)
+        status = await self._sender.post(extra.url, extra.body)
         self._counts.answered_extra(extra.kind.value, status)
         self._counts.extras_waiting -= 1
 
     async def _tell(self, task: Task, url: str) -> CallbackState:
-        if not self._postman.may_reach(url):
+        if not self._sender.may_reach(url):
             self._counts.refused += 1
             return CallbackState.REFUSED
         if self._board.strikes("callback_missing_rate"):
@@ -99,20 +102,19 @@ class Courier:
 
     async def _deliver(self, task: Task, url: str) -> bool:
         body = self._body(task)
-        for back_off_seconds in (*_BACK_OFF_SECONDS, None):
+        for delay_seconds in (*_RETRY_DELAYS_SECONDS, None):
             if await self._post(task, url, body):
                 self._counts.ok += 1
                 return True
-            if back_off_seconds is not None:
-                await asyncio.sleep(self._clock.real_seconds(back_off_seconds))
+            if delay_seconds is not None:
+                await asyncio.sleep(self._clock.real_seconds(delay_seconds))
         self._counts.failed += 1
         return False
 
     async def _post(self, task: Task, url: str, body: bytes) -> bool:
         self._counts.sent += 1
         task.callback_attempts += 1
-        status = await self._postman.post(url, body)
-        return status is not None and 200 <= status < 300  # noqa: PLR2004  # the codes of success
+        return await self._sender.post(url, body) == _RECEIVED
 
     def _body(self, task: Task) -> bytes:
         return encoded(envelope(task_data(task, task.completes_at_seconds, self._clock)))

@@ -29,6 +29,13 @@ def count(value: object) -> int:
     return value
 
 
+def error_status(value: object) -> int:
+    """Accept an HTTP status of an error."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 400 <= value <= 599:  # noqa: PLR2004  # 4xx and 5xx
+        raise ValueError("must be an integer between 400 and 599")
+    return value
+
+
 def switch(value: object) -> bool:
     """Accept true or false."""
     if not isinstance(value, bool):

@@ -4,7 +4,7 @@ import click
 import orjson
 
 from .faults import Faults, InvalidFaultsError
-from .options import InvalidOptionsError, Options
+from .options import InvalidOptionsError, Options, are_weights
 from .server import NonLoopbackHostError, serve
 
 _SHARE = click.FloatRange(0, 1)
@@ -18,6 +18,16 @@ def _parse_faults(_context: click.Context, _parameter: click.Parameter, value: s
     if faults.refuse_for_seconds:
         raise click.BadParameter("refuse_for_seconds acts when it is put; it cannot be on at the start")
     return faults
+
+
+def _parse_codes(_context: click.Context, _parameter: click.Parameter, value: str) -> dict[str, float]:
+    try:
+        codes: object = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        raise click.BadParameter(str(error)) from error
+    if not are_weights(codes):
+        raise click.BadParameter("must be a JSON object that gives each code a weight above 0")
+    return codes  # type: ignore[return-value]  # checked just above
 
 
 @click.command(context_settings={"show_default": True})
@@ -35,7 +45,14 @@ def _parse_faults(_context: click.Context, _parameter: click.Parameter, value: s
     help="Mean simulated duration of animate at 480p.",
 )
 @click.option("--sigma", default=0.3, type=click.FloatRange(0), help="Deviation of the duration's logarithm.")
-@click.option("--failure-rate", default=0.0, type=_SHARE, help="Share of markers that fail.")
+@click.option("--failure-rate", default=0.0, type=_SHARE, help="Share of tasks that fail.")
+@click.option(
+    "--failure-codes",
+    default='{"GENERATION_FAILED": 1}',
+    callback=_parse_codes,
+    metavar="JSON",
+    help="Codes of those failures, each with its weight.",
+)
 @click.option("--content-violation-rate", default=0.0, type=_SHARE, help="Share of markers that violate.")
 @click.option("--faults", default="{}", callback=_parse_faults, metavar="JSON", help="Fault switches to begin with.")
 @click.option("--allow-non-loopback", is_flag=True, help="Listen, and send callbacks, beyond this machine.")
@@ -52,6 +69,7 @@ def main(
     mean_seconds: float,
     sigma: float,
     failure_rate: float,
+    failure_codes: dict[str, float],
     content_violation_rate: float,
     faults: Faults,
     allow_non_loopback: bool,
@@ -69,6 +87,7 @@ def main(
             mean_seconds=mean_seconds,
             sigma=sigma,
             failure_rate=failure_rate,
+            failure_codes=failure_codes,
             content_violation_rate=content_violation_rate,
             allow_non_loopback=allow_non_loopback,
         )

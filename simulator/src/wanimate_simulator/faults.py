@@ -14,10 +14,11 @@ RateSwitch = Literal[
     "drop_before_rate",
     "error_5xx_rate",
     "error_5xx_after_accept_rate",
+    "unavailable_rate",
     "slow_rate",
     "throttle_rate",
     "bad_json_rate",
-    "strange_body_rate",
+    "malformed_body_rate",
     "unknown_state_rate",
     "callback_missing_rate",
     "callback_duplicate_rate",
@@ -46,8 +47,9 @@ class Faults:
     Args:
         drop_answer_rate: share of accepted submits whose connection closes without an answer.
         drop_before_rate: share of requests whose connection closes before anything happened.
-        error_5xx_rate: share of requests answered 503, nothing accepted.
-        error_5xx_after_accept_rate: share of accepted submits answered 503 all the same.
+        error_5xx_rate: share of requests answered 500, 502 or 504, half of them as pages, nothing accepted.
+        error_5xx_after_accept_rate: share of accepted submits answered so all the same.
+        unavailable_rate: share of requests answered 503 in the envelope, nothing accepted.
         latency_ms: real milliseconds added to every answer.
         slow_rate: share of answers delayed by `slow_ms`.
         slow_ms: real milliseconds of that delay.
@@ -55,16 +57,21 @@ class Faults:
         retry_after: form of the Retry-After header of every 429, or None for no header.
         retry_after_seconds: real seconds that header asks to wait.
         concurrency_used_elsewhere: tasks somebody else has in flight on the same key.
-        outage: whether every request is answered 503.
+        outage: whether every request is answered 503, by a page.
         outage_windows: the same, in spans of real seconds since the start or the last reset.
+        outage_in_envelope: whether those answers come in the envelope.
         refuse_for_seconds: real seconds without a listening socket; acts once, when it is put.
         bad_json_rate: share of 200 answers whose body is cut short.
-        strange_body_rate: share of 200 answers with a body of another shape, each of `strange.FORMS` in turn.
+        malformed_body_rate: share of 200 answers with a body of another shape, each of `malformed.FORMS` in turn.
         unknown_fields: whether answers carry fields nobody documented.
         unknown_state_rate: share of status answers with the undocumented state `queued_v2`.
         forget_rate: share of tasks whose status is answered 400 for ever.
         stalled: whether no task gets on; one whose time is up by then ends when this is switched off.
         revoked_keys: keys answered 401.
+        forbidden: whether every submission is answered 403 in the envelope, without a reason.
+        waf: whether every submission is answered by the page of a web application firewall.
+        waf_status: the status of that page.
+        out_of_credit: whether every submission is answered 402.
         callback_missing_rate: share of callbacks never sent.
         callback_duplicate_rate: share of callbacks sent twice.
         callback_delay_seconds: real seconds between a task's end and its callback.
@@ -83,6 +90,7 @@ class Faults:
     drop_before_rate: float = _switch(0.0, checks.rate)
     error_5xx_rate: float = _switch(0.0, checks.rate)
     error_5xx_after_accept_rate: float = _switch(0.0, checks.rate)
+    unavailable_rate: float = _switch(0.0, checks.rate)
     latency_ms: float = _switch(0.0, checks.amount)
     slow_rate: float = _switch(0.0, checks.rate)
     slow_ms: float = _switch(0.0, checks.amount)
@@ -92,14 +100,19 @@ class Faults:
     concurrency_used_elsewhere: int = _switch(0, checks.count)
     outage: bool = _switch(False, checks.switch)  # noqa: FBT003  # the default reads as the switch's position
     outage_windows: tuple[tuple[float, float], ...] = _switch((), checks.windows)
+    outage_in_envelope: bool = _switch(False, checks.switch)  # noqa: FBT003  # as above
     refuse_for_seconds: float = _switch(0.0, checks.amount)
     bad_json_rate: float = _switch(0.0, checks.rate)
-    strange_body_rate: float = _switch(0.0, checks.rate)
+    malformed_body_rate: float = _switch(0.0, checks.rate)
     unknown_fields: bool = _switch(False, checks.switch)  # noqa: FBT003  # as above
     unknown_state_rate: float = _switch(0.0, checks.rate)
     forget_rate: float = _switch(0.0, checks.rate)
     stalled: bool = _switch(False, checks.switch)  # noqa: FBT003  # as above
     revoked_keys: tuple[str, ...] = _switch((), checks.keys)
+    forbidden: bool = _switch(False, checks.switch)  # noqa: FBT003  # as above
+    waf: bool = _switch(False, checks.switch)  # noqa: FBT003  # as above
+    waf_status: int = _switch(403, checks.error_status)
+    out_of_credit: bool = _switch(False, checks.switch)  # noqa: FBT003  # as above
     callback_missing_rate: float = _switch(0.0, checks.rate)
     callback_duplicate_rate: float = _switch(0.0, checks.rate)
     callback_delay_seconds: float = _switch(0.0, checks.amount)

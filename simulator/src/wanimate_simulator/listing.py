@@ -19,8 +19,9 @@ def listed(task: Task, now_seconds: float, clock: Clock) -> dict[str, object]:
     return {
         "task_id": task.task_id,
         "marker": task.marker,
+        "attempt": task.attempt,
         "state": task.state(now_seconds).value,
-        "outcome": task.outcome.value if ended else None,
+        "outcome": task.outcome if ended else None,
         "duration_seconds": task.duration_seconds,
         "accepted_at_ms": clock.unix_ms(task.accepted_at_seconds),
         "completed_at_ms": clock.unix_ms(task.completes_at_seconds) if ended else None,

@@ -13,11 +13,11 @@ _HTML = b"text/html"
 _PAGE = b"<!DOCTYPE html><html><head><title>Bad gateway</title></head><body><h1>Please wait</h1></body></html>"
 
 
-def strange_body(number: int, envelope: Mapping[str, object]) -> tuple[bytes, bytes]:
-    """Return a strange body and its content type.
+def malformed_body(number: int, envelope: Mapping[str, object]) -> tuple[bytes, bytes]:
+    """Return a malformed body and its content type.
 
     Args:
-        number: counts strange answers; each of `FORMS` has its turn.
+        number: counts malformed answers; each of `FORMS` has its turn.
         envelope: the answer that would have been right.
     """
     return list(FORMS.values())[number % len(FORMS)](envelope)
@@ -35,7 +35,7 @@ def _without_task_id(envelope: Mapping[str, object]) -> tuple[bytes, bytes]:
     return encoded({**envelope, "data": kept}), _JSON
 
 
-#: The strange bodies by name: each takes the right envelope, and returns a body and its content type.
+#: The malformed bodies by name: each takes the right envelope, and returns a body and its content type.
 FORMS: Mapping[str, Callable[[Mapping[str, object]], tuple[bytes, bytes]]] = {
     "a list": lambda _: (b"[]", _JSON),
     "null": lambda _: (b"null", _JSON),

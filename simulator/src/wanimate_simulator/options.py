@@ -1,13 +1,26 @@
 """What a simulator is started with."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from math import isfinite
+from types import MappingProxyType
 
 #: The options that a reset may change.
 _CHANGEABLE = frozenset(
-    {"cap", "rate", "speed", "seed", "mean_seconds", "sigma", "failure_rate", "content_violation_rate"},
+    {
+        "cap",
+        "rate",
+        "speed",
+        "seed",
+        "mean_seconds",
+        "sigma",
+        "failure_rate",
+        "failure_codes",
+        "content_violation_rate",
+    }
 )
+#: What fails fails with these codes, each with its weight, unless asked otherwise.
+_FAILURE_CODES = MappingProxyType({"GENERATION_FAILED": 1.0})
 
 
 class InvalidOptionsError(ValueError):
@@ -26,7 +39,8 @@ class Options:
         api_keys: the keys that are accepted.
         mean_seconds: mean duration of animate at 480p, in simulated seconds.
         sigma: standard deviation of the duration's natural logarithm.
-        failure_rate: share of markers that end in GENERATION_FAILED.
+        failure_rate: share of tasks that end in one of `failure_codes`.
+        failure_codes: the codes of those failures, each with its weight.
         content_violation_rate: share of markers that end in CONTENT_VIOLATION.
         allow_non_loopback: whether callbacks may leave this machine.
     """
@@ -39,6 +53,7 @@ class Options:
     mean_seconds: float = 41.0
     sigma: float = 0.3
     failure_rate: float = 0.0
+    failure_codes: Mapping[str, float] = field(default_factory=lambda: _FAILURE_CODES)
     content_violation_rate: float = 0.0
     allow_non_loopback: bool = False
 
@@ -51,6 +66,7 @@ class Options:
         self._require(isfinite(self.mean_seconds) and self.mean_seconds > 0, "mean_seconds must be above 0")
         self._require(isfinite(self.sigma) and self.sigma >= 0, "sigma must be at least 0")
         self._require(0 <= self.failure_rate <= 1, "failure_rate must be between 0 and 1")
+        self._require(are_weights(self.failure_codes), "failure_codes must give each code a weight above 0")
         self._require(0 <= self.content_violation_rate <= 1, "content_violation_rate must be between 0 and 1")
         total = self.failure_rate + self.content_violation_rate
         self._require(total <= 1, "failure_rate and content_violation_rate must not add up to more than 1")
@@ -65,6 +81,8 @@ class Options:
         self._require(not unknown, f"unknown option: {', '.join(unknown)}")
         whole = {field.name for field in fields(self) if field.type is int}
         for name, value in changes.items():
+            if name == "failure_codes":
+                continue  # It checks itself.
             kinds = (int,) if name in whole else (int, float)
             right = isinstance(value, kinds) and not isinstance(value, bool)
             self._require(right, f"{name} must be {'an integer' if name in whole else 'a number'}")
@@ -74,3 +92,17 @@ class Options:
     def _require(held: bool, message: str) -> None:  # noqa: FBT001  # the one argument is the condition itself
         if not held:
             raise InvalidOptionsError(message)
+
+
+def are_weights(codes: object) -> bool:
+    """Tell whether a value gives at least one code, and each a weight above 0."""
+    if not isinstance(codes, Mapping) or not codes:
+        return False
+    return all(
+        isinstance(code, str) and code and _is_number(weight) and isfinite(weight) and weight > 0
+        for code, weight in codes.items()
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,55 +1,65 @@
 """How a task ends."""
 
-from enum import StrEnum
+from collections.abc import Mapping
+from itertools import accumulate
 
 from .draws import uniform
+from .fail_codes import is_lasting
+from .prompt_tags import asked_failure
 
-#: A prompt holding this text ends in CONTENT_VIOLATION.
-_VIOLATION_TAG = "[violation]"
-#: A prompt holding this text ends in GENERATION_FAILED.
-_FAIL_TAG = "[fail]"
-
-
-class Outcome(StrEnum):
-    """The ends of a task; the failures are the vendor's fail codes. Source: the vendor's page, "Fail Code"."""
-
-    SUCCESS = "success"
-    CONTENT_VIOLATION = "CONTENT_VIOLATION"
-    GENERATION_FAILED = "GENERATION_FAILED"
-
-    @property
-    def message(self) -> str:
-        """The vendor's description of this end."""
-        if self is Outcome.CONTENT_VIOLATION:
-            return "Content violates safety guidelines"
-        if self is Outcome.GENERATION_FAILED:
-            return "Video generation failed"
-        return "success"
+#: The end of a task that does not fail.
+SUCCESS = "success"
+_VIOLATION = "CONTENT_VIOLATION"
 
 
 class Outcomes:
-    """Decides how each marker ends.
+    """Decides how the tasks of each marker end.
 
     Args:
         seed: the simulator's seed.
-        failure_rate: share of markers that end in GENERATION_FAILED.
+        failure_rate: share of tasks that end in one of `failure_codes`.
+        failure_codes: the codes of those failures, each with its weight.
         content_violation_rate: share of markers that end in CONTENT_VIOLATION.
     """
 
-    def __init__(self, *, seed: int, failure_rate: float, content_violation_rate: float) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int,
+        failure_rate: float,
+        failure_codes: Mapping[str, float],
+        content_violation_rate: float,
+    ) -> None:
         self._seed = seed
         self._violation_below = content_violation_rate
         self._failure_below = content_violation_rate + failure_rate
+        self._codes = tuple(failure_codes)
+        self._weights_below = tuple(accumulate(failure_codes.values()))
 
-    def of(self, marker: str, prompt: str | None) -> Outcome:
-        """Return the end of a request: what its prompt's tag asks for, or else what its marker draws."""
-        if prompt is not None and _VIOLATION_TAG in prompt:
-            return Outcome.CONTENT_VIOLATION
-        if prompt is not None and _FAIL_TAG in prompt:
-            return Outcome.GENERATION_FAILED
-        drawn = uniform(self._seed, "outcome", marker)
+    def of(self, marker: str, attempt: int, prompt: str | None) -> str:
+        """Return `SUCCESS` or the fail code: what the prompt's tag asks for, or else what is drawn.
+
+        A failure that lasts follows the marker. One by chance follows the attempt as well, so that a retry may succeed.
+
+        Args:
+            marker: the request's name for itself.
+            attempt: counts the accepted tasks of this marker, from 1.
+            prompt: the request's prompt.
+        """
+        asked = asked_failure(prompt)
+        if asked is not None and (asked.times is None or attempt <= asked.times):
+            return asked.code
+        first = self._drawn(marker)
+        if attempt == 1 or is_lasting(first):
+            return first
+        return self._drawn(f"{marker}\x1f{attempt}")
+
+    def _drawn(self, label: str) -> str:
+        drawn = uniform(self._seed, "outcome", label)
         if drawn < self._violation_below:
-            return Outcome.CONTENT_VIOLATION
-        if drawn < self._failure_below:
-            return Outcome.GENERATION_FAILED
-        return Outcome.SUCCESS
+            return _VIOLATION
+        return self._failure(label) if drawn < self._failure_below else SUCCESS
+
+    def _failure(self, label: str) -> str:
+        drawn = uniform(self._seed, "fail_code", label) * self._weights_below[-1]
+        return next(code for code, below in zip(self._codes, self._weights_below, strict=True) if drawn < below)

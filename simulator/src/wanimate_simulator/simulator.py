@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
-from .callbacks import Courier
+from .callbacks import Callbacks
 from .clock import Clock
 from .faults import FaultBoard, Faults
 from .options import Options
@@ -35,13 +35,13 @@ class Simulator:
         self.clock = Clock(options.speed)
         self.board = FaultBoard(seed=options.seed, current=self._initial_faults)
         truth = Truth(self.clock.real_seconds(_WINDOW_SECONDS))
-        self._courier = Courier(
+        self._callbacks = Callbacks(
             self.clock,
             self.board,
             truth.callbacks,
             allow_non_loopback=options.allow_non_loopback,
         )
-        self.vendor = Vendor(options, self.clock, self.board, truth, self._courier.schedule)
+        self.vendor = Vendor(options, self.clock, self.board, truth, self._callbacks.schedule)
         self.set_faults(self._initial_faults)
 
     def set_faults(self, faults: Faults) -> None:
@@ -56,9 +56,9 @@ class Simulator:
             InvalidOptionsError: an option may not be changed or has a value it cannot take; nothing is forgotten.
         """
         self.options = self.options.changed(changes)
-        courier = self._courier
+        callbacks = self._callbacks
         self._begin()
-        await courier.close()
+        await callbacks.close()
 
     def summary(self) -> dict[str, object]:
         """Return the ground truth's totals, with the options they came about under."""
@@ -90,4 +90,4 @@ class Simulator:
     async def close(self) -> None:
         """Give up everything under way."""
         self.begin_closing()
-        await self._courier.close()
+        await self._callbacks.close()

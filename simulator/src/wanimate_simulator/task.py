@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from .outcomes import Outcome
+from .outcomes import SUCCESS
 
 
 class State(StrEnum):
@@ -35,7 +35,7 @@ class AnswerLoss(StrEnum):
     DROPPED = "dropped"
     ERROR_5XX = "error_5xx"
     BAD_JSON = "bad_json"
-    STRANGE_BODY = "strange_body"
+    MALFORMED_BODY = "malformed_body"
     #: The connection had closed before the answer: the caller gave up, or `refuse_for_seconds` closed it.
     GONE = "gone"
 
@@ -47,7 +47,8 @@ class Task:
     Args:
         task_id: the vendor's name for it.
         marker: the request's name for itself.
-        outcome: how it ends, known from the start.
+        attempt: counts the accepted tasks of that marker, from 1.
+        outcome: `success` or the fail code it ends with, known from the start.
         duration_seconds: simulated seconds it takes to render.
         accepted_at_seconds: when it was accepted.
         processing_at_seconds: when it leaves pending.
@@ -62,7 +63,8 @@ class Task:
 
     task_id: str
     marker: str
-    outcome: Outcome
+    attempt: int
+    outcome: str
     duration_seconds: float
     accepted_at_seconds: float
     processing_at_seconds: float
@@ -82,5 +84,5 @@ class Task:
     def state(self, now_seconds: float) -> State:
         """Return the state at a moment."""
         if now_seconds >= self.completes_at_seconds:
-            return State.SUCCESS if self.outcome is Outcome.SUCCESS else State.FAILED
+            return State.SUCCESS if self.outcome == SUCCESS else State.FAILED
         return State.PENDING if now_seconds < self.processing_at_seconds else State.PROCESSING

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from statistics import fmean, median
 
-from .answers import Cause
-from .outcomes import Outcome
+from .outcomes import SUCCESS
+from .refusals import Cause
 from .slots import Slots
 from .task import Task
 from .window import SlidingWindow
@@ -27,7 +27,7 @@ class CallbackCounts:
     Args:
         waiting: tasks whose callback is not settled yet.
         sent: POSTs made, repeats included.
-        ok: deliveries answered 2xx.
+        ok: deliveries answered 200.
         failed: deliveries given up after the last try.
         missing: callbacks left out by the fault switch.
         duplicated: callbacks sent twice by the fault switch.
@@ -70,9 +70,8 @@ class Truth:
         self._first_accepted_at_seconds = 0.0
         self._last_accepted_at_seconds = 0.0
         self._violations_of_cap = 0
-        self._accepted_by_marker: dict[str, int] = {}
         self._duplicates: dict[str, int] = {}
-        self._ended: Counter[Outcome] = Counter()
+        self._ended: Counter[str] = Counter()
         self._last_completed_at_seconds = 0.0
         self._polls = 0
         self._polls_max = 0
@@ -98,12 +97,8 @@ class Truth:
             self._first_accepted_at_seconds = task.accepted_at_seconds
         self._accepted += 1
         self._last_accepted_at_seconds = task.accepted_at_seconds
-        if not marked:
-            return
-        times = self._accepted_by_marker.get(task.marker, 0) + 1
-        self._accepted_by_marker[task.marker] = times
-        if times > 1:
-            self._duplicates[task.marker] = times
+        if marked and task.attempt > 1:
+            self._duplicates[task.marker] = task.attempt
 
     def completed(self, task: Task) -> None:
         """Count the end of a task."""
@@ -142,8 +137,9 @@ class Truth:
             "count_429": {cause.value: self._throttled[cause] for cause in Cause},
             "duplicates": [{"marker": marker, "accepted": times} for marker, times in self._duplicates.items()],
             "completed": ended,
-            "succeeded": self._ended[Outcome.SUCCESS],
-            "failed": ended - self._ended[Outcome.SUCCESS],
+            "succeeded": self._ended[SUCCESS],
+            "failed": ended - self._ended[SUCCESS],
+            "failed_by_code": {code: times for code, times in sorted(self._ended.items()) if code != SUCCESS},
             "polls_per_task": {
                 "mean": self._polls / self._accepted if self._accepted else None,
                 "max": self._polls_max,

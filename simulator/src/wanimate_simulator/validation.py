@@ -7,10 +7,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
+from .prompt_tags import REJECT
+
 #: Query parameter of the image URL that names a request across repeats.
 _MARKER_PARAMETER = "marker"
-#: In a prompt: answer 400, as the vendor may for reasons that its document does not have.
-_REJECT_TAG = "[reject]"
 #: The smallest seed; it asks for a random one.
 _SMALLEST_SEED = -1
 
@@ -128,7 +128,7 @@ def _prompt(input_: Mapping[str, object]) -> str | None:
     prompt = input_["prompt"]
     if not isinstance(prompt, str) or not prompt.strip():
         raise _invalid("input.prompt", "must be non-empty text if provided")
-    if _REJECT_TAG in prompt:
+    if REJECT in prompt:
         raise _invalid("input.prompt", "was rejected")
     return prompt
 

@@ -6,17 +6,19 @@ from itertools import islice
 from math import ceil
 from uuid import uuid4
 
-from .answers import Answer, Cause, DroppedError, RefusedError, encoded, envelope, task_data
+from .answers import Answer, encoded, envelope, refusal, task_data
 from .clock import Clock
 from .draws import uniform
 from .durations import Durations
 from .faults import FaultBoard
 from .gate import Gate
 from .listing import listed
+from .malformed import malformed_body
 from .options import Options
 from .outcomes import Outcomes
+from .prompt_tags import FORBIDDEN, asked_refusal
+from .refusals import Cause, DroppedError, RefusedError, forbidden, refused_with, server_error
 from .slots import Slots
-from .strange import strange_body
 from .task import AnswerLoss, CallbackState, Task
 from .truth import Kind, Truth
 from .validation import InvalidRequestError, Submission, parse_submission
@@ -56,10 +58,12 @@ class Vendor:
         self._outcomes = Outcomes(
             seed=options.seed,
             failure_rate=options.failure_rate,
+            failure_codes=options.failure_codes,
             content_violation_rate=options.content_violation_rate,
         )
         self._slots = Slots()
         self._tasks: dict[str, Task] = {}
+        self._attempts: dict[str, int] = {}
         self._stalled_at_seconds: float | None = None
 
     def submit(self, authorization: bytes, body: bytes) -> Answer:
@@ -72,8 +76,9 @@ class Vendor:
         now_seconds = self._clock.now_seconds()
         self._truth.requested(Kind.SUBMIT)
         try:
-            self._gate.enter(authorization, now_seconds)
+            self._gate.enter(authorization, now_seconds, submission=body)
             submission = parse_submission(body)
+            _check_prompt(submission.prompt)
             self._check_capacity(now_seconds)
             task = self._accept(submission, now_seconds)
         except DroppedError:
@@ -143,6 +148,7 @@ class Vendor:
 
     def _accept(self, submission: Submission, now_seconds: float) -> Task:
         marker = submission.marker
+        attempt = self._attempts[marker] = self._attempts.get(marker, 0) + 1
         duration_seconds = self._durations.seconds(
             marker,
             type_=submission.type_,
@@ -152,7 +158,8 @@ class Vendor:
         task = Task(
             task_id=f"task_{uuid4().hex}",
             marker=marker,
-            outcome=self._outcomes.of(marker, submission.prompt),
+            attempt=attempt,
+            outcome=self._outcomes.of(marker, attempt, submission.prompt),
             duration_seconds=duration_seconds,
             accepted_at_seconds=now_seconds,
             processing_at_seconds=now_seconds + real_seconds * _PENDING_SHARE,
@@ -195,8 +202,8 @@ class Vendor:
         if self._board.strikes("drop_answer_rate"):
             return self._dropped(), AnswerLoss.DROPPED
         if self._board.strikes("error_5xx_after_accept_rate"):
-            body = encoded(envelope(None, code=503, message="Service unavailable"))
-            return Answer(503, body, (), self._board.delay_seconds()), AnswerLoss.ERROR_5XX
+            error = server_error(self._board.struck["error_5xx_after_accept_rate"] - 1)
+            return refusal(error, (), self._board.delay_seconds()), AnswerLoss.ERROR_5XX
         return self._success({"taskId": task.task_id})
 
     def _success(self, data: dict[str, object]) -> tuple[Answer, AnswerLoss | None]:
@@ -209,16 +216,15 @@ class Vendor:
         delay_seconds = self._board.delay_seconds()
         if self._board.strikes("bad_json_rate"):
             return Answer(200, body[: len(body) // 2], (), delay_seconds), AnswerLoss.BAD_JSON
-        if self._board.strikes("strange_body_rate"):
-            body, content_type = strange_body(self._board.struck["strange_body_rate"] - 1, answer)
-            return Answer(200, body, (), delay_seconds, content_type), AnswerLoss.STRANGE_BODY
+        if self._board.strikes("malformed_body_rate"):
+            body, content_type = malformed_body(self._board.struck["malformed_body_rate"] - 1, answer)
+            return Answer(200, body, (), delay_seconds, content_type), AnswerLoss.MALFORMED_BODY
         return Answer(200, body, (), delay_seconds), None
 
     def _refuse(self, kind: Kind, refused: RefusedError) -> Answer:
         self._truth.refused(kind, refused.code, refused.cause)
-        body = encoded(envelope(None, code=refused.code, message=refused.message))
         headers = self._retry_after() if refused.cause is not None else ()
-        return Answer(refused.code, body, headers, self._board.delay_seconds())
+        return refusal(refused, headers, self._board.delay_seconds())
 
     def _dropped(self) -> Answer:
         return Answer(0, None, (), self._board.delay_seconds())
@@ -232,3 +238,11 @@ class Vendor:
             return ((b"retry-after", str(wait_seconds).encode()),)
         at_unix_seconds = self._clock.unix_ms(self._clock.now_seconds()) / 1000 + wait_seconds
         return ((b"retry-after", formatdate(at_unix_seconds, usegmt=True).encode()),)
+
+
+def _check_prompt(prompt: str | None) -> None:
+    """Refuse a submission if its prompt's tag asks for it."""
+    if prompt is not None and FORBIDDEN in prompt:
+        raise forbidden()
+    if code := asked_refusal(prompt):
+        raise refused_with(code)
