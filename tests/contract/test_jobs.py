@@ -40,6 +40,11 @@ VIDEO = "https://example.com/motion.mp4"
         ({"resolution": "1080p"}, "resolution"),
         ({"resolution": ""}, "resolution"),
         ({"seed": -2}, "seed"),
+        ({"seed": 2**31}, "seed"),
+        ({"seed": 2**63}, "seed"),
+        ({"seed": 10**400}, "seed"),
+        ({"video_url": "https://example.com/motion.avi"}, "video_url"),
+        ({"image_url": "https://example.com/character.gif?signature=.png"}, "image_url"),
         ({"seed": "42"}, "seed"),
         ({"seed": 1.5}, "seed"),
         ({"seed": True}, "seed"),
@@ -118,7 +123,7 @@ def texts(least: int, most: int) -> st.SearchStrategy[str]:
     return st.text(st.characters(exclude_categories=["Cs"]), min_size=least, max_size=most)
 
 
-urls = st.text(string.ascii_letters + string.digits + "-_./?=&%é", max_size=60).map("https://example.com/".__add__)
+urls = st.text(string.ascii_letters + string.digits + "-_/?=&%é", max_size=60).map("https://example.com/".__add__)
 jobs: st.SearchStrategy[Job] = st.one_of(
     [
         st.builds(
@@ -127,7 +132,7 @@ jobs: st.SearchStrategy[Job] = st.one_of(
             video_url=urls,
             prompt=st.none() | texts(1, 200).filter(str.strip),
             resolution=st.sampled_from(["480p", "720p"]),
-            seed=st.integers(-1, 2**62),
+            seed=st.integers(-1, 2**31 - 1),
             provider=st.sampled_from(["auto", "value", "official"]),
             priority=st.integers(0, 9),
             labels=st.dictionaries(texts(1, 64), texts(0, 64), max_size=8),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from wanimate.contract import AnimateJob
+from wanimate.contract import AnimateJob, ReplaceJob, parse_job
 from wanimate.errors import InvalidRequest
 
 IMAGE = "https://example.com/character.png"
+VIDEO = "https://example.com/motion.mp4"
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ IMAGE = "https://example.com/character.png"
 )
 def test_a_url_that_cannot_be_fetched_is_refused_with_the_reason(url: str, told: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        AnimateJob(image_url=url, video_url=IMAGE)
+        AnimateJob(image_url=url, video_url=VIDEO)
     assert refused.value.field == "image_url"
     assert told in str(refused.value)
     assert "hunter2" not in str(refused.value)
@@ -99,4 +100,60 @@ def test_a_url_that_cannot_be_fetched_is_refused_with_the_reason(url: str, told:
     ],
 )
 def test_a_url_that_can_be_fetched_is_taken_as_it_is(url: str) -> None:
-    assert AnimateJob(image_url=url, video_url=url).image_url == url
+    assert AnimateJob(image_url=url, video_url=VIDEO).image_url == url
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        *(".mp4", ".MP4", ".mov", ".MoV", ".m4v", ".M4V", "%2Emp4", ".%6D%70%34", "%2emOV"),
+        *(".mp4?sig=a.avi", ".mov#t=1.5", ".mp4?x=/b.avi", ".avi.mp4", ".png/motion.mp4"),
+        *("", "/", ".", "?format=avi", "#.avi", ".avi/", ".avi/17", "/v1.25", ".2024", ".original", ".a-b"),
+        *(".видео", ".mp4;v=1", ".mp4:large", "%2Favi", ".avi%2Fmotion", "/videos%2Fmotion.mp4", "/x.y%2Fmotion%2Emov"),
+        *(".php", ".PHP?id=7", ".asp", ".aspx", ".ashx", ".jsp", ".cgi", ".do", ".action", ".pl", ".dll"),
+    ],
+)
+def test_a_video_url_is_taken_unless_its_path_names_another_format(end: str) -> None:
+    url = f"https://example.com/motion{end}"
+    assert AnimateJob(image_url=IMAGE, video_url=url).video_url == url
+
+
+@pytest.mark.parametrize("end", ["jpg", "JPG", "jpeg", "JpEg", "png", "PNG", "webp", "WebP", "png?v=1.gif", "a/b"])
+def test_an_image_url_is_taken_in_each_format_of_the_vendor(end: str) -> None:
+    url = f"https://example.com/character.{end}"
+    assert ReplaceJob(image_url=url, video_url=VIDEO).image_url == url
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        *((f".{each}", each) for each in ("avi", "mkv", "webm", "flv", "wmv", "gif", "png", "jpg", "mp3", "zip")),
+        *((".AVI", "avi"), (".WebM?token=a.mp4", "webm"), (".avi#clip.mp4", "avi"), ("%2Eavi", "avi")),
+        *((".%61vi", "avi"), (".mp4.avi", "avi"), ("/motion.3gp", "3gp"), ("%2Fmotion.mkv", "mkv"), (".html", "html")),
+        *((".mp4v", "mp4v"), (".m3u8", "m3u8"), (".json", "json"), (".ts", "ts")),
+    ],
+)
+def test_a_video_in_another_format_is_refused_before_it_is_sent(end: str, told: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        AnimateJob(image_url=IMAGE, video_url=f"https://example.com/hunter2{end}")
+    assert refused.value.field == "video_url"
+    assert f"MP4, MOV or M4V, and the path of this URL ends in .{told}" in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("end", ["gif", "GIF", "bmp", "svg", "tiff", "avif", "heic", "mp4", "pdf", "%67if", "png.gif"])
+def test_an_image_in_another_format_is_refused_before_it_is_sent(end: str) -> None:
+    with pytest.raises(InvalidRequest, match="JPG, JPEG, PNG or WEBP") as refused:
+        ReplaceJob(image_url=f"https://example.com/character.{end}", video_url=VIDEO)
+    assert refused.value.field == "image_url"
+
+
+def test_what_is_on_record_is_read_by_the_rules_of_its_time() -> None:
+    old = {"type": "replace", "image_url": "https://e.com/a.gif", "video_url": "https://e.com/b.avi", "seed": 2**40}
+    with pytest.raises(InvalidRequest):
+        parse_job(old)
+    job = parse_job(old, is_recorded=True)
+    assert isinstance(job, ReplaceJob)
+    assert job.to_kwargs() == old
+    with pytest.raises(InvalidRequest):
+        parse_job({**old, "image_url": "ftp://e.com/a.gif"}, is_recorded=True)

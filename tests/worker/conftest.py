@@ -19,6 +19,8 @@ from wanimate_worker.upstream import Accepted, MaySend, NotSent, Obstacle, Pendi
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from wanimate.contract import Job
+
 JOB = {
     "type": "animate",
     "image_url": "https://example.com/c.png",
@@ -36,15 +38,17 @@ class Run:
         self.answer: Callable[[], SubmitAnswer] = lambda: Accepted("task-a")
         #: What the stage of the job was whenever it was sent.
         self.sent: list[Stage | None] = []
+        self.jobs: list[Job] = []
         self.asked: list[str] = []
         self.state: StatusAnswer = Pending("processing")
         #: What happens while the vendor is asked.
         self.meanwhile: Callable[[], object] = lambda: None
         task.runtime.upstream = self  # type: ignore[assignment]
 
-    def submit(self, *_: Any, may_send: MaySend) -> SubmitAnswer:
+    def submit(self, job: Job, *_: Any, may_send: MaySend) -> SubmitAnswer:
         if why := may_send():
             return NotSent(why, Obstacle.STALE)
+        self.jobs.append(job)
         self.sent.append(self.stage())
         return self.answer()
 

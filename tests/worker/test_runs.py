@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from celery import states
 from redis.exceptions import ConnectionError as RedisConnectionError
-from wanimate import JobCancelled
-from wanimate.contract import Keys, Outcome, OutcomeKind, Result, Stage
+from wanimate import InvalidRequest, JobCancelled
+from wanimate.contract import Keys, Outcome, OutcomeKind, Result, Stage, parse_job
 from wanimate_worker.ledger import Deliver, Entry, NothingToDo, read_history
 from wanimate_worker.upstream import (
     Failed,
@@ -98,6 +98,23 @@ def test_a_job_that_something_on_the_way_refuses_again_holds_up_no_other(run: Ru
     run()
     assert run.sent == 2 * [Stage.SUBMITTING]
     assert run.redis.zrange(Keys("default").waiting, 0, -1) == ["b", "a"]
+
+
+def test_a_job_on_record_is_sent_as_recorded_whatever_rules_came_later(run: Run) -> None:
+    old = {**JOB, "video_url": "https://example.com/m.avi", "seed": 2**40}
+    run.ledger.hold("so that it is recorded first")
+    run.ledger.admit([Entry("a", 5, {}, old, fingerprint=parse_job(JOB).fingerprint())])
+    run.ledger.unhold()
+    assert run.ledger.grant() == ["a"]
+    run()
+    assert run.sent == [Stage.SUBMITTING]
+    assert run.jobs == [parse_job(old, is_recorded=True)]
+
+
+def test_a_new_message_with_such_a_request_is_refused_at_no_cost(run: Run) -> None:
+    result = run.task.apply(kwargs={**JOB, "video_url": "https://example.com/m.avi"}, task_id="a")
+    assert isinstance(result.result, InvalidRequest)
+    assert (run.sent, run.stage()) == ([], None)
 
 
 @pytest.mark.parametrize("error", [None, RedisConnectionError("gone")], ids=["not confirmed", "Redis away"])

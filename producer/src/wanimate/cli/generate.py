@@ -27,7 +27,7 @@ def job_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--video", "video_url", metavar="URL", required=True, help="The motion reference video."),
             click.option("--prompt", metavar="TEXT", help="Guidance for the vendor's model."),
             click.option("--resolution", type=click.Choice(get_args(Resolution)), help="480p, unless given."),
-            click.option("--seed", type=int, metavar="N", help="-1 (any) or a number >= 0, for reproducible runs."),
+            click.option("--seed", type=int, metavar="N", help="-1 (any) or 0 to 2147483647, for reproducible runs."),
             click.option("--provider", type=click.Choice(get_args(Provider)), help="The vendor's routing."),
             click.option("--priority", type=int, metavar="N", help="0 (most urgent) to 9; 5, unless given."),
             click.option(

@@ -6,14 +6,24 @@ import hashlib
 import json
 import uuid
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from ..errors import InvalidRequest, SettingsError
 from .names import CONTRACT_HEADER, CONTRACT_VERSION, ENTRY_QUEUE, GENERATE_TASK
 from .trace_context import current_trace
-from .urls import check_http_url
+from .urls import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS, check_format, check_http_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,8 +39,8 @@ MAX_LABELS: Final = 8
 MAX_LABEL_CHARACTERS: Final = 64
 #: What kombu's JSON takes for a value of a type of its own, which workers could not read (kombu.utils.json).
 _TYPE_MARKERS: Final = frozenset({"__type__", "__value__"})
-#: The vendor names no largest seed; this is the largest integer that every JSON reader takes.
-MAX_SEED: Final = 2**63 - 1
+#: Vendor document, "Parameters".
+MAX_SEED: Final = 2**31 - 1
 MAX_PROMPT_CHARACTERS: Final = 10_000
 #: A year.
 MAX_DEADLINE_SECONDS: Final = 366 * 86_400
@@ -47,11 +57,11 @@ class _Job(BaseModel):
     """One request to the vendor, with the queue's own options.
 
     Args:
-        image_url: The character image, one http(s) URL.
-        video_url: The motion reference video, one http(s) URL.
+        image_url: The character image, one http(s) URL: JPG, JPEG, PNG or WEBP where its path has an extension.
+        video_url: The motion reference video, one http(s) URL: MP4, MOV or M4V where its path has an extension.
         prompt: Optional guidance; not empty when given.
         resolution: `480p` or `720p`.
-        seed: -1 (any) or a number from 0 to 2^63 - 1, for reproducible runs.
+        seed: -1 (any) or a number from 0 to 2147483647, for reproducible runs.
         provider: The vendor's routing: `auto`, `value` or `official`.
         priority: 0 (most urgent) to 9; kept in four bands 0-2, 3-5, 6-8, 9, first come first served within a band.
         labels: A few short strings, shown in status and Flower.
@@ -69,11 +79,14 @@ class _Job(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
+    #: Whether the vendor's rules for values are checked; those of a job on record were, by what was known then.
+    _is_new: ClassVar[bool] = True
+
     image_url: StrictStr
     video_url: StrictStr
     prompt: StrictStr | None = Field(default=None, max_length=MAX_PROMPT_CHARACTERS)
     resolution: Resolution = "480p"
-    seed: StrictInt = Field(default=-1, ge=-1, le=MAX_SEED)
+    seed: StrictInt = -1
     provider: Provider = "auto"
     priority: StrictInt = Field(default=5, ge=0, le=9)
     labels: dict[StrictStr, StrictStr] = Field(default_factory=dict)
@@ -99,8 +112,18 @@ class _Job(BaseModel):
 
     @field_validator("image_url", "video_url")
     @classmethod
-    def _is_http_url(cls, value: str) -> str:
+    def _is_http_url(cls, value: str, info: ValidationInfo) -> str:
         check_http_url(value)
+        if cls._is_new:
+            is_image = info.field_name == "image_url"
+            check_format(value, *(("images", IMAGE_EXTENSIONS) if is_image else ("videos", VIDEO_EXTENSIONS)))
+        return value
+
+    @field_validator("seed")
+    @classmethod
+    def _within_range(cls, value: int) -> int:
+        if cls._is_new and not -1 <= value <= MAX_SEED:
+            raise ValueError(f"-1 (any) or a whole number from 0 to {MAX_SEED} is expected")
         return value
 
     @field_validator("prompt")
@@ -230,11 +253,21 @@ class ReplaceJob(_Job):
 Job = AnimateJob | ReplaceJob
 
 
-def parse_job(kwargs: Mapping[str, Any]) -> Job:
+class _RecordedAnimateJob(AnimateJob):
+    _is_new = False
+
+
+class _RecordedReplaceJob(ReplaceJob):
+    _is_new = False
+
+
+def parse_job(kwargs: Mapping[str, Any], *, is_recorded: bool = False) -> Job:
     """Read the keyword arguments of a `wanimate.generate` task, whoever sent them.
 
     Args:
         kwargs: `type` and the fields of the job.
+        is_recorded: Whether the ledger has them: then an older version has checked their values by the rules of its
+            time, and the vendor, not a newer rule of ours, decides about them.
 
     Raises:
         InvalidRequest: A field is missing, unknown or wrong; `field` names it.
@@ -244,9 +277,9 @@ def parse_job(kwargs: Mapping[str, Any]) -> Job:
     fields = dict(kwargs)
     kind = fields.pop("type", None)
     if kind == "animate":
-        return AnimateJob(**fields)
+        return (_RecordedAnimateJob if is_recorded else AnimateJob)(**fields)
     if kind == "replace":
-        return ReplaceJob(**fields)
+        return (_RecordedReplaceJob if is_recorded else ReplaceJob)(**fields)
     raise InvalidRequest(f"type: 'animate' or 'replace' is expected, got {str(kind)[:20]!r}", field="type")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 MAX_URL_CHARACTERS: Final = 4096
 
@@ -30,6 +30,13 @@ _UNSEEN: Final = {
 _IGNORABLE: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
+#: What the vendor takes (vendor document, "Parameters", and its pages on files), by the extensions of URLs.
+IMAGE_EXTENSIONS: Final = ("jpg", "jpeg", "png", "webp")
+VIDEO_EXTENSIONS: Final = ("mp4", "mov", "m4v")
+#: Programs on servers: what they answer with is not known from their names.
+_PROGRAMS: Final = frozenset({"action", "ashx", "asp", "aspx", "cgi", "dll", "do", "jsp", "php", "pl"})
+#: A longer end of a name, or one of digits alone, is no extension but a version, a host, a hash.
+_EXTENSION: Final = re.compile(r"(?=[0-9]*[a-z])[a-z0-9]{1,5}", re.ASCII)
 
 
 def check_http_url(url: str) -> None:
@@ -60,6 +67,25 @@ def check_http_url(url: str) -> None:
         raise ValueError("its port is not a number from 1 to 65535")
     if not _IPV6_ADDRESS.fullmatch(host) and not _is_name(host):
         raise ValueError("its host is not a name or an address that can be looked up")
+
+
+def check_format(url: str, what: str, allowed: tuple[str, ...]) -> None:
+    """Raise a `ValueError` if the path of a URL says that the file has a format which the vendor does not take.
+
+    A URL says nothing of the format, and is taken, if its path has no extension or ends in a program such as `.php`.
+    Query and fragment are not looked at.
+
+    Args:
+        url: The URL, which `check_http_url` has passed.
+        what: What it is, for the message.
+        allowed: The extensions of the formats, in lower case.
+    """
+    # An escaped slash is one of the file's name, as in `/videos%2Fmotion.mp4` of an object store.
+    name = unquote(urlsplit(url).path).rpartition("/")[2]
+    extension = name.rpartition(".")[2].lower() if "." in name else ""
+    if _EXTENSION.fullmatch(extension) and extension not in {*allowed, *_PROGRAMS}:
+        formats = ", ".join(allowed[:-1]).upper() + f" or {allowed[-1].upper()}"
+        raise ValueError(f"the vendor takes {what} as {formats}, and the path of this URL ends in .{extension}")
 
 
 def _check_characters(url: str) -> None:

@@ -94,7 +94,7 @@ def _give_up(session: Session, job: JobFields) -> tuple[Exit, str, str]:
 
 def _run_again(session: Session, job: JobFields) -> tuple[Exit, str, str]:
     try:
-        request = parse_job(job.request)
+        request = parse_job(job.request, is_recorded=True)
     except WanimateError as error:
         return Exit.REFUSED, "unchanged", f"its request cannot be read: {error}"
     answer = session.runtime.ledger.retry(

@@ -218,7 +218,7 @@ class GenerateTask(SuspendableTask):
 
     def _submit(self, step: Submit) -> Deliver:
         try:
-            job = parse_job(step.request)
+            job = parse_job(step.request, is_recorded=True)
         except InvalidRequest as error:
             # Recorded by a worker that knew more, or less, than this one.
             self._settle(step, error)
