@@ -61,7 +61,7 @@ def main() -> int:
     options = StackOptions(
         workers=WORKERS,
         has_flower=False,
-        simulator={"cap": str(CAP), "speed": str(SPEED), "rate": str(WINDOW_REQUESTS)},
+        simulator={"cap": str(CAP), "speed": str(SPEED), "rate": str(WINDOW_REQUESTS), "length-share": "0"},
         settings={
             "WANIMATE_MAX_IN_FLIGHT": str(CAP),
             "WANIMATE_REQUESTS_PER_MINUTE": "36000",

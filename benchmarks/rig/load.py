@@ -43,6 +43,8 @@ class Load:
             "speed": f"{self.speed:g}",
             "mean-seconds": f"{self.mean_seconds:g}",
             "sigma": f"{self.sigma:g}",
+            # The computed bounds know one distribution for all tasks.
+            "length-share": "0",
         }
 
     def job(self, number: int, **fields: Any) -> Job:

@@ -60,6 +60,7 @@ class Vendor:
     """The simulator's ground truth and its fault switches."""
 
     def __init__(self, url: str) -> None:
+        self._url = url
         self._http = httpx.Client(base_url=f"{url}/simulator", trust_env=False, timeout=10)
 
     def summary(self) -> dict[str, Any]:
@@ -78,13 +79,19 @@ class Vendor:
         """Return the task accepted under a marker."""
         return next((task for task in self.tasks() if task["marker"] == marker), None)
 
+    def result_url(self, task: dict[str, Any]) -> str:
+        """Return where the result of a task is served."""
+        return f"{self._url}/results/{task['task_id']}.mp4"
+
     def set_faults(self, **faults: Any) -> None:
         """Switch faults on; those not named are off."""
         self._http.put("/faults", json=faults).raise_for_status()
 
     def reset(self, **options: Any) -> None:
-        """Forget everything and switch all faults off."""
-        self._http.post("/reset", json={"mean_seconds": 41, "sigma": 0.3, **options}).raise_for_status()
+        """Forget everything and switch all faults off; the length of a video does not matter unless asked for."""
+        self._http.post(
+            "/reset", json={"mean_seconds": 41, "sigma": 0.3, "length_share": 0, **options}
+        ).raise_for_status()
         self.set_faults()
 
     def close(self) -> None:

@@ -41,7 +41,7 @@ def test_a_job_gives_the_vendors_result_and_tells_its_times(client: Client, vend
     task = vendor.task_of("plain")
     assert task is not None
     assert result.task_id == task["task_id"]
-    assert result.urls == (f"https://results.example.com/{task['task_id']}.mp4",)
+    assert result.urls == (vendor.result_url(task),)
     assert result.created_at is not None
     assert abs(result.created_at - datetime.now(UTC)) < timedelta(minutes=2)
     assert result.cost_time_ms == pytest.approx(task["duration_seconds"] * 1000, abs=1)

@@ -59,7 +59,7 @@ class Bench:
 
     def submit(self, marker: str | None = "job-1", *, key: str = KEY, **changes: Any) -> Answer:
         body = json.dumps(a_request(marker, **changes)).encode()
-        return self.vendor.submit(f"Bearer {key}".encode(), body)
+        return self.vendor.submit(f"Bearer {key}".encode(), body, "http://vendor")
 
     def accept(self, marker: str | None = "job-1", **changes: Any) -> str:
         answer = self.submit(marker, **changes)
@@ -78,7 +78,7 @@ class Bench:
 
 @pytest.fixture
 def bench() -> Callable[..., Bench]:
-    return lambda **options: Bench(Options(**options))
+    return lambda **options: Bench(Options(**{"length_share": 0.0, **options}))
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def launch(tmp_path: Path) -> Callable[..., AbstractContextManager[tuple[subproc
 def live_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A simulator process; a task takes about 0.1 real seconds. It must not write a word to its log."""
     stderr = tmp_path_factory.mktemp("live") / "stderr"
-    with running(stderr, "--speed", "200", "--mean-seconds", "20") as (process, line):
+    with running(stderr, "--speed", "200", "--mean-seconds", "20", "--length-share", "0") as (process, line):
         yield line.split(" ")[3]
         process.terminate()
         assert process.wait(10) == 0
@@ -153,7 +153,15 @@ def live_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def live(live_url: str) -> Iterator[httpx.Client]:
     """A client of a real simulator process that has forgotten everything, with a valid key."""
-    defaults = {"cap": 1000, "rate": 10_000, "speed": 200, "seed": 0, "mean_seconds": 20, "sigma": 0.3}
+    defaults = {
+        "cap": 1000,
+        "rate": 10_000,
+        "speed": 200,
+        "seed": 0,
+        "mean_seconds": 20,
+        "sigma": 0.3,
+        "length_share": 0,
+    }
     with httpx.Client(base_url=live_url, headers={"Authorization": f"Bearer {KEY}"}, trust_env=False) as client:
         client.post("/simulator/reset", json=defaults).raise_for_status()
         yield client

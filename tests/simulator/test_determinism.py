@@ -1,7 +1,7 @@
 """What a seed and a marker decide is the same in every run and any order."""
 
 from collections.abc import Callable
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 import pytest
@@ -9,6 +9,7 @@ from wanimate_simulator.durations import Durations
 from wanimate_simulator.fail_codes import FAIL_CODES, is_lasting
 from wanimate_simulator.faults import FaultBoard, Faults
 from wanimate_simulator.outcomes import SUCCESS, Outcomes
+from wanimate_simulator.videos import billed_seconds, drawn_seconds
 
 MARKERS = [f"job-{number}" for number in range(20_000)]
 
@@ -22,12 +23,12 @@ def outcomes(seed: int = 0, failure_rate: float = 0.0, violation_rate: float = 0
     )
 
 
-def durations(seed: int = 0, mean_seconds: float = 41.0, sigma: float = 0.3) -> Durations:
-    return Durations(seed=seed, mean_seconds=mean_seconds, sigma=sigma)
+def durations(seed: int = 0, sigma: float = 0.3, length_share: float = 0.0) -> Durations:
+    return Durations(seed=seed, mean_seconds=41.0, sigma=sigma, length_share=length_share)
 
 
 def test_durations_have_the_asked_for_mean() -> None:
-    drawn = [durations().seconds(marker, type_="animate", resolution="480p") for marker in MARKERS]
+    drawn = [durations().seconds(marker, type_="animate", resolution="480p", video_seconds=10) for marker in MARKERS]
 
     assert fmean(drawn) == pytest.approx(41.0, rel=0.01)
     assert min(drawn) < 25
@@ -39,13 +40,42 @@ def test_durations_have_the_asked_for_mean() -> None:
     [("replace", "480p", 1.1), ("animate", "720p", 1.25), ("replace", "720p", 1.375)],
 )
 def test_replace_and_720p_take_longer(type_: str, resolution: str, factor: float) -> None:
-    plain = durations().seconds("job", type_="animate", resolution="480p")
+    plain = durations().seconds("job", type_="animate", resolution="480p", video_seconds=10)
 
-    assert durations().seconds("job", type_=type_, resolution=resolution) == pytest.approx(plain * factor)
+    assert durations().seconds("job", type_=type_, resolution=resolution, video_seconds=10) == pytest.approx(
+        plain * factor
+    )
+
+
+def test_durations_follow_the_length_of_the_video_and_keep_their_mean() -> None:
+    by_length = durations(length_share=0.8)
+
+    def seconds(marker: str, video_seconds: float) -> float:
+        return by_length.seconds(marker, type_="animate", resolution="480p", video_seconds=video_seconds)
+
+    drawn = [drawn_seconds(0, marker) for marker in MARKERS]
+    assert (min(drawn), max(drawn)) == (5, pytest.approx(60, abs=0.1))
+    assert median(drawn) < 15
+    assert fmean(seconds(marker, length) for marker, length in zip(MARKERS, drawn, strict=True)) == pytest.approx(
+        41, rel=0.02
+    )
+    assert seconds("job", 60) / seconds("job", 5) == pytest.approx((0.2 + 0.8 * 60 / 18.75) / (0.2 + 0.8 * 5 / 18.75))
+    flat = durations()
+    lengths = (0.5, 5, 120)
+    assert len({flat.seconds("job", type_="animate", resolution="480p", video_seconds=each) for each in lengths}) == 1
+
+
+@pytest.mark.parametrize(
+    ("video_seconds", "billed"), [(0.5, 5), (5, 5), (12.5, 12.5), (120, 120), (120.1, 120), (3600, 120)]
+)
+def test_at_least_5_and_at_most_120_seconds_are_billed(video_seconds: float, billed: float) -> None:
+    assert billed_seconds(video_seconds) == billed
 
 
 def test_another_seed_draws_other_durations() -> None:
-    first, second = (durations(seed).seconds("job", type_="animate", resolution="480p") for seed in (1, 2))
+    first, second = (
+        durations(seed).seconds("job", type_="animate", resolution="480p", video_seconds=10) for seed in (1, 2)
+    )
 
     assert first != second
 

@@ -39,6 +39,10 @@ def test_in_flight_and_its_integral_agree_with_looking_at_every_moment(lives: li
                 marker="",
                 attempt=1,
                 outcome=SUCCESS,
+                video_seconds=5.0,
+                billed_seconds=5.0,
+                cost_usd=0.2,
+                base_url="",
                 duration_seconds=length,
                 accepted_at_seconds=start,
                 processing_at_seconds=start,
@@ -94,6 +98,7 @@ def test_the_summary_adds_up_over_a_small_run(bench: MakeBench) -> None:
     vendor.now_seconds = 20.0
     vendor.data(second)
     vendor.accept("c")
+    billed = [task["billed_seconds"] for task in vendor.vendor.tasks(0, 10)["tasks"]]
 
     assert vendor.vendor.summary() == {
         "accepted": 3,
@@ -114,6 +119,11 @@ def test_the_summary_adds_up_over_a_small_run(bench: MakeBench) -> None:
         "succeeded": 1,
         "failed": 1,
         "failed_by_code": {"GENERATION_FAILED": 1},
+        "billed_seconds": pytest.approx(sum(billed)),
+        "balance_usd": pytest.approx(1_000_000 - sum(billed) * 0.04),
+        "spent_usd": pytest.approx(sum(billed) * 0.04),
+        "balances_total": 0,
+        "balance_errors_by_code": {},
         "polls_per_task": {"mean": 1.0, "max": 2},
         "first_told_lag_ms": {"count": 2, "mean": 2750.0, "median": 2750.0, "max": 5000.0},
         "callbacks": {
@@ -160,6 +170,9 @@ def test_every_task_is_listed_page_by_page_in_order_of_acceptance(bench: MakeBen
         "state": "success",
         "outcome": "success",
         "duration_seconds": pytest.approx(41.0),
+        "video_seconds": told["video_seconds"],
+        "billed_seconds": told["billed_seconds"],
+        "cost_usd": told["cost_usd"],
         "accepted_at_ms": 1_700_000_000_000,
         "completed_at_ms": 1_700_000_041_000,
         "first_told_at_ms": 1_700_000_041_500,

@@ -28,7 +28,7 @@ def test_a_success_is_told_with_exactly_the_documented_fields(bench: MakeBench) 
     data = vendor.data(task_id)
 
     assert isinstance(data["resultJson"], str)
-    assert json.loads(data["resultJson"]) == {"resultUrls": [f"https://results.example.com/{task_id}.mp4"]}
+    assert json.loads(data["resultJson"]) == {"resultUrls": [f"http://vendor/results/{task_id}.mp4"]}
     assert data == {
         "taskId": task_id,
         "state": "success",

@@ -1,4 +1,4 @@
-"""The web application: the vendor's two endpoints and the simulator's own."""
+"""The web application: the vendor's endpoints, the results and the simulator's own."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,13 +9,15 @@ from starlette.types import Receive, Scope, Send
 
 from .answers import Answer, encoded, envelope
 from .control import Control
-from .sending import header, is_gone, read_body, send_answer
+from .results import RESULTS_PATH
+from .sending import base_url, header, is_gone, read_body, send_answer
 from .simulator import Simulator
 from .task import AnswerLoss
 
-#: Source: the vendor's page, "Endpoints".
+#: Source: the vendor's page, "Endpoints"; the third, its account pages.
 SUBMIT_PATH = "/api/v1/generateTask/wan-2-2-animate"
 STATUS_PATH = "/api/v1/statusTask/wan-2-2-animate"
+BALANCE_PATH = "/api/v1/apikeys/current-balance"
 
 
 class SubmitEndpoint:
@@ -27,7 +29,7 @@ class SubmitEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         body = await read_body(receive)
-        answer = self._simulator.vendor.submit(header(scope, b"authorization"), body)
+        answer = self._simulator.vendor.submit(header(scope, b"authorization"), body, base_url(scope))
         if answer.delay_seconds:
             await self._simulator.hold_back(answer.delay_seconds)
         task = answer.accepted
@@ -51,6 +53,31 @@ class StatusEndpoint:
         await send_answer(answer, scope, receive, send)
 
 
+class BalanceEndpoint:
+    """Query the account's balance."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        answer = self._simulator.vendor.balance(header(scope, b"authorization"))
+        if answer.delay_seconds:
+            await self._simulator.hold_back(answer.delay_seconds)
+        await send_answer(answer, scope, receive, send)
+
+
+class ResultEndpoint:
+    """Fetch the video of a task."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await send_answer(self._simulator.vendor.result(scope["path_params"]["name"]), scope, receive, send)
+
+
 def build_app(simulator: Simulator) -> Router:
     """Return the ASGI application of a simulator."""
 
@@ -64,6 +91,8 @@ def build_app(simulator: Simulator) -> Router:
         [
             Route(STATUS_PATH, StatusEndpoint(simulator), methods=["GET"]),
             Route(SUBMIT_PATH, SubmitEndpoint(simulator), methods=["POST"]),
+            Route(BALANCE_PATH, BalanceEndpoint(simulator), methods=["GET"]),
+            Route(RESULTS_PATH + "{name}", ResultEndpoint(simulator), methods=["GET"]),
             *Control(simulator).routes(),
         ],
         default=_not_found,

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Coroutine
 
-from .answers import encoded, envelope, task_data
+from .answers import encoded, envelope
 from .callback_faults import CallbackFaults, Extra, ExtraKind
 from .clock import Clock
 from .faults import FaultBoard
+from .status_data import task_data
 from .task import CallbackState, Task
 from .truth import CallbackCounts
 from .webhook_sender import WebhookSender

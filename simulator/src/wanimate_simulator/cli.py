@@ -45,6 +45,17 @@ def _parse_codes(_context: click.Context, _parameter: click.Parameter, value: st
     help="Mean simulated duration of animate at 480p.",
 )
 @click.option("--sigma", default=0.3, type=click.FloatRange(0), help="Deviation of the duration's logarithm.")
+@click.option("--length-share", default=0.8, type=_SHARE, help="Share of the duration that follows the video's length.")
+@click.option("--balance-usd", type=click.FloatRange(0), help="Balance to begin with.  [default: ample]")
+@click.option("--price-480p", default=0.04, type=click.FloatRange(0), help="US dollars a second at 480p.")
+@click.option("--price-720p", default=0.08, type=click.FloatRange(0), help="US dollars a second at 720p.")
+@click.option(
+    "--result-ttl-seconds",
+    default=86_400.0,
+    type=click.FloatRange(0),
+    help="Simulated seconds until a result expires.",
+)
+@click.option("--public-url", metavar="URL", help="Base of result URLs.  [default: where the submission was sent]")
 @click.option("--failure-rate", default=0.0, type=_SHARE, help="Share of tasks that fail.")
 @click.option(
     "--failure-codes",
@@ -68,6 +79,12 @@ def main(
     api_key: tuple[str, ...],
     mean_seconds: float,
     sigma: float,
+    length_share: float,
+    balance_usd: float | None,
+    price_480p: float,
+    price_720p: float,
+    result_ttl_seconds: float,
+    public_url: str | None,
     failure_rate: float,
     failure_codes: dict[str, float],
     content_violation_rate: float,
@@ -86,6 +103,12 @@ def main(
             api_keys=api_key,
             mean_seconds=mean_seconds,
             sigma=sigma,
+            length_share=length_share,
+            balance_usd=balance_usd,
+            price_480p=price_480p,
+            price_720p=price_720p,
+            result_ttl_seconds=result_ttl_seconds,
+            public_url=public_url and public_url.rstrip("/"),
             failure_rate=failure_rate,
             failure_codes=failure_codes,
             content_violation_rate=content_violation_rate,

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from . import checks
 from .faults import Faults, InvalidFaultsError
 from .options import InvalidOptionsError
 from .simulator import Simulator
@@ -35,6 +36,8 @@ class Control:
             Route("/simulator/tasks", self.tasks, methods=["GET"]),
             Route("/simulator/faults", self.read_faults, methods=["GET"]),
             Route("/simulator/faults", self.write_faults, methods=["PUT"]),
+            Route("/simulator/balance", self.read_balance, methods=["GET"]),
+            Route("/simulator/balance", self.write_balance, methods=["PUT"]),
             Route("/simulator/reset", self.reset, methods=["POST"]),
         ]
 
@@ -83,6 +86,25 @@ class Control:
         if self._simulator.refuse is not None:
             await self._simulator.refuse(seconds)
         board.current = replace(board.current, refuse_for_seconds=0.0)
+
+    async def read_balance(self, _request: Request) -> Response:
+        """Tell what is left on the account and what was spent, in US dollars."""
+        account = self._simulator.vendor.account
+        return _json({"balance_usd": account.balance_usd, "spent_usd": account.spent_usd})
+
+    async def write_balance(self, request: Request) -> Response:
+        """Set what is left on the account, in US dollars; null for more than any run spends."""
+        try:
+            wanted = orjson.loads(await request.body())
+            if not isinstance(wanted, dict) or set(wanted) != {"balance_usd"}:
+                return _error("the body must be a JSON object with balance_usd and nothing else")
+            balance_usd = wanted["balance_usd"]
+            self._simulator.vendor.account.set_balance(None if balance_usd is None else checks.amount(balance_usd))
+        except orjson.JSONDecodeError as error:
+            return _error(str(error))
+        except ValueError as error:
+            return _error(f"balance_usd {error}")
+        return await self.read_balance(request)
 
     async def reset(self, request: Request) -> Response:
         """Forget everything and begin again, with the options the JSON changes."""

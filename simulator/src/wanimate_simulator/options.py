@@ -17,6 +17,11 @@ _CHANGEABLE = frozenset(
         "failure_rate",
         "failure_codes",
         "content_violation_rate",
+        "length_share",
+        "balance_usd",
+        "price_480p",
+        "price_720p",
+        "result_ttl_seconds",
     }
 )
 #: What fails fails with these codes, each with its weight, unless asked otherwise.
@@ -42,6 +47,12 @@ class Options:
         failure_rate: share of tasks that end in one of `failure_codes`.
         failure_codes: the codes of those failures, each with its weight.
         content_violation_rate: share of markers that end in CONTENT_VIOLATION.
+        length_share: share of the mean duration that is proportional to the video's length, between 0 and 1.
+        balance_usd: balance to begin with, in US dollars; None for more than any run spends.
+        price_480p: US dollars a billed second at 480p. Assumed, like the next: the vendor publishes none.
+        price_720p: US dollars a billed second at 720p.
+        result_ttl_seconds: simulated seconds from a task's end until its result URL answers 403.
+        public_url: base of result URLs; None for the address that the submission was sent to.
         allow_non_loopback: whether callbacks may leave this machine.
     """
 
@@ -55,6 +66,12 @@ class Options:
     failure_rate: float = 0.0
     failure_codes: Mapping[str, float] = field(default_factory=lambda: _FAILURE_CODES)
     content_violation_rate: float = 0.0
+    length_share: float = 0.8
+    balance_usd: float | None = None
+    price_480p: float = 0.04
+    price_720p: float = 0.08
+    result_ttl_seconds: float = 86_400.0
+    public_url: str | None = None
     allow_non_loopback: bool = False
 
     def __post_init__(self) -> None:
@@ -68,6 +85,10 @@ class Options:
         self._require(0 <= self.failure_rate <= 1, "failure_rate must be between 0 and 1")
         self._require(are_weights(self.failure_codes), "failure_codes must give each code a weight above 0")
         self._require(0 <= self.content_violation_rate <= 1, "content_violation_rate must be between 0 and 1")
+        self._require(0 <= self.length_share <= 1, "length_share must be between 0 and 1")
+        for name in ("balance_usd", "price_480p", "price_720p", "result_ttl_seconds"):
+            value = getattr(self, name)
+            self._require(value is None or (isfinite(value) and value >= 0), f"{name} must be at least 0")
         total = self.failure_rate + self.content_violation_rate
         self._require(total <= 1, "failure_rate and content_violation_rate must not add up to more than 1")
 
@@ -81,8 +102,8 @@ class Options:
         self._require(not unknown, f"unknown option: {', '.join(unknown)}")
         whole = {field.name for field in fields(self) if field.type is int}
         for name, value in changes.items():
-            if name == "failure_codes":
-                continue  # It checks itself.
+            if name == "failure_codes" or (name == "balance_usd" and value is None):
+                continue  # The first checks itself.
             kinds = (int,) if name in whole else (int, float)
             right = isinstance(value, kinds) and not isinstance(value, bool)
             self._require(right, f"{name} must be {'an integer' if name in whole else 'a number'}")

@@ -21,6 +21,11 @@ def header(scope: Scope, name: bytes) -> bytes:
     return next((value for each, value in scope["headers"] if each == name), b"")
 
 
+def base_url(scope: Scope) -> str:
+    """Return the scheme and host that a request was sent to."""
+    return f"{scope['scheme']}://{header(scope, b'host').decode('latin-1')}"
+
+
 def is_gone(scope: Scope) -> bool:
     """Tell whether the connection of a request has closed."""
     extension = scope.get("extensions", {}).get(DROP_EXTENSION)
@@ -35,7 +40,7 @@ async def send_answer(answer: Answer, scope: Scope, receive: Receive, send: Send
     kind = (b"content-type", answer.content_type)
     length = (b"content-length", str(len(answer.body)).encode())
     await send({"type": "http.response.start", "status": answer.code, "headers": [kind, length, *answer.headers]})
-    await send({"type": "http.response.body", "body": answer.body})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
 
 
 async def _hang_up(scope: Scope, receive: Receive) -> None:

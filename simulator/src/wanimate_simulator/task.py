@@ -53,6 +53,10 @@ class Task:
         accepted_at_seconds: when it was accepted.
         processing_at_seconds: when it leaves pending.
         completes_at_seconds: when it ends.
+        video_seconds: length of the motion video.
+        billed_seconds: what the account is charged for.
+        cost_usd: what it is charged, in US dollars.
+        base_url: where its result is served, without the path.
         input_json: the request's input.
         callback_url: where to tell its end, in callback mode.
         forget_draw: the task is forgotten once `forget_rate` is above this.
@@ -69,6 +73,10 @@ class Task:
     accepted_at_seconds: float
     processing_at_seconds: float
     completes_at_seconds: float
+    video_seconds: float
+    billed_seconds: float
+    cost_usd: float
+    base_url: str
     input_json: bytes
     callback_url: str | None
     forget_draw: float

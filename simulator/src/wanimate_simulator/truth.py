@@ -14,10 +14,11 @@ from .window import SlidingWindow
 
 
 class Kind(StrEnum):
-    """The two requests of the vendor's API. Source: the vendor's page, "Endpoints"."""
+    """The requests of the vendor's API. Source: the vendor's page, "Endpoints", and its account pages."""
 
     SUBMIT = "submit"
     STATUS = "status"
+    BALANCE = "balance"
 
 
 @dataclass(slots=True)
@@ -67,6 +68,7 @@ class Truth:
         self._refusals: dict[Kind, Counter[int]] = {kind: Counter() for kind in Kind}
         self._throttled: Counter[Cause] = Counter()
         self._accepted = 0
+        self._billed_seconds = 0.0
         self._first_accepted_at_seconds = 0.0
         self._last_accepted_at_seconds = 0.0
         self._violations_of_cap = 0
@@ -96,6 +98,7 @@ class Truth:
         if not self._accepted:
             self._first_accepted_at_seconds = task.accepted_at_seconds
         self._accepted += 1
+        self._billed_seconds += task.billed_seconds
         self._last_accepted_at_seconds = task.accepted_at_seconds
         if marked and task.attempt > 1:
             self._duplicates[task.marker] = task.attempt
@@ -123,8 +126,10 @@ class Truth:
         ended = sum(self._ended.values())
         return {
             "accepted": self._accepted,
+            "billed_seconds": round(self._billed_seconds, 6),
             "rejected_by_code": _by_code(refusals[Kind.SUBMIT]),
             "status_errors_by_code": _by_code(refusals[Kind.STATUS]),
+            "balance_errors_by_code": _by_code(refusals[Kind.BALANCE]),
             "in_flight_now": slots.in_use,
             "in_flight_max": slots.in_use_max,
             "cap": cap,
@@ -132,6 +137,7 @@ class Truth:
             "requests_total": self._requests.total(),
             "submits_total": self._requests[Kind.SUBMIT],
             "statuses_total": self._requests[Kind.STATUS],
+            "balances_total": self._requests[Kind.BALANCE],
             "requests_window_max": self.received.maximum,
             "window_seconds": self.received.length_seconds,
             "count_429": {cause.value: self._throttled[cause] for cause in Cause},

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 
 from .prompt_tags import REJECT
+from .videos import stated_seconds
 
 #: Query parameter of the image URL that names a request across repeats.
 _MARKER_PARAMETER = "marker"
@@ -28,6 +29,7 @@ class Submission:
         marked: whether the marker came from the image URL.
         type_: animate or replace.
         resolution: 480p or 720p.
+        video_seconds: length of the video, if its URL states it.
         prompt: guidance, if any.
         callback_url: where to POST the end of the task, in callback mode.
         input_json: the input as received, with its keys sorted.
@@ -37,6 +39,7 @@ class Submission:
     marked: bool
     type_: str
     resolution: str
+    video_seconds: float | None
     prompt: str | None
     callback_url: str | None
     input_json: bytes
@@ -56,7 +59,7 @@ def parse_submission(body: bytes) -> Submission:
     _choice(input_, "mode", ("standard",), prefix="input.")
     type_ = _choice(input_, "type", ("animate", "replace"), prefix="input.")
     image_url = _only_url(input_, "image_urls")
-    _only_url(input_, "video_urls")
+    video_url = _only_url(input_, "video_urls")
     prompt = _prompt(input_)
     resolution = _choice(input_, "resolution", ("480p", "720p"), default="480p", prefix="input.")
     _check_seed(input_)
@@ -68,6 +71,7 @@ def parse_submission(body: bytes) -> Submission:
         marked=bool(marker),
         type_=type_,
         resolution=resolution,
+        video_seconds=_video_seconds(video_url),
         prompt=prompt,
         callback_url=callback_url,
         input_json=input_json,
@@ -137,6 +141,13 @@ def _check_seed(input_: Mapping[str, object]) -> None:
     seed = input_.get("seed", _SMALLEST_SEED)
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < _SMALLEST_SEED:
         raise _invalid("input.seed", f"must be an integer of at least {_SMALLEST_SEED}")
+
+
+def _video_seconds(video_url: str) -> float | None:
+    try:
+        return stated_seconds(video_url)
+    except ValueError:
+        raise _invalid("input.video_urls", "must state a length in seconds above 0, or none") from None
 
 
 def _marker(image_url: str) -> str:

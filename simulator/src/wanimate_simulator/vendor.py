@@ -6,7 +6,8 @@ from itertools import islice
 from math import ceil
 from uuid import uuid4
 
-from .answers import Answer, encoded, envelope, refusal, task_data
+from .account import Account
+from .answers import Answer, encoded, envelope, refusal
 from .clock import Clock
 from .draws import uniform
 from .durations import Durations
@@ -17,11 +18,14 @@ from .malformed import malformed_body
 from .options import Options
 from .outcomes import Outcomes
 from .prompt_tags import FORBIDDEN, asked_refusal
-from .refusals import Cause, DroppedError, RefusedError, forbidden, refused_with, server_error
+from .refusals import Cause, DroppedError, RefusedError, forbidden, out_of_credit, refused_with, server_error
+from .results import result_answer, task_id_of
 from .slots import Slots
+from .status_data import task_data
 from .task import AnswerLoss, CallbackState, Task
 from .truth import Kind, Truth
 from .validation import InvalidRequestError, Submission, parse_submission
+from .videos import billed_seconds, drawn_seconds
 
 #: Share of a task's duration it is pending. Assumed: the vendor publishes no such figure.
 _PENDING_SHARE = 0.05
@@ -54,7 +58,13 @@ class Vendor:
         self._truth = truth
         self._on_callback_task = on_callback_task
         self._gate = Gate(options, board, truth, truth.received.length_seconds)
-        self._durations = Durations(seed=options.seed, mean_seconds=options.mean_seconds, sigma=options.sigma)
+        self._durations = Durations(
+            seed=options.seed,
+            mean_seconds=options.mean_seconds,
+            sigma=options.sigma,
+            length_share=options.length_share,
+        )
+        self.account = Account(options)
         self._outcomes = Outcomes(
             seed=options.seed,
             failure_rate=options.failure_rate,
@@ -66,12 +76,13 @@ class Vendor:
         self._attempts: dict[str, int] = {}
         self._stalled_at_seconds: float | None = None
 
-    def submit(self, authorization: bytes, body: bytes) -> Answer:
+    def submit(self, authorization: bytes, body: bytes, base_url: str = "") -> Answer:
         """Decide about a generation request.
 
         Args:
             authorization: the Authorization header.
             body: the request body.
+            base_url: scheme and host that the request was sent to.
         """
         now_seconds = self._clock.now_seconds()
         self._truth.requested(Kind.SUBMIT)
@@ -80,7 +91,7 @@ class Vendor:
             submission = parse_submission(body)
             _check_prompt(submission.prompt)
             self._check_capacity(now_seconds)
-            task = self._accept(submission, now_seconds)
+            task = self._accept(submission, now_seconds, base_url)
         except DroppedError:
             return self._dropped()
         except InvalidRequestError as error:
@@ -115,6 +126,31 @@ class Vendor:
             self._truth.told(task, now_seconds + answer.delay_seconds)
         return answer
 
+    def balance(self, authorization: bytes) -> Answer:
+        """Decide about a request for the balance.
+
+        Args:
+            authorization: the Authorization header.
+        """
+        self._truth.requested(Kind.BALANCE)
+        try:
+            self._gate.enter(authorization, self._clock.now_seconds())
+        except DroppedError:
+            return self._dropped()
+        except RefusedError as refused:
+            return self._refuse(Kind.BALANCE, refused)
+        return self._success(0.0 if self._board.current.out_of_credit else self.account.balance_usd)[0]
+
+    def result(self, name: str) -> Answer:
+        """Decide about a request for a result; it needs no key, counts nowhere, and no fault touches it.
+
+        Args:
+            name: the last segment of the result URL.
+        """
+        task = self._tasks.get(task_id_of(name) or "")
+        reached_seconds = self._reached(self._clock.now_seconds())
+        return result_answer(task, reached_seconds, self._clock, self._options.result_ttl_seconds)
+
     def stall(self, *, stalled: bool) -> None:
         """Let no task get on from now on, or let them go on: one whose time is up by then ends now."""
         now_seconds = self._clock.now_seconds()
@@ -128,7 +164,11 @@ class Vendor:
     def summary(self) -> dict[str, object]:
         """Return the ground truth's totals as of now."""
         self._release(self._clock.now_seconds())
-        return self._truth.summary(self._slots, self._options.cap)
+        return {
+            **self._truth.summary(self._slots, self._options.cap),
+            "balance_usd": self.account.balance_usd,
+            "spent_usd": self.account.spent_usd,
+        }
 
     def tasks(self, offset: int, limit: int) -> dict[str, object]:
         """Return a page of all tasks, in the order they were accepted."""
@@ -146,13 +186,20 @@ class Vendor:
             self._gate.withdraw()
             raise RefusedError(429, "Rate limit exceeded: concurrent tasks", Cause.CONCURRENCY)
 
-    def _accept(self, submission: Submission, now_seconds: float) -> Task:
+    def _accept(self, submission: Submission, now_seconds: float, base_url: str) -> Task:
         marker = submission.marker
+        video_seconds = submission.video_seconds or drawn_seconds(self._options.seed, marker)
+        billed = billed_seconds(video_seconds)
+        cost_usd = self.account.cost_usd(billed, submission.resolution)
+        if not self.account.covers(cost_usd):
+            raise out_of_credit()
+        self.account.charge(cost_usd)
         attempt = self._attempts[marker] = self._attempts.get(marker, 0) + 1
         duration_seconds = self._durations.seconds(
             marker,
             type_=submission.type_,
             resolution=submission.resolution,
+            video_seconds=video_seconds,
         )
         real_seconds = self._clock.real_seconds(duration_seconds)
         task = Task(
@@ -164,6 +211,10 @@ class Vendor:
             accepted_at_seconds=now_seconds,
             processing_at_seconds=now_seconds + real_seconds * _PENDING_SHARE,
             completes_at_seconds=now_seconds + real_seconds,
+            video_seconds=video_seconds,
+            billed_seconds=billed,
+            cost_usd=cost_usd,
+            base_url=self._options.public_url or base_url,
             input_json=submission.input_json,
             callback_url=submission.callback_url,
             forget_draw=uniform(self._options.seed, "forget", str(len(self._tasks))),
@@ -206,11 +257,12 @@ class Vendor:
             return refusal(error, (), self._board.delay_seconds()), AnswerLoss.ERROR_5XX
         return self._success({"taskId": task.task_id})
 
-    def _success(self, data: dict[str, object]) -> tuple[Answer, AnswerLoss | None]:
+    def _success(self, data: dict[str, object] | float) -> tuple[Answer, AnswerLoss | None]:
         answer = envelope(data)
         if self._board.current.unknown_fields:
             self._board.note("unknown_fields")
-            data["queueInfo"] = {"position": 1, "region": "unknown"}
+            if isinstance(data, dict):
+                data["queueInfo"] = {"position": 1, "region": "unknown"}
             answer["requestId"] = uuid4().hex
         body = encoded(answer)
         delay_seconds = self._board.delay_seconds()
