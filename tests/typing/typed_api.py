@@ -17,6 +17,7 @@ from wanimate import (
     JobStatus,
     ReplaceJob,
     Result,
+    ResultExpired,
     Settings,
     errors,
 )
@@ -50,17 +51,17 @@ def blocking(jobs: Iterator[AnimateJob | ReplaceJob]) -> None:
         assert_type(job.status(), JobStatus)
         assert_type(job.status().state, JobState)
         assert_type(job.wait(timeout=600), Result)
-        assert_type(job.wait().urls, tuple[str, ...])
+        assert_type(job.wait(allow_expired=True).urls, tuple[str, ...])
         assert_type(job.cancel(), CancelOutcome)
         assert_type(client.replace(image_url=IMAGE, video_url=VIDEO), JobHandle)
         assert_type(client.submit(AnimateJob(image_url=IMAGE, video_url=VIDEO)), JobHandle)
         assert_type(client.submit_many(jobs), list[JobHandle])
         assert_type(client.submit_many([ReplaceJob(image_url=IMAGE, video_url=VIDEO)]), list[JobHandle])
         assert_type(client.job("id"), JobHandle)
-        assert_type(client.wait_all([job], timeout=1), list[Result | JobFailed])
+        assert_type(client.wait_all([job], timeout=1), list[Result | JobFailed | ResultExpired])
         for handle, outcome in client.as_completed([job]):
             assert_type(handle, JobHandle)
-            assert_type(outcome, Result | JobFailed)
+            assert_type(outcome, Result | JobFailed | ResultExpired)
 
 
 async def asynchronous(jobs: Iterator[AnimateJob | ReplaceJob]) -> None:
@@ -74,10 +75,10 @@ async def asynchronous(jobs: Iterator[AnimateJob | ReplaceJob]) -> None:
         assert_type(await client.replace(image_url=IMAGE, video_url=VIDEO), AsyncJobHandle)
         assert_type(await client.submit(AnimateJob(image_url=IMAGE, video_url=VIDEO)), AsyncJobHandle)
         assert_type(await client.submit_many(jobs), list[AsyncJobHandle])
-        assert_type(await client.wait_all([job]), list[Result | JobFailed])
+        assert_type(await client.wait_all([job]), list[Result | JobFailed | ResultExpired])
         async for handle, outcome in client.as_completed([job], timeout=1):
             assert_type(handle, AsyncJobHandle)
-            assert_type(outcome, Result | JobFailed)
+            assert_type(outcome, Result | JobFailed | ResultExpired)
 
 
 def failing(job: JobHandle) -> None:

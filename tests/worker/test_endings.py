@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from wanimate.contract import Outcome
+from wanimate.contract import Outcome, Result
 from wanimate.errors import ContentViolation, GenerationFailed, InvalidRequest, JobFailed
 from wanimate.failure_codes import CODES, FailureKind
 from wanimate_worker.reference import failure_codes_page
-from wanimate_worker.tasks.endings import ending_of, refusal_of
-from wanimate_worker.upstream import Failed
+from wanimate_worker.tasks.endings import Served, ending_of, refusal_of
+from wanimate_worker.upstream import Failed, Succeeded
 
 ROOT = Path(__file__).parents[2]
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+SERVED = Served(round(NOW.timestamp() * 1000), round((NOW - timedelta(minutes=2)).timestamp() * 1000), 3600)
 OF_THE_REQUEST = {FailureKind.CONTENT, FailureKind.PROMPT, FailureKind.INPUT}
 
 
 def failed(code: str | None, message: str = "no") -> JobFailed:
-    outcome = ending_of(Failed(code, message), "task_1")
+    outcome = ending_of(Failed(code, message), "task_1", SERVED)
     assert outcome is not None
     return Outcome.model_validate_json(outcome.model_dump_json()).exception()
 
@@ -76,3 +79,26 @@ def test_any_other_refusal_is_an_invalid_request() -> None:
 def test_the_page_of_failure_codes_is_the_one_the_code_makes() -> None:
     page = (ROOT / "docs" / "reference" / "failure-codes.md").read_text()
     assert page == failure_codes_page(), "run `make docs`"
+
+
+@pytest.mark.parametrize(
+    ("completed_at", "counted_from"),
+    [
+        (NOW - timedelta(seconds=30), NOW - timedelta(seconds=30)),
+        (NOW - timedelta(minutes=2, seconds=50), NOW - timedelta(minutes=2, seconds=50)),
+        (None, NOW),
+        (NOW + timedelta(days=3), NOW),
+        (NOW - timedelta(hours=8), NOW),
+        (datetime(1970, 1, 21, tzinfo=UTC), NOW),
+        (datetime.max.replace(tzinfo=UTC), NOW),
+        (datetime.min.replace(tzinfo=UTC), NOW),
+    ],
+    ids=["completion", "clock behind", "unknown", "future", "time zone", "wrong unit", "last year", "first year"],
+)
+def test_urls_expire_after_the_completion_where_that_makes_sense(
+    completed_at: datetime | None, counted_from: datetime
+) -> None:
+    result = Result(urls=("https://example.com/v.mp4",), task_id="task_1", completed_at=completed_at)
+    outcome = ending_of(Succeeded(result), "task_1", SERVED)
+    assert outcome is not None
+    assert outcome.result == result.model_copy(update={"urls_expire_at": counted_from + timedelta(hours=1)})

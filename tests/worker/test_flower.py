@@ -24,7 +24,8 @@ from wanimate_worker.ledger import Entry, Ledger, Submit
 from wanimate_worker.local import RedisServer
 from wanimate_worker.local.ports import free_port
 from wanimate_worker.local.processes import Process
-from wanimate_worker.settings import FlowerSettings, WorkerSettings
+from wanimate_worker.service_settings import FlowerSettings
+from wanimate_worker.settings import WorkerSettings
 from wanimate_worker.tasks import enqueue
 
 if TYPE_CHECKING:

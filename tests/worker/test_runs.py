@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ from celery import states
 from redis.exceptions import ConnectionError as RedisConnectionError
 from wanimate import InvalidRequest, JobCancelled
 from wanimate.contract import Keys, Outcome, OutcomeKind, Result, Stage, parse_job
+from wanimate.contract.record import read_outcome
 from wanimate_worker.ledger import Deliver, Entry, NothingToDo, read_history
 from wanimate_worker.upstream import (
     Failed,
@@ -98,6 +100,22 @@ def test_a_job_that_something_on_the_way_refuses_again_holds_up_no_other(run: Ru
     run()
     assert run.sent == 2 * [Stage.SUBMITTING]
     assert run.redis.zrange(Keys("default").waiting, 0, -1) == ["b", "a"]
+
+
+def test_a_result_says_until_when_its_urls_are_served(run: Run) -> None:
+    run()
+    begun_at = datetime.now(UTC)
+    run.state = Succeeded(Result(urls=("https://example.com/v.mp4",), task_id="task-a", completed_at=begun_at))
+    run.task.runtime.settings = run.task.runtime.settings.model_copy(update={"result_urls_ttl_seconds": 90.0})
+    run.poll()
+    [record] = run.ledger.records(["a"])
+    outcome = read_outcome(record.fields)
+    assert outcome is not None
+    assert outcome.result is not None
+    assert outcome.result.urls_expire_at is not None
+    assert abs(outcome.result.urls_expire_at - begun_at - timedelta(seconds=90)) < timedelta(seconds=5)
+    assert outcome.result.to_json()["urls_expire_at"], "callers through Celery get it, too"
+    assert "served until" in run.task.summarise_result(str(outcome.result.to_json()))
 
 
 def test_a_job_on_record_is_sent_as_recorded_whatever_rules_came_later(run: Run) -> None:

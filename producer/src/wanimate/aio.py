@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from .contract import Job, Result
     from .effects import Effect, Operation
-    from .errors import JobFailed
+    from .errors import JobFailed, ResultExpired
     from .request import JobFields
 
 T = TypeVar("T")
@@ -119,12 +119,16 @@ class AsyncClient:
         self,
         handles: Iterable[AsyncJobHandle],
         timeout: float | None = None,  # noqa: ASYNC109 - the jobs go on, so this is not a cancellation
-    ) -> list[Result | JobFailed]:
+        *,
+        allow_expired: bool = False,
+    ) -> list[Result | JobFailed | ResultExpired]:
         """Return how each job ended, in order, once all have; errors are returned, not raised.
 
         Args:
             handles: The jobs.
             timeout: How long to wait for all of them, in seconds; None waits for ever.
+            allow_expired: Whether to return results whose URLs the vendor no longer serves; without it those are
+                `ResultExpired`.
 
         Raises:
             InvalidArgument: The time-out is not a number of seconds, or what was given are no handles.
@@ -132,18 +136,24 @@ class AsyncClient:
             WaitTimeout: Some had not ended; they go on.
             QueueUnavailable: Redis could not be reached.
         """
-        return await self.run(operations.wait_all(checked_ids(handles), checked_seconds(timeout)))
+        return await self.run(
+            operations.wait_all(checked_ids(handles), checked_seconds(timeout), allow_expired=allow_expired)
+        )
 
     def as_completed(
         self,
         handles: Iterable[AsyncJobHandle],
         timeout: float | None = None,
-    ) -> AsyncIterator[tuple[AsyncJobHandle, Result | JobFailed]]:
+        *,
+        allow_expired: bool = False,
+    ) -> AsyncIterator[tuple[AsyncJobHandle, Result | JobFailed | ResultExpired]]:
         """Yield each job with how it ended, as they end.
 
         Args:
             handles: The jobs.
             timeout: How long to wait for all of them, in seconds; None waits for ever.
+            allow_expired: Whether to return results whose URLs the vendor no longer serves; without it those are
+                `ResultExpired`.
 
         Raises:
             InvalidArgument: The time-out is not a number of seconds, or what was given are no handles.
@@ -152,9 +162,13 @@ class AsyncClient:
             QueueUnavailable: Redis could not be reached.
         """
         # Not a generator itself: what is wrong with the arguments is raised here, and not where it is iterated.
-        return self._ended(operations.as_completed(checked_ids(handles), checked_seconds(timeout)))
+        return self._ended(
+            operations.as_completed(checked_ids(handles), checked_seconds(timeout), allow_expired=allow_expired)
+        )
 
-    async def _ended(self, operation: Operation[None]) -> AsyncIterator[tuple[AsyncJobHandle, Result | JobFailed]]:
+    async def _ended(
+        self, operation: Operation[None]
+    ) -> AsyncIterator[tuple[AsyncJobHandle, Result | JobFailed | ResultExpired]]:
         async for event in self.stream(operation):
             if isinstance(event, operations.Missing):
                 raise JobNotFound.of(event.job_id)

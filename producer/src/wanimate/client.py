@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .contract import Job, Result
     from .effects import Operation
-    from .errors import JobFailed
+    from .errors import JobFailed, ResultExpired
     from .request import JobFields
 
 T = TypeVar("T")
@@ -103,12 +103,16 @@ class Client:
         """
         return JobHandle(self, job_id)
 
-    def wait_all(self, handles: Iterable[JobHandle], timeout: float | None = None) -> list[Result | JobFailed]:
+    def wait_all(
+        self, handles: Iterable[JobHandle], timeout: float | None = None, *, allow_expired: bool = False
+    ) -> list[Result | JobFailed | ResultExpired]:
         """Return how each job ended, in order, once all have; errors are returned, not raised.
 
         Args:
             handles: The jobs.
             timeout: How long to wait for all of them, in seconds; None waits for ever.
+            allow_expired: Whether to return results whose URLs the vendor no longer serves; without it those are
+                `ResultExpired`.
 
         Raises:
             InvalidArgument: The time-out is not a number of seconds, or what was given are no handles.
@@ -116,16 +120,20 @@ class Client:
             WaitTimeout: Some had not ended; they go on.
             QueueUnavailable: Redis could not be reached.
         """
-        return self.run(operations.wait_all(checked_ids(handles), checked_seconds(timeout)))
+        return self.run(
+            operations.wait_all(checked_ids(handles), checked_seconds(timeout), allow_expired=allow_expired)
+        )
 
     def as_completed(
-        self, handles: Iterable[JobHandle], timeout: float | None = None
-    ) -> Iterator[tuple[JobHandle, Result | JobFailed]]:
+        self, handles: Iterable[JobHandle], timeout: float | None = None, *, allow_expired: bool = False
+    ) -> Iterator[tuple[JobHandle, Result | JobFailed | ResultExpired]]:
         """Yield each job with how it ended, as they end.
 
         Args:
             handles: The jobs.
             timeout: How long to wait for all of them, in seconds; None waits for ever.
+            allow_expired: Whether to return results whose URLs the vendor no longer serves; without it those are
+                `ResultExpired`.
 
         Raises:
             InvalidArgument: The time-out is not a number of seconds, or what was given are no handles.
@@ -134,9 +142,11 @@ class Client:
             QueueUnavailable: Redis could not be reached.
         """
         # Not a generator itself: what is wrong with the arguments is raised here, and not where it is iterated.
-        return self._ended(operations.as_completed(checked_ids(handles), checked_seconds(timeout)))
+        return self._ended(
+            operations.as_completed(checked_ids(handles), checked_seconds(timeout), allow_expired=allow_expired)
+        )
 
-    def _ended(self, operation: Operation[None]) -> Iterator[tuple[JobHandle, Result | JobFailed]]:
+    def _ended(self, operation: Operation[None]) -> Iterator[tuple[JobHandle, Result | JobFailed | ResultExpired]]:
         for event in self.stream(operation):
             if isinstance(event, operations.Missing):
                 raise JobNotFound.of(event.job_id)

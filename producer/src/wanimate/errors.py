@@ -8,6 +8,7 @@ WanimateError
 ├── WorkerUnavailable        no worker answered in time
 ├── JobNotFound              nothing is known about a job of this id (also a LookupError)
 ├── WaitTimeout              the job goes on; the wait did not (also a TimeoutError)
+├── ResultExpired            the job succeeded, and the vendor no longer serves the URLs of its videos
 └── JobFailed                how a job can end without a result
     ├── IdempotencyConflict  one key or one id, two different requests
     ├── InvalidRequest       refused here or by the vendor (also a ValueError)
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self
 
+    from .contract import Result
+
 __all__ = [
     "ClientClosed",
     "ContentViolation",
@@ -41,6 +44,7 @@ __all__ = [
     "JobFailed",
     "JobNotFound",
     "QueueUnavailable",
+    "ResultExpired",
     "SettingsError",
     "SubmissionUnknown",
     "TaskUnreadable",
@@ -92,6 +96,34 @@ class JobNotFound(WanimateError, LookupError):
 
 class WaitTimeout(WanimateError, TimeoutError):
     """The wait ended before the job did; the job goes on and can be waited for again."""
+
+
+class ResultExpired(WanimateError):
+    """The job succeeded and was paid for, and the vendor no longer serves the URLs of its result.
+
+    Args:
+        message: What happened and what to do next.
+        result: The result, so that nothing is lost.
+    """
+
+    def __init__(self, message: str, result: Result) -> None:
+        super().__init__(message, result)
+        self.message = message
+        self.result = result
+
+    def __str__(self) -> str:
+        return self.message
+
+    @classmethod
+    def of(cls, job_id: str, result: Result) -> Self:
+        """Return the error for the expired result of a job."""
+        at = "" if result.urls_expire_at is None else f" at {result.urls_expire_at.isoformat(timespec='seconds')}"
+        return cls(
+            f"job {job_id} succeeded and was paid for, but the URLs of its videos expired{at}: the vendor keeps videos "
+            "for a limited time. Enqueue the request with another idempotency key to render it again, which is billed "
+            "again; allow_expired (--allow-expired) returns the result with the expired URLs",
+            result,
+        )
 
 
 class JobFailed(WanimateError):

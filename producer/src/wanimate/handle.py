@@ -56,20 +56,22 @@ class JobHandle(_Handle):
         """
         return self._client.run(operations.status(self.id))
 
-    def wait(self, timeout: float | None = None) -> Result:
+    def wait(self, timeout: float | None = None, *, allow_expired: bool = False) -> Result:
         """Return the result once the job has ended.
 
         Args:
             timeout: How long to wait, in seconds; None waits for ever.
+            allow_expired: Whether to return a result whose URLs the vendor no longer serves.
 
         Raises:
             InvalidArgument: The time-out is not a number of seconds.
             JobFailed: The job ended without a result; the class says how.
+            ResultExpired: It succeeded too long ago: the vendor no longer serves the URLs.
             JobNotFound: Nothing is known about it.
             WaitTimeout: The job goes on and can be waited for again.
             QueueUnavailable: Redis could not be reached, or not for half a minute after it had been.
         """
-        return self._client.run(operations.wait(self.id, checked_seconds(timeout)))
+        return self._client.run(operations.wait(self.id, checked_seconds(timeout), allow_expired=allow_expired))
 
     def cancel(self, timeout: float = 10.0) -> CancelOutcome:
         """Cancel the job if it has not been sent to the vendor, and return what became of it.
@@ -104,20 +106,27 @@ class AsyncJobHandle(_Handle):
         """
         return await self._client.run(operations.status(self.id))
 
-    async def wait(self, timeout: float | None = None) -> Result:  # noqa: ASYNC109 - the job goes on, so it is ours
+    async def wait(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109 - the job goes on, so it is ours
+        *,
+        allow_expired: bool = False,
+    ) -> Result:
         """Return the result once the job has ended, holding no thread meanwhile.
 
         Args:
             timeout: How long to wait, in seconds; None waits for ever.
+            allow_expired: Whether to return a result whose URLs the vendor no longer serves.
 
         Raises:
             InvalidArgument: The time-out is not a number of seconds.
             JobFailed: The job ended without a result; the class says how.
+            ResultExpired: It succeeded too long ago: the vendor no longer serves the URLs.
             JobNotFound: Nothing is known about it.
             WaitTimeout: The job goes on and can be waited for again.
             QueueUnavailable: Redis could not be reached, or not for half a minute after it had been.
         """
-        return await self._client.run(operations.wait(self.id, checked_seconds(timeout)))
+        return await self._client.run(operations.wait(self.id, checked_seconds(timeout), allow_expired=allow_expired))
 
     async def cancel(self, timeout: float = 10.0) -> CancelOutcome:  # noqa: ASYNC109 - the request stays queued
         """Cancel the job if it has not been sent to the vendor, and return what became of it.

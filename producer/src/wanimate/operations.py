@@ -27,6 +27,7 @@ from .errors import (
     JobFailed,
     JobNotFound,
     QueueUnavailable,
+    ResultExpired,
     WaitTimeout,
     WanimateError,
     WorkerUnavailable,
@@ -62,7 +63,7 @@ class Ended:
     """A job has ended."""
 
     job_id: str
-    outcome: Result | JobFailed
+    outcome: Result | JobFailed | ResultExpired
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,18 +144,20 @@ def status(job_id: str) -> Operation[JobStatus]:
     return told.model_copy(update=facts)
 
 
-def wait(job_id: str, timeout: float | None) -> Operation[Result]:
+def wait(job_id: str, timeout: float | None, *, allow_expired: bool = False) -> Operation[Result]:
     """Return a job's result once it has ended."""
-    (outcome,) = yield from wait_all((job_id,), timeout)
-    if isinstance(outcome, JobFailed):
+    (outcome,) = yield from wait_all((job_id,), timeout, allow_expired=allow_expired)
+    if isinstance(outcome, Exception):
         raise outcome
     return outcome
 
 
-def wait_all(job_ids: Sequence[str], timeout: float | None) -> Operation[list[Result | JobFailed]]:
+def wait_all(
+    job_ids: Sequence[str], timeout: float | None, *, allow_expired: bool = False
+) -> Operation[list[Result | JobFailed | ResultExpired]]:
     """Return how each job ended, in order, once all have."""
-    outcomes: dict[str, Result | JobFailed] = {}
-    watched = as_completed(job_ids, timeout)
+    outcomes: dict[str, Result | JobFailed | ResultExpired] = {}
+    watched = as_completed(job_ids, timeout, allow_expired=allow_expired)
     step = advance(watched, None)
     while not isinstance(step, Done):
         answer: Any = None
@@ -171,10 +174,11 @@ def wait_all(job_ids: Sequence[str], timeout: float | None) -> Operation[list[Re
     return [outcomes[job_id] for job_id in job_ids]
 
 
-def as_completed(job_ids: Iterable[str], timeout: float | None) -> Operation[None]:
+def as_completed(job_ids: Iterable[str], timeout: float | None, *, allow_expired: bool = False) -> Operation[None]:
     """Emit `Ended` for each job as it ends, and `Swept` after each look at those that have not.
 
-    Now and then it also looks whether they are known at all, and emits `Missing` for those that are not.
+    Now and then it also looks whether they are known at all, and emits `Missing` for those that are not. An expired
+    result is emitted as `ResultExpired`, unless those are allowed.
     """
     pending = dict.fromkeys(job_ids)
     deadline = None if timeout is None else time.monotonic() + timeout
@@ -183,9 +187,9 @@ def as_completed(job_ids: Iterable[str], timeout: float | None) -> Operation[Non
     check_at, until_check = time.monotonic(), SHORTEST_CHECK_SECONDS
     while pending:
         try:
-            yield from _sweep(pending, deadline)
+            yield from _sweep(pending, deadline, allow_expired=allow_expired)
             if pending and time.monotonic() >= check_at:
-                yield from _check(pending, deadline)
+                yield from _check(pending, deadline, allow_expired=allow_expired)
                 check_at = time.monotonic() + until_check
                 until_check = min(2 * until_check, LONGEST_CHECK_SECONDS)
             reached = time.monotonic()
@@ -205,7 +209,7 @@ def as_completed(job_ids: Iterable[str], timeout: float | None) -> Operation[Non
         pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
 
 
-def _sweep(pending: dict[str, None], deadline: float | None) -> Operation[None]:
+def _sweep(pending: dict[str, None], deadline: float | None, *, allow_expired: bool) -> Operation[None]:
     everything = list(pending)
     for start in range(0, len(everything), READ_SIZE):
         asked = tuple(everything[start : start + READ_SIZE])
@@ -214,10 +218,16 @@ def _sweep(pending: dict[str, None], deadline: float | None) -> Operation[None]:
             outcome = read_ending(result)
             if outcome is not None:
                 del pending[job_id]
-                yield Emit(Ended(job_id, outcome))
+                yield _ended(job_id, outcome, allow_expired=allow_expired)
 
 
-def _check(pending: dict[str, None], deadline: float | None) -> Operation[None]:
+def _ended(job_id: str, outcome: Result | JobFailed, *, allow_expired: bool) -> Emit:
+    if isinstance(outcome, Result) and outcome.is_expired and not allow_expired:
+        return Emit(Ended(job_id, ResultExpired.of(job_id, outcome)))
+    return Emit(Ended(job_id, outcome))
+
+
+def _check(pending: dict[str, None], deadline: float | None, *, allow_expired: bool) -> Operation[None]:
     """End what has ended without a result in Celery, and what is not known."""
     strangers: list[str] = []
     everything = list(pending)
@@ -227,7 +237,7 @@ def _check(pending: dict[str, None], deadline: float | None) -> Operation[None]:
         for job_id, standing in zip(asked, standings, strict=True):
             if standing.outcome is not None:
                 del pending[job_id]
-                yield Emit(Ended(job_id, ending_of_record(standing.outcome)))
+                yield _ended(job_id, ending_of_record(standing.outcome), allow_expired=allow_expired)
             elif not standing.is_known:
                 strangers.append(job_id)
     if strangers:

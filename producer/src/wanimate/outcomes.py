@@ -92,7 +92,13 @@ def read_error(meta: dict[str, Any]) -> errors.WanimateError:
 def status_of(job_id: str, ending: Result | errors.JobFailed) -> JobStatus:
     """Return the status of a job of which only the Celery result is left."""
     if isinstance(ending, Result):
-        return JobStatus(id=job_id, state=JobState.SUCCEEDED, task_id=ending.task_id, settled_at=ending.completed_at)
+        return JobStatus(
+            id=job_id,
+            state=JobState.SUCCEEDED,
+            task_id=ending.task_id,
+            settled_at=ending.completed_at,
+            urls_expire_at=ending.urls_expire_at,
+        )
     cancelled = isinstance(ending, errors.JobCancelled)
     state = JobState.CANCELLED if cancelled else JobState.FAILED
     return JobStatus(id=job_id, state=state, task_id=ending.task_id, error=str(ending))

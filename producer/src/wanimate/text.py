@@ -33,6 +33,17 @@ def pairs_of(labels: Mapping[str, str], prefix: str = "") -> list[str]:
     return [f"{prefix}{quoted(name)}={quoted(value)}" for name, value in labels.items()]
 
 
+def spelled(milliseconds: int) -> str:
+    """Return a duration in its two largest units."""
+    seconds = max(0, milliseconds) // 1000
+    days, hours, minutes = seconds // 86_400, seconds // 3600 % 24, seconds // 60 % 60
+    if days:
+        return f"{days}d {hours}h"
+    if hours:
+        return f"{hours}h {minutes}m"
+    return f"{minutes}m {seconds % 60}s" if minutes else f"{seconds}s"
+
+
 def quoted(text: str) -> str:
     """Return a text as one word: in quotation marks, unless it is one already."""
     return text if _PLAIN.fullmatch(text) and text.isprintable() else one_line(json.dumps(text, ensure_ascii=False))

@@ -12,7 +12,8 @@ from wanimate.errors import SettingsError
 from wanimate_worker.callbacks import SignedPath, Signer
 from wanimate_worker.callbacks.body import named_task
 from wanimate_worker.callbacks.signature import CALLBACK_PATH
-from wanimate_worker.settings import CallbackSettings, WorkerSettings
+from wanimate_worker.service_settings import CallbackSettings
+from wanimate_worker.settings import WorkerSettings
 
 BASE = "https://callbacks.example.com"
 SIGNER = Signer(SecretStr("a-secret-of-thirty-two-characters"))

@@ -17,6 +17,7 @@ from wanimate_worker.doctor import (
     Level,
     check_callbacks,
     check_limits,
+    check_results,
     check_transport,
     check_unread,
     check_vendor,
@@ -135,6 +136,18 @@ def test_the_address_of_callbacks_must_be_one_that_the_vendor_calls(url: str | N
     [finding] = check_callbacks(here)
     assert finding.level is level
     assert bool(finding.advice) is (level is not Level.OK)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({}, "kept for 3d 0h, their URLs are served for 1d 0h; after that wait() raises ResultExpired"),
+        ({"result_ttl_seconds": 3600}, "kept for 1h 0m, their URLs are served for 1d 0h"),
+    ],
+)
+def test_doctor_says_for_how_long_results_are_of_use(values: dict[str, Any], text: str) -> None:
+    [finding] = check_results(settings(**values))
+    assert (finding.level, finding.text) == (Level.OK, text)
 
 
 @pytest.mark.parametrize(("visibility", "level"), [(5, Level.OK), (50, Level.OK), (3600, Level.WARN)])

@@ -9,17 +9,8 @@ from pydantic_core import PydanticUndefined
 from wanimate.failure_codes import CODES, FailureKind
 from wanimate.settings import Settings
 
-from .settings import (
-    CallbackSettings,
-    FlowerSettings,
-    LimitSettings,
-    LogSettings,
-    OpsSettings,
-    PollSettings,
-    RecoverySettings,
-    UpstreamSettings,
-    WorkerSettings,
-)
+from .service_settings import CallbackSettings, FlowerSettings, LogSettings, OpsSettings
+from .settings import LimitSettings, PollSettings, RecoverySettings, UpstreamSettings, WorkerSettings
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo

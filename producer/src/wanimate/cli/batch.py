@@ -15,6 +15,7 @@ from ..program import SECONDS
 from ..text import one_line
 from .batch_file import read_batch
 from .exits import EXIT_CODES, Exit, of_outcome, worst
+from .following import allow_expired_option
 from .progress import BatchProgress
 from .session import with_session
 
@@ -38,9 +39,17 @@ _SHOWN_LINES: Final = 10
 @click.option("--allow-duplicates", is_flag=True, help="Enqueue, and pay for, a request as often as it occurs.")
 @click.option("--wait/--no-wait", default=True, help="Wait for the results (the default), or only enqueue.")
 @click.option("--timeout", type=SECONDS, metavar="SECONDS", help="How long to wait; for ever, unless given.")
+@allow_expired_option
 @with_session
 def batch(
-    session: Session, file: TextIO, *, run: str, allow_duplicates: bool, wait: bool, timeout: float | None
+    session: Session,
+    file: TextIO,
+    *,
+    run: str,
+    allow_duplicates: bool,
+    wait: bool,
+    timeout: float | None,
+    allow_expired: bool,
 ) -> Exit:
     """Enqueue the jobs of FILE, one JSON object a line, and print each result as it comes in.
 
@@ -49,7 +58,8 @@ def batch(
     are checked before any job is enqueued, and lines with the same request are refused without --allow-duplicates.
 
     A line without idempotency_key gets one derived from its request, so running the same file again goes on with the
-    same jobs instead of paying for new ones.
+    same jobs instead of paying for new ones. Results are the same too: the URLs of those that ended more than a day ago
+    have expired, and --run NAME renders and bills the file again.
     """
     content = _read(file, run, allow_duplicates=allow_duplicates)
     lines = content.lines
@@ -67,7 +77,8 @@ def batch(
                 for job_id, name in _names(by_id):
                     session.output.queued(job_id, name)
                 return Exit.OK
-            codes = _follow(session, by_id, progress, timeout)
+            watched = operations.as_completed(by_id, timeout, allow_expired=allow_expired)
+            codes = _follow(session, by_id, progress, watched)
     except KeyboardInterrupt:
         if progress.is_enqueued:
             session.output.note(f"Interrupted. {progress.summary()}.")
@@ -138,13 +149,13 @@ def _names(by_id: dict[str, list[Line]]) -> Iterator[tuple[str, str]]:
 
 
 def _follow(
-    session: Session, by_id: dict[str, list[Line]], progress: BatchProgress, timeout: float | None
+    session: Session, by_id: dict[str, list[Line]], progress: BatchProgress, watched: Operation[None]
 ) -> list[Exit]:
     codes: list[Exit] = []
     pending = dict(by_id)
     looked = 0.0
     try:
-        for event in session.client.stream(operations.as_completed(by_id, timeout)):
+        for event in session.client.stream(watched):
             if isinstance(event, operations.Ended):
                 codes.append(of_outcome(event.outcome))
                 for line in pending.pop(event.job_id):

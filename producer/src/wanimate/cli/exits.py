@@ -28,6 +28,7 @@ Exit codes:
   5    a job was cancelled, or could not be cancelled any more
   6    nothing is known about a job of this id
   7    the batch holds no job
+  8    a job succeeded, but the URLs of its result have expired (see --allow-expired)
   130  interrupted; the jobs go on
 """
 
@@ -43,11 +44,12 @@ class Exit(IntEnum):
     CANCELLED = 5
     NOT_FOUND = 6
     EMPTY = 7
+    EXPIRED = 8
     INTERRUPTED = 130
 
 
 #: Of several jobs the first of these that occurred is the exit code.
-_WORST_FIRST: Final = (Exit.JOB_FAILED, Exit.NOT_FOUND, Exit.TIMED_OUT, Exit.CANCELLED)
+_WORST_FIRST: Final = (Exit.JOB_FAILED, Exit.NOT_FOUND, Exit.EXPIRED, Exit.TIMED_OUT, Exit.CANCELLED)
 
 _OF_ERROR: Final[tuple[tuple[type[errors.WanimateError], Exit], ...]] = (
     (errors.SettingsError, Exit.INVALID),
@@ -58,12 +60,15 @@ _OF_ERROR: Final[tuple[tuple[type[errors.WanimateError], Exit], ...]] = (
     (errors.WorkerUnavailable, Exit.UNAVAILABLE),
     (errors.JobNotFound, Exit.NOT_FOUND),
     (errors.WaitTimeout, Exit.TIMED_OUT),
+    (errors.ResultExpired, Exit.EXPIRED),
     (errors.JobCancelled, Exit.CANCELLED),
 )
 
 
-def of_outcome(outcome: Result | errors.JobFailed) -> Exit:
+def of_outcome(outcome: Result | errors.JobFailed | errors.ResultExpired) -> Exit:
     """Return the exit code for how a job ended."""
+    if isinstance(outcome, errors.ResultExpired):
+        return Exit.EXPIRED
     if isinstance(outcome, errors.JobCancelled):
         return Exit.CANCELLED
     return Exit.JOB_FAILED if isinstance(outcome, errors.JobFailed) else Exit.OK

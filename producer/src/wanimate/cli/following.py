@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import click
 
 from .. import operations
 from ..errors import JobNotFound, WaitTimeout
 from .exits import Exit, of_outcome, worst
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ..handle import JobHandle
     from .session import Session
@@ -19,12 +21,15 @@ if TYPE_CHECKING:
 _SHOWN_IDS: Final = 20
 
 
-def follow(session: Session, handles: Sequence[JobHandle], timeout: float | None) -> Exit:
+def follow(
+    session: Session, handles: Sequence[JobHandle], timeout: float | None, *, allow_expired: bool = False
+) -> Exit:
     """Report each job as it ends; when interrupted or out of time, say how to pick the rest up again."""
     pending = {handle.id: None for handle in handles}
     codes: list[Exit] = []
     try:
-        for event in session.client.stream(operations.as_completed(list(pending), timeout)):
+        watched = operations.as_completed(list(pending), timeout, allow_expired=allow_expired)
+        for event in session.client.stream(watched):
             if isinstance(event, operations.Ended):
                 del pending[event.job_id]
                 codes.append(of_outcome(event.outcome))
@@ -42,6 +47,14 @@ def follow(session: Session, handles: Sequence[JobHandle], timeout: float | None
         session.output.note(pick_up(list(pending)))
         return Exit.INTERRUPTED
     return worst(codes)
+
+
+def allow_expired_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --allow-expired."""
+    option = click.option(
+        "--allow-expired", is_flag=True, help="Print results whose URLs the vendor no longer serves, too."
+    )
+    return option(command)
 
 
 def pick_up(job_ids: Sequence[str]) -> str:

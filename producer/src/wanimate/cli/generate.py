@@ -9,7 +9,7 @@ import click
 from ..contract import AnimateJob, OnUnknown, Provider, ReplaceJob, Resolution
 from ..program import SECONDS
 from .exits import EXIT_CODES, Exit
-from .following import follow
+from .following import allow_expired_option, follow
 from .session import with_session
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def job_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--timeout", type=SECONDS, metavar="SECONDS", help="How long to wait; for ever, unless given."
             ),
+            allow_expired_option,
         )
     ):
         command = option(command)
@@ -84,6 +85,7 @@ def generate(
     *,
     wait: bool,
     timeout: float | None,
+    allow_expired: bool,
     labels: tuple[str, ...],
     **fields: Any,
 ) -> Exit:
@@ -96,7 +98,7 @@ def generate(
         session.output.queued(handle.id)
         return Exit.OK
     session.output.note(f"Job {handle.id} is in the queue; waiting for its result.")
-    return follow(session, [handle], timeout)
+    return follow(session, [handle], timeout, allow_expired=allow_expired)
 
 
 def read_label(text: str) -> tuple[str, str]:

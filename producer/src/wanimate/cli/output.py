@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.text import Text
 
 from ..contract import JobState, Result
-from ..errors import JobCancelled, JobFailed
-from ..text import indented_lines, one_line, pairs_of, quoted
+from ..errors import JobCancelled, JobFailed, ResultExpired
+from ..text import indented_lines, one_line, pairs_of, quoted, spelled
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..contract import CancelOutcome, JobStatus
     from ..errors import JobNotFound
 
-_STYLES: Final = {JobState.SUCCEEDED: "green", JobState.FAILED: "red", JobState.CANCELLED: "yellow"}
+_STYLES: Final[Mapping[str, str]] = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "expired": "yellow"}
 
 
-def state_of(outcome: Result | JobFailed) -> JobState:
+#: What is shown in place of a state where a job succeeded and its videos are gone.
+EXPIRED: Final = "expired"
+
+
+def state_of(outcome: Result | JobFailed | ResultExpired) -> str:
     """Return the final state that an outcome stands for."""
+    if isinstance(outcome, ResultExpired):
+        return EXPIRED
     if isinstance(outcome, Result):
         return JobState.SUCCEEDED
     return JobState.CANCELLED if isinstance(outcome, JobCancelled) else JobState.FAILED
@@ -59,12 +68,16 @@ class Output:
         """Report a job that is in the queue."""
         self._line(job_id, name, JobState.QUEUED, "")
 
-    def ended(self, job_id: str, outcome: Result | JobFailed, name: str | None = None) -> None:
+    def ended(self, job_id: str, outcome: Result | JobFailed | ResultExpired, name: str | None = None) -> None:
         """Report how a job ended."""
         state = state_of(outcome)
         if isinstance(outcome, Result):
             facts = outcome.model_dump(mode="json", exclude_none=True)
             self._line(job_id, name, state, " ".join(outcome.urls), **facts)
+        elif isinstance(outcome, ResultExpired):
+            facts = outcome.result.model_dump(mode="json", exclude_none=True)
+            error = type(outcome).__name__
+            self._line(job_id, name, state, f"{error}: {outcome}", error=error, message=outcome.message, **facts)
         else:
             self._line(
                 job_id,
@@ -93,6 +106,8 @@ class Output:
             # A label may be called like a field.
             + pairs_of(status.labels, prefix="label.")
         )
+        if status.urls_expire_at is not None:
+            shown = f"{shown} ({_life_of(status.urls_expire_at)})"
         if status.state is JobState.QUEUED:
             shown = "(no worker has recorded it yet)"
         self._line(status.id, None, status.state, shown, **facts)
@@ -109,7 +124,7 @@ class Output:
         shown = Text(one_line(job_id))
         if name is not None:
             shown.append(f"  {one_line(name)}")
-        shown.append("  ").append(state, style=_STYLES.get(JobState(state), "") if state in set(JobState) else "")
+        shown.append("  ").append(state, style=_STYLES.get(state, ""))
         if text:
             shown.append(f"  {one_line(text)}")
         self._write(shown)
@@ -118,3 +133,9 @@ class Output:
         # With a bar on the same terminal, the line must pass through the bar's console or it tears the bar.
         through_bar = self.has_bar and sys.stdout.isatty()
         (self.stderr if through_bar else self.stdout).print(line)
+
+
+def _life_of(urls_expire_at: datetime) -> str:
+    """Return for how long URLs are still served, for people."""
+    left_ms = round((urls_expire_at - datetime.now(UTC)).total_seconds() * 1000)
+    return f"the URLs expire in {spelled(left_ms)}" if left_ms > 0 else f"the URLs expired {spelled(-left_ms)} ago"

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from ..contract import JobState
-from .output import state_of
+from .output import EXPIRED, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from ..contract import Result
-    from ..errors import JobFailed
+    from ..errors import JobFailed, ResultExpired
     from .output import Output
 
 #: Seconds between two plain lines.
@@ -44,7 +44,7 @@ class BatchProgress:
     def __init__(self, output: Output, total: int) -> None:
         self._output = output
         self._total = total
-        self._counts: Counter[JobState] = Counter()
+        self._counts: Counter[str] = Counter()
         #: Whether every job is surely in the queue.
         self.is_enqueued = False
         self._enqueued_at = 0.0
@@ -92,7 +92,7 @@ class BatchProgress:
         self._enqueued_at = time.monotonic()
         self._show()
 
-    def ended(self, outcome: Result | JobFailed) -> None:
+    def ended(self, outcome: Result | JobFailed | ResultExpired) -> None:
         """Count a job that has ended."""
         self._counts[state_of(outcome)] += 1
         now = time.monotonic()
@@ -108,9 +108,9 @@ class BatchProgress:
     def summary(self) -> str:
         """Return what became of the batch, in one line."""
         counts = ", ".join(f"{self._counts[state]} {state}" for state in (JobState.SUCCEEDED, JobState.FAILED))
-        cancelled = self._counts[JobState.CANCELLED]
         left = self._total - self._counts.total()
-        parts = [counts, *([f"{cancelled} cancelled"] if cancelled else []), *([f"{left} go on"] if left else [])]
+        others = [(self._counts[JobState.CANCELLED], "cancelled"), (self._counts[EXPIRED], EXPIRED), (left, "go on")]
+        parts = [counts, *(f"{count} {what}" for count, what in others if count)]
         return f"{self._total} jobs: {', '.join(parts)}, after {_duration(time.monotonic() - self._started)}"
 
     def _states(self) -> str:

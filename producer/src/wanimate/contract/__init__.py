@@ -20,7 +20,7 @@ from .names import (
     Keys,
 )
 from .record import JobStatus, Outcome, OutcomeKind
-from .result import Result
+from .result import RESULT_URLS_TTL_SECONDS, Result
 from .states import CancelOutcome, JobState, Stage
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Provider",
     "ReplaceJob",
     "Resolution",
+    "RESULT_URLS_TTL_SECONDS",
     "Result",
     "parse_job",
     # What they cost.

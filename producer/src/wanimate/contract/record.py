@@ -108,6 +108,7 @@ class JobStatus(BaseModel):
         submitted_at: When the vendor accepted it.
         settled_at: When its outcome was learnt.
         delivered_at: When its result was stored.
+        urls_expire_at: When the vendor stops serving the URLs of its result, if it has one.
         error: What it failed with.
     """
 
@@ -129,6 +130,7 @@ class JobStatus(BaseModel):
     submitted_at: datetime | None = None
     settled_at: datetime | None = None
     delivered_at: datetime | None = None
+    urls_expire_at: datetime | None = None
     error: str | None = None
 
     @classmethod
@@ -161,6 +163,7 @@ class JobStatus(BaseModel):
             submitted_at=_moment(fields.get("submitted_at_ms")),
             settled_at=_moment(fields.get("settled_at_ms")),
             delivered_at=_moment(fields.get("delivered_at_ms")),
+            urls_expire_at=outcome.result.urls_expire_at if outcome and outcome.result else None,
             error=str(outcome.exception()) if outcome and outcome.result is None else None,
         )
 

@@ -60,6 +60,7 @@ def _findings(*, asks_vendor: bool) -> Iterator[Finding]:
     yield from server
     yield from checks.check_transport(runtime.app)
     yield from checks.check_callbacks(settings)
+    yield from checks.check_results(settings)
     if asks_vendor:
         yield from checks.check_vendor(runtime)
     if len(server) == 1 and server[0].level is checks.Level.FAIL:

@@ -105,12 +105,13 @@ class _Resolution:
         return self._ask(fields["settled_at_ms"], may_send)
 
     def _ask(self, settled_at_ms: str, may_send: MaySend) -> Exit:
-        from ..tasks.endings import ending_of
+        from ..tasks.endings import Served, ending_of
         from ..upstream import Forgotten, Pending
 
         runtime, task_id = self._session.runtime, self._task_id
         answer = runtime.upstream.status(task_id, may_send=may_send)
-        ending = ending_of(answer, task_id)
+        served = Served(self._ledger.now_ms(), None, runtime.settings.result_urls_ttl_seconds)
+        ending = ending_of(answer, task_id, served)
         if ending is not None:
             return self._deliver(settled_at_ms, ending)
         match answer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .finding import Finding, Level
 from .server import check_replicas, check_server
-from .setup import check_binding, check_callbacks, check_limits, check_transport, check_vendor
+from .setup import check_binding, check_callbacks, check_limits, check_results, check_transport, check_vendor
 from .unread import check_unread
 from .work import check_ledger, check_queues
 from .workers import check_workers
@@ -18,6 +18,7 @@ __all__ = [
     "check_transport",
     "check_vendor",
     "check_callbacks",
+    "check_results",
     "check_binding",
     "check_limits",
     "check_replicas",

@@ -9,6 +9,7 @@ from wanimate.errors import SettingsError
 from wanimate.transport import VISIBILITY_TIMEOUT_SECONDS
 
 from ..addresses import is_loopback
+from ..durations import spelled
 from ..upstream import NotSent, Throttled, Unauthorised, Unreadable
 from .finding import Finding, fail, ok, warn
 
@@ -113,6 +114,13 @@ def check_callbacks(settings: WorkerSettings) -> Iterator[Finding]:
         )
     else:
         yield ok("callbacks", f"at {url}")
+
+
+def check_results(settings: WorkerSettings) -> Iterator[Finding]:
+    """Yield for how long results are kept, beside how long the vendor serves their URLs."""
+    kept, served = settings.result_ttl_seconds, settings.result_urls_ttl_seconds
+    text = f"kept for {spelled(kept * 1000)}, their URLs are served for {spelled(round(served * 1000))}"
+    yield ok("results", f"{text}; after that wait() raises ResultExpired" if served < kept else text)
 
 
 def check_transport(app: Celery) -> Iterator[Finding]:

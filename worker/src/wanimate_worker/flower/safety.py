@@ -10,7 +10,7 @@ from wanimate.errors import SettingsError
 from ..addresses import is_loopback
 
 if TYPE_CHECKING:
-    from ..settings import FlowerSettings
+    from ..service_settings import FlowerSettings
 
 _OPEN_API: Final = "FLOWER_UNAUTHENTICATED_API"
 

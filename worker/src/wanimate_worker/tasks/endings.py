@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from wanimate.contract import Outcome
@@ -10,22 +12,53 @@ from wanimate.errors import ContentViolation, GenerationFailed, InvalidRequest, 
 from wanimate.failure_codes import FailureKind, failure_of
 
 from ..upstream import Failed, StatusAnswer, Succeeded
+from .hints import CLOCK_TOLERANCE_MS
 
 #: The inputs of a job, as the vendor's words name them.
 _IMAGE: Final = re.compile(r"(?<![a-z])image", re.IGNORECASE)
 _VIDEO: Final = re.compile(r"(?<![a-z])video", re.IGNORECASE)
 
 
-def ending_of(answer: StatusAnswer, task_id: str | None) -> Outcome | None:
+@dataclass(frozen=True, slots=True)
+class Served:
+    """When a result was learnt, and how long the vendor serves its URLs.
+
+    Args:
+        now_ms: When the vendor was asked, in Redis time.
+        begun_at_ms: When the submission began, in Redis time; None if that is not known.
+        ttl_seconds: For how long after the completion the URLs are served, in seconds.
+    """
+
+    now_ms: int
+    begun_at_ms: int | None
+    ttl_seconds: float
+
+    def urls_expire_at(self, completed_at: datetime | None) -> datetime:
+        """Return when the URLs expire: counted from the vendor's completion, or from now where that makes no sense.
+
+        Args:
+            completed_at: When the task was completed, by the vendor's clock.
+        """
+        now, begun_at_ms = datetime.fromtimestamp(self.now_ms / 1000, UTC), self.begun_at_ms
+        is_before = (
+            completed_at is not None and completed_at.timestamp() * 1000 < (begun_at_ms or 0) - CLOCK_TOLERANCE_MS
+        )
+        completed = now if completed_at is None or is_before else min(completed_at, now)
+        return completed + timedelta(seconds=self.ttl_seconds)
+
+
+def ending_of(answer: StatusAnswer, task_id: str | None, served: Served) -> Outcome | None:
     """Return the outcome that a status answer tells; None while the task has not ended, or it says nothing.
 
     Args:
         answer: What the vendor said.
         task_id: The task that was asked about.
+        served: From when and how long the URLs of a result are served.
     """
     match answer:
         case Succeeded(result):
-            return Outcome.success(result)
+            expiry = served.urls_expire_at(result.completed_at)
+            return Outcome.success(result.model_copy(update={"urls_expire_at": expiry}))
         case Failed(code, message):
             return Outcome.failure(_failure_of_task(code, message, task_id))
         case _:

@@ -179,7 +179,9 @@ class GenerateTask(SuspendableTask):
         except (ValueError, SyntaxError):
             # Cut, because it is very long.
             return shown
-        return f"{' '.join(result.urls)} (upstream task {result.task_id})"
+        expiry = result.urls_expire_at
+        until = "" if expiry is None else f", served until {expiry.isoformat(sep=' ', timespec='minutes')}"
+        return f"{' '.join(result.urls)} (upstream task {result.task_id}{until})"
 
     # -- the first run: record ----------------------------------------------------------------------------------
 

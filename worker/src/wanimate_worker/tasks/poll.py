@@ -29,7 +29,7 @@ from ..upstream import (
 )
 from .base import InternalTask, seconds_between
 from .deadlines import expired_in_line, overdue
-from .endings import ending_of
+from .endings import Served, ending_of
 from .hints import HintVerdict, check_hint
 from .observing import observe
 from .sending import RightToSend
@@ -190,7 +190,9 @@ class PollTask(InternalTask):
             return answer
         # Neither end needs the claim's token: they are true whoever asked, and the attempt's nonce is checked. So a
         # callback that makes a job due while it is asked about does not undo the answer.
-        outcome = ending_of(answer, job.asks_about)
+        ttl_seconds = self.runtime.settings.result_urls_ttl_seconds
+        served = Served(claim.claimed_at_ms, job.begun_at_ms, ttl_seconds)
+        outcome = ending_of(answer, job.asks_about, served)
         if outcome is not None:
             self._settle(claim, job, outcome, exchange, told, observed=observe(job, answer, claim.claimed_at_ms))
         else:
