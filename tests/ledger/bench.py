@@ -73,6 +73,7 @@ class State:
     """Everything under the account's prefix."""
 
     waiting: list[str]
+    parked: list[str]
     slots: set[str]
     due: dict[str, float]
     gate: dict[str, str]
@@ -89,7 +90,7 @@ class State:
 
     @property
     def has_work(self) -> bool:
-        return bool(self.waiting or self.slots or self.due)
+        return bool(self.waiting or self.parked or self.slots or self.due)
 
 
 class Bench:
@@ -142,9 +143,10 @@ class Bench:
             names = [name for name in names if f":{self.hidden_jobs}" not in name and ":followers:" not in name]
         job_keys = [name for name in names if name.startswith(job_prefix)]
         known = {keys.waiting, keys.slots, keys.due, keys.gate, keys.budget, keys.failed, *job_keys}
-        known |= {keys.limits, keys.unknown, keys.tally, keys.samples, keys.billed}
+        known |= {keys.parked, keys.limits, keys.unknown, keys.tally, keys.samples, keys.billed}
         with self.redis.pipeline(transaction=False) as pipeline:
             pipeline.zrange(keys.waiting, 0, -1)
+            pipeline.zrange(keys.parked, 0, -1)
             pipeline.zrange(keys.slots, 0, -1)
             pipeline.zrange(keys.due, 0, -1, withscores=True)
             pipeline.hgetall(keys.gate)
@@ -155,9 +157,10 @@ class Bench:
             pipeline.hgetall(keys.billed)
             for name in job_keys:
                 pipeline.hgetall(name)
-            waiting, slots, due, gate, budget, failed, unknown, tally, billed, *hashes = pipeline.execute()
+            waiting, parked, slots, due, gate, budget, failed, unknown, tally, billed, *hashes = pipeline.execute()
         return State(
             waiting=waiting,
+            parked=parked,
             slots=set(slots),
             due={job_id: float(score) for job_id, score in due if not self._is_hidden(job_id)},
             gate=gate,
@@ -265,7 +268,7 @@ class Bench:
         ledger = self.ledger
         match job.stage:
             case Stage.WAITING | Stage.SETTLED | None:
-                self.resume([job.job_id])
+                self.resume(ledger.unpark(job.job_id) or [job.job_id])
             case Stage.SUBMITTING:
                 ledger.lose(job.job_id, job.nonce, "the worker died while submitting")
             case Stage.UNKNOWN if job.hint == f"task-{job.job_id}":

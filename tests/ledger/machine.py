@@ -30,7 +30,7 @@ JOBS = [f"job{number}" for number in range(9)]
 SPENT_US, NEARLY_SPENT_US = 3_600_000_000, 1_200_000_000
 REJECTED = Outcome.failure(InvalidRequest("the vendor refused the request", "400"))
 #: What a run may write down about its attempt: also what it was not told, when it died or its answer was lost.
-STEPS_BACK = ["not sent", "throttled", "too many", "unauthorised"]
+STEPS_BACK = ["not sent", "parked", "throttled", "too many", "unauthorised"]
 RECORDS = ["accepted", "accepted", "lost", "rejected", "nothing", *STEPS_BACK]
 EVENTS = [
     *("throttled", "too many", "paused", "repair", "record deleted", "forget"),
@@ -198,9 +198,10 @@ class LedgerRules(RuleBasedStateMachine):
         elif why == "unauthorised":
             self.pause()
         self.before = self.bench.state()
-        granted = self.ledger.release(attempt.job_id, attempt.submit.nonce)
+        delay_ms = 7 * LONG_MS if why == "parked" else 0
+        granted = self.ledger.release(attempt.job_id, attempt.submit.nonce, delay_ms=delay_ms)
         self.changes_nothing(unless=granted is not None)
-        assert granted == self.model.release(attempt.job_id, attempt.submit.nonce)
+        assert granted == self.model.release(attempt.job_id, attempt.submit.nonce, is_parked=delay_ms > 0)
 
     @precondition(lambda self: self.deliverable)
     @rule(target=deliveries, data=st.data(), is_finished=st.booleans())
@@ -278,10 +279,22 @@ class LedgerRules(RuleBasedStateMachine):
         elif look.stage == "unknown":
             granted = self.ledger.settle(look.job_id, look.nonce, UNKNOWN, hint="")
             expected = self.model.settle(look.job_id, look.nonce, "unknown") if self.model.may_give_up(look) else None
+        elif look.stage == "waiting":
+            granted, expected = self.ledger.unpark(look.job_id), self.model.unpark(look.job_id)
         else:
             return
         self.changes_nothing(unless=granted is not None)
         assert granted == expected
+
+    @rule(look=looks, is_parked=st.booleans())
+    def a_failed_task_runs_again(self, look: Look, *, is_parked: bool) -> None:
+        self.before = self.bench.state()
+        delay_ms = 7 * LONG_MS if is_parked else 0
+        granted = self.ledger.release(look.job_id, look.nonce, may_be_billed=True, has_run=True, delay_ms=delay_ms)
+        self.changes_nothing(unless=granted is not None)
+        assert granted == self.model.release(
+            look.job_id, look.nonce, may_be_billed=True, has_run=True, is_parked=is_parked
+        )
 
     @rule(data=st.data())
     def time_passes(self, data: st.DataObject) -> None:

@@ -66,6 +66,8 @@ class Life:
     attempts: list[Attempt] = field(default_factory=list)
     #: What its current attempt was counted as billed with, in ms of video; 0 once it was taken back.
     billed_ms: int = 0
+    #: How often its task failed and it went back to the waiting.
+    retries: int = 0
 
     @property
     def paid(self) -> int:
@@ -80,6 +82,8 @@ class Model:
         self.lives: dict[str, Life] = {}
         #: Jobs in line, also those whose record is gone; with their rank.
         self.line: dict[str, tuple[int, int]] = {}
+        #: Jobs that wait for their next attempt, also those whose record is gone.
+        self.parked: set[str] = set()
         self.slots: set[str] = set()
         #: For each job under the clock, whose claim set its time, if it was one.
         self.due: dict[str, Look | None] = {}
@@ -136,6 +140,7 @@ class Model:
 
     def drop(self, job_id: str) -> None:
         self.line.pop(job_id, None)
+        self.parked.discard(job_id)
         self.slots.discard(job_id)
         self.unclock(job_id)
 
@@ -273,10 +278,14 @@ class Model:
         life = self.lives.get(look.job_id)
         return life is not None and (life.stage, life.hint) == ("unknown", look.hint)
 
-    def release(self, job_id: str, nonce: str, *, may_be_billed: bool = False) -> list[str] | None:
+    def release(
+        self, job_id: str, nonce: str, *, may_be_billed: bool = False, has_run: bool = False, is_parked: bool = False
+    ) -> list[str] | None:
         life = self.lives.get(job_id)
-        if life is None or life.stage not in {"submitting", "unknown"} or life.nonce != nonce:
+        stages = {"running"} if has_run else {"submitting", "unknown"}
+        if life is None or life.stage not in stages or life.nonce != nonce:
             return None
+        life.retries += has_run
         life.stage, life.nonce, life.hint, life.is_called = "waiting", "", "", False
         life.attempts[-1].is_released = True
         if not may_be_billed:
@@ -284,6 +293,18 @@ class Model:
         life.billed_ms = 0
         if self.trial == nonce:
             self.is_doubted = False
+        self.drop(job_id)
+        if is_parked:
+            self.parked.add(job_id)
+            self.clock(job_id)
+        else:
+            self.line[job_id] = life.rank
+        return self.grant()
+
+    def unpark(self, job_id: str) -> list[str] | None:
+        life = self.lives.get(job_id)
+        if life is None or job_id not in self.parked:
+            return None
         self.drop(job_id)
         self.line[job_id] = life.rank
         return self.grant()
@@ -319,6 +340,7 @@ class Model:
         kind = {"cancelled": "cancelled", "unknown": "failed", "rejected": "failed"}.get(outcome, "succeeded")
         self.tally[f"ended:{kind}"] += 1
         self.line.pop(job_id, None)
+        self.parked.discard(job_id)
         self.slots.discard(job_id)
         self.clock(job_id)
         return self.grant()

@@ -39,15 +39,17 @@ class LedgerMachine(FollowerRules):
         self.an_outcome_never_changes()
 
     def the_rules_hold(self, before: State, state: State) -> None:
-        waiting = set(state.waiting)
+        waiting, parked = set(state.waiting), set(state.parked)
         taken = state.slots - before.slots
         assert not taken or len(state.slots) <= self.model.effective_cap, "more slots than the cap"
         assert not waiting & state.slots
+        assert not parked & (waiting | state.slots)
+        assert parked <= state.due.keys()
         assert not {job_id for job_id in waiting & state.due.keys() if "deadline_at_ms" not in state.jobs[job_id]}
         assert state.slots <= state.due.keys()
         for job_id, job in state.jobs.items():
             stage = job["stage"]
-            assert (stage in OPEN_STAGES) is (job_id in waiting | state.slots)
+            assert (stage in OPEN_STAGES) is (job_id in waiting | parked | state.slots)
             if stage in {"submitting", "unknown", "running"}:
                 assert job_id in state.slots
             if stage == "settled" and "request" in job:
@@ -55,12 +57,13 @@ class LedgerMachine(FollowerRules):
             if stage == "delivered":
                 assert job_id not in state.due
         for job_id in before.slots - state.slots:
-            assert job_id in waiting or state.stage(job_id) in {None, "settled"}, "time alone freed a slot"
+            assert job_id in waiting | parked or state.stage(job_id) in {None, "settled"}, "time alone freed a slot"
         assert not state.others
 
     def the_ledger_agrees_with_the_model(self) -> None:
         state, model = self.before, self.model
         assert state.waiting == model.waiting, "first come, first served within a band"
+        assert set(state.parked) == model.parked
         assert state.slots == model.slots
         assert state.due.keys() == model.due.keys()
         assert {job_id: job["stage"] for job_id, job in state.jobs.items()} == {
@@ -80,7 +83,7 @@ class LedgerMachine(FollowerRules):
 
     def nobody_pays_twice(self) -> None:
         for life in self.model.lives.values():
-            assert life.opted_in or life.paid <= 1
+            assert life.opted_in or life.paid <= 1 + life.retries
             assert life.paid <= len(life.attempts)
 
     def an_outcome_never_changes(self) -> None:

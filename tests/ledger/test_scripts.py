@@ -73,7 +73,7 @@ def test_no_script_builds_the_name_of_a_key(name: str) -> None:
     names = {part.strip() for group in bound for part in group.split(",")}
     if name == "prelude":
         names = {"gate", "waiting", "slots", "due", "job", "failed", "durations", "counts", "billed", "budget"}
-        names.add("limits")
+        names |= {"limits", "parked"}
     for command, key in re.findall(r"redis\.call\('(\w+)'(?:, ([^,)]+))?", code(name)):
         assert command in COMMANDS
         assert command == "TIME" or key in names or re.fullmatch(r"KEYS\[\d+\]", key)
@@ -100,7 +100,8 @@ def live_through_everything(bench: Bench) -> None:
     assert ledger.callback("b", b_submit.nonce, "wrong") == "due"
     assert ledger.drop_hint("b", b_submit.nonce, "wrong")
     ledger.close_gate("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=60, lower_cap=True)
-    ledger.release("b", b_submit.nonce)
+    ledger.release("b", b_submit.nonce, delay_ms=1)
+    assert ledger.unpark("b") == []
     ledger.pause("401")
     bench.redis.hset(bench.keys.gate, "probe_at_ms", 0)
     assert ledger.claim_probe()
@@ -227,7 +228,7 @@ def test_no_script_touches_a_key_that_it_was_not_given(bench: Bench, connect: Ca
     assert narrow.called == set(script_names())
     narrow.allow([bench.keys.waiting])
     with pytest.raises(NoPermissionError):
-        narrow.scripts.repair(keys=[bench.keys.slots, bench.keys.due, bench.keys.unknown], args=[])
+        narrow.scripts.repair(keys=[bench.keys.slots, bench.keys.due, bench.keys.unknown, bench.keys.parked], args=[])
     bench.redis.acl_deluser("narrow")
 
 

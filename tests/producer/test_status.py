@@ -84,6 +84,15 @@ def test_a_job_that_cannot_be_sent_has_no_estimate_and_says_why(
     database.redis.delete(KEYS.gate)
 
 
+def test_a_parked_job_waits_for_its_next_attempt(client: Client, database: Database) -> None:
+    database.record("job-1", stage="waiting", attempts="2")
+    database.redis.zadd(KEYS.parked, {"job-1": 99_999_999_999_999})
+    database.redis.zadd(KEYS.slots, {"running": 1})
+    status = client.job("job-1").status()
+    assert (status.state, status.blocked_by, status.position) == (JobState.WAITING, "retry", None)
+    assert (status.attempts, status.eta_seconds) == (2, None)
+
+
 def test_a_job_with_a_slot_is_being_submitted(client: Client, database: Database) -> None:
     database.record("job-1", stage="waiting")
     database.redis.zadd(KEYS.slots, {"job-1": 1})

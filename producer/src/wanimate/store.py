@@ -79,12 +79,13 @@ class Store:
         pipeline.hgetall(self._keys.job(job_id))
         pipeline.zrank(self._keys.waiting, job_id)
         pipeline.zscore(self._keys.slots, job_id)
+        pipeline.zscore(self._keys.parked, job_id)
         pipeline.get(_result_key(job_id))
         pipeline.time()
         pipeline.zcard(self._keys.slots)
         pipeline.hmget(self._keys.gate, *_GATE_FIELDS)
         pipeline.hgetall(self._keys.durations)
-        enqueued, fields, rank, slot, stored_result, time, in_flight, stops, durations = pipeline.execute()
+        enqueued, fields, rank, slot, parked, stored_result, time, in_flight, stops, durations = pipeline.execute()
         seconds, micros = time
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         return Record(
@@ -95,7 +96,7 @@ class Store:
             is_enqueued=enqueued is not None,
             now_ms=now_ms,
             in_flight=in_flight,
-            blocked_by=_block(stops, now_ms),
+            blocked_by=_block(stops, now_ms) or (None if parked is None else "retry"),
             durations=durations,
         )
 

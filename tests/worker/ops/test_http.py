@@ -27,8 +27,9 @@ DONE = Outcome.success(Result(urls=("https://example.com/v.mp4",), task_id="t"))
 LOGIN = ("ops", "a:pass word")
 NAMES = {
     *("slots_used", "slots_cap", "slots_effective_cap", "slots_without_record", "waiting_jobs"),
-    *("oldest_waiting_seconds", "due_lag_seconds", "unknown_jobs", "failed_jobs", "dead_letters", "queue_messages"),
-    *("held_messages", "gate_closed", "budget_used_ratio", "beat_age_seconds", "day_billed_seconds"),
+    *("oldest_waiting_seconds", "due_lag_seconds", "parked_jobs", "unknown_jobs", "failed_jobs"),
+    *("dead_letters", "queue_messages", "held_messages", "gate_closed", "budget_used_ratio"),
+    *("beat_age_seconds", "day_billed_seconds"),
     *("day_billed_seconds_limit", "submits", "polls", "throttled", "lost_answers", "jobs_ended", "billed_seconds"),
     *("detection_lag_seconds", "task_duration_seconds"),
 }

@@ -49,6 +49,16 @@ def test_an_account_that_was_never_used_reads_as_empty(account: Account) -> None
     }
 
 
+def test_parked_jobs_are_counted_among_the_waiting_and_told_apart(account: Account) -> None:
+    account.tick()
+    account.admit("a")
+    assert account.ledger.release("a", account.begin("a").nonce, delay_ms=60_000) == []
+    now = account.reader.read()
+    assert (now.waiting, now.parked, sum(band.waiting for band in now.bands)) == (1, 1, 0)
+    assert why_waiting(now) == "1 of them waits for a next attempt."
+    assert facts_of(now)["waiting"]["parked"] == 1
+
+
 def test_waiting_jobs_are_counted_by_band_with_the_age_of_the_next_and_the_time_until_the_last_is_done(
     account: Account,
 ) -> None:

@@ -53,6 +53,8 @@ class Keys:
         self.enqueued: Final = f"{self.prefix}enqueued"
         #: zset: jobs without a slot; score = priority band, then arrival.
         self.waiting: Final = f"{self.prefix}waiting"
+        #: zset: jobs that wait for their next attempt; score = when they are among the waiting again, Unix ms.
+        self.parked: Final = f"{self.prefix}parked"
         #: zset: jobs that hold an upstream slot; score = when it was taken, Unix ms.
         self.slots: Final = f"{self.prefix}slots"
         #: zset: the only clock; score = when somebody must next look at the job, Unix ms.

@@ -96,7 +96,8 @@ class JobStatus(BaseModel):
         blocked_by: Why nothing is sent to the vendor now, if the job is not sent yet: `paused` (the vendor refuses the
             key), `held` (by an operator), `daily_limit` (of billed seconds), `back_off` (the vendor throttles or cannot
             be reached), `unsafe` (Redis lacks replicas) or `trial` (answers were lost, one job at a time is tried).
-            None while jobs are sent.
+            None while jobs are sent. `retry`: this job was refused, or its task failed, and it waits for its next
+            attempt.
         attempts: How many times it was sent to the vendor.
         task_id: The vendor's task id, once known.
         type: `animate` or `replace`.

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 #: The states that can be listed, and where their jobs are found.
 STATES: Final = {
-    "submitting": "slots",
-    "unknown": "slots",
-    "running": "slots",
-    "failed": "failed",
-    "waiting": "waiting",
+    "submitting": ("slots",),
+    "unknown": ("slots",),
+    "running": ("slots",),
+    "failed": ("failed",),
+    "waiting": ("waiting", "parked"),
 }
 _PAGE: Final = 200
 #: What is said about a job without a record.
@@ -56,6 +56,7 @@ class View:
         history: Its transitions, the oldest first.
         unreadable: Why the vendor's answers about its task cannot be read; None if they can.
         hint: A task id that was named while the answer to its submission is lost, and is not confirmed.
+        parked_until_ms: When it is in line again, in Redis time; None if it is not parked.
     """
 
     status: JobStatus
@@ -64,6 +65,7 @@ class View:
     history: list[Transition]
     hint: str | None = None
     unreadable: str | None = None
+    parked_until_ms: int | None = None
 
     @classmethod
     def of(cls, record: JobRecord) -> View:
@@ -76,13 +78,17 @@ class View:
         since = int(settled) if settled else history[-1].at_ms if history else None
         if status.state is JobState.SUBMITTING and fields.get("stage") == "waiting":
             since = record.slot_since_ms
-        return cls(
-            status, outcome.error if outcome else None, since, history, fields.get("hint"), fields.get("unreadable_why")
-        )
+        error, hint, unreadable = outcome.error if outcome else None, fields.get("hint"), fields.get("unreadable_why")
+        return cls(status, error, since, history, hint, unreadable, record.parked_until_ms)
+
+    def parked_ms(self, now_ms: int) -> int | None:
+        """Return in how many milliseconds it is in line again; None if it is not parked."""
+        return None if self.parked_until_ms is None else max(0, self.parked_until_ms - now_ms)
 
     def facts(self, now_ms: int) -> dict[str, Any]:
         """Return its fields for a program."""
         age = None if self.since_ms is None else round((now_ms - self.since_ms) / 1000, 1)
+        parked_ms = self.parked_ms(now_ms)
         told = self.status.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         message = told.pop("error", None)
         return {
@@ -90,6 +96,7 @@ class View:
             "for_seconds": age,
             "hint": self.hint,
             "unreadable": self.unreadable,
+            "parked_seconds": None if parked_ms is None else round(parked_ms / 1000, 1),
             "error": self.error,
             "message": message,
         }
@@ -101,6 +108,9 @@ class View:
         parts = [status.id, f"{status.state.value:<10}", f"{age:<12}", self.error or "", status.task_id or ""]
         parts += [f"perhaps {self.hint}"] if self.hint else []
         parts += ["answers cannot be read"] if self.unreadable else []
+        parked_ms = self.parked_ms(now_ms)
+        if parked_ms is not None:
+            parts.append(f"parked, in line again in {spelled(parked_ms)} ({self.history[-1].cause})")
         parts += pairs_of(status.labels)
         parts += [] if status.billed_seconds is None else [f"about {status.billed_seconds:g} s billed"]
         return "  ".join(part for part in parts if part)
@@ -124,7 +134,7 @@ class Filter:
 
     def select(self, ledger: Ledger, now_ms: int) -> Iterator[View]:
         """Yield the jobs that are meant, state by state, the oldest first; pages are read as they are needed."""
-        for source in dict.fromkeys(STATES[state] for state in STATES if state in self.states):
+        for source in dict.fromkeys(name for state in STATES if state in self.states for name in STATES[state]):
             # What changes its place between two pages is shown once, or not at all.
             seen: set[str] = set()
             start = 0

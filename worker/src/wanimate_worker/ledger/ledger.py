@@ -15,6 +15,7 @@ from .base import bounded, cause_of
 from .confirming import ConfirmingLedger
 from .following import FollowingLedger
 from .operating import OperatingLedger
+from .parking import ParkingLedger, named
 from .reading import ReadingLedger
 from .steps import Busy, Deliver, Later, NothingToDo, Step, Submit, WaitForPermit
 from .values import Admission, Admitted, Bill, Cancelled, Claim, ResultMissing
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _DURATIONS_TTL_MS: Final = 30 * 86_400_000
 
 
-class Ledger(OperatingLedger, ConfirmingLedger, FollowingLedger, ReadingLedger):
+class Ledger(OperatingLedger, ParkingLedger, ConfirmingLedger, FollowingLedger, ReadingLedger):
     """Jobs, slots, clock, budget and gate of one vendor account.
 
     Every method is one atomic script (or one read) on the server; every change is safe to repeat.
@@ -52,7 +53,8 @@ class Ledger(OperatingLedger, ConfirmingLedger, FollowingLedger, ReadingLedger):
                 self._scripts.admit(
                     keys=[
                         *self._job_keys(entry.job_id),
-                        *(self._keys.failed, self._keys.idempotency(entry.job_id), self._keys.enqueued),
+                        *(self._keys.failed, self._keys.idempotency(entry.job_id)),
+                        *(self._keys.enqueued, self._keys.parked),
                     ],
                     args=[
                         entry.job_id,
@@ -174,36 +176,6 @@ class Ledger(OperatingLedger, ConfirmingLedger, FollowingLedger, ReadingLedger):
         """Note why a running task's answers cannot be read, '' if they can; False if the attempt is another's."""
         return bool(self._scripts.mark_unreadable(keys=[self._keys.job(job_id)], args=[nonce, bounded(why)]))
 
-    def release(
-        self,
-        job_id: str,
-        nonce: str,
-        why: str = "released",
-        *,
-        may_be_billed: bool = False,
-        hint: str | None = None,
-        goes_behind: bool = False,
-    ) -> list[str] | None:
-        """Give the slot back and put the job at its old place among the waiting; None if the attempt is another's.
-
-        Args:
-            job_id: The job.
-            nonce: The attempt.
-            why: For its history.
-            may_be_billed: Whether the vendor may have accepted the submission, which then counts in the day's estimate.
-            hint: For a lost submission that is given up: the task that the vendor had named by then, '' for none. If
-                another has been named meanwhile, the attempt is not the caller's any more. None: not looked at.
-            goes_behind: Whether the job goes behind the others of its priority instead.
-
-        Returns:
-            The jobs that were given a slot.
-        """
-        args = [job_id, nonce, *self._grants(), bounded(why), "" if may_be_billed else "1", _named(hint)]
-        args.append("1" if goes_behind else "")
-        keys = [*self._job_keys(job_id), self._keys.billed, self._keys.unknown]
-        answer = self._scripts.release(keys=keys, args=args)
-        return None if answer[0] == "lost" else list(answer[1:])
-
     def settle(
         self,
         job_id: str,
@@ -250,7 +222,7 @@ class Ledger(OperatingLedger, ConfirmingLedger, FollowingLedger, ReadingLedger):
                 outcome.kind.value,
                 "1" if is_free else "",
                 *(("", "", "") if observed is None else observed.arguments()),
-                _named(hint),
+                named(hint),
             ],
         )
         return None if answer[0] == "lost" else list(answer[1:])
@@ -284,7 +256,7 @@ class Ledger(OperatingLedger, ConfirmingLedger, FollowingLedger, ReadingLedger):
             outcome: What its callers shall get.
         """
         verdict, *granted = self._scripts.cancel(
-            keys=[*self._job_keys(job_id), self._keys.tally, self._keys.unknown],
+            keys=[*self._job_keys(job_id), self._keys.tally, self._keys.unknown, self._keys.parked],
             args=[job_id, outcome.model_dump_json(exclude_none=True), *self._grants(), self._limits.result_ttl_ms],
         )
         told = CancelOutcome.CANCELLED if verdict == "advance" else CancelOutcome(verdict)
@@ -296,9 +268,8 @@ class Ledger(OperatingLedger, ConfirmingLedger, FollowingLedger, ReadingLedger):
         Returns:
             The jobs that were given its slot.
         """
-        answer = self._scripts.forget(
-            keys=[*self._job_keys(job_id), self._keys.unknown], args=[job_id, *self._grants()]
-        )
+        keys = [*self._job_keys(job_id), self._keys.unknown, self._keys.parked]
+        answer = self._scripts.forget(keys=keys, args=[job_id, *self._grants()])
         return None if answer[0] == "exists" else list(answer[1:])
 
     # -- the clock ----------------------------------------------------------------------------------------------
@@ -331,8 +302,9 @@ class Ledger(OperatingLedger, ConfirmingLedger, FollowingLedger, ReadingLedger):
         return list(self._scripts.grant(keys=keys, args=self._grants()))
 
     def repair(self) -> int:
-        """Put slots without a due time back under the clock, and return how many there were."""
-        return int(self._scripts.repair(keys=[self._keys.slots, self._keys.due, self._keys.unknown], args=[]))
+        """Put slots and parked jobs without a due time back under the clock, and return how many there were."""
+        keys = [self._keys.slots, self._keys.due, self._keys.unknown, self._keys.parked]
+        return int(self._scripts.repair(keys=keys, args=[]))
 
     # -- the request budget and the gate ------------------------------------------------------------------------
 
@@ -388,10 +360,6 @@ class Ledger(OperatingLedger, ConfirmingLedger, FollowingLedger, ReadingLedger):
         """Claim the next probe of a paused account: True for one caller per interval."""
         keys = [self._keys.gate, self._keys.budget, self._keys.limits]
         return bool(self._scripts.probe(keys=keys, args=[self._limits.probe_interval_ms]))
-
-
-def _named(hint: str | None) -> str:
-    return "" if hint is None else f"={hint}"
 
 
 def _moment(stamp_ms: str) -> int | None:

@@ -124,7 +124,7 @@ class OperatingLedger(LedgerBase):
             outcome: What its callers shall get.
         """
         verdict, *granted = self._scripts.expire(
-            keys=[*self._job_keys(job_id), self._keys.failed, self._keys.tally],
+            keys=[*self._job_keys(job_id), self._keys.failed, self._keys.tally, self._keys.parked],
             args=[
                 job_id,
                 outcome.model_dump_json(exclude_none=True),
@@ -164,6 +164,7 @@ class OperatingLedger(LedgerBase):
         """
         names = self._keys
         keys = [names.tick, names.tally, names.samples, names.limits, names.due, names.gate, names.budget]
+        keys.append(names.parked)
         return Tick(*self._scripts.tick(keys=keys, args=[_TICK_TTL_MS, SAMPLE_MS, SPAN_MS, *_pairs(limits)]))
 
     # -- the account's limits -----------------------------------------------------------------------------------
@@ -210,10 +211,11 @@ class OperatingLedger(LedgerBase):
                 pipeline.hgetall(keys.job(job_id))
                 pipeline.zrank(keys.waiting, job_id)
                 pipeline.zscore(keys.slots, job_id)
+                pipeline.zscore(keys.parked, job_id)
             rows = pipeline.execute() if job_ids else []
         return [
-            JobRecord(job_id, fields, rank, None if slot is None else int(slot))
-            for job_id, fields, rank, slot in zip(job_ids, rows[::3], rows[1::3], rows[2::3], strict=True)
+            JobRecord(job_id, rows[at], rows[at + 1], _moment(rows[at + 2]), _moment(rows[at + 3]))
+            for at, job_id in zip(range(0, len(rows), 4), job_ids, strict=True)
         ]
 
     def now_ms(self) -> int:
@@ -222,14 +224,15 @@ class OperatingLedger(LedgerBase):
         return seconds * 1000 + micros // 1000
 
     def page(self, name: str, start: int, count: int) -> list[str]:
-        """Return part of the jobs that wait, hold a slot, or failed, the oldest first.
+        """Return part of the jobs that are in line, are parked, hold a slot, or failed, the first of them first.
 
         Args:
-            name: `waiting`, `slots` or `failed`.
+            name: `waiting`, `parked`, `slots` or `failed`.
             start: How many to pass over.
             count: How many to return.
         """
-        key = {"waiting": self._keys.waiting, "slots": self._keys.slots, "failed": self._keys.failed}[name]
+        keys = self._keys
+        key = {"waiting": keys.waiting, "parked": keys.parked, "slots": keys.slots, "failed": keys.failed}[name]
         return list(cast("list[str]", self._redis.zrange(key, start, start + count - 1)))
 
     def undelivered(self) -> int:
@@ -241,6 +244,10 @@ class OperatingLedger(LedgerBase):
             for job_id in job_ids:
                 pipeline.hget(self._keys.job(job_id), "stage")
             return cast("list[str | None]", pipeline.execute()).count(Stage.SETTLED.value)
+
+
+def _moment(score: float | None) -> int | None:
+    return None if score is None else int(score)
 
 
 def _pairs(limits: AccountLimits) -> list[str | int]:

@@ -41,8 +41,8 @@ class ReadingLedger(LedgerBase):
 
         None that waits all the while is left out: one that gets a slot meanwhile is read with the slots.
         """
-        # Jobs without a slot first, in a scan: pages would shift when jobs leave.
-        for names in (self._keys.waiting, self._keys.slots):
+        # In the order in which jobs go on, and in scans: pages would shift when jobs leave.
+        for names in (self._keys.parked, self._keys.waiting, self._keys.slots):
             job_ids = [job_id for job_id, _ in self._redis.zscan_iter(names, count=_READ_SIZE)]
             for start in range(0, len(job_ids), _READ_SIZE):
                 batch = job_ids[start : start + _READ_SIZE]
@@ -86,8 +86,8 @@ class ReadingLedger(LedgerBase):
         return int(self._redis.zcard(self._keys.slots))
 
     def waiting(self) -> int:
-        """Return how many jobs wait for a slot."""
-        return int(self._redis.zcard(self._keys.waiting))
+        """Return how many jobs wait, in line or parked."""
+        return int(self._redis.zcard(self._keys.waiting)) + int(self._redis.zcard(self._keys.parked))
 
     def gate(self) -> GateState:
         """Return the shared back-off as last written."""

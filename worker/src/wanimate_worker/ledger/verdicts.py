@@ -17,14 +17,16 @@ class JobRecord:
     Args:
         job_id: The job.
         fields: Its hash, empty if it has none.
-        rank: Its zero-based place in line; None if it does not wait.
+        rank: Its zero-based place in line; None if it is not in line.
         slot_since_ms: Since when it holds a slot, in Redis time; None if it holds none.
+        parked_until_ms: When it is in line again, in Redis time; None if it is not parked.
     """
 
     job_id: str
     fields: Mapping[str, str]
     rank: int | None
     slot_since_ms: int | None
+    parked_until_ms: int | None = None
 
 
 class Retried(StrEnum):

@@ -27,6 +27,7 @@ def facts_of(snapshot: Snapshot) -> dict[str, Any]:
         "slots": asdict(snapshot.slots),
         "waiting": {
             "jobs": snapshot.waiting,
+            "parked": snapshot.parked,
             "why": why_waiting(snapshot),
             "bands": [asdict(band) for band in snapshot.bands],
         },

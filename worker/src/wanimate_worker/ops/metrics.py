@@ -57,6 +57,7 @@ class SnapshotCollector(Collector):
         yield self._gauges("waiting_jobs", "Jobs that wait for a slot, by priority.", "band", waiting)
         oldest = {band.priorities: band.oldest_seconds or 0.0 for band in bands}
         yield self._gauges("oldest_waiting_seconds", "How long the next job has waited; 0 if none.", "band", oldest)
+        yield self._gauge("parked_jobs", "Jobs that wait for their next attempt.", snapshot.parked)
         lag = snapshot.due_lag_seconds
         yield self._gauge("due_lag_seconds", "How long the job that is due longest was left alone.", lag)
         yield self._gauge("unknown_jobs", "Jobs whose submission's answer was lost.", snapshot.unknown)

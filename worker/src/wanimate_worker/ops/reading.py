@@ -88,6 +88,7 @@ class Reader:
             pipeline.zcard(keys.slots)
             pipeline.zrange(keys.slots, 0, _CHECKED_SLOTS - 1)
             pipeline.zrange(keys.due, 0, 0, withscores=True)
+            pipeline.zcard(keys.parked)
             pipeline.zcard(keys.unknown)
             pipeline.zrange(keys.unknown, 0, 0, withscores=True)
             pipeline.zcard(keys.failed)
@@ -100,7 +101,7 @@ class Reader:
             pipeline.zrange(keys.samples, 0, 0)
             (seconds, micros), *answers = pipeline.execute()
         counts, heads, rest = answers[: len(bands)], answers[len(bands) : 2 * len(bands)], answers[2 * len(bands) :]
-        used, slot_ids, due, unknown, oldest_unknown, failed, dead, held, tick, *stored = rest
+        used, slot_ids, due, parked, unknown, oldest_unknown, failed, dead, held, tick, *stored = rest
         limit_fields, gate_fields, tally_fields, billed, durations, newest, oldest = stored
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         gate, tally = GateState.read(gate_fields), Tally.read(tally_fields)
@@ -118,6 +119,7 @@ class Reader:
                 used, limits.max_in_flight, gate.effective_cap(limits.max_in_flight, now_ms), self._lost(slot_ids)
             ),
             bands=_bands(counts, heads, now_ms, in_flight, kinds),
+            parked=parked,
             due_lag_seconds=_age(due, now_ms) or 0.0,
             unknown=unknown,
             unknown_oldest_seconds=_age(oldest_unknown, now_ms),

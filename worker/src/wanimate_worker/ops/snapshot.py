@@ -155,6 +155,7 @@ class Snapshot:
         at: When this was read.
         slots: The vendor's concurrent tasks.
         bands: Waiting jobs by priority, the most urgent first.
+        parked: Jobs that wait for their next attempt, and are in none of the bands.
         due_lag_seconds: For how long the job that is due longest has been left alone.
         unknown: Jobs whose submission's answer was lost.
         unknown_oldest_seconds: For how long the oldest of them has been so.
@@ -177,6 +178,7 @@ class Snapshot:
     at: datetime
     slots: Slots
     bands: tuple[Band, ...]
+    parked: int
     due_lag_seconds: float
     unknown: int
     unknown_oldest_seconds: float | None
@@ -206,5 +208,5 @@ class Snapshot:
 
     @property
     def waiting(self) -> int:
-        """How many jobs wait for a slot."""
-        return sum(band.waiting for band in self.bands)
+        """How many jobs wait, in line or parked."""
+        return sum(band.waiting for band in self.bands) + self.parked

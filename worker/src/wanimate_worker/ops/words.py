@@ -33,9 +33,17 @@ def state_of(snapshot: Snapshot) -> str:
 
 def why_waiting(snapshot: Snapshot) -> str | None:
     """Return in a sentence why jobs wait; None if none does."""
-    slots = snapshot.slots
+    in_line = snapshot.waiting - snapshot.parked
     if not snapshot.waiting:
         return None
+    if snapshot.parked:
+        parked = f"{number(snapshot.parked)} of them {'waits' if snapshot.parked == 1 else 'wait'} for a next attempt."
+        return f"{parked} {_why_in_line(snapshot)}" if in_line else parked
+    return _why_in_line(snapshot)
+
+
+def _why_in_line(snapshot: Snapshot) -> str:
+    slots = snapshot.slots
     if not snapshot.is_submitting:
         return f"Nothing is sent now ({state_of(snapshot)}); when they will be done is not known."
     if slots.used < slots.effective_cap:

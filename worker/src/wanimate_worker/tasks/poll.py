@@ -297,6 +297,10 @@ class PollTask(InternalTask):
             match job.stage:
                 case Stage.WAITING | Stage.SETTLED | None:
                     resumable += self._expire(claim, job)
+                    unparked = self.runtime.ledger.unpark(job.job_id) if job.stage is Stage.WAITING else None
+                    if unparked is not None:
+                        resumable += unparked
+                        continue
                     # Its message was lost, or its worker died: it is sent again. One without a record is forgotten.
                     resumable.append(job.job_id)
                 case Stage.SUBMITTING:

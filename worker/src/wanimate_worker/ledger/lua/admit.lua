@@ -1,5 +1,5 @@
 -- Records a new job and hands out free slots, perhaps to this job, perhaps to one that waited longer.
--- KEYS: job, waiting, slots, due, gate, limits, failed, request of the idempotency key, enqueued
+-- KEYS: job, waiting, slots, due, gate, limits, failed, request of the idempotency key, enqueued, parked
 -- ARGV: job id, priority (0..9), message (JSON), request (JSON), lease (ms), most grants,
 --       deadline (ms from now) or '', how long results are kept (ms), fingerprint of the request,
 --       bill: ms of video, then labels (JSON), who calls, how long the use of a key is remembered (ms) or '' without a key
@@ -38,6 +38,7 @@ end
 -- What a lost record of this id left behind: a job is never in line and in a slot at once.
 redis.call('ZREM', slots, id)
 redis.call('ZREM', due, id)
+redis.call('ZREM', KEYS[10], id)
 redis.call('ZREM', KEYS[7], id)
 local rank = rank_of(priority, now)
 local deadline

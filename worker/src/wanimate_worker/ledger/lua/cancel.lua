@@ -1,6 +1,6 @@
 -- Cancels a job that was not submitted yet. One that no worker has recorded is settled in advance, so that its
 -- message, when it comes, ends as cancelled.
--- KEYS: job, waiting, slots, due, gate, limits, tally, unknown
+-- KEYS: job, waiting, slots, due, gate, limits, tally, unknown, parked
 -- ARGV: job id, outcome (JSON), lease (ms), most grants, time to live of an advance record (ms)
 -- Returns: {'cancelled' | 'advance' | 'billed' | 'unknown' | 'finished', granted job ids...}. Unknown: it is being sent
 --          or its answer was lost, and nothing was changed; or its record was lost while it had a slot.
@@ -20,6 +20,7 @@ if not stage then
   local had_slot = redis.call('ZREM', slots, id) == 1
   redis.call('ZREM', due, id)
   redis.call('ZREM', KEYS[8], id)
+  redis.call('ZREM', KEYS[9], id)
   local freed = grant(waiting, slots, due, gate, limits, tonumber(ARGV[3]), tonumber(ARGV[4]))
   table.insert(freed, 1, had_slot and 'unknown' or 'advance')
   return freed
@@ -34,6 +35,7 @@ redis.call('HSET', job, 'stage', 'settled', 'outcome', ARGV[2], 'settled_at_ms',
 note(job, now, 'settled', 'cancelled')
 count(KEYS[7], {'ended:cancelled', 1})
 redis.call('ZREM', waiting, id)
+redis.call('ZREM', KEYS[9], id)
 redis.call('ZREM', slots, id)
 redis.call('ZADD', due, now + tonumber(ARGV[3]), id)
 local granted = grant(waiting, slots, due, gate, limits, tonumber(ARGV[3]), tonumber(ARGV[4]))

@@ -119,6 +119,12 @@ local function line_up(waiting, due, id, rank, deadline_ms)
   end
 end
 
+-- Parks a job until a moment (ms): it waits, but is not in line, until a poll finds it due, then or at its deadline (ms).
+local function park(parked, due, id, until_ms, deadline_ms)
+  redis.call('ZADD', parked, whole(until_ms), id)
+  redis.call('ZADD', due, whole(math.min(until_ms, tonumber(deadline_ms) or math.huge)), id)
+end
+
 -- Counts what happened, by pairs of field and amount; a new field renews the time to live of the hash. One command for
 -- one field, two for more.
 local COUNTS_TTL_MS = 40 * 86400000

@@ -2,7 +2,7 @@
 -- happened since then can be told; the first copy is the youngest that is older than the span. Should Redis have lost
 -- the account's limits, they are filled again. Should its clock have been set back, all that was planned by the old one
 -- comes so much earlier: else nothing would be sent or looked at until the new clock has caught up.
--- KEYS: tick, tally, samples, limits, due, gate, budget
+-- KEYS: tick, tally, samples, limits, due, gate, budget, parked
 -- ARGV: time to live (ms), shortest time between two copies (ms), span (ms), then the limits as pairs: field, value
 -- Returns: {now (ms), by how much the clock was set back since the last tick (ms)}
 local now = now_ms()
@@ -13,6 +13,10 @@ if step > 0 then
   local jobs = redis.call('ZRANGEBYSCORE', KEYS[5], whole(now), '+inf', 'WITHSCORES')
   for i = 1, #jobs, 2 do
     redis.call('ZADD', KEYS[5], whole(math.max(now, tonumber(jobs[i + 1]) - step)), jobs[i])
+  end
+  local parked = redis.call('ZRANGEBYSCORE', KEYS[8], whole(now), '+inf', 'WITHSCORES')
+  for i = 1, #parked, 2 do
+    redis.call('ZADD', KEYS[8], whole(math.max(now, tonumber(parked[i + 1]) - step)), parked[i])
   end
   local gate = redis.call('HGETALL', KEYS[6])
   for i = 1, #gate, 2 do
