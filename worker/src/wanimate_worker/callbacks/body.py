@@ -25,11 +25,16 @@ class BodyTooLarge(Exception):
     """The body is longer than `MAX_BODY_BYTES`."""
 
 
+class BodyCutOff(Exception):
+    """The body did not arrive whole and in time."""
+
+
 async def read_body(request: Request) -> bytes:
-    """Return the body, empty if it did not arrive whole and in time.
+    """Return the body.
 
     Raises:
         BodyTooLarge: It is too long; no more of it than the limit was read.
+        BodyCutOff: It did not arrive whole and in time.
     """
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > MAX_BODY_BYTES:
@@ -42,7 +47,7 @@ async def read_body(request: Request) -> bytes:
                 if len(body) > MAX_BODY_BYTES:
                     raise BodyTooLarge
     except (TimeoutError, ClientDisconnect):
-        return b""
+        raise BodyCutOff from None
     return bytes(body)
 
 

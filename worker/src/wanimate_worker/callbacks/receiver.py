@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from ..ledger import CallbackEffect, NotReplicated
 from ..observability import get_logger
-from .body import BodyTooLarge, named_task, read_body
+from .body import BodyCutOff, BodyTooLarge, named_task, read_body
 from .counts import Counts
 from .signature import CALLBACK_PATH, SignedPath
 from .wake_ups import WakeUps
@@ -49,7 +49,6 @@ _HANG_UP: Final = {"connection": "close"}
 #: The one status that the vendor takes as received; after any other, 204 included, it calls again.
 _OK: Final = 200
 _FORBIDDEN: Final = 403
-_TOO_LARGE: Final = 413
 _UNAVAILABLE: Final = 503
 
 
@@ -100,13 +99,15 @@ class Receiver:
         # Before the body is read: whoever cannot sign makes us do nothing but this.
         if path is None or path.account != self._account or not self._signer.has_signed(path):
             return self._refuse()
-        status, task_id = _OK, ""
+        task_id, headers, is_cut_off = "", None, False
         try:
             task_id = named_task(await read_body(request))
         except BodyTooLarge:
-            # The URL alone says that there is news of this job.
+            # The URL alone says that there is news of this job, and the same body again would be no shorter.
             self.counts.too_large += 1
-            status = _TOO_LARGE
+            headers = _HANG_UP
+        except BodyCutOff:
+            headers, is_cut_off = _HANG_UP, True
         try:
             effect = await self._note(path, task_id)
         except (RedisError, TimeoutError) as error:
@@ -124,7 +125,10 @@ class Receiver:
         if effect is CallbackEffect.CHECKING:
             log.warning("a callback must come again, another task is checked before", job_id=path.job_id)
             return Response(status_code=_UNAVAILABLE)
-        return Response(status_code=status, headers=_HANG_UP if status == _TOO_LARGE else None)
+        if is_cut_off and effect is CallbackEffect.NOTED:
+            log.warning("a callback must come again, its body was cut off", job_id=path.job_id)
+            return Response(status_code=_UNAVAILABLE, headers=headers)
+        return Response(status_code=_OK, headers=headers)
 
     async def _note(self, path: SignedPath, task_id: str) -> CallbackEffect:
         note = partial(self._ledger.callback, path.job_id, path.nonce, task_id)
