@@ -19,7 +19,7 @@ Launch = Callable[..., AbstractContextManager[tuple["subprocess.Popen[str]", str
 
 def failing(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "wanimate_simulator", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
@@ -110,6 +110,12 @@ def test_it_listens_beyond_this_machine_if_allowed(launch: Launch) -> None:
         ("--faults", '{"refuse_for_seconds": 1}'),
         ("--cap", "0"),
         ("--speed", "0"),
+        ("--plan", "gold"),
+        ("--length-share", "1.1"),
+        ("--balance-usd", "-1"),
+        ("--failure-codes", "{}"),
+        ("--failure-codes", "["),
+        ("--failure-codes", '{"NSFW": 0}'),
         ("--failure-rate", "0.6", "--content-violation-rate", "0.6"),
         ("--api-key", ""),
     ],
@@ -129,3 +135,16 @@ def test_it_says_so_if_the_port_is_taken() -> None:
     assert ended.returncode == 1
     assert "in use" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "limits"),
+    [
+        (("--plan", "free"), "cap 3, 10 requests"),
+        (("--plan", "pro", "--rate", "90"), "cap 10, 90 requests"),
+        (("--plan", "enterprise", "--cap", "7"), "cap 7, 1000 requests"),
+    ],
+)
+def test_a_plan_is_a_shorthand_for_its_limits(launch: Launch, arguments: tuple[str, ...], limits: str) -> None:
+    with launch(*arguments) as (_, line):
+        assert limits in line

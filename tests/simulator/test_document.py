@@ -101,17 +101,18 @@ def test_a_missing_or_wrong_key_is_answered_401_in_the_envelope(
 
 
 @pytest.mark.parametrize(
-    ("query", "message"),
+    ("query", "message", "data"),
     [
-        ({"taskId": "task_12345678"}, "task not found"),
-        ({}, "Invalid parameters: taskId is required"),
-        ({"taskId": ""}, "Invalid parameters: taskId is required"),
+        ({"taskId": "task_12345678"}, "task not found", None),
+        ({}, "Invalid parameters: taskId is required", {"error": "taskId is required"}),
+        ({"taskId": ""}, "Invalid parameters: taskId is required", {"error": "taskId is required"}),
     ],
 )
 def test_the_status_of_an_unknown_task_is_answered_400(
     converse: Callable[..., Any],
     query: dict[str, str],
     message: str,
+    data: dict[str, str] | None,
 ) -> None:
     async def conversation(client: httpx.AsyncClient) -> httpx.Response:
         return await client.get(STATUS, params=query)
@@ -119,7 +120,7 @@ def test_the_status_of_an_unknown_task_is_answered_400(
     answer = converse(conversation)
 
     assert answer.status_code == 400
-    assert answer.json() == {"code": 400, "message": message, "data": None}
+    assert answer.json() == {"code": 400, "message": message, "data": data}
 
 
 def test_every_given_key_is_accepted(converse: Callable[..., Any]) -> None:

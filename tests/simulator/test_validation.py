@@ -16,7 +16,7 @@ def change(request: dict[str, Any], path: str, value: object) -> bytes:
     for parent in parents:
         holder = holder[parent]
     if value is ...:
-        del holder[last]
+        holder.pop(last, None)
     else:
         holder[last] = value
     return json.dumps(request).encode()
@@ -46,11 +46,17 @@ def change(request: dict[str, Any], path: str, value: object) -> bytes:
         ("input.image_urls", ["https://"]),
         ("input.image_urls", ["https://example.com:99999/a.png"]),
         ("input.image_urls", ["https://[broken/a.png"]),
+        ("input.image_urls", ["https://example.com/a.gif"]),
+        ("input.image_urls", ["https://example.com/a.mp4"]),
+        ("input.image_urls", ["data:image/png;base64,AAAA"]),
         ("input.image_urls", [7]),
         ("input.video_urls", ...),
         ("input.video_urls", []),
         ("input.video_urls", ["https://example.com/a.mp4", "https://example.com/b.mp4"]),
         ("input.video_urls", ["file:///a.mp4"]),
+        ("input.video_urls", ["https://example.com/a.webm"]),
+        ("input.video_urls", ["https://example.com/A.AVI?name=b.mp4"]),
+        ("input.video_urls", ["https://example.com/a%2Emkv"]),
         ("input.prompt", ""),
         ("input.prompt", "  "),
         ("input.prompt", None),
@@ -61,6 +67,7 @@ def change(request: dict[str, Any], path: str, value: object) -> bytes:
         ("input.seed", 1.0),
         ("input.seed", True),
         ("input.seed", "1"),
+        ("input.seed", 2**31),
         ("input.seed", None),
     ],
 )
@@ -69,8 +76,11 @@ def test_a_wrong_parameter_is_refused_by_name(request_for: RequestFor, path: str
         parse_submission(change(request_for(), path, value))
 
 
-@pytest.mark.parametrize("callback_url", [..., None, "", "ftp://example.com/callback", 3])
-def test_a_callback_request_without_an_http_callback_url_is_refused(
+@pytest.mark.parametrize(
+    "callback_url",
+    [..., None, "", "ftp://example.com/callback", 3, "http://example.com/callback", "http://127.0.0.1.example.com/"],
+)
+def test_a_callback_request_without_an_https_callback_url_is_refused(
     request_for: RequestFor,
     callback_url: object,
 ) -> None:
@@ -97,9 +107,17 @@ def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
         ("input.resolution", "480p"),
         ("input.resolution", "720p"),
         ("input.seed", -1),
-        ("input.seed", 2**40),
+        ("input.seed", 0),
+        ("input.seed", 2**31 - 1),
         ("input.prompt", "turn around"),
         ("input.image_urls", ["http://example.com/a.png"]),
+        ("input.image_urls", ["https://example.com/A.JPEG?b=c.gif"]),
+        ("input.image_urls", ["https://example.com/images/7"]),
+        ("input.image_urls", ["https://example.com/v1.2/image.php"]),
+        ("input.video_urls", ["https://example.com/a.MOV"]),
+        ("input.video_urls", ["https://example.com/a.m4v#b.avi"]),
+        ("input.video_urls", ["https://example.com"]),
+        ("provider", ...),
         ("something_new", 1),
     ],
 )
@@ -138,9 +156,44 @@ def test_a_refusal_reaches_the_client_as_a_400_that_names_the_field(bench: Calla
     assert answer.code == 400
     assert json.loads(answer.body) == {
         "code": 400,
-        "message": "Invalid parameters: input.seed must be an integer of at least -1",
-        "data": None,
+        "message": "Invalid parameters: input.seed must be an integer between -1 and 2147483647",
+        "data": {"error": "input.seed must be an integer between -1 and 2147483647"},
     }
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"image_urls": ["ftp://example.com/a.png"]}, "INVALID_IMAGE_URL"),
+        ({"image_urls": ["https://example.com/a.gif"]}, "UNSUPPORTED_FORMAT"),
+        ({"video_urls": ["https://example.com/a.avi"]}, "UNSUPPORTED_FORMAT"),
+        ({"prompt": " "}, "INVALID_PROMPT"),
+    ],
+)
+def test_a_refusal_carries_the_documented_failure_code(
+    bench: Callable[..., Any], changes: dict[str, Any], code: str
+) -> None:
+    data = json.loads(bench().submit(**changes).body)["data"]
+
+    assert data["failCode"] == code
+    assert data["failMsg"]
+    assert data["error"].startswith(f"input.{next(iter(changes))} must be ")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8000/c", "http://localhost/c", "http://[::1]/c", "https://a.example/c"]
+)
+def test_callbacks_in_clear_are_for_this_machine_only(request_for: RequestFor, url: str) -> None:
+    body = json.dumps(request_for(callback_url=url)).encode()
+
+    assert parse_submission(body).callback_url == url
+
+
+def test_a_simulator_that_may_leave_this_machine_takes_callbacks_in_clear_anywhere(bench: Callable[..., Any]) -> None:
+    url = "http://callbacks:8000/c"
+
+    assert bench().submit(callback_url=url).code == 400
+    assert bench(allow_non_loopback=True).submit(callback_url=url).code == 200
 
 
 def test_a_prompt_with_the_reject_tag_is_refused(request_for: RequestFor) -> None:

@@ -5,6 +5,7 @@ import orjson
 
 from .faults import Faults, InvalidFaultsError
 from .options import InvalidOptionsError, Options, are_weights
+from .plans import PLANS
 from .server import NonLoopbackHostError, serve
 
 _SHARE = click.FloatRange(0, 1)
@@ -33,8 +34,9 @@ def _parse_codes(_context: click.Context, _parameter: click.Parameter, value: st
 @click.command(context_settings={"show_default": True})
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
 @click.option("--port", default=8900, type=click.IntRange(0, 65535), help="Port to listen on; 0 for a free one.")
-@click.option("--cap", default=1000, type=click.IntRange(1), help="Tasks that may be in flight at once.")
-@click.option("--rate", default=10_000, type=click.IntRange(1), help="Requests a minute of simulated time.")
+@click.option("--plan", default="default", type=click.Choice(list(PLANS)), help="The plan whose limits hold.")
+@click.option("--cap", type=click.IntRange(1), help="Tasks that may be in flight at once.  [default: the plan's]")
+@click.option("--rate", type=click.IntRange(1), help="Requests a simulated minute.  [default: the plan's]")
 @click.option("--speed", default=1.0, type=click.FloatRange(0, min_open=True), help="Simulated seconds a second.")
 @click.option("--seed", default=0, help="Seed of every draw.")
 @click.option("--api-key", default=["simulator-key"], multiple=True, help="An accepted key; repeatable.")
@@ -72,8 +74,9 @@ def main(
     *,
     host: str,
     port: int,
-    cap: int,
-    rate: int,
+    plan: str,
+    cap: int | None,
+    rate: int | None,
     speed: float,
     seed: int,
     api_key: tuple[str, ...],
@@ -93,6 +96,7 @@ def main(
     quiet: bool,
 ) -> None:
     """Run the Wan 2.2 Animate API on loopback, with fault switches and ground truth."""
+    cap, rate = cap or PLANS[plan].cap, rate or PLANS[plan].rate
     limits = f"cap {cap}, {rate} requests a minute, speed {speed:g}x"
     try:
         options = Options(

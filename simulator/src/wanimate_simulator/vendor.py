@@ -88,14 +88,14 @@ class Vendor:
         self._truth.requested(Kind.SUBMIT)
         try:
             self._gate.enter(authorization, now_seconds, submission=body)
-            submission = parse_submission(body)
+            submission = parse_submission(body, allow_http_callbacks=self._options.allow_non_loopback)
             _check_prompt(submission.prompt)
             self._check_capacity(now_seconds)
             task = self._accept(submission, now_seconds, base_url)
         except DroppedError:
             return self._dropped()
         except InvalidRequestError as error:
-            return self._refuse(Kind.SUBMIT, RefusedError(400, str(error)))
+            return self._refuse(Kind.SUBMIT, RefusedError(400, str(error), data=error.data))
         except RefusedError as refused:
             return self._refuse(Kind.SUBMIT, refused)
         answer, task.answer_lost = self._answer_accepted(task)
@@ -229,7 +229,7 @@ class Vendor:
 
     def _find(self, task_id: str | None) -> Task:
         if not task_id:
-            raise RefusedError(400, "Invalid parameters: taskId is required")
+            raise RefusedError(400, "Invalid parameters: taskId is required", data={"error": "taskId is required"})
         task = self._tasks.get(task_id)
         if task is None:
             raise RefusedError(400, "task not found")
