@@ -3,6 +3,7 @@
 import click
 import orjson
 
+from .check import check
 from .faults import Faults, InvalidFaultsError
 from .options import InvalidOptionsError, Options, are_weights
 from .plans import PLANS
@@ -31,7 +32,7 @@ def _parse_codes(_context: click.Context, _parameter: click.Parameter, value: st
     return codes  # type: ignore[return-value]  # checked just above
 
 
-@click.command(context_settings={"show_default": True})
+@click.group(invoke_without_command=True, context_settings={"show_default": True})
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
 @click.option("--port", default=8900, type=click.IntRange(0, 65535), help="Port to listen on; 0 for a free one.")
 @click.option("--plan", default="default", type=click.Choice(list(PLANS)), help="The plan whose limits hold.")
@@ -70,7 +71,9 @@ def _parse_codes(_context: click.Context, _parameter: click.Parameter, value: st
 @click.option("--faults", default="{}", callback=_parse_faults, metavar="JSON", help="Fault switches to begin with.")
 @click.option("--allow-non-loopback", is_flag=True, help="Listen, and send callbacks, beyond this machine.")
 @click.option("--quiet", is_flag=True, help="Log errors only; the ready line is printed all the same.")
+@click.pass_context
 def main(
+    context: click.Context,
     *,
     host: str,
     port: int,
@@ -96,6 +99,8 @@ def main(
     quiet: bool,
 ) -> None:
     """Run the Wan 2.2 Animate API on loopback, with fault switches and ground truth."""
+    if context.invoked_subcommand is not None:
+        return
     cap, rate = cap or PLANS[plan].cap, rate or PLANS[plan].rate
     limits = f"cap {cap}, {rate} requests a minute, speed {speed:g}x"
     try:
@@ -130,3 +135,6 @@ def main(
         raise click.UsageError(f"{error} (--allow-non-loopback)") from error
     except (InvalidOptionsError, OSError) as error:
         raise click.ClickException(str(error)) from error
+
+
+main.add_command(check)
