@@ -185,7 +185,7 @@ def test_revoking_a_job_that_waits_cancels_it_for_free_and_one_at_the_vendor_goe
     waits = next(handle for handle in handles if handle.status().state.value == "waiting")
     answer = flower.revoke(waits.id)
     assert answer.json() == {
-        "message": f"Job {waits.id}: cancelled before it was sent to the vendor; nothing is billed."
+        "message": f"Job {waits.id}: cancelled before it was sent to the vendor; nothing more is billed."
     }
     refused = flower.revoke(handles[0].id, terminate="true")
     assert (refused.status_code, "it runs on, is billed" in refused.text) == (409, True)
@@ -349,7 +349,7 @@ def test_a_person_finds_each_job_cancels_one_that_waits_and_meets_no_secret(
     waits, runs = handles[-1], handles[0]
     assert re.search(r"waits for a slot, number \d in line", look(f"/task/{waits.id}"))
     window.click("#task-revoke")
-    window.wait_for_selector("text=cancelled before it was sent to the vendor; nothing is billed")
+    window.wait_for_selector("text=cancelled before it was sent to the vendor; nothing more is billed")
     eventually(lambda: "REVOKED" in look(f"/task/{waits.id}"), "its page says so")
     assert "Terminate" in look(f"/task/{runs.id}")
     window.click("#task-terminate")

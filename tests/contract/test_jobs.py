@@ -59,6 +59,10 @@ VIDEO = "https://example.com/motion.mp4"
         ({"labels": {"a": "x" * 65}}, "labels"),
         ({"idempotency_key": ""}, "idempotency_key"),
         ({"on_unknown": "hope"}, "on_unknown"),
+        ({"retry_transient": -1}, "retry_transient"),
+        ({"retry_transient": 11}, "retry_transient"),
+        ({"retry_transient": "2"}, "retry_transient"),
+        ({"retry_transient": True}, "retry_transient"),
         ({"deadline_seconds": 0}, "deadline_seconds"),
         ({"deadline_seconds": -1.5}, "deadline_seconds"),
         ({"deadline_seconds": "60"}, "deadline_seconds"),
@@ -138,6 +142,7 @@ jobs: st.SearchStrategy[Job] = st.one_of(
             labels=st.dictionaries(texts(1, 64), texts(0, 64), max_size=8),
             idempotency_key=st.none() | texts(1, 255),
             on_unknown=st.sampled_from([None, "fail", "resubmit"]),
+            retry_transient=st.none() | st.integers(0, 10),
             deadline_seconds=st.none() | st.integers(1, 10_000) | st.floats(0.001, 10_000),
             video_seconds=st.none() | st.integers(1, 300) | st.floats(0.1, 300),
         )
@@ -213,6 +218,12 @@ def test_a_deadline_is_whole_milliseconds_and_never_none_at_all(
 def test_a_deadline_is_no_part_of_the_request_that_an_idempotency_key_stands_for() -> None:
     job = AnimateJob(image_url=IMAGE, video_url=VIDEO)
     assert job.fingerprint() == AnimateJob(image_url=IMAGE, video_url=VIDEO, deadline_seconds=60).fingerprint()
+
+
+def test_retries_are_no_part_of_the_request_that_an_idempotency_key_stands_for() -> None:
+    job = AnimateJob(image_url=IMAGE, video_url=VIDEO)
+    assert job.fingerprint() == AnimateJob(image_url=IMAGE, video_url=VIDEO, retry_transient=2).fingerprint()
+    assert AnimateJob(image_url=IMAGE, video_url=VIDEO, retry_transient=0).to_kwargs()["retry_transient"] == 0
 
 
 @pytest.mark.parametrize(

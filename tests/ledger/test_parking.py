@@ -123,11 +123,20 @@ def test_a_job_whose_task_failed_runs_again_and_stays_billed(bench: Bench) -> No
     submit = bench.start("a")
     billed = dict(bench.state().billed)
     assert bench.ledger.release("a", submit.nonce, "its task failed", may_be_billed=True) is None, "it is running"
-    again = bench.ledger.release("a", submit.nonce, "its task failed", may_be_billed=True, has_run=True, delay_ms=1)
+    again = bench.ledger.release(
+        *("a", submit.nonce, "its task failed"),
+        may_be_billed=True,
+        has_run=True,
+        delay_ms=1,
+        transient_code="PROCESSING_TIMEOUT",
+    )
     assert again == []
     state = bench.state()
     assert (state.stage("a"), state.slots, state.billed) == ("waiting", set(), billed)
     assert "task_id" not in state.jobs["a"]
+    [job] = bench.ledger.read(["a"])
+    assert (job.retries, job.transient_code, job.transient_task) == (1, "PROCESSING_TIMEOUT", "task-a")
+    assert state.tally["retries"] == "1"
     assert not [name for name in state.tally if name.startswith("ended:")]
     bench.drain()
     assert len(bench.delivered["a"]) == 1

@@ -97,6 +97,7 @@ def test_a_failed_job_is_exit_code_one_and_a_json_line_that_says_why(run_with_wo
         ["animate", "--image", "nonsense", "--video", "nonsense"],
         ["animate", *OPTIONS, "--seed", "-5"],
         ["animate", *OPTIONS, "--seed", "2147483648"],
+        ["animate", *OPTIONS, "--retry-transient", "11"],
         ["replace", "--image", "https://example.com/c.png", "--video", "https://example.com/m.avi"],
         ["animate", *OPTIONS, "--label", "nonsense"],
         ["animate", *OPTIONS, "--resolution", "1080p"],
@@ -378,6 +379,7 @@ def test_a_batch_takes_what_pandas_and_windows_write(run: Any, database: Databas
     [
         (a_line(seed=42.5), "seed"),
         (a_line(seed=2**31), "seed: -1 (any) or"),
+        (a_line(retry_transient=11), "retry_transient"),
         (a_line(video_url="https://example.com/m.avi"), "video_url: the vendor takes"),
         (a_line(seed=1e300), "lost digits"),
         (a_line(notes=None), "notes"),

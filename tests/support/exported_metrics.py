@@ -11,6 +11,7 @@ GAUGES: Final[dict[str, frozenset[str]]] = {
     "slots_without_record": frozenset(),
     "waiting_jobs": frozenset({"band"}),
     "oldest_waiting_seconds": frozenset({"band"}),
+    "parked_jobs": frozenset(),
     "due_lag_seconds": frozenset(),
     "unknown_jobs": frozenset(),
     "failed_jobs": frozenset(),
@@ -28,6 +29,7 @@ COUNTERS: Final[dict[str, frozenset[str]]] = {
     "polls_total": frozenset(),
     "throttled_total": frozenset(),
     "lost_answers_total": frozenset(),
+    "retries_total": frozenset(),
     "jobs_ended_total": frozenset({"outcome"}),
     "billed_seconds_total": frozenset(),
 }

@@ -43,6 +43,7 @@ def blocking(jobs: Iterator[AnimateJob | ReplaceJob]) -> None:
             labels={"order": "7"},
             idempotency_key="order-7",
             on_unknown="fail",
+            retry_transient=2,
             deadline_seconds=600,
             video_seconds=12.5,
         )

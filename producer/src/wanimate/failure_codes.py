@@ -49,7 +49,7 @@ class FailureCode:
 
 
 _CONTENT: Final = "change the content: the same request is refused again"
-_RETRY: Final = "the vendor says: retry. Enqueue again under a new key"
+_RETRY: Final = "the vendor says: retry. Set retry_transient, or enqueue again under a new key"
 
 #: Every code that the vendor's pages name, in their spellings. The list is not closed.
 CODES: Final = (

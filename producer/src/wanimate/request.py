@@ -21,5 +21,6 @@ class JobFields(TypedDict, total=False):
     labels: dict[str, str]
     idempotency_key: str | None
     on_unknown: OnUnknown | None
+    retry_transient: int | None
     deadline_seconds: float | None
     video_seconds: float | None

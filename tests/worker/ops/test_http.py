@@ -31,6 +31,7 @@ NAMES = {
     *("dead_letters", "queue_messages", "held_messages", "gate_closed", "budget_used_ratio"),
     *("beat_age_seconds", "day_billed_seconds"),
     *("day_billed_seconds_limit", "submits", "polls", "throttled", "lost_answers", "jobs_ended", "billed_seconds"),
+    "retries",
     *("detection_lag_seconds", "task_duration_seconds"),
 }
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from wanimate.contract import RESULT_URLS_TTL_SECONDS
+from wanimate.contract import MAX_RETRIES, RESULT_URLS_TTL_SECONDS
 from wanimate.errors import SettingsError
 from wanimate.settings import Settings
 
@@ -117,6 +117,14 @@ class LimitSettings(Settings):
         ge=1,
         le=10_000_000,
         description='Requests in any 60 s, submissions and polls together (vendor document, "Rate Limits").',
+    )
+    retry_transient: int = Field(
+        default=0,
+        ge=0,
+        le=MAX_RETRIES,
+        description="How often a job is sent again when its task has failed with a code that the vendor documents as "
+        "transient (`PROCESSING_TIMEOUT`, `MODEL_UNAVAILABLE`). Each time is a new task that may be billed. A job's "
+        "own `retry_transient` comes first.",
     )
     daily_billed_seconds: float | None = Field(
         default=None,
@@ -261,6 +269,7 @@ class WorkerSettings(
             max_in_flight=self.max_in_flight,
             requests_per_minute=self.requests_per_minute,
             daily_billed_ms=None if self.daily_billed_seconds is None else round(self.daily_billed_seconds * 1000),
+            retry_transient=self.retry_transient,
             api_base_url=self.api_base_url,
         )
 
@@ -271,7 +280,7 @@ class WorkerSettings(
             limits: The account's, from the ledger.
         """
         mine = self.account_limits()
-        names = ("max_in_flight", "requests_per_minute", "daily_billed_seconds")
+        names = ("max_in_flight", "requests_per_minute", "daily_billed_seconds", "retry_transient")
         pairs = [(name, getattr(mine, name), getattr(limits, name)) for name in names]
         return [
             f"WANIMATE_{name.upper()} is {_spelled(here)} here, the account's is {_spelled(there)}"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _BYTE_ORDER_MARK: Final = "\ufeff"
 #: Beyond it, a decimal number does not say which whole number it was.
 _MAX_EXACT: Final = 2**53
-_WHOLE_NUMBERS: Final = ("seed", "priority")
+_WHOLE_NUMBERS: Final = ("seed", "priority", "retry_transient")
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,12 @@ def job_options(command: Callable[..., None]) -> Callable[..., None]:
                 help="When the vendor's answer was lost: never pay twice, or try again.",
             ),
             click.option(
+                "--retry-transient",
+                type=int,
+                metavar="N",
+                help="Send it again so often after transient failures, 0 to 10; each time may be billed.",
+            ),
+            click.option(
                 "--deadline",
                 "deadline_seconds",
                 type=SECONDS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .cost import LONGEST_BILLED_SECONDS, SHORTEST_BILLED_SECONDS, billed_seconds
-from .job import AnimateJob, Job, OnUnknown, Provider, ReplaceJob, Resolution, parse_job
+from .job import MAX_RETRIES, AnimateJob, Job, OnUnknown, Provider, ReplaceJob, Resolution, parse_job
 from .names import (
     CANCEL_TASK,
     CLAIM_TTL_MS,
@@ -25,6 +25,7 @@ from .states import CancelOutcome, JobState, Stage
 
 __all__ = [
     # Jobs and what they give back.
+    "MAX_RETRIES",
     "AnimateJob",
     "Job",
     "OnUnknown",

@@ -47,6 +47,9 @@ MAX_DEADLINE_SECONDS: Final = 366 * 86_400
 #: A day: whoever says more has meant milliseconds.
 MAX_VIDEO_SECONDS: Final = 86_400
 
+#: How often at most a job runs again after transient failures.
+MAX_RETRIES: Final = 10
+
 #: Wrong fields that one message names.
 _SHOWN_PROBLEMS: Final = 10
 
@@ -68,6 +71,8 @@ class _Job(BaseModel):
         idempotency_key: The same key gives the same job: enqueued once, paid once.
         on_unknown: What to do when the vendor's answer was lost: `fail` (never pay twice) or `resubmit` (may pay
             twice). Without it the worker's setting decides.
+        retry_transient: How often it is sent again when its task has failed with a code that the vendor documents as
+            transient, 0 to 10. Each time is a new task, which may be billed. Without it the account's limit decides.
         deadline_seconds: The job may take this long, counted from when a worker has recorded it. Then it ends as
             `DeadlineExceeded`: for free while it waits; while it runs, after a last look at the vendor's task.
         video_seconds: How long the motion video is, in seconds; not sent to the vendor, only for the estimate of what
@@ -92,6 +97,7 @@ class _Job(BaseModel):
     labels: dict[StrictStr, StrictStr] = Field(default_factory=dict)
     idempotency_key: StrictStr | None = Field(default=None, min_length=1, max_length=255)
     on_unknown: OnUnknown | None = None
+    retry_transient: StrictInt | None = Field(default=None, ge=0, le=MAX_RETRIES)
     deadline_seconds: StrictFloat | None = Field(default=None, gt=0, le=MAX_DEADLINE_SECONDS)
     video_seconds: StrictFloat | None = Field(default=None, gt=0, le=MAX_VIDEO_SECONDS)
 

@@ -99,6 +99,8 @@ class JobStatus(BaseModel):
             None while jobs are sent. `retry`: this job was refused, or its task failed, and it waits for its next
             attempt.
         attempts: How many times it was sent to the vendor.
+        retries: How often it was put back because its task had failed with a transient code.
+        transient_code: The last such code.
         task_id: The vendor's task id, once known.
         type: `animate` or `replace`.
         resolution: `480p` or `720p`.
@@ -122,6 +124,8 @@ class JobStatus(BaseModel):
     eta_seconds: float | None = None
     blocked_by: str | None = None
     attempts: int = 0
+    retries: int = 0
+    transient_code: str | None = None
     task_id: str | None = None
     type: str | None = None
     resolution: str | None = None
@@ -155,6 +159,8 @@ class JobStatus(BaseModel):
             follows=fields.get("leader"),
             position=None if rank is None else rank + 1,
             attempts=int(fields.get("attempts", 0)),
+            retries=int(fields.get("retries", 0)),
+            transient_code=fields.get("transient_code"),
             task_id=fields.get("task_id"),
             type=request.get("type"),
             resolution=request.get("resolution", "480p") if request else None,

@@ -59,7 +59,7 @@ class JobState(StrEnum):
 class CancelOutcome(StrEnum):
     """What became of a request to cancel."""
 
-    #: Never sent to the vendor: free.
+    #: Not sent to the vendor, or not sent again after a transient failure: free from then on.
     CANCELLED = "cancelled"
     #: Sent already. The vendor has no cancel: it runs on, is billed, and its result will be delivered.
     BILLED = "billed"
@@ -72,7 +72,8 @@ class CancelOutcome(StrEnum):
     def explanation(self) -> str:
         """One sentence for a person."""
         return {
-            CancelOutcome.CANCELLED: "cancelled before it was sent to the vendor; nothing is billed",
+            # One that waits to be sent again has been billed before, perhaps.
+            CancelOutcome.CANCELLED: "cancelled before it was sent to the vendor; nothing more is billed",
             CancelOutcome.BILLED: (
                 "already sent to the vendor, which has no cancel: it runs on, is billed, and its result will be "
                 "delivered"

@@ -30,6 +30,9 @@ def _daily_limit(context: click.Context, option: click.Parameter, value: str | N
     metavar="SECONDS",
     help="What may be billed in a day (UTC), in seconds of video; `none` for no limit.",
 )
+@click.option(
+    "--retry-transient", type=int, metavar="N", help="How often a job is sent again after transient failures, 0 to 10."
+)
 @click.option("--api-base-url", metavar="URL", help="Another vendor; `drain` first, and then restart the workers.")
 @with_session
 def limits(session: Session, **options: Any) -> Exit:
@@ -65,6 +68,7 @@ def _changed(session: Session, known: AccountLimits | None, changes: dict[str, A
         "max_in_flight": now.max_in_flight,
         "requests_per_minute": now.requests_per_minute,
         "daily_billed_seconds": now.daily_billed_seconds,
+        "retry_transient": now.retry_transient,
         "api_base_url": now.api_base_url,
         **changes,
     }
@@ -84,6 +88,7 @@ def _show(session: Session, known: AccountLimits, differences: list[str]) -> Non
     session.output.line(f"requests per minute   {known.requests_per_minute}")
     daily = "no limit" if daily_seconds is None else f"{daily_seconds:g}"
     session.output.line(f"daily billed seconds  {daily}")
+    session.output.line(f"retry transient       {known.retry_transient or 'off'}")
     session.output.line(f"vendor                {known.api_base_url or 'not known'}")
     for difference in differences:
         session.output.note(f"note: {difference}, which counts")

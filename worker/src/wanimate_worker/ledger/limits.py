@@ -19,12 +19,14 @@ class AccountLimits:
         max_in_flight: Upstream slots, over all workers and hosts.
         requests_per_minute: Requests in any 60 s, submissions and polls together.
         daily_billed_ms: The most that may be billed in a day (UTC), as an estimate in ms of video; None for no limit.
+        retry_transient: How often a job that says nothing of it is sent again after transient failures.
         api_base_url: Where the vendor of all tasks in this ledger is; empty where nobody has said so.
     """
 
     max_in_flight: int
     requests_per_minute: int
     daily_billed_ms: int | None = None
+    retry_transient: int = 0
     api_base_url: str = ""
 
     @property
@@ -45,6 +47,7 @@ class AccountLimits:
             "burst": rate.burst,
             "poll_headroom": rate.burst // 4,
             "daily_billed_ms": "" if self.daily_billed_ms is None else self.daily_billed_ms,
+            "retry_transient": self.retry_transient,
             **({"api_base_url": self.api_base_url} if self.api_base_url else {}),
         }
 
@@ -58,6 +61,7 @@ class AccountLimits:
             max_in_flight=int(fields["max_in_flight"]),
             requests_per_minute=int(fields["requests_per_minute"]),
             daily_billed_ms=int(daily_billed_ms) if daily_billed_ms else None,
+            retry_transient=int(fields.get("retry_transient") or 0),
             api_base_url=fields.get("api_base_url", ""),
         )
 

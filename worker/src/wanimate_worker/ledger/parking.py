@@ -19,6 +19,7 @@ class ParkingLedger(LedgerBase):
         goes_behind: bool = False,
         has_run: bool = False,
         delay_ms: int = 0,
+        transient_code: str = "",
     ) -> list[str] | None:
         """Give the slot back and put the job at its old place among the waiting; None if the attempt is another's.
 
@@ -34,13 +35,14 @@ class ParkingLedger(LedgerBase):
                 submission was not answered.
             delay_ms: For how long it is parked before it is in line again. It counts as waiting, and its own deadline
                 goes on.
+            transient_code: The vendor's code of the failure, where the task has run.
 
         Returns:
             The jobs that were given a slot.
         """
         args = [job_id, nonce, *self._grants(), bounded(why), "" if may_be_billed else "1", named(hint)]
-        args += ["1" if goes_behind else "", "1" if has_run else "", delay_ms]
-        keys = [*self._job_keys(job_id), self._keys.billed, self._keys.unknown, self._keys.parked]
+        args += ["1" if goes_behind else "", "1" if has_run else "", delay_ms, bounded(transient_code)]
+        keys = [*self._job_keys(job_id), self._keys.billed, self._keys.unknown, self._keys.parked, self._keys.tally]
         answer = self._scripts.release(keys=keys, args=args)
         return None if answer[0] == "lost" else list(answer[1:])
 

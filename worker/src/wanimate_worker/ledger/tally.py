@@ -97,6 +97,11 @@ class Tally:
         return self.counts.get("throttled", 0)
 
     @property
+    def retries(self) -> int:
+        """Tasks that failed with a transient code, and whose jobs were put back to be sent again."""
+        return self.counts.get("retries", 0)
+
+    @property
     def lost_answers(self) -> int:
         """Submissions whose answer was lost."""
         return self.counts.get("lost", 0)

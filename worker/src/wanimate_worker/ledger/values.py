@@ -228,6 +228,9 @@ class JobFields:
         unreadable_why: Why the last answer about its task could not be read; None if it could.
         leader: The job whose outcome it gets, if it is one more caller of that; else None.
         celery_id: The Celery task under which its result is stored; None for the job's own.
+        retries: How often it was put back because its task had failed with a transient code.
+        transient_code: The last such code.
+        transient_task: The task that ended so.
     """
 
     job_id: str
@@ -248,6 +251,9 @@ class JobFields:
     unreadable_why: str | None
     leader: str | None
     celery_id: str | None
+    retries: int = 0
+    transient_code: str | None = None
+    transient_task: str | None = None
 
     @property
     def asks_about(self) -> str | None:
@@ -262,14 +268,14 @@ class JobFields:
         return (
             *("stage", "nonce", "attempts", "task_id", "submitted_at_ms", "message", "request", "unknown_why"),
             *("begun_at_ms", "unknown_until_ms", "hint", "hint_by", "deadline_at_ms", "waiting_at_ms"),
-            *("unreadable_why", "leader", "celery_id"),
+            *("unreadable_why", "leader", "celery_id", "retries", "transient_code", "transient_task"),
         )
 
     @classmethod
     def read(cls, job_id: str, values: Sequence[str | None]) -> JobFields:
         """Build from the values of the named hash fields."""
         stage, nonce, attempts, task_id, submitted, message, request, why, begun, until, *others = values
-        hint, hint_by, deadline, since, unreadable, leader, celery_id = others
+        hint, hint_by, deadline, since, unreadable, leader, celery_id, retries, code, failed_task = others
         return cls(
             job_id=job_id,
             stage=Stage(stage) if stage else None,
@@ -289,6 +295,9 @@ class JobFields:
             unreadable_why=unreadable,
             leader=leader,
             celery_id=celery_id,
+            retries=int(retries or 0),
+            transient_code=code,
+            transient_task=failed_task,
         )
 
 

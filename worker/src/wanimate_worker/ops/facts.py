@@ -65,6 +65,7 @@ def _counts(tally: Tally) -> dict[str, Any]:
         "polls": tally.polls,
         "throttled": tally.throttled,
         "lost_answers": tally.lost_answers,
+        "retries": tally.retries,
         "ended": tally.ended,
         "billed_seconds": tally.billed_seconds,
     }

@@ -79,6 +79,7 @@ class SnapshotCollector(Collector):
         yield self._counter("polls", "Status requests that were permitted.", tally.polls)
         yield self._counter("throttled", "Answers 429.", tally.throttled)
         yield self._counter("lost_answers", "Submissions whose answer was lost.", tally.lost_answers)
+        yield self._counter("retries", "Tasks that failed with a transient code and were sent again.", tally.retries)
         ended = CounterMetricFamily(
             f"{_PREFIX}jobs_ended", "Jobs that have ended, by kind of outcome.", labels=["account", "outcome"]
         )

@@ -70,6 +70,9 @@ def _figures(snapshot: Snapshot) -> Table:
         ended = ", ".join(f"{number(count)} {kind}" for kind, count in recent.tally.ended.items())
         pace = f"{ended} in {span(recent.over_seconds)}; {number(recent.ended_per_minute)} a minute"
         table.add_row("ended", "", pace)
+        if recent.tally.retries:
+            again = f"{number(recent.tally.retries)} after transient failures, in {span(recent.over_seconds)}"
+            table.add_row("sent again", "", again)
         lag = recent.tally.lag
         if lag.count:
             quantiles = f"median {span(lag.quantile_seconds(0.5))}, 95 of 100 within {span(lag.quantile_seconds(0.95))}"

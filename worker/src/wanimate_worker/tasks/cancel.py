@@ -13,6 +13,7 @@ from ..observability import get_logger
 from .base import InternalTask
 
 if TYPE_CHECKING:
+    from ..ledger import JobFields
     from ..runtime import Runtime
 
 log = get_logger(__name__)
@@ -59,7 +60,7 @@ def cancel_job(runtime: Runtime, job_id: str, *, in_advance: bool = False) -> Ca
     presence = Presence.THERE if in_advance else runtime.ledger.presence(job_id)
     if presence is Presence.ABSENT:
         raise JobNotFound.of(job_id)
-    failure = JobCancelled("cancelled before it was sent to the vendor; nothing is billed")
+    failure = JobCancelled(_explanation(record))
     cancelled = runtime.ledger.cancel(job_id, Outcome.failure(failure))
     if cancelled.outcome is CancelOutcome.CANCELLED:
         log.info("job cancelled", stage=Stage.SETTLED, job_id=job_id, cause=failure.message)
@@ -68,3 +69,10 @@ def cancel_job(runtime: Runtime, job_id: str, *, in_advance: bool = False) -> Ca
     runtime.resume(cancelled.granted)
     # Where there are too many messages to look through, it may be a mistyped id of a job that runs.
     return CancelOutcome.UNKNOWN if presence is Presence.UNSURE else cancelled.outcome
+
+
+def _explanation(job: JobFields) -> str:
+    # One that runs now may be put back before it is cancelled.
+    if job.retries or job.stage is Stage.RUNNING:
+        return "cancelled before it was sent to the vendor again; its earlier tasks failed there and may be billed"
+    return "cancelled before it was sent to the vendor; nothing is billed"

@@ -21,6 +21,13 @@ def expired_in_line(job: JobFields, now_ms: int) -> DeadlineExceeded | None:
     """
     if job.deadline_at_ms is None or now_ms < job.deadline_at_ms:
         return None
+    if job.retries:
+        return DeadlineExceeded(
+            f"its deadline_seconds passed while it waited to be sent again; its last task failed with "
+            f"{job.transient_code}, and its {job.retries} tasks may be billed",
+            job.transient_code,
+            job.transient_task,
+        )
     return DeadlineExceeded("its deadline_seconds passed before it was sent to the vendor; nothing is billed")
 
 

@@ -32,6 +32,7 @@ from .deadlines import expired_in_line, overdue
 from .endings import Served, ending_of
 from .hints import HintVerdict, check_hint
 from .observing import observe
+from .retrying import next_attempt
 from .sending import RightToSend
 
 if TYPE_CHECKING:
@@ -194,7 +195,7 @@ class PollTask(InternalTask):
         served = Served(claim.claimed_at_ms, job.begun_at_ms, ttl_seconds)
         outcome = ending_of(answer, job.asks_about, served)
         if outcome is not None:
-            self._settle(claim, job, outcome, exchange, told, observed=observe(job, answer, claim.claimed_at_ms))
+            self._end(claim, job, answer, outcome, exchange, told)
         else:
             self._note_readability(job, answer)
             self._note_trouble(claim, answer, told)
@@ -258,6 +259,38 @@ class PollTask(InternalTask):
                 told.warning("a status request said nothing", cause=message)
             case _:
                 pass
+
+    def _end(
+        self,
+        claim: Claim,
+        job: JobFields,
+        answer: StatusAnswer,
+        outcome: Outcome,
+        exchange: Exchange,
+        told: BoundLogger,
+    ) -> None:
+        """Settle a job whose task has ended, or put it back to be sent again."""
+        limits = self.runtime.ledger.account_limits() if outcome.result is None else None
+        allowed = 0 if limits is None else limits.retry_transient
+        then = next_attempt(job, outcome, allowed, claim.claimed_at_ms)
+        if isinstance(then, Outcome):
+            self._settle(claim, job, then, exchange, told, observed=observe(job, answer, claim.claimed_at_ms))
+            return
+        granted = self.runtime.ledger.release(
+            job.job_id,
+            job.nonce,
+            then.cause,
+            may_be_billed=True,
+            has_run=True,
+            delay_ms=then.delay_ms,
+            transient_code=then.code,
+        )
+        if granted is not None:
+            told.warning(
+                "its task failed, the job is sent again", stage=Stage.WAITING, cause=then.cause, code=then.code
+            )
+            self.runtime.tracing.ran(job, outcome, exchange)
+            self.runtime.resume(granted)
 
     def _settle(
         self,

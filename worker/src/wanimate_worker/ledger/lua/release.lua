@@ -1,15 +1,15 @@
 -- Gives a slot back and puts the job at its old place among the waiting, or behind those of its priority, now or after a
 -- delay: the vendor surely does not have the task, or its task has failed and the job shall run again, or the job opted in
 -- to resubmission. Hands the slot on, unless the gate is closed.
--- KEYS: job, waiting, slots, due, gate, limits, billed, unknown, parked
+-- KEYS: job, waiting, slots, due, gate, limits, billed, unknown, parked, tally
 -- ARGV: job id, attempt nonce, lease (ms), most grants, why, '1' if the vendor surely did not accept the submission,
 --       where a lost submission is given up: '=' and the task id that a callback had named when that was decided, else '',
 --       '1' if the job goes behind the others of its priority, '1' if its task has run, after how long it is in line again
---       (ms), 0 for at once
+--       (ms), 0 for at once, the code that its task failed with or ''
 -- Returns: {'released' | 'lost', granted job ids...}
 local job, waiting, slots, due, gate, limits = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local id = ARGV[1]
-local fields = redis.call('HMGET', job, 'stage', 'nonce', 'rank', 'deadline_at_ms', 'billed', 'hint')
+local fields = redis.call('HMGET', job, 'stage', 'nonce', 'rank', 'deadline_at_ms', 'billed', 'hint', 'task_id')
 local is_open = fields[1] == 'submitting' or fields[1] == 'unknown'
 if ARGV[9] == '1' then
   is_open = fields[1] == 'running'
@@ -22,6 +22,11 @@ if ARGV[7] ~= '' and ARGV[7] ~= table.concat({'=', fields[6] or ''}) then
   return {'lost'}
 end
 redis.call('HSET', job, 'stage', 'waiting')
+if ARGV[9] == '1' then
+  redis.call('HINCRBY', job, 'retries', 1)
+  redis.call('HSET', job, 'transient_code', ARGV[11], 'transient_task', fields[7] or '')
+  count(KEYS[10], {'retries', 1})
+end
 redis.call('HDEL', job, 'nonce', 'unknown_why', 'hint', 'hint_by', 'look_at_ms', 'billed', 'task_id',
   'submitted_at_ms', 'unreadable_why', 'unreadable_since_ms')
 if ARGV[6] == '1' and fields[5] then
