@@ -55,9 +55,7 @@ def test_an_accepted_task_costs_its_billed_seconds(
     assert task["cost_usd"] == pytest.approx(cost_usd)
 
 
-def test_a_balance_that_does_not_cover_a_task_refuses_it_until_it_is_topped_up(
-    converse: Converse, request_for: RequestFor
-) -> None:
+def test_a_task_that_the_balance_does_not_cover_is_refused(converse: Converse, request_for: RequestFor) -> None:
     async def conversation(client: httpx.AsyncClient) -> list[Any]:
         async def submit() -> httpx.Response:
             return await client.post(SUBMIT, json=request_for(**video(5)))

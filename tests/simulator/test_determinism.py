@@ -104,7 +104,7 @@ def test_outcomes_come_in_the_asked_for_shares() -> None:
 
 
 @pytest.mark.parametrize("code", FAIL_CODES)
-def test_a_failure_by_chance_is_drawn_anew_at_each_attempt_and_a_lasting_one_stays(code: str) -> None:
+def test_each_attempt_draws_a_failure_by_chance_anew(code: str) -> None:
     half = outcomes(failure_rate=0.5, **{code: 1.0})
     failing = [marker for marker in MARKERS[:400] if half.of(marker, 1, None) == code]
 

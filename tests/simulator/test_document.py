@@ -101,16 +101,17 @@ def test_a_missing_or_wrong_key_is_answered_401_in_the_envelope(
 
 
 @pytest.mark.parametrize(
-    ("query", "message", "data"),
+    ("query", "code", "message", "data"),
     [
-        ({"taskId": "task_12345678"}, "task not found", None),
-        ({}, "Invalid parameters: taskId is required", {"error": "taskId is required"}),
-        ({"taskId": ""}, "Invalid parameters: taskId is required", {"error": "taskId is required"}),
+        ({"taskId": "task_12345678"}, 404, "task not found", None),
+        ({}, 400, "Invalid parameters: taskId is required", {"error": "taskId is required"}),
+        ({"taskId": ""}, 400, "Invalid parameters: taskId is required", {"error": "taskId is required"}),
     ],
 )
-def test_the_status_of_an_unknown_task_is_answered_400(
+def test_an_unknown_task_is_404_and_a_missing_id_400(
     converse: Callable[..., Any],
     query: dict[str, str],
+    code: int,
     message: str,
     data: dict[str, str] | None,
 ) -> None:
@@ -119,8 +120,8 @@ def test_the_status_of_an_unknown_task_is_answered_400(
 
     answer = converse(conversation)
 
-    assert answer.status_code == 400
-    assert answer.json() == {"code": 400, "message": message, "data": data}
+    assert answer.status_code == code
+    assert answer.json() == {"code": code, "message": message, "data": data}
 
 
 def test_every_given_key_is_accepted(converse: Callable[..., Any]) -> None:

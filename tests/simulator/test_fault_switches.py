@@ -125,17 +125,28 @@ def test_unavailable_answers_503_in_the_envelope_and_accepts_nothing(
 
 
 @pytest.mark.parametrize(
-    ("switches", "prompt"), [({"forbidden": True}, "turn around"), ({}, "turn [forbidden] around")]
+    ("switches", "prompt", "message"),
+    [
+        ({"forbidden": True}, "turn around", "Forbidden"),
+        ({"forbidden": True, "forbidden_message": "No access"}, "turn around", "No access"),
+        ({}, "turn [forbidden] around", "Forbidden"),
+        ({}, "turn [forbidden:Content violates policy] around", "Content violates policy"),
+    ],
 )
-def test_forbidden_submissions_are_answered_403_without_a_reason(
-    live: httpx.Client, set_faults: SetFaults, request_for: RequestFor, switches: dict[str, Any], prompt: str
+def test_forbidden_submissions_are_answered_403_without_a_code(
+    live: httpx.Client,
+    set_faults: SetFaults,
+    request_for: RequestFor,
+    switches: dict[str, Any],
+    prompt: str,
+    message: str,
 ) -> None:
     task_id = submit(live, request_for())
     set_faults(**switches)
 
     answer = live.post(SUBMIT, json=request_for(prompt=prompt))
 
-    assert (answer.status_code, answer.json()) == (403, {"code": 403, "message": "Forbidden", "data": None})
+    assert (answer.status_code, answer.json()) == (403, {"code": 403, "message": message, "data": None})
     assert status(live, task_id).status_code == 200
     assert summary(live)["accepted"] == 1
 
@@ -162,7 +173,7 @@ def test_a_firewall_answers_submissions_with_a_page(
     assert summary(live)["accepted"] == 1
 
 
-def test_an_account_out_of_credit_gets_402_for_submissions_and_its_tasks_go_on(
+def test_out_of_credit_refuses_submissions_with_402(
     live: httpx.Client, set_faults: SetFaults, request_for: RequestFor
 ) -> None:
     task_id = submit(live, request_for())
@@ -177,13 +188,14 @@ def test_an_account_out_of_credit_gets_402_for_submissions_and_its_tasks_go_on(
 
 
 @pytest.mark.parametrize("code", ["CONTENT_VIOLATION", "PromptLengthExceeded", "MODEL_UNAVAILABLE", "NEW_CODE"])
+@pytest.mark.parametrize(("suffix", "status_code"), [("", 400), ("@403", 403), ("@503", 503)])
 def test_a_prompt_can_ask_for_a_refusal_with_a_failure_code(
-    live: httpx.Client, request_for: RequestFor, code: str
+    live: httpx.Client, request_for: RequestFor, code: str, suffix: str, status_code: int
 ) -> None:
-    answer = live.post(SUBMIT, json=request_for(prompt=f"turn [refuse:{code}] around"))
+    answer = live.post(SUBMIT, json=request_for(prompt=f"turn [refuse:{code}{suffix}] around"))
 
-    assert answer.status_code == 400
-    assert answer.json()["code"] == 400
+    assert answer.status_code == status_code
+    assert answer.json()["code"] == status_code
     assert answer.json()["data"]["failCode"] == code
     assert answer.json()["message"] == answer.json()["data"]["failMsg"] != ""
     assert summary(live)["accepted"] == 0
@@ -334,7 +346,7 @@ def test_a_forgotten_task_stays_forgotten_and_holds_its_slot_to_the_end(
     set_faults()
     second = status(live, task_id)
 
-    assert first.json() == second.json() == {"code": 400, "message": "task not found", "data": None}
+    assert first.json() == second.json() == {"code": 404, "message": "task not found", "data": None}
     eventually(lambda: summary(live)["completed"] == 1)
     assert live.get("/simulator/tasks").json()["tasks"][0]["forgotten"] is True
 
@@ -385,7 +397,7 @@ def test_forget_rate_is_the_share_of_tasks_forgotten_however_often_they_are_poll
     set_faults(forget_rate=0.4)
     ids = [submit(live, request_for(f"job-{number}")) for number in range(100)]
 
-    forgotten = [{task_id for task_id in ids if status(live, task_id).status_code == 400} for _ in range(3)]
+    forgotten = [{task_id for task_id in ids if status(live, task_id).status_code == 404} for _ in range(3)]
 
     assert forgotten[0] == forgotten[1] == forgotten[2]
     assert 25 <= len(forgotten[0]) <= 55
@@ -438,6 +450,9 @@ def test_faults_that_make_no_sense_are_refused_and_change_nothing(live: httpx.Cl
         ("concurrency_used_elsewhere", -1),
         ("outage", 1),
         ("outage_in_envelope", 1),
+        ("not_found_status", 200),
+        ("not_found_status", True),
+        ("forbidden_message", 1),
         ("unavailable_rate", 2),
         ("forbidden", 1),
         ("waf", "true"),

@@ -103,7 +103,7 @@ def test_the_summary_adds_up_over_a_small_run(bench: MakeBench) -> None:
     assert vendor.vendor.summary() == {
         "accepted": 3,
         "rejected_by_code": {"400": 1, "401": 1},
-        "status_errors_by_code": {"400": 1},
+        "status_errors_by_code": {"404": 1},
         "in_flight_now": 1,
         "in_flight_max": 2,
         "cap": 4,
@@ -236,7 +236,7 @@ def test_reset_forgets_everything_and_keeps_or_changes_the_options(
         "speed": 2.5,
         "seed": 9,
     }
-    assert gone == 400
+    assert gone == 404
     assert faults["latency_ms"] == 0
     assert (again["cap"], again["accepted"], again["statuses_total"]) == (7, 0, 0)
 

@@ -33,7 +33,7 @@ def test_the_rate_window_slides_and_refused_requests_do_not_consume(bench: MakeB
         vendor.now_seconds = moment
         codes.append(vendor.status("unknown").code)
 
-    assert codes == [400, 400, 429, 429, 400, 429, 400, 429]
+    assert codes == [404, 404, 429, 429, 404, 429, 404, 429]
 
 
 def test_the_rate_window_shrinks_with_speed(bench: MakeBench) -> None:
@@ -43,7 +43,7 @@ def test_the_rate_window_shrinks_with_speed(bench: MakeBench) -> None:
         vendor.now_seconds = moment
         codes.append(vendor.status("unknown").code)
 
-    assert codes == [400, 429, 400]
+    assert codes == [404, 429, 404]
     assert vendor.vendor.summary()["window_seconds"] == 1.0
 
 
@@ -51,7 +51,7 @@ def test_requests_with_a_wrong_key_do_not_consume_the_rate(bench: MakeBench) -> 
     vendor = bench(rate=1)
 
     assert vendor.status("unknown", key="wrong").code == 401
-    assert vendor.status("unknown").code == 400
+    assert vendor.status("unknown").code == 404
     assert vendor.vendor.summary()["requests_window_max"] == 1
 
 
@@ -90,7 +90,7 @@ def test_a_refusal_for_concurrency_does_not_consume_the_rate(bench: MakeBench) -
     vendor.accept("a")
 
     assert [vendor.submit("b").code for _ in range(3)] == [429, 429, 429]
-    assert vendor.status("unknown").code == 400
+    assert vendor.status("unknown").code == 404
     assert vendor.vendor.summary()["count_429"] == {"rate": 0, "concurrency": 3, "injected": 0}
 
 

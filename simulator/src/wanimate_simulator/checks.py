@@ -36,6 +36,20 @@ def error_status(value: object) -> int:
     return value
 
 
+def not_found_status(value: object) -> int:
+    """Accept 400 or 404."""
+    if isinstance(value, int) and value in (400, 404):  # either is documented
+        return value
+    raise ValueError("must be 400 or 404")
+
+
+def text(value: object) -> str | None:
+    """Accept null or text."""
+    if value is None or isinstance(value, str):
+        return value
+    raise ValueError("must be null or text")
+
+
 def switch(value: object) -> bool:
     """Accept true or false."""
     if not isinstance(value, bool):

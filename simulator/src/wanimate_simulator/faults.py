@@ -65,10 +65,12 @@ class Faults:
         malformed_body_rate: share of 200 answers with a body of another shape, each of `malformed.FORMS` in turn.
         unknown_fields: whether answers carry fields nobody documented.
         unknown_state_rate: share of status answers with the undocumented state `queued_v2`.
-        forget_rate: share of tasks whose status is answered 400 for ever.
+        forget_rate: share of tasks whose status is answered "task not found" for ever.
+        not_found_status: the status of that answer; the vendor's pages have 404, its page of this model only 400.
         stalled: whether no task gets on; one whose time is up by then ends when this is switched off.
         revoked_keys: keys answered 401.
         forbidden: whether every submission is answered 403 in the envelope, without a reason.
+        forbidden_message: the message of those answers; None for no more than "Forbidden".
         waf: whether every submission is answered by the page of a web application firewall.
         waf_status: the status of that page.
         out_of_credit: whether every submission is answered 402.
@@ -107,9 +109,11 @@ class Faults:
     unknown_fields: bool = _switch(False, checks.switch)  # noqa: FBT003  # as above
     unknown_state_rate: float = _switch(0.0, checks.rate)
     forget_rate: float = _switch(0.0, checks.rate)
+    not_found_status: int = _switch(404, checks.not_found_status)
     stalled: bool = _switch(False, checks.switch)  # noqa: FBT003  # as above
     revoked_keys: tuple[str, ...] = _switch((), checks.keys)
     forbidden: bool = _switch(False, checks.switch)  # noqa: FBT003  # as above
+    forbidden_message: str | None = _switch(None, checks.text)
     waf: bool = _switch(False, checks.switch)  # noqa: FBT003  # as above
     waf_status: int = _switch(403, checks.error_status)
     out_of_credit: bool = _switch(False, checks.switch)  # noqa: FBT003  # as above

@@ -98,7 +98,7 @@ class Gate:
     def _check_account(self) -> None:
         if self._board.current.forbidden:
             self._board.note("forbidden")
-            raise forbidden()
+            raise forbidden(self._board.current.forbidden_message)
         if self._board.current.out_of_credit:
             self._board.note("out_of_credit")
             raise out_of_credit()

@@ -3,20 +3,23 @@
 import re
 from typing import NamedTuple
 
+from .refusals import RefusedError, forbidden, refused_with
+
 #: A prompt that holds this text ends in CONTENT_VIOLATION.
 _VIOLATION = "[violation]"
 #: A prompt that holds this text ends in GENERATION_FAILED.
 _FAIL = "[fail]"
 #: Answered 400, as the vendor may for reasons that its document does not have.
 REJECT = "[reject]"
-#: Answered 403 in the envelope, with no more than "Forbidden".
-FORBIDDEN = "[forbidden]"
 #: Answered by the page of a web application firewall.
 WAF = "[waf]"
 #: `[code:CODE]` ends the task with that code, `[code:CODE*2]` the first two tasks of the marker.
 _CODE = re.compile(r"\[code:(?P<code>[^\]*\s]+)(?:\*(?P<times>\d{1,6}))?\]")
-#: `[refuse:CODE]` is answered 400 with that code.
-_REFUSE = re.compile(r"\[refuse:([^\]\s]+)\]")
+#: `[refuse:CODE]` is answered 400 with that code, `[refuse:CODE@403]` 403.
+_REFUSE = re.compile(r"\[refuse:(?P<code>[^\]@\s]+)(?:@(?P<status>[45]\d\d))?\]")
+#: `[forbidden]` is answered 403 in the envelope without a code, `[forbidden:TEXT]` with that message.
+_FORBIDDEN = re.compile(r"\[forbidden(?::(?P<message>[^\]]+))?\]")
+_BAD_REQUEST = 400
 
 
 class AskedFailure(NamedTuple):
@@ -42,7 +45,12 @@ def asked_failure(prompt: str | None) -> AskedFailure | None:
     return AskedFailure("GENERATION_FAILED") if _FAIL in prompt else None
 
 
-def asked_refusal(prompt: str | None) -> str | None:
-    """Return the failure code that a prompt asks its submission to be refused with."""
-    tag = _REFUSE.search(prompt or "")
-    return tag[1] if tag else None
+def asked_refusal(prompt: str | None) -> RefusedError | None:
+    """Return what a prompt asks its submission to be answered instead of being accepted."""
+    if prompt is None:
+        return None
+    if tag := _FORBIDDEN.search(prompt):
+        return forbidden(tag["message"])
+    if tag := _REFUSE.search(prompt):
+        return refused_with(tag["code"], int(tag["status"] or _BAD_REQUEST))
+    return None

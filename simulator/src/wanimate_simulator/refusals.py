@@ -75,9 +75,9 @@ def blocked(status: int) -> RefusedError:
     return RefusedError(status, page=waf_page(status))
 
 
-def forbidden() -> RefusedError:
-    """Return 403 that does not tell why."""
-    return RefusedError(403, "Forbidden")
+def forbidden(message: str | None = None) -> RefusedError:
+    """Return 403 without a code; what it means, a message may tell."""
+    return RefusedError(403, message or "Forbidden")
 
 
 def out_of_credit() -> RefusedError:
@@ -85,9 +85,9 @@ def out_of_credit() -> RefusedError:
     return RefusedError(402, "Insufficient balance", data=_failure(_INSUFFICIENT_CREDITS))
 
 
-def refused_with(code: str) -> RefusedError:
-    """Return 400 with a failure code."""
-    return RefusedError(400, message_of(code), data=_failure(code))
+def refused_with(code: str, status: int) -> RefusedError:
+    """Return an error with a failure code."""
+    return RefusedError(status, message_of(code), data=_failure(code))
 
 
 def _failure(code: str) -> dict[str, object]:

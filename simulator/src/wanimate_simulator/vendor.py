@@ -17,8 +17,8 @@ from .listing import listed
 from .malformed import malformed_body
 from .options import Options
 from .outcomes import Outcomes
-from .prompt_tags import FORBIDDEN, asked_refusal
-from .refusals import Cause, DroppedError, RefusedError, forbidden, out_of_credit, refused_with, server_error
+from .prompt_tags import asked_refusal
+from .refusals import Cause, DroppedError, RefusedError, out_of_credit, server_error
 from .results import result_answer, task_id_of
 from .slots import Slots
 from .status_data import task_data
@@ -89,7 +89,8 @@ class Vendor:
         try:
             self._gate.enter(authorization, now_seconds, submission=body)
             submission = parse_submission(body, allow_http_callbacks=self._options.allow_non_loopback)
-            _check_prompt(submission.prompt)
+            if refused := asked_refusal(submission.prompt):
+                raise refused
             self._check_capacity(now_seconds)
             task = self._accept(submission, now_seconds, base_url)
         except DroppedError:
@@ -232,13 +233,13 @@ class Vendor:
             raise RefusedError(400, "Invalid parameters: taskId is required", data={"error": "taskId is required"})
         task = self._tasks.get(task_id)
         if task is None:
-            raise RefusedError(400, "task not found")
+            raise RefusedError(self._board.current.not_found_status, "task not found")
         self._truth.polled(task)
         if not task.forgotten and task.forget_draw < self._board.current.forget_rate:
             task.forgotten = True
             self._board.note("forget_rate")
         if task.forgotten:
-            raise RefusedError(400, "task not found")
+            raise RefusedError(self._board.current.not_found_status, "task not found")
         return task
 
     def _release(self, now_seconds: float) -> None:
@@ -290,11 +291,3 @@ class Vendor:
             return ((b"retry-after", str(wait_seconds).encode()),)
         at_unix_seconds = self._clock.unix_ms(self._clock.now_seconds()) / 1000 + wait_seconds
         return ((b"retry-after", formatdate(at_unix_seconds, usegmt=True).encode()),)
-
-
-def _check_prompt(prompt: str | None) -> None:
-    """Refuse a submission if its prompt's tag asks for it."""
-    if prompt is not None and FORBIDDEN in prompt:
-        raise forbidden()
-    if code := asked_refusal(prompt):
-        raise refused_with(code)
