@@ -29,7 +29,7 @@ def test_the_example_environment_has_no_secret() -> None:
 
 
 def test_compose_passes_every_setting_on_but_no_secret() -> None:
-    passed = set(re.findall(r"^ +(WANIMATE_[A-Z_]+):", COMPOSE, re.MULTILINE))
+    passed = set(re.findall(r"^ +(WANIMATE_[A-Z0-9_]+):", COMPOSE, re.MULTILINE))
     settings = {f"WANIMATE_{name.upper()}" for name in WorkerSettings.model_fields}
 
     assert settings - SECRET_SETTINGS <= passed

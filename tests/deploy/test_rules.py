@@ -48,9 +48,14 @@ def run(*arguments: str) -> None:
 @pytest.fixture(scope="module")
 def collector() -> Iterator[SnapshotCollector]:
     with RedisServer(is_durable=False) as server:
-        settings = WorkerSettings(_env_file=None, redis_url=server.url, daily_billed_seconds=1000)
+        money = {"price_480p_usd_per_second": 0.04, "price_720p_usd_per_second": 0.08, "daily_billed_usd": 500}
+        thresholds = {"balance_warn_usd": 100, "balance_hold_usd": 20}
+        settings = WorkerSettings(
+            _env_file=None, redis_url=server.url, daily_billed_seconds=1000, **money, **thresholds
+        )
         redis, ledger = open_database(settings)
         ledger.fill_limits(settings.account_limits())
+        ledger.record_balance(50_000_000, 0)
         yield SnapshotCollector(Reader(redis, settings).snapshot())
         redis.close()
         redis.connection_pool.disconnect()

@@ -82,6 +82,8 @@ class State:
     unknown: list[str]
     tally: dict[str, str]
     billed: dict[str, str]
+    spent: dict[str, str]
+    balance: dict[str, str]
     jobs: dict[str, dict[str, str]]
     others: list[str]
 
@@ -143,7 +145,8 @@ class Bench:
             names = [name for name in names if f":{self.hidden_jobs}" not in name and ":followers:" not in name]
         job_keys = [name for name in names if name.startswith(job_prefix)]
         known = {keys.waiting, keys.slots, keys.due, keys.gate, keys.budget, keys.failed, *job_keys}
-        known |= {keys.parked, keys.limits, keys.unknown, keys.tally, keys.samples, keys.billed}
+        known |= {keys.parked, keys.limits, keys.unknown, keys.tally, keys.samples, keys.billed, keys.spent}
+        known.add(keys.balance)
         with self.redis.pipeline(transaction=False) as pipeline:
             pipeline.zrange(keys.waiting, 0, -1)
             pipeline.zrange(keys.parked, 0, -1)
@@ -155,9 +158,12 @@ class Bench:
             pipeline.zrange(keys.unknown, 0, -1)
             pipeline.hgetall(keys.tally)
             pipeline.hgetall(keys.billed)
+            pipeline.hgetall(keys.spent)
+            pipeline.hgetall(keys.balance)
             for name in job_keys:
                 pipeline.hgetall(name)
-            waiting, parked, slots, due, gate, budget, failed, unknown, tally, billed, *hashes = pipeline.execute()
+            waiting, parked, slots, due, gate, budget, failed, unknown, tally, *stored = pipeline.execute()
+        billed, spent, balance, *hashes = stored
         return State(
             waiting=waiting,
             parked=parked,
@@ -169,6 +175,8 @@ class Bench:
             unknown=unknown,
             tally=tally,
             billed=billed,
+            spent=spent,
+            balance=balance,
             jobs={name.removeprefix(job_prefix): fields for name, fields in zip(job_keys, hashes, strict=True)},
             others=[name for name in names if name not in known],
         )
@@ -310,11 +318,17 @@ def follower(record_id: str, *, leader: str, caller: str = "one", fingerprint: s
     return Follower(record_id, record_id, leader, {"seen": True}, {"type": "animate"}, fingerprint, caller)
 
 
+#: What fades by itself.
+_FADING = {
+    *("job", "budget", "failed", "dead", "tick", "durations", "tally", "samples", "billed", "spent", "request"),
+}
+
+
 def leaks(redis: Redis, allowed: Iterable[str] = ()) -> list[str]:
     """Return the keys of any account that should not outlive their work.
 
     What has a time to live may stay for so long: records of jobs, the request budget, and what operators look at. The
-    account's limits stay.
+    account's limits and its balance stay.
 
     Args:
         redis: The server.
@@ -324,9 +338,8 @@ def leaks(redis: Redis, allowed: Iterable[str] = ()) -> list[str]:
     for name in key_names(redis, "wanimate:{*"):
         kind = name.split("}:", 1)[1].split(":", 1)[0]
         is_open_gate = kind == "gate" and not set(redis.hkeys(name)) - OPEN_GATE
-        fading = {"job", "budget", "failed", "dead", "tick", "durations", "tally", "samples", "billed", "request"}
-        fades = kind in fading and redis.ttl(name) != -1
-        is_expected = is_open_gate or fades or kind == "limits"
+        fades = kind in _FADING and redis.ttl(name) != -1
+        is_expected = is_open_gate or fades or kind in {"limits", "balance"}
         if not is_expected and kind not in allowed:
             found.append(name)
     return found

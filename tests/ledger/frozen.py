@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from wanimate_worker.ledger.scripts import PRELUDE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -31,12 +33,12 @@ def source(name: str) -> str:
 
 
 def script_names() -> list[str]:
-    return sorted(entry.name.removesuffix(".lua") for entry in _LUA.iterdir() if entry.name != "prelude.lua")
+    return sorted({entry.name.removesuffix(".lua") for entry in _LUA.iterdir()} - {*PRELUDE})
 
 
 def run_at_us(redis: Redis, body: str) -> Callable[[int, Sequence[str], Sequence[Any]], Any]:
     """Return a call of any Lua on top of the prelude: given the time (us), the keys and the arguments."""
-    prelude = source("prelude")
+    prelude = "\n".join(map(source, PRELUDE))
     assert prelude.count(_CLOCK) == 1, "the prelude reads the clock in another way now"
     script = redis.register_script(f"{prelude.replace(_CLOCK, _FROZEN_CLOCK)}\n{body}")
     return lambda now_us, keys, args: script(keys=keys, args=[*args, now_us])

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .model_money import MoneyModel
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -64,8 +66,9 @@ class Life:
     #: A run has it to deliver, and its lease has not ended.
     is_delivering: bool = False
     attempts: list[Attempt] = field(default_factory=list)
-    #: What its current attempt was counted as billed with, in ms of video; 0 once it was taken back.
+    #: What its current attempt was counted as billed with, in ms of video and micro-dollars; 0 once it was taken back.
     billed_ms: int = 0
+    billed_micro_usd: int = 0
     #: How often its task failed and it went back to the waiting.
     retries: int = 0
 
@@ -74,10 +77,11 @@ class Life:
         return sum(attempt.is_accepted is True for attempt in self.attempts)
 
 
-class Model:
+class Model(MoneyModel):
     """Jobs, slots, clock and gate."""
 
     def __init__(self, cap: int) -> None:
+        super().__init__()
         self.cap = cap
         self.lives: dict[str, Life] = {}
         #: Jobs in line, also those whose record is gone; with their rank.
@@ -104,10 +108,6 @@ class Model:
         self.is_doubted: bool | None = None
         #: The nonce of the submission that was tried last.
         self.trial = ""
-        #: The day's limit, what was counted towards it, and what the submission needed that would have passed it.
-        self.limit_ms: int | None = None
-        self.spent_ms = 0
-        self.limited_ms: int | None = None
         self.tally: Counter[str] = Counter()
         #: Jobs whose record was lost: what lists them as unknown may stay until it is repaired.
         self.lost_records: set[str] = set()
@@ -121,7 +121,7 @@ class Model:
 
     @property
     def is_open(self) -> bool:
-        is_stopped = self.is_paused or self.is_held or self.limited_ms is not None
+        is_stopped = self.is_paused or self.is_held or self.is_out_of_money
         return not is_stopped and not self.is_closed and not self.is_doubted
 
     @property
@@ -165,27 +165,9 @@ class Model:
         return granted
 
     def tick(self) -> list[str]:
-        """Hand out slots after a look whether the day's limit leaves room again."""
-        need = self.limited_ms
-        if need is not None and (self.limit_ms is None or self.spent_ms + need <= self.limit_ms):
-            self.limited_ms = None
+        """Hand out slots after a look whether limits of money leave room again."""
+        self.weigh_again(is_waited_for=bool(self.line))
         return self.grant()
-
-    def is_over_limit(self, cost_ms: int) -> bool:
-        if self.limit_ms is None or self.spent_ms + cost_ms <= self.limit_ms:
-            return False
-        self.limited_ms = cost_ms
-        return True
-
-    def bill(self, life: Life, cost_ms: int) -> None:
-        life.billed_ms = cost_ms
-        self.spent_ms += cost_ms
-        self.tally["submits"] += 1
-
-    def give_back(self, life: Life) -> None:
-        self.spent_ms -= life.billed_ms
-        self.limited_ms = None
-        life.billed_ms = 0
 
     def life(self, job_id: str) -> Life | None:
         return self.lives.get(job_id)
@@ -222,7 +204,7 @@ class Model:
         if life.stage != "running":
             was_called = life.stage == "submitting" and life.is_called
             if life.stage == "submitting":
-                self.tally["billed_ms"] += life.billed_ms
+                self.count_billed(life)
             self.trust()
             life.stage, life.task_id, life.hint = "running", attempt.task_id, ""
             (self.wake if was_called else self.clock)(attempt.job_id)
@@ -238,7 +220,8 @@ class Model:
         if life is None or life.stage != "submitting" or life.nonce != nonce:
             return False
         life.stage = "unknown"
-        self.tally.update({"lost": 1, "billed_ms": life.billed_ms})
+        self.tally["lost"] += 1
+        self.count_billed(life)
         if not is_ours:
             self.lost += 1
             if (self.lost >= 3 and self.is_doubted is None) or (self.is_doubted is not None and self.trial == nonce):
@@ -292,7 +275,7 @@ class Model:
         life.attempts[-1].is_released = True
         if not may_be_billed:
             self.give_back(life)
-        life.billed_ms = 0
+        life.billed_ms = life.billed_micro_usd = 0
         if self.trial == nonce:
             self.is_doubted = False
         self.drop(job_id)

@@ -11,7 +11,7 @@ from wanimate.contract import Outcome
 
 from .bench import leaks
 from .machine import outcome_named
-from .machine_followers import FollowerRules
+from .machine_money import MoneyRules
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 OPEN_STAGES = {"waiting", "submitting", "unknown", "running"}
 
 
-class LedgerMachine(FollowerRules):
+class LedgerMachine(MoneyRules):
     """What holds after every step, and how it ends."""
 
     def __init__(self, redis: Redis) -> None:
@@ -77,9 +77,19 @@ class LedgerMachine(FollowerRules):
         assert {name: int(value) for name, value in state.tally.items()} == {**model.tally}
         assert int(state.billed.get(day, 0)) == model.spent_ms == int(state.billed.get(f"{day} all=yes", 0))
         assert model.spent_ms == sum(int(value) for name, value in state.billed.items() if " job=" in name)
-        assert state.gate.get("limited_need_ms") == (None if model.limited_ms is None else str(model.limited_ms))
+        self.the_money_agrees(state, day)
         unknown = {job_id for job_id, life in model.lives.items() if life.stage == "unknown"}
         assert unknown <= set(state.unknown) <= unknown | model.lost_records
+
+    def the_money_agrees(self, state: State, day: str) -> None:
+        model, gate = self.model, state.gate
+        assert int(state.spent.get(day, 0)) == model.spent_micro_usd == int(state.spent.get(f"{day} all=yes", 0))
+        assert model.spent_micro_usd == sum(int(value) for name, value in state.spent.items() if " job=" in name)
+        assert int(state.balance.get("sent_micro_usd", 0)) == model.sent_micro_usd
+        needs = gate.get("limited_need_ms"), gate.get("limited_need_micro_usd")
+        assert needs == ((None, None) if model.limited is None else tuple(map(str, model.limited)))
+        low = model.low_balance_need
+        assert gate.get("low_balance_need") == (None if low is None else str(low))
 
     def nobody_pays_twice(self) -> None:
         for life in self.model.lives.values():
@@ -101,7 +111,7 @@ class LedgerMachine(FollowerRules):
         undelivered = {job_id for job_id, life in recorded.items() if life.stage != "delivered"}
         self.bench.hidden_jobs = ""
         self.ledger.unhold()
-        self.bench.limit(daily_billed_ms=None)
+        self.bench.limit(daily_billed_ms=None, daily_billed_micro_usd=None, balance_hold_micro_usd=None)
         self.ledger.repair()
         self.bench.drain()
         end = self.bench.state()

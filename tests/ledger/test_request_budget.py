@@ -81,6 +81,7 @@ def test_permits_for_submissions_are_those_of_the_reference(
         [
             *(bench.keys.job("a"), bench.keys.waiting, bench.keys.slots, bench.keys.due, bench.keys.gate),
             *(bench.keys.limits, bench.keys.budget, bench.keys.tally, bench.keys.billed),
+            *(bench.keys.spent, bench.keys.balance),
         ],
         ["a", "nonce", LONG_MS, LONG_MS, longest_ms * 1000, "", 120_000],
     )

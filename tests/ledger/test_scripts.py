@@ -9,7 +9,7 @@ import pytest
 from redis.exceptions import NoPermissionError
 from secure_redis import documented_rule
 from wanimate_worker.ledger import Adoption, Entry, Followed, Observation, Retried
-from wanimate_worker.ledger.scripts import Scripts
+from wanimate_worker.ledger.scripts import PRELUDE, Scripts
 
 from .bench import ACCOUNT_LIMITS, CANCELLED, LONG_MS, UNKNOWN, Bench, follower, leaks, success
 from .frozen import script_names, source
@@ -65,15 +65,15 @@ def test_each_script_names_every_argument_it_reads(name: str) -> None:
     assert used == set(range(1, len(used) + 1))
 
 
-@pytest.mark.parametrize("name", [*script_names(), "prelude"])
+@pytest.mark.parametrize("name", [*script_names(), *PRELUDE])
 def test_no_script_builds_the_name_of_a_key(name: str) -> None:
     assert ".." not in code(name)
     assert "wanimate" not in code(name)
     bound = set(re.findall(r"local (?:function )?([\w, ]+?) = KEYS", code(name)))
     names = {part.strip() for group in bound for part in group.split(",")}
-    if name == "prelude":
+    if name in PRELUDE:
         names = {"gate", "waiting", "slots", "due", "job", "failed", "durations", "counts", "billed", "budget"}
-        names |= {"limits", "parked"}
+        names |= {"limits", "parked", "spent", "balance", "tally"}
     for command, key in re.findall(r"redis\.call\('(\w+)'(?:, ([^,)]+))?", code(name)):
         assert command in COMMANDS
         assert command == "TIME" or key in names or re.fullmatch(r"KEYS\[\d+\]", key)
@@ -140,6 +140,8 @@ def operate_on_everything(bench: Bench) -> None:
     ledger.tick(ACCOUNT_LIMITS)
     assert not ledger.fill_limits(ACCOUNT_LIMITS)
     assert ledger.set_limits(ACCOUNT_LIMITS)
+    assert ledger.claim_balance() == 0
+    assert not ledger.record_balance(5_000_000, 0).is_low
     ledger.bury({"reason": "unreadable"})
     assert ledger.unbury(ledger.dead()[0])
     assert ledger.clear_dead() == 0

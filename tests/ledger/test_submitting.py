@@ -25,7 +25,7 @@ def call_begin(bench: Bench, job_id: str, nonce: str) -> list[Any]:
     answer = bench.scripts.begin(
         keys=[
             *(keys.job(job_id), keys.waiting, keys.slots, keys.due, keys.gate, keys.limits),
-            *(keys.budget, keys.tally, keys.billed),
+            *(keys.budget, keys.tally, keys.billed, keys.spent, keys.balance),
         ],
         args=[job_id, nonce, 2 * LONG_MS, LONG_MS, 1_000_000, "", 120_000],
     )

@@ -174,7 +174,8 @@ def test_the_next_day_submissions_go_on_by_themselves(make_bench: Callable[..., 
     assert bench.ledger.begin("b") == Later()
     keys = bench.keys
     grant = at_us(bench.redis, "grant")
-    call = [keys.waiting, keys.slots, keys.due, keys.gate, keys.limits, keys.billed], [1_000, 10]
+    names = [keys.waiting, keys.slots, keys.due, keys.gate, keys.limits, keys.billed, keys.spent, keys.balance]
+    call = names, [1_000, 10]
     midnight_us = bench.ledger.gate().limited_until_ms * 1000
     assert grant(midnight_us - 1_000, *call) == []
     assert grant(midnight_us, *call) == ["b"]
@@ -220,12 +221,14 @@ def test_what_was_billed_long_ago_is_forgotten_labels_before_days(bench: Bench) 
     ages = [0, BILLED_LABEL_DAYS - 1, BILLED_LABEL_DAYS, BILLED_DAYS - 1, BILLED_DAYS]
     fields = {f"{today - age}{rest}": 1 for age in ages for rest in ("", "#", " ", " a=b")}
     bench.redis.hset(bench.keys.billed, mapping=fields)
+    bench.redis.hset(bench.keys.spent, mapping=fields)
     bench.ledger.trim()
+    assert bench.state().spent == bench.state().billed
     left = set(bench.state().billed)
     assert {f"{today - age}" for age in ages[:4]} == {name for name in left if name.isdecimal()}
     assert {f"{today - age} a=b" for age in ages[:2]} == {name for name in left if "=" in name}
     assert len(left) == 4 + 2 * 3
-    bench.redis.delete(bench.keys.billed)
+    bench.redis.delete(bench.keys.billed, bench.keys.spent)
 
 
 # -- copies of the counts ---------------------------------------------------------------------------------------------

@@ -11,9 +11,9 @@ GAUGES: Final[dict[str, frozenset[str]]] = {
     "slots_without_record": frozenset(),
     "waiting_jobs": frozenset({"band"}),
     "oldest_waiting_seconds": frozenset({"band"}),
-    "parked_jobs": frozenset(),
     "due_lag_seconds": frozenset(),
     "unknown_jobs": frozenset(),
+    "parked_jobs": frozenset(),
     "failed_jobs": frozenset(),
     "dead_letters": frozenset(),
     "queue_messages": frozenset({"queue"}),
@@ -23,6 +23,12 @@ GAUGES: Final[dict[str, frozenset[str]]] = {
     "beat_age_seconds": frozenset(),
     "day_billed_seconds": frozenset(),
     "day_billed_seconds_limit": frozenset(),
+    "day_billed_usd": frozenset(),
+    "day_billed_usd_limit": frozenset(),
+    "balance_usd": frozenset(),
+    "balance_age_seconds": frozenset(),
+    "balance_warn_usd": frozenset(),
+    "balance_hold_usd": frozenset(),
 }
 COUNTERS: Final[dict[str, frozenset[str]]] = {
     "submits_total": frozenset(),
@@ -32,12 +38,13 @@ COUNTERS: Final[dict[str, frozenset[str]]] = {
     "retries_total": frozenset(),
     "jobs_ended_total": frozenset({"outcome"}),
     "billed_seconds_total": frozenset(),
+    "billed_usd_total": frozenset(),
 }
 HISTOGRAMS: Final[dict[str, frozenset[str]]] = {
     "detection_lag_seconds": frozenset(),
     "task_duration_seconds": frozenset({"type", "resolution"}),
 }
-GATE_REASONS: Final = frozenset({"paused", "held", "back_off", "unsafe", "trial", "daily_limit"})
+GATE_REASONS: Final = frozenset({"paused", "held", "back_off", "unsafe", "trial", "daily_limit", "balance"})
 
 #: Every metric by its whole name, with its labels besides `account`.
 METRICS: Final = {f"wanimate_{name}": labels for name, labels in {**GAUGES, **COUNTERS, **HISTOGRAMS}.items()}

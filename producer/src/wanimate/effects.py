@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
+from .contract.cost import Prices
 from .errors import WanimateError
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ class Record:
         in_flight: How many slots are held.
         blocked_by: Why nothing is submitted, as in `JobStatus`; None while jobs are.
         durations: The hash that counts durations.
+        prices: What a billed second costs.
     """
 
     fields: Mapping[str, str]
@@ -127,6 +129,7 @@ class Record:
     in_flight: int = 0
     blocked_by: str | None = None
     durations: Mapping[str, str] = field(default_factory=dict)
+    prices: Prices = field(default_factory=Prices)
 
 
 @dataclass(frozen=True, slots=True)

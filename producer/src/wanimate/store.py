@@ -10,6 +10,7 @@ from redis.exceptions import ConnectionError  # noqa: A004 - not the builtin, wh
 from redis.retry import Retry
 
 from .contract import CLAIM_TTL_MS, DATABASE_KEY, Keys, Stage
+from .contract.cost import Prices
 from .effects import Presence, Record, Standing
 from .presence import look_for
 from .transport import connection_pool
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
 _READ_SIZE: Final = 500
 #: What tells in the gate's hash why nothing is submitted, in the order of `_block`.
-_GATE_FIELDS: Final = ("paused", "held", "limited_until_ms", "closed_until_ms", "unsafe_until_ms", "trial_at_ms")
+_GATE_FIELDS: Final = (
+    *("paused", "held", "limited_until_ms", "low_balance_need", "closed_until_ms", "unsafe_until_ms"),
+    "trial_at_ms",
+)
 
 
 class Store:
@@ -85,7 +89,9 @@ class Store:
         pipeline.zcard(self._keys.slots)
         pipeline.hmget(self._keys.gate, *_GATE_FIELDS)
         pipeline.hgetall(self._keys.durations)
-        enqueued, fields, rank, slot, parked, stored_result, time, in_flight, stops, durations = pipeline.execute()
+        pipeline.hmget(self._keys.limits, *Prices.names())
+        enqueued, fields, rank, slot, parked, stored_result, *others = pipeline.execute()
+        time, in_flight, stops, durations, prices = others
         seconds, micros = time
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         return Record(
@@ -98,6 +104,7 @@ class Store:
             in_flight=in_flight,
             blocked_by=_block(stops, now_ms) or (None if parked is None else "retry"),
             durations=durations,
+            prices=Prices.read(dict(zip(Prices.names(), prices, strict=True))),
         )
 
     def standings(self, job_ids: Sequence[str]) -> list[Standing]:
@@ -132,11 +139,12 @@ class Store:
 
 
 def _block(stops: Sequence[str | None], now_ms: int) -> str | None:
-    paused, held, limited_until_ms, closed_until_ms, unsafe_until_ms, trial_at_ms = stops
+    paused, held, limited_until_ms, low_balance_need, closed_until_ms, unsafe_until_ms, trial_at_ms = stops
     blocks = {
         "paused": paused is not None,
         "held": held is not None,
         "daily_limit": int(limited_until_ms or 0) > now_ms,
+        "balance": low_balance_need is not None,
         "back_off": int(closed_until_ms or 0) > now_ms,
         "unsafe": int(unsafe_until_ms or 0) > now_ms,
         "trial": trial_at_ms is not None,

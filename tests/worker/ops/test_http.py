@@ -30,6 +30,8 @@ NAMES = {
     *("oldest_waiting_seconds", "due_lag_seconds", "parked_jobs", "unknown_jobs", "failed_jobs"),
     *("dead_letters", "queue_messages", "held_messages", "gate_closed", "budget_used_ratio"),
     *("beat_age_seconds", "day_billed_seconds"),
+    *("day_billed_usd", "day_billed_usd_limit", "billed_usd"),
+    *("balance_usd", "balance_age_seconds", "balance_warn_usd", "balance_hold_usd"),
     *("day_billed_seconds_limit", "submits", "polls", "throttled", "lost_answers", "jobs_ended", "billed_seconds"),
     "retries",
     *("detection_lag_seconds", "task_duration_seconds"),
@@ -129,7 +131,11 @@ def test_an_empty_account_says_so_in_words(client: httpx.Client) -> None:
 def test_the_metrics_have_the_names_and_labels_that_rules_and_dashboards_use(
     open_account: Callable[..., Account],
 ) -> None:
-    account = open_account(daily_billed_seconds=1000)
+    money = {"price_480p_usd_per_second": 0.04, "price_720p_usd_per_second": 0.08, "daily_billed_usd": 500}
+    account = open_account(daily_billed_seconds=1000, balance_warn_usd=100, balance_hold_usd=20, **money)
+    account.redis.flushdb()
+    account.ledger.fill_limits(account.settings.account_limits())
+    account.ledger.record_balance(50_000_000, 0)
     submit = account.start("a", 42)
     seen = Observation("animate:720p", 41.0, account.ledger.now_ms() - 300)
     account.ledger.settle("a", submit.nonce, DONE, observed=seen)
@@ -146,12 +152,17 @@ def test_the_metrics_have_the_names_and_labels_that_rules_and_dashboards_use(
     assert all("default" in labels for _, *labels in samples)
     assert samples["wanimate_billed_seconds_total", "default"] == 42
     assert samples["wanimate_day_billed_seconds_limit", "default"] == 1000
+    assert samples["wanimate_billed_usd_total", "default"] == samples["wanimate_day_billed_usd", "default"] == 1.68
+    assert samples["wanimate_day_billed_usd_limit", "default"] == 500
+    assert samples["wanimate_balance_usd", "default"] == 50
+    assert samples["wanimate_balance_age_seconds", "default"] == pytest.approx(0, abs=5)
+    assert samples["wanimate_balance_warn_usd", "default"] == 100
     assert samples["wanimate_jobs_ended_total", "default", "succeeded"] == 1
     assert samples["wanimate_task_duration_seconds_bucket", "45.0", "720p", "animate", "default"] == 1
     assert samples["wanimate_task_duration_seconds_sum", "720p", "animate", "default"] == 41
     assert samples["wanimate_beat_age_seconds", "default"] == float("inf")
     reasons = {sample.labels["reason"] for sample in families["wanimate_gate_closed"].samples}
-    assert reasons == {"paused", "held", "back_off", "unsafe", "trial", "daily_limit"}
+    assert reasons == {"paused", "held", "back_off", "unsafe", "trial", "daily_limit", "balance"}
     assert openmetrics.text.endswith("# EOF\n")
     assert openmetrics.headers["content-type"].startswith("application/openmetrics-text")
 

@@ -11,6 +11,7 @@ from wanimate_worker.doctor import Level, check_ledger
 from wanimate_worker.ledger import Later, Observation
 from wanimate_worker.ops import problems_of
 from wanimate_worker.ops.facts import facts_of
+from wanimate_worker.ops.money import Balance, Cost, Days
 from wanimate_worker.ops.problems import Urgency
 from wanimate_worker.ops.words import state_of, why_waiting
 from wanimate_worker.stops import StopReason
@@ -39,7 +40,8 @@ def test_an_account_that_was_never_used_reads_as_empty(account: Account) -> None
     assert (now.slots.used, now.slots.effective_cap, now.waiting, now.unknown, now.stops) == (0, 3, 0, 0, ())
     assert now.recent is None
     assert now.beat_age_seconds is None
-    assert (now.cost.today_seconds, now.cost.limit_seconds, now.cost.by_day) == (0.0, None, {})
+    assert now.cost == Cost(Days(0.0, None, {}, 0.0, {}), None)
+    assert now.balance == Balance(None, None, None, "", None, None)
     assert [band.priorities for band in now.bands] == ["0-2", "3-5", "6-8", "9"]
     assert facts_of(now)["waiting"]["bands"][0] == {
         "priorities": "0-2",
@@ -147,9 +149,11 @@ def test_cost_is_told_by_day_and_by_label_the_largest_first(account: Account) ->
     today = account.ledger.now_ms() // 86_400_000
     account.redis.hset(KEYS.billed, mapping={str(today - 1): 5_000, f"{today - 1} team=red": 5_000, f"{today} ": 7_000})
     cost = account.reader.read().cost
-    assert cost.today_seconds == 40
+    assert cost.money is None
+    cost = cost.seconds
+    assert cost.today == 40
     assert list(cost.by_label.items()) == [("team=blue", 30.0), ("customer=acme", 10.0), ("team=red", 10.0)]
-    assert cost.other_labels_seconds == 7
+    assert cost.other_labels == 7
     assert list(cost.by_day.values()) == [40.0, 5.0]
 
 
@@ -165,6 +169,7 @@ def test_every_reason_why_nothing_is_sent_is_told_those_that_need_somebody_first
             "unsafe": "no replica",
             "unsafe_until_ms": future,
             "limited_until_ms": future,
+            "low_balance_need": 0,
             "trial_at_ms": future,
             "lost_in_a_row": 3,
         },

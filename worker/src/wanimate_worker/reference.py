@@ -9,8 +9,9 @@ from pydantic_core import PydanticUndefined
 from wanimate.failure_codes import CODES, FailureKind
 from wanimate.settings import Settings
 
+from .limit_settings import LimitSettings, MoneySettings
 from .service_settings import CallbackSettings, FlowerSettings, LogSettings, OpsSettings
-from .settings import LimitSettings, PollSettings, RecoverySettings, UpstreamSettings, WorkerSettings
+from .settings import PollSettings, RecoverySettings, UpstreamSettings, WorkerSettings
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -20,6 +21,7 @@ _SECTIONS: Final[tuple[tuple[str, type[BaseSettings]], ...]] = (
     ("Shared by producers and workers", Settings),
     ("The vendor", UpstreamSettings),
     ("The vendor's limits", LimitSettings),
+    ("Money", MoneySettings),
     ("Polling", PollSettings),
     ("Recovery", RecoverySettings),
     ("Callbacks", CallbackSettings),

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from wanimate.contract import MAX_RETRIES, RESULT_URLS_TTL_SECONDS
+from wanimate.contract import RESULT_URLS_TTL_SECONDS
 from wanimate.errors import SettingsError
 from wanimate.settings import Settings
 
 from .addresses import is_loopback
 from .ledger import AccountLimits, LedgerLimits
+from .limit_settings import LIMIT_NAMES, LimitSettings, MoneySettings
 from .service_settings import CallbackSettings, FlowerSettings, LogSettings, OpsSettings
 from .upstream import Timeouts
 
@@ -100,41 +101,6 @@ class UpstreamSettings(Settings):
         return value if value is not None and value.get_secret_value().strip() else None
 
 
-class LimitSettings(Settings):
-    """What the vendor allows the account: what its first worker fills the ledger with.
-
-    From then on the ledger's values count, and `wanimate-worker limits` shows and changes them.
-    """
-
-    max_in_flight: int = Field(
-        default=1000,
-        ge=1,
-        le=1_000_000,
-        description='Upstream tasks at once, over all workers and hosts (vendor document, "Rate Limits").',
-    )
-    requests_per_minute: int = Field(
-        default=10_000,
-        ge=1,
-        le=10_000_000,
-        description='Requests in any 60 s, submissions and polls together (vendor document, "Rate Limits").',
-    )
-    retry_transient: int = Field(
-        default=0,
-        ge=0,
-        le=MAX_RETRIES,
-        description="How often a job is sent again when its task has failed with a code that the vendor documents as "
-        "transient (`PROCESSING_TIMEOUT`, `MODEL_UNAVAILABLE`). Each time is a new task that may be billed. A job's "
-        "own `retry_transient` comes first.",
-    )
-    daily_billed_seconds: float | None = Field(
-        default=None,
-        ge=120,
-        le=1e9,
-        description="A limit on what the vendor bills in a day (UTC), as an estimate in seconds of video: nothing more "
-        "is submitted until the next day. A job without `video_seconds` counts as 120 s.",
-    )
-
-
 class PollSettings(Settings):
     """When finished tasks are noticed."""
 
@@ -218,6 +184,7 @@ class IntentSettings(Settings):
 class WorkerSettings(
     UpstreamSettings,
     LimitSettings,
+    MoneySettings,
     PollSettings,
     RecoverySettings,
     IntentSettings,
@@ -271,6 +238,7 @@ class WorkerSettings(
             daily_billed_ms=None if self.daily_billed_seconds is None else round(self.daily_billed_seconds * 1000),
             retry_transient=self.retry_transient,
             api_base_url=self.api_base_url,
+            **self.money_limits(),
         )
 
     def disagreements(self, limits: AccountLimits) -> list[str]:
@@ -280,8 +248,7 @@ class WorkerSettings(
             limits: The account's, from the ledger.
         """
         mine = self.account_limits()
-        names = ("max_in_flight", "requests_per_minute", "daily_billed_seconds", "retry_transient")
-        pairs = [(name, getattr(mine, name), getattr(limits, name)) for name in names]
+        pairs = [(name, getattr(mine, name), getattr(limits, name)) for name in LIMIT_NAMES]
         return [
             f"WANIMATE_{name.upper()} is {_spelled(here)} here, the account's is {_spelled(there)}"
             for name, here, there in pairs
@@ -307,6 +274,7 @@ class WorkerSettings(
             probe_interval_ms=round(self.probe_interval_seconds * 1000),
             intent_replicas=self.intent_replicas,
             intent_timeout_ms=round(self.intent_timeout_seconds * 1000),
+            balance_interval_ms=round(self.balance_interval_seconds * 1000),
         )
 
 

@@ -28,8 +28,10 @@ class StopReason(StrEnum):
     PAUSED = "paused"
     #: An operator wants it so.
     HELD = "held"
-    #: The day's limit of billed seconds is reached.
+    #: The day's limit of what is billed is reached.
     DAILY_LIMIT = "daily_limit"
+    #: The balance is too low for the next job.
+    BALANCE = "balance"
     #: The vendor throttles or cannot be reached. Nothing is polled either.
     BACK_OFF = "back_off"
     #: Redis could not make an intent safe.
@@ -83,9 +85,19 @@ def stops_of(gate: GateState, now_ms: int) -> list[Stop]:
         stops.append(Stop(StopReason.HELD, text, advice))
     if gate.limited_until_ms > now_ms:
         left_ms = gate.limited_until_ms - now_ms
-        text = f"the day's limit of billed seconds is reached; nothing more is sent for {spelled(left_ms)}"
-        advice = "it goes on at 00:00 UTC, or at once with wanimate-worker limits --daily-billed-seconds SECONDS"
+        text = f"the day's limit of what is billed is reached; nothing more is sent for {spelled(left_ms)}"
+        advice = (
+            "it goes on at 00:00 UTC, or at once with a higher limit: wanimate-worker limits --daily-billed-seconds "
+            "SECONDS, or --daily-billed-usd USD, whichever it was"
+        )
         stops.append(Stop(StopReason.DAILY_LIMIT, text, advice, left_ms / 1000))
+    if gate.is_balance_low:
+        text = "the balance is too low for the next job; nothing more is sent"
+        advice = (
+            "add credit, and it goes on by itself within a few minutes; or lower the threshold: wanimate-worker limits "
+            "--balance-hold-usd USD"
+        )
+        stops.append(Stop(StopReason.BALANCE, text, advice, is_failure=True))
     return stops + _passing(gate, now_ms)
 
 

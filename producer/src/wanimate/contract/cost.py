@@ -1,13 +1,22 @@
-"""What a job will probably cost, in seconds of video that the vendor bills."""
+"""What a job will probably cost: in seconds of video that the vendor bills, and in US dollars where prices are set.
+
+Money is whole micro-dollars wherever it is kept or added up.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: Shorter videos are billed as this, in seconds (vendor document, "Tips").
 SHORTEST_BILLED_SECONDS: Final = 5.0
 #: Longer videos are billed as this, in seconds (vendor document, "Tips").
 LONGEST_BILLED_SECONDS: Final = 120.0
+#: Micro-dollars in a US dollar.
+MICRO_USD: Final = 1_000_000
 
 
 def billed_seconds(video_seconds: float | None) -> float:
@@ -19,3 +28,67 @@ def billed_seconds(video_seconds: float | None) -> float:
     if video_seconds is None:
         return LONGEST_BILLED_SECONDS
     return max(SHORTEST_BILLED_SECONDS, min(LONGEST_BILLED_SECONDS, video_seconds))
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What the vendor takes for a second of video, in micro-dollars; None where it is not known.
+
+    Args:
+        price_480p_micro_usd: At 480p, the resolution of a job that names none.
+        price_720p_micro_usd: At 720p.
+    """
+
+    price_480p_micro_usd: int | None = None
+    price_720p_micro_usd: int | None = None
+
+    @classmethod
+    def read(cls, fields: Mapping[str, str | None]) -> Self:
+        """Build from the account's limits, as the ledger keeps them."""
+        amounts = (fields.get(name) for name in cls.names())
+        return cls(*(int(amount) if amount else None for amount in amounts))
+
+    @staticmethod
+    def names() -> tuple[str, str]:
+        """Return the fields of the account's limits to read."""
+        return "price_480p_micro_usd", "price_720p_micro_usd"
+
+    def micro_usd(self, seconds: float, resolution: str | None) -> int | None:
+        """Return what billed seconds cost; None where the price is not known.
+
+        Args:
+            seconds: Billed seconds.
+            resolution: `480p`, `720p`, or None for a job that names none.
+        """
+        price = self.price_720p_micro_usd if resolution == "720p" else self.price_480p_micro_usd
+        # Rounded as `cost_of` in money.lua does: a half goes up.
+        return None if price is None else (round(seconds * 1000) * price + 500) // 1000
+
+
+def to_micro_usd(usd: float) -> int:
+    """Return an amount of US dollars in micro-dollars."""
+    return round(usd * MICRO_USD)
+
+
+def usd(micro_usd: float) -> float:
+    """Return an amount in US dollars, for programs; `format_usd` is for people."""
+    return micro_usd / MICRO_USD
+
+
+def format_usd(micro_usd: float) -> str:
+    """Return an amount for people: in cents; below a dollar with up to three digits that are not leading zeros.
+
+    Args:
+        micro_usd: In micro-dollars, may be negative.
+    """
+    sign, amount = "-" if micro_usd < 0 else "", round(abs(micro_usd))
+    cents = (amount + 5_000) // 10_000
+    if amount >= MICRO_USD or amount == cents * 10_000:
+        return f"{sign}${cents // 100:,}.{cents % 100:02}"
+    # Three digits that are not leading zeros.
+    unit = 10 ** max(0, len(str(amount)) - 3)
+    shown = (amount + unit // 2) // unit * unit
+    if shown >= MICRO_USD:
+        return f"{sign}$1.00"
+    digits = f"{shown:06}".rstrip("0")
+    return f"{sign}$0.{digits:0<2}"

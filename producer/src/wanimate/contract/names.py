@@ -79,6 +79,10 @@ class Keys:
         self.samples: Final = f"{self.prefix}samples"
         #: hash: what the vendor probably bills, by day and label, in ms of video.
         self.billed: Final = f"{self.prefix}billed"
+        #: hash: the same in money, in micro-dollars, at the price of the moment; empty while no price is set.
+        self.spent: Final = f"{self.prefix}spent"
+        #: hash: the account's balance as the vendor told it last, and what was sent since.
+        self.balance: Final = f"{self.prefix}balance"
         #: hash: how many tasks of each kind took how long, and how often a callback came first.
         self.durations: Final = f"{self.prefix}durations"
 

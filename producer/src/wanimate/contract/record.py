@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from .. import errors
-from .cost import billed_seconds
+from .cost import Prices, billed_seconds, usd
 from .result import Result
 from .states import JobState, Stage
 
@@ -94,10 +94,10 @@ class JobStatus(BaseModel):
         eta_seconds: In how many seconds the vendor will probably have finished it: an estimate, from how long other
             jobs took and how many slots are in use. None where there is nothing to estimate from.
         blocked_by: Why nothing is sent to the vendor now, if the job is not sent yet: `paused` (the vendor refuses the
-            key), `held` (by an operator), `daily_limit` (of billed seconds), `back_off` (the vendor throttles or cannot
-            be reached), `unsafe` (Redis lacks replicas) or `trial` (answers were lost, one job at a time is tried).
-            None while jobs are sent. `retry`: this job was refused, or its task failed, and it waits for its next
-            attempt.
+            key), `held` (by an operator), `daily_limit` (of what is billed), `balance` (too little credit for the next
+            job), `back_off` (the vendor throttles or cannot be reached), `unsafe` (Redis lacks replicas) or `trial`
+            (answers were lost, one job at a time is tried). None while jobs are sent. `retry`: this job was refused, or
+            its task failed, and it waits for its next attempt.
         attempts: How many times it was sent to the vendor.
         retries: How often it was put back because its task had failed with a transient code.
         transient_code: The last such code.
@@ -107,6 +107,8 @@ class JobStatus(BaseModel):
         labels: The caller's labels.
         billed_seconds: An estimate of what one submission of it is billed for, in seconds of video. None if the job
             does not say how long its video is.
+        billed_usd: The same in US dollars, at the price when it was submitted, before that at today's. None also where
+            the operator has set no price.
         waiting_at: When a worker recorded it.
         submitted_at: When the vendor accepted it.
         settled_at: When its outcome was learnt.
@@ -131,6 +133,7 @@ class JobStatus(BaseModel):
     resolution: str | None = None
     labels: dict[str, str] = Field(default_factory=dict)
     billed_seconds: float | None = None
+    billed_usd: float | None = None
     waiting_at: datetime | None = None
     submitted_at: datetime | None = None
     settled_at: datetime | None = None
@@ -139,7 +142,9 @@ class JobStatus(BaseModel):
     error: str | None = None
 
     @classmethod
-    def from_hash(cls, job_id: str, fields: Mapping[str, str], rank: int | None, *, has_slot: bool) -> Self:
+    def from_hash(
+        cls, job_id: str, fields: Mapping[str, str], rank: int | None, *, has_slot: bool, prices: Prices | None = None
+    ) -> Self:
         """Read a job's hash.
 
         Args:
@@ -147,6 +152,7 @@ class JobStatus(BaseModel):
             fields: The hash, empty while no worker has recorded the job.
             rank: Its zero-based place in the waiting set, if it is there.
             has_slot: Whether the slots set holds it.
+            prices: What a billed second costs; None where that is not shown.
         """
         if not fields:
             return cls(id=job_id, state=JobState.QUEUED)
@@ -166,6 +172,7 @@ class JobStatus(BaseModel):
             resolution=request.get("resolution", "480p") if request else None,
             labels=request.get("labels", {}),
             billed_seconds=None if video_seconds is None else billed_seconds(video_seconds),
+            billed_usd=None if video_seconds is None else _billed_usd(fields, request, prices),
             waiting_at=_moment(fields.get("waiting_at_ms")),
             submitted_at=_moment(fields.get("submitted_at_ms")),
             settled_at=_moment(fields.get("settled_at_ms")),
@@ -179,6 +186,15 @@ def read_outcome(fields: Mapping[str, str]) -> Outcome | None:
     """Return the outcome in a job's hash, if it has one."""
     stored = fields.get("outcome")
     return Outcome.model_validate_json(stored) if stored else None
+
+
+def _billed_usd(fields: Mapping[str, str], request: Mapping[str, Any], prices: Prices | None) -> float | None:
+    counted = fields.get("billed_micro_usd")
+    if counted is not None:
+        return usd(int(counted))
+    seconds = billed_seconds(request.get("video_seconds"))
+    micro_usd = None if prices is None else prices.micro_usd(seconds, request.get("resolution"))
+    return None if micro_usd is None else usd(micro_usd)
 
 
 def _state(stage: Stage, outcome: Outcome | None, *, has_slot: bool) -> JobState:

@@ -69,7 +69,9 @@ def _findings(*, asks_vendor: bool) -> Iterator[Finding]:
     try:
         ledger.check_database()
         yield from checks.check_binding(ledger, settings)
-        yield from checks.check_limits(settings, ledger.account_limits())
+        limits = ledger.account_limits()
+        yield from checks.check_limits(settings, limits)
+        yield from checks.check_balance(runtime, limits, asks_vendor=asks_vendor)
         yield from checks.check_replicas(redis, settings)
         yield from checks.check_queues(runtime.app, redis)
         yield from checks.check_unread(runtime.app, redis)

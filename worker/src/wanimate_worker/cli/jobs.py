@@ -64,7 +64,8 @@ def show(session: Session, job_id: str) -> Exit:
     if not record.fields:
         session.output.note(f"{job_id}: no record; {UNRECORDED[ledger.presence(job_id)]}.")
         return Exit.REFUSED
-    view, now_ms = View.of(record), ledger.now_ms()
+    limits = ledger.account_limits()
+    view, now_ms = View.of(record, None if limits is None else limits.prices), ledger.now_ms()
     facts = view.facts(now_ms)
     if session.output.as_json:
         history = [{"at_ms": step.at_ms, "stage": step.stage, "cause": step.cause} for step in view.history]

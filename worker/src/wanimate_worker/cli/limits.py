@@ -1,35 +1,48 @@
-"""`wanimate-worker limits`: what the vendor allows the account, for all workers at once."""
+"""`wanimate-worker limits`: what the vendor allows the account, and what it may cost, for all workers at once."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from ..limit_settings import LIMIT_NAMES
 from .exits import EXIT_CODES, Exit
 from .session import with_session
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..ledger import AccountLimits
     from .session import Session
 
-_NO_LIMIT = "none"
+_NO_LIMIT: Final = "none"
+#: What may be removed: each option, what it takes, and what it is for.
+_REMOVABLE: Final = (
+    ("--daily-billed-seconds", "SECONDS", "What may be billed in a day (UTC), in seconds of video."),
+    ("--daily-billed-usd", "USD", "The same in US dollars; needs both prices."),
+    ("--price-480p-usd-per-second", "USD", "What a billed second costs at 480p."),
+    ("--price-720p-usd-per-second", "USD", "What a billed second costs at 720p."),
+    ("--balance-warn-usd", "USD", "Warn when the balance at the vendor is below this."),
+    ("--balance-hold-usd", "USD", "Submit nothing that would leave less of the balance than this."),
+)
 
 
-def _daily_limit(context: click.Context, option: click.Parameter, value: str | None) -> Any:
+def _or_none(context: click.Context, option: click.Parameter, value: str | None) -> Any:
     return value if value in {None, _NO_LIMIT} else click.FLOAT(value, option, context)
+
+
+def _removable(command: Callable[..., None]) -> Callable[..., None]:
+    for name, unit, text in reversed(_REMOVABLE):
+        told = f"{text.removesuffix('.')}; `{_NO_LIMIT}` removes it."
+        command = click.option(name, callback=_or_none, metavar=unit, help=told)(command)
+    return command
 
 
 @click.command(epilog=EXIT_CODES)
 @click.option("--max-in-flight", type=int, metavar="N", help="Upstream tasks at once.")
 @click.option("--requests-per-minute", type=int, metavar="N", help="Requests in any 60 s, submissions and polls.")
-@click.option(
-    "--daily-billed-seconds",
-    callback=_daily_limit,
-    metavar="SECONDS",
-    help="What may be billed in a day (UTC), in seconds of video; `none` for no limit.",
-)
+@_removable
 @click.option(
     "--retry-transient", type=int, metavar="N", help="How often a job is sent again after transient failures, 0 to 10."
 )
@@ -64,31 +77,38 @@ def limits(session: Session, **options: Any) -> Exit:
 def _changed(session: Session, known: AccountLimits | None, changes: dict[str, Any]) -> AccountLimits:
     """Return the limits with the changes, within the bounds that settings have."""
     now = known or session.runtime.settings.account_limits()
-    fields = {
-        "max_in_flight": now.max_in_flight,
-        "requests_per_minute": now.requests_per_minute,
-        "daily_billed_seconds": now.daily_billed_seconds,
-        "retry_transient": now.retry_transient,
-        "api_base_url": now.api_base_url,
-        **changes,
-    }
-    if fields["daily_billed_seconds"] == _NO_LIMIT:
-        fields["daily_billed_seconds"] = None
-    return type(session.runtime.settings)(**fields).account_limits()
+    wanted = {name: None if value == _NO_LIMIT else value for name, value in changes.items()}
+    fields = {name: getattr(now, name) for name in (*LIMIT_NAMES, "api_base_url")}
+    return type(session.runtime.settings)(**{**fields, **wanted}).account_limits()
 
 
 def _show(session: Session, known: AccountLimits, differences: list[str]) -> None:
-    facts: dict[str, Any] = asdict(known)
-    del facts["daily_billed_ms"]
-    daily_seconds = known.daily_billed_seconds
+    facts = {name: getattr(known, name) for name in LIMIT_NAMES}
     if session.output.as_json:
-        session.output.line("", **facts, daily_billed_seconds=daily_seconds, disagreements=differences)
+        session.output.line("", **facts, api_base_url=known.api_base_url, disagreements=differences)
         return
-    session.output.line(f"max in flight         {known.max_in_flight} tasks")
-    session.output.line(f"requests per minute   {known.requests_per_minute}")
-    daily = "no limit" if daily_seconds is None else f"{daily_seconds:g}"
-    session.output.line(f"daily billed seconds  {daily}")
-    session.output.line(f"retry transient       {known.retry_transient or 'off'}")
-    session.output.line(f"vendor                {known.api_base_url or 'not known'}")
+    rows = {
+        "max in flight": f"{known.max_in_flight} tasks",
+        "requests per minute": str(known.requests_per_minute),
+        "daily billed seconds": _amount(known.daily_billed_seconds, "no limit"),
+        "daily billed": _dollars(known.daily_billed_usd, "no limit"),
+        "price at 480p": _dollars(known.price_480p_usd_per_second, "not set", " a second"),
+        "price at 720p": _dollars(known.price_720p_usd_per_second, "not set", " a second"),
+        "balance warns below": _dollars(known.balance_warn_usd, "never"),
+        "balance holds below": _dollars(known.balance_hold_usd, "never"),
+        "retry transient": str(known.retry_transient or "off"),
+        "vendor": known.api_base_url or "not known",
+    }
+    for name, value in rows.items():
+        session.output.line(f"{name:<20}  {value}")
     for difference in differences:
         session.output.note(f"note: {difference}, which counts")
+
+
+def _amount(value: float | None, without: str) -> str:
+    return without if value is None else f"{value:g}"
+
+
+def _dollars(value: float | None, without: str, unit: str = "") -> str:
+    # As it was given: a price may have more digits than an amount that is shown.
+    return without if value is None else f"${value:g}{unit}"

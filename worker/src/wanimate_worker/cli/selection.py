@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 from wanimate.contract import JobState, JobStatus
+from wanimate.contract.cost import format_usd, to_micro_usd
 from wanimate.contract.record import read_outcome
 from wanimate.effects import Presence
 from wanimate.text import pairs_of
@@ -16,6 +17,8 @@ from ..ledger import JobRecord, Transition, read_history
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from wanimate.contract.cost import Prices
 
     from ..ledger import Ledger
 
@@ -68,10 +71,11 @@ class View:
     parked_until_ms: int | None = None
 
     @classmethod
-    def of(cls, record: JobRecord) -> View:
+    def of(cls, record: JobRecord, prices: Prices | None = None) -> View:
         """Read what is stored about a job."""
         fields = record.fields
-        status = JobStatus.from_hash(record.job_id, fields, record.rank, has_slot=record.slot_since_ms is not None)
+        has_slot = record.slot_since_ms is not None
+        status = JobStatus.from_hash(record.job_id, fields, record.rank, has_slot=has_slot, prices=prices)
         outcome = read_outcome(fields)
         history = read_history(fields)
         settled = fields.get("settled_at_ms")
@@ -112,7 +116,9 @@ class View:
         if parked_ms is not None:
             parts.append(f"parked, in line again in {spelled(parked_ms)} ({self.history[-1].cause})")
         parts += pairs_of(status.labels)
-        parts += [] if status.billed_seconds is None else [f"about {status.billed_seconds:g} s billed"]
+        if status.billed_seconds is not None:
+            usd = "" if status.billed_usd is None else f", {format_usd(to_micro_usd(status.billed_usd))}"
+            parts.append(f"about {status.billed_seconds:g} s{usd} billed")
         return "  ".join(part for part in parts if part)
 
 
@@ -134,6 +140,8 @@ class Filter:
 
     def select(self, ledger: Ledger, now_ms: int) -> Iterator[View]:
         """Yield the jobs that are meant, state by state, the oldest first; pages are read as they are needed."""
+        limits = ledger.account_limits()
+        prices = None if limits is None else limits.prices
         for source in dict.fromkeys(name for state in STATES if state in self.states for name in STATES[state]):
             # What changes its place between two pages is shown once, or not at all.
             seen: set[str] = set()
@@ -143,7 +151,7 @@ class Filter:
                 new = [job_id for job_id in page if job_id not in seen]
                 seen.update(new)
                 for record in ledger.records(new):
-                    view = View.of(record)
+                    view = View.of(record, prices)
                     if record.fields and self.takes(view, now_ms):
                         yield view
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .finding import Finding, Level
+from .money import check_balance
 from .server import check_replicas, check_server
 from .setup import check_binding, check_callbacks, check_limits, check_results, check_transport, check_vendor
 from .unread import check_unread
@@ -21,6 +22,7 @@ __all__ = [
     "check_results",
     "check_binding",
     "check_limits",
+    "check_balance",
     "check_replicas",
     "check_queues",
     "check_unread",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .balance import BalanceReading, WeighedBalance
 from .base import bounded, cause_of
 from .following import Followed, Follower
 from .history import Transition, read_history
@@ -32,6 +33,7 @@ __all__ = [
     "Admission",
     "Admitted",
     "Adoption",
+    "BalanceReading",
     "Bill",
     "Busy",
     "CallbackEffect",
@@ -61,6 +63,7 @@ __all__ = [
     "Unsafe",
     "Tick",
     "WaitForPermit",
+    "WeighedBalance",
     "bounded",
     "cause_of",
     "read_history",

@@ -11,6 +11,7 @@ from kombu.utils.json import dumps
 from wanimate.contract import CLAIM_TTL_MS, CancelOutcome, Outcome, Stage
 
 from ..stopwatch import Stopwatch
+from .balance import BalanceLedger
 from .base import bounded, cause_of
 from .confirming import ConfirmingLedger
 from .following import FollowingLedger
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _DURATIONS_TTL_MS: Final = 30 * 86_400_000
 
 
-class Ledger(OperatingLedger, ParkingLedger, ConfirmingLedger, FollowingLedger, ReadingLedger):
+class Ledger(OperatingLedger, ParkingLedger, BalanceLedger, ConfirmingLedger, FollowingLedger, ReadingLedger):
     """Jobs, slots, clock, budget and gate of one vendor account.
 
     Every method is one atomic script (or one read) on the server; every change is safe to repeat.
@@ -84,7 +85,10 @@ class Ledger(OperatingLedger, ParkingLedger, ConfirmingLedger, FollowingLedger, 
         """
         limits, nonce, asked = self._limits, secrets.token_hex(8), Stopwatch()
         verdict, *facts = self._scripts.begin(
-            keys=[*self._job_keys(job_id), self._keys.budget, self._keys.tally, self._keys.billed],
+            keys=[
+                *self._job_keys(job_id),
+                *(self._keys.budget, self._keys.tally, self._keys.billed, self._keys.spent, self._keys.balance),
+            ],
             args=[
                 job_id,
                 nonce,
@@ -207,6 +211,7 @@ class Ledger(OperatingLedger, ParkingLedger, ConfirmingLedger, FollowingLedger, 
             keys=[
                 *self._job_keys(job_id),
                 *(self._keys.failed, self._keys.durations, self._keys.tally, self._keys.billed, self._keys.unknown),
+                *(self._keys.spent, self._keys.balance),
             ],
             args=[
                 job_id,
@@ -298,8 +303,8 @@ class Ledger(OperatingLedger, ParkingLedger, ConfirmingLedger, FollowingLedger, 
     def grant(self) -> list[str]:
         """Hand out slots that are free although jobs wait, and return the jobs that got one."""
         names = self._keys
-        keys = [names.waiting, names.slots, names.due, names.gate, names.limits, names.billed]
-        return list(self._scripts.grant(keys=keys, args=self._grants()))
+        keys = [names.waiting, names.slots, names.due, names.gate, names.limits, names.billed, names.spent]
+        return list(self._scripts.grant(keys=[*keys, names.balance], args=self._grants()))
 
     def repair(self) -> int:
         """Put slots and parked jobs without a due time back under the clock, and return how many there were."""
@@ -357,8 +362,11 @@ class Ledger(OperatingLedger, ParkingLedger, ConfirmingLedger, FollowingLedger, 
         return bool(self._scripts.unpause(keys=[self._keys.gate], args=[]))
 
     def claim_probe(self) -> bool:
-        """Claim the next probe of a paused account: True for one caller per interval."""
-        keys = [self._keys.gate, self._keys.budget, self._keys.limits]
+        """Claim the next probe of a paused account: True for one caller per interval.
+
+        None is due while the account lacks credit and the vendor tells its balance.
+        """
+        keys = [self._keys.gate, self._keys.budget, self._keys.limits, self._keys.balance]
         return bool(self._scripts.probe(keys=keys, args=[self._limits.probe_interval_ms]))
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
+
+from wanimate.contract.cost import Prices, usd
 
 from ..pacing import BASE_SECONDS, CAP_SECONDS, RequestRate
 
@@ -13,7 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AccountLimits:
-    """What the vendor allows the account, and which vendor: kept in the ledger, where all scripts read it, one for all.
+    """What the vendor allows the account, what it may cost, and which vendor: in the ledger, one for all.
+
+    Money is in whole micro-dollars; None is no limit, or a price that is not known.
 
     Args:
         max_in_flight: Upstream slots, over all workers and hosts.
@@ -21,6 +25,11 @@ class AccountLimits:
         daily_billed_ms: The most that may be billed in a day (UTC), as an estimate in ms of video; None for no limit.
         retry_transient: How often a job that says nothing of it is sent again after transient failures.
         api_base_url: Where the vendor of all tasks in this ledger is; empty where nobody has said so.
+        daily_billed_micro_usd: The most that may be billed in a day (UTC), as an estimate in money.
+        price_480p_micro_usd: What a billed second costs at 480p.
+        price_720p_micro_usd: What a billed second costs at 720p.
+        balance_warn_micro_usd: A balance below this is warned of.
+        balance_hold_micro_usd: No submission begins that would leave less than this of the balance.
     """
 
     max_in_flight: int
@@ -28,11 +37,51 @@ class AccountLimits:
     daily_billed_ms: int | None = None
     retry_transient: int = 0
     api_base_url: str = ""
+    daily_billed_micro_usd: int | None = None
+    price_480p_micro_usd: int | None = None
+    price_720p_micro_usd: int | None = None
+    balance_warn_micro_usd: int | None = None
+    balance_hold_micro_usd: int | None = None
 
     @property
     def daily_billed_seconds(self) -> float | None:
         """The limit of a day in seconds of video; None for no limit."""
         return None if self.daily_billed_ms is None else self.daily_billed_ms / 1000
+
+    @property
+    def daily_billed_usd(self) -> float | None:
+        """The limit of a day in US dollars; None for no limit."""
+        return _usd(self.daily_billed_micro_usd)
+
+    @property
+    def price_480p_usd_per_second(self) -> float | None:
+        """What a billed second costs at 480p, in US dollars."""
+        return _usd(self.price_480p_micro_usd)
+
+    @property
+    def price_720p_usd_per_second(self) -> float | None:
+        """What a billed second costs at 720p, in US dollars."""
+        return _usd(self.price_720p_micro_usd)
+
+    @property
+    def balance_warn_usd(self) -> float | None:
+        """The balance below which it is warned of, in US dollars."""
+        return _usd(self.balance_warn_micro_usd)
+
+    @property
+    def balance_hold_usd(self) -> float | None:
+        """What no submission may take the balance below, in US dollars."""
+        return _usd(self.balance_hold_micro_usd)
+
+    @property
+    def prices(self) -> Prices:
+        """What a billed second costs."""
+        return Prices(self.price_480p_micro_usd, self.price_720p_micro_usd)
+
+    @property
+    def has_prices(self) -> bool:
+        """Whether any price is known."""
+        return self.price_480p_micro_usd is not None or self.price_720p_micro_usd is not None
 
     def fields(self) -> dict[str, str | int]:
         """Return them as the scripts read them, with what the request budget follows from them.
@@ -46,8 +95,8 @@ class AccountLimits:
             "emission_interval_us": rate.emission_interval_us,
             "burst": rate.burst,
             "poll_headroom": rate.burst // 4,
-            "daily_billed_ms": "" if self.daily_billed_ms is None else self.daily_billed_ms,
             "retry_transient": self.retry_transient,
+            **{name: "" if (value := getattr(self, name)) is None else value for name in _OPTIONAL},
             **({"api_base_url": self.api_base_url} if self.api_base_url else {}),
         }
 
@@ -56,14 +105,24 @@ class AccountLimits:
         """Build from the hash; None where it is missing."""
         if not fields:
             return None
-        daily_billed_ms = fields.get("daily_billed_ms")
         return cls(
             max_in_flight=int(fields["max_in_flight"]),
             requests_per_minute=int(fields["requests_per_minute"]),
-            daily_billed_ms=int(daily_billed_ms) if daily_billed_ms else None,
             retry_transient=int(fields.get("retry_transient") or 0),
             api_base_url=fields.get("api_base_url", ""),
+            **{name: int(value) for name in _OPTIONAL if (value := fields.get(name))},
         )
+
+
+#: Fields of the account's limits that may be empty.
+_OPTIONAL: Final = (
+    *("daily_billed_ms", "daily_billed_micro_usd", *Prices.names()),
+    *("balance_warn_micro_usd", "balance_hold_micro_usd"),
+)
+
+
+def _usd(micro_usd: int | None) -> float | None:
+    return None if micro_usd is None else usd(micro_usd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +145,8 @@ class LedgerLimits:
         callback_interval_ms: The shortest time between two looks at a job that callbacks ask for.
         intent_replicas: How many replicas must have an intent before its request is sent.
         intent_timeout_ms: How long to wait for either.
+        balance_interval_ms: The shortest time between two requests for the balance.
+        balance_longest_ms: The longest time between two of them, where the request budget is small.
     """
 
     lease_ms: int = 15_000
@@ -103,3 +164,5 @@ class LedgerLimits:
     callback_interval_ms: int = 1_000
     intent_replicas: int = 0
     intent_timeout_ms: int = 3_000
+    balance_interval_ms: int = 60_000
+    balance_longest_ms: int = 600_000

@@ -140,7 +140,8 @@ class OperatingLedger(LedgerBase):
 
         What was billed long ago, and what was enqueued long ago, is forgotten, too.
         """
-        keys, limits = [self._keys.failed, self._keys.billed, self._keys.enqueued], self._limits
+        names, limits = self._keys, self._limits
+        keys = [names.failed, names.billed, names.enqueued, names.spent]
         args = [limits.failed_ttl_ms, BILLED_DAYS, BILLED_LABEL_DAYS, limits.result_ttl_ms]
         return int(self._scripts.trim(keys=keys, args=args))
 
@@ -179,7 +180,7 @@ class OperatingLedger(LedgerBase):
         Returns:
             Whether they were changed: the vendor's address is not while submissions are not held or a slot is.
         """
-        keys = [self._keys.limits, self._keys.gate, self._keys.slots]
+        keys = [self._keys.limits, self._keys.gate, self._keys.slots, self._keys.balance]
         return bool(self._scripts.set_limits(keys=keys, args=[limits.api_base_url, *_pairs(limits)]))
 
     # -- dead letters -------------------------------------------------------------------------------------------

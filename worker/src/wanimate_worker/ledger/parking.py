@@ -42,7 +42,9 @@ class ParkingLedger(LedgerBase):
         """
         args = [job_id, nonce, *self._grants(), bounded(why), "" if may_be_billed else "1", named(hint)]
         args += ["1" if goes_behind else "", "1" if has_run else "", delay_ms, bounded(transient_code)]
-        keys = [*self._job_keys(job_id), self._keys.billed, self._keys.unknown, self._keys.parked, self._keys.tally]
+        names = self._keys
+        keys = [*self._job_keys(job_id), names.billed, names.unknown, names.parked, names.tally, names.spent]
+        keys.append(names.balance)
         answer = self._scripts.release(keys=keys, args=args)
         return None if answer[0] == "lost" else list(answer[1:])
 

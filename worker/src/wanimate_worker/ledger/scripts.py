@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from redis import Redis
+
+
+#: What every script can use, in this order.
+PRELUDE: Final = ("prelude", "money")
 
 
 class Script(Protocol):
@@ -29,7 +33,7 @@ class Scripts:
     def __init__(self, redis: Redis) -> None:
         folder = files("wanimate_worker.ledger") / "lua"
         sources = {entry.name.removesuffix(".lua"): entry.read_text() for entry in folder.iterdir()}
-        prelude = sources.pop("prelude")
+        prelude = "\n".join(sources.pop(part) for part in PRELUDE)
         self._scripts: dict[str, Script] = {
             name: redis.register_script(f"{prelude}\n{source}") for name, source in sources.items()
         }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import orjson
+from wanimate.contract.cost import usd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,6 +111,11 @@ class Tally:
     def billed_seconds(self) -> float:
         """An estimate of what the vendor has billed, or may have where the answer was lost, in seconds of video."""
         return self.counts.get("billed_ms", 0) / 1000
+
+    @property
+    def billed_usd(self) -> float:
+        """The same in US dollars, as far as prices were set."""
+        return usd(self.counts.get("billed_micro_usd", 0))
 
     @property
     def ended(self) -> dict[str, int]:

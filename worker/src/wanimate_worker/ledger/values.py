@@ -319,6 +319,7 @@ class GateState:
         unsafe_until_ms: Until when nothing is submitted for it, in Redis time; 0 if it never happened.
         limited_until_ms: Until when nothing is submitted because the day's limit is reached, in Redis time; 0 if it
             is not.
+        is_balance_low: Whether the balance is too low for the next submission.
     """
 
     paused: str | None
@@ -333,6 +334,7 @@ class GateState:
     unsafe: str | None
     unsafe_until_ms: int
     limited_until_ms: int
+    is_balance_low: bool = False
 
     @classmethod
     def read(cls, fields: Mapping[str, str]) -> GateState:
@@ -351,6 +353,7 @@ class GateState:
             unsafe=fields.get("unsafe"),
             unsafe_until_ms=int(fields.get("unsafe_until_ms", 0)),
             limited_until_ms=int(fields.get("limited_until_ms", 0)),
+            is_balance_low="low_balance_need" in fields,
         )
 
     def effective_cap(self, cap: int, now_ms: int) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector, CollectorRegistry
+from wanimate.contract.cost import usd
 
 from ..stops import StopReason
 
@@ -44,6 +45,7 @@ class SnapshotCollector(Collector):
         yield from self._of_work()
         yield from self._of_requests()
         yield from self._of_cost()
+        yield from self._of_balance()
         yield from self._of_times()
 
     def _of_work(self) -> Iterator[Metric]:
@@ -89,10 +91,29 @@ class SnapshotCollector(Collector):
 
     def _of_cost(self) -> Iterator[Metric]:
         cost, tally = self._snapshot.cost, self._snapshot.since_ever
-        yield self._gauge("day_billed_seconds", "Estimate of what is billed today (UTC), of video.", cost.today_seconds)
-        if cost.limit_seconds is not None:
-            yield self._gauge("day_billed_seconds_limit", "The most that may be billed in a day.", cost.limit_seconds)
+        seconds, money = cost.seconds, cost.money
+        yield self._gauge("day_billed_seconds", "Estimate of what is billed today (UTC), of video.", seconds.today)
+        if seconds.limit is not None:
+            yield self._gauge("day_billed_seconds_limit", "The most that may be billed in a day.", seconds.limit)
         yield self._counter("billed_seconds", "Estimate of what was billed, in seconds of video.", tally.billed_seconds)
+        if money is not None:
+            yield self._gauge("day_billed_usd", "Estimate of what is billed today (UTC).", usd(money.today))
+            yield self._counter("billed_usd", "Estimate of what was billed, in US dollars.", tally.billed_usd)
+        if money is not None and money.limit is not None:
+            yield self._gauge("day_billed_usd_limit", "The most that may be billed in a day.", usd(money.limit))
+
+    def _of_balance(self) -> Iterator[Metric]:
+        balance = self._snapshot.balance
+        if balance.micro_usd is not None:
+            yield self._gauge("balance_usd", "The balance as the vendor told it last.", usd(balance.micro_usd))
+        if balance.age_seconds is not None:
+            yield self._gauge("balance_age_seconds", "How long ago the vendor told the balance.", balance.age_seconds)
+        if balance.warn_micro_usd is not None:
+            warn = usd(balance.warn_micro_usd)
+            yield self._gauge("balance_warn_usd", "A balance below this is warned of.", warn)
+        if balance.hold_micro_usd is not None:
+            hold = usd(balance.hold_micro_usd)
+            yield self._gauge("balance_hold_usd", "What no submission may take the balance below.", hold)
 
     def _of_times(self) -> Iterator[Metric]:
         tally = self._snapshot.since_ever

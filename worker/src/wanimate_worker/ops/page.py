@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from wanimate.contract.cost import format_usd
 
 from . import words
 from .problems import problems_of
@@ -24,7 +25,7 @@ _TEMPLATES: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters.update(span=words.span, number=words.number, percent=words.percent)
+_TEMPLATES.filters.update(span=words.span, number=words.number, percent=words.percent, usd=format_usd)
 
 
 def limits_page(snapshot: Snapshot) -> str:
@@ -34,6 +35,8 @@ def limits_page(snapshot: Snapshot) -> str:
         problems=problems_of(snapshot),
         state=words.state_of(snapshot),
         why_waiting=words.why_waiting(snapshot),
+        balance=words.balance_of(snapshot.balance),
+        balance_details=words.balance_details(snapshot.balance),
         refresh_seconds=REFRESH_SECONDS,
     )
 

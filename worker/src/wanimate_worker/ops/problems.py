@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
+from wanimate.contract.cost import format_usd
+
 from ..durations import spelled
 from ..stops import StopReason
 
@@ -18,11 +20,13 @@ LATE_SECONDS: Final = 30.0
 _COMMANDS: Final = {
     StopReason.HELD: "wanimate-worker resume",
     StopReason.DAILY_LIMIT: "wanimate-worker limits --daily-billed-seconds SECONDS",
+    StopReason.BALANCE: "wanimate-worker limits --balance-hold-usd USD",
 }
 _PAGES: Final = {
     StopReason.PAUSED: "docs/troubleshooting.md",
     StopReason.HELD: "docs/operations/pause.md",
     StopReason.DAILY_LIMIT: "docs/cost.md",
+    StopReason.BALANCE: "docs/cost.md",
     StopReason.TRIAL: "docs/idempotency-and-billing.md",
     StopReason.UNSAFE: "docs/redis.md",
 }
@@ -70,7 +74,7 @@ def problems_of(snapshot: Snapshot) -> list[Problem]:
         )
         for stop in snapshot.stops
     ]
-    found += _of_workers(snapshot) + _of_jobs(snapshot)
+    found += _of_workers(snapshot) + _of_balance(snapshot) + _of_jobs(snapshot)
     return sorted(found, key=lambda problem: problem.urgency)
 
 
@@ -163,6 +167,32 @@ def _of_jobs(snapshot: Snapshot) -> list[Problem]:
                 "wanimate-worker jobs --state failed",
                 "docs/operations/retry.md",
                 Urgency.SOMETIME,
+            )
+        )
+    return found
+
+
+def _of_balance(snapshot: Snapshot) -> list[Problem]:
+    balance, found = snapshot.balance, []
+    is_held = any(stop.reason is StopReason.BALANCE for stop in snapshot.stops)
+    if balance.is_below_warning and not is_held:
+        left, warn = format_usd(balance.left_micro_usd or 0), format_usd(balance.warn_micro_usd or 0)
+        found.append(
+            Problem(
+                f"The balance is {left}, below {warn}",
+                "Add credit at the vendor before submissions are held or refused",
+                "wanimate-worker doctor",
+                "docs/cost.md",
+            )
+        )
+    if balance.why and balance.has_threshold and (balance.is_old or balance.micro_usd is None):
+        last = "" if balance.age_seconds is None else f" for {spelled(round(balance.age_seconds * 1000))}"
+        found.append(
+            Problem(
+                f"The balance could not be read{last}: {balance.why}",
+                "Its thresholds work by the last reading, if there is one. See whether the key may read it",
+                "wanimate-worker doctor",
+                "docs/cost.md",
             )
         )
     return found

@@ -6,18 +6,19 @@ import threading
 import time
 from datetime import UTC, datetime
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from wanimate.contract import Keys
 from wanimate.contract.durations import Durations
 from wanimate.estimates import mean_seconds_of, seconds_until_slot
 from wanimate.transport import PRIORITY_STEPS, UNACKED_KEY
 
-from ..ledger import AccountLimits, GateState
+from ..ledger import AccountLimits, BalanceReading, GateState
 from ..ledger.tally import Sample, Tally
 from ..queues import queue_lengths
 from ..stops import longest_silence_seconds, stops_of, trouble_of
-from .snapshot import Band, Budget, Cost, Recent, Slots, Snapshot
+from .money import read_balance, read_cost
+from .snapshot import Band, Budget, Recent, Slots, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,9 +34,6 @@ _CHECKED_SLOTS: Final = 5_000
 _EXISTS_BATCH: Final = 1_000
 #: The rank of a waiting job is its band times this, and its arrival in Unix seconds (`rank_of` in prelude.lua).
 _BAND_WIDTH: Final = 10_000_000_000
-_DAY_SECONDS: Final = 86_400
-#: Labels that have a figure of their own in a snapshot.
-_SHOWN_LABELS: Final = 20
 #: The pace of requests is told from so long a time at least, in seconds.
 _SHORTEST_PACE_SECONDS: Final = 15.0
 #: What is shown where no worker has filled the limits yet.
@@ -95,14 +93,14 @@ class Reader:
             pipeline.llen(keys.dead)
             pipeline.hlen(UNACKED_KEY)
             pipeline.get(keys.tick)
-            for key in (keys.limits, keys.gate, keys.tally, keys.billed, keys.durations):
+            for key in (keys.limits, keys.gate, keys.tally, keys.billed, keys.spent, keys.balance, keys.durations):
                 pipeline.hgetall(key)
             pipeline.zrevrange(keys.samples, 0, 1)
             pipeline.zrange(keys.samples, 0, 0)
             (seconds, micros), *answers = pipeline.execute()
         counts, heads, rest = answers[: len(bands)], answers[len(bands) : 2 * len(bands)], answers[2 * len(bands) :]
         used, slot_ids, due, parked, unknown, oldest_unknown, failed, dead, held, tick, *stored = rest
-        limit_fields, gate_fields, tally_fields, billed, durations, newest, oldest = stored
+        limit_fields, gate_fields, tally_fields, billed, spent, balance, durations, newest, oldest = stored
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         gate, tally = GateState.read(gate_fields), Tally.read(tally_fields)
         limits = AccountLimits.read(limit_fields) or _NO_LIMITS
@@ -132,7 +130,8 @@ class Reader:
             budget=_budget(limits.requests_per_minute, tally, newest, now_ms),
             recent=_recent(tally, oldest, now_ms),
             since_ever=tally,
-            cost=_cost(billed, limits.daily_billed_seconds, now_ms),
+            cost=read_cost(billed, spent, limits, now_ms),
+            balance=read_balance(BalanceReading.read(balance), limits, now_ms),
             beat_age_seconds=beat_age,
             is_polling=is_polling,
             mean_seconds=mean_seconds_of(kinds),
@@ -190,26 +189,3 @@ def _recent(tally: Tally, oldest: Sequence[str], now_ms: int) -> Recent | None:
         return None
     sample = Sample.read(oldest[0])
     return Recent(max(0, now_ms - sample.at_ms) / 1000, tally.since(sample.tally))
-
-
-def _cost(billed: Mapping[str, str], limit_seconds: float | None, now_ms: int) -> Cost:
-    today = str(now_ms // 1000 // _DAY_SECONDS)
-    seconds = {field: max(0, int(value)) / 1000 for field, value in billed.items() if not field.endswith("#")}
-    days = sorted((int(field) for field in seconds if field.isdecimal()), reverse=True)
-    labels = {field.partition(" ")[2]: value for field, value in seconds.items() if field.startswith(f"{today} ")}
-    largest = sorted(((name, value) for name, value in labels.items() if name and value), key=_by_size)
-    return Cost(
-        today_seconds=seconds.get(today, 0.0),
-        limit_seconds=limit_seconds,
-        by_label=dict(largest[:_SHOWN_LABELS]),
-        other_labels_seconds=labels.get("", 0.0) + sum(value for _, value in largest[_SHOWN_LABELS:]),
-        by_day={_date(day): seconds[str(day)] for day in days},
-    )
-
-
-def _by_size(label: tuple[str, float]) -> Any:
-    return -label[1], label[0]
-
-
-def _date(day: int) -> str:
-    return datetime.fromtimestamp(day * _DAY_SECONDS, tz=UTC).date().isoformat()

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from ..ledger.tally import Tally
     from ..stops import Stop
+    from .money import Balance, Cost
 
 #: The share of requests answered 429 that is worth a look (as the alert `WanimateThrottled` has it).
 _THROTTLED_RATIO: Final = 0.01
@@ -128,25 +129,6 @@ class Recent:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """An estimate of what the vendor bills, in seconds of video; days are UTC.
-
-    Args:
-        today_seconds: Today.
-        limit_seconds: The most that may be billed in a day; None for no limit.
-        by_label: Today, by `name=value`, the largest first; a job with several labels counts under each.
-        other_labels_seconds: Today, under labels that have no figure of their own.
-        by_day: By date, as `2026-11-24`, the latest first.
-    """
-
-    today_seconds: float
-    limit_seconds: float | None
-    by_label: Mapping[str, float]
-    other_labels_seconds: float
-    by_day: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything about one account.
 
@@ -169,6 +151,7 @@ class Snapshot:
         recent: The last hour; None before the first tick of beat.
         since_ever: What was counted since the counts began.
         cost: An estimate of what is billed.
+        balance: What is left of the account's credit.
         beat_age_seconds: How long ago a poll began; None if none did in the last day.
         is_polling: Whether polls begin; if not, beat or the workers are missing, and no slot is freed.
         mean_seconds: How long the vendor has a task on average.
@@ -192,6 +175,7 @@ class Snapshot:
     recent: Recent | None
     since_ever: Tally
     cost: Cost
+    balance: Balance
     beat_age_seconds: float | None
     is_polling: bool
     mean_seconds: float

@@ -9,10 +9,11 @@ from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+from wanimate.contract.cost import format_usd
 from wanimate.text import one_line
 
 from .problems import Urgency, problems_of
-from .words import number, percent, span, state_of, why_waiting
+from .words import balance_of, number, percent, span, state_of, why_waiting
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -31,7 +32,7 @@ def panel_of(snapshot: Snapshot) -> RenderableType:
     parts = [_head(snapshot), *(_problem(problem) for problem in problems_of(snapshot)), _figures(snapshot)]
     if why := why_waiting(snapshot):
         parts += [Text(), _waiting(snapshot), Text(why)]
-    if snapshot.cost.by_label:
+    if snapshot.cost.seconds.by_label:
         parts += [Text(), _labels(snapshot)]
     return Group(*parts)
 
@@ -51,7 +52,7 @@ def _head(snapshot: Snapshot) -> RenderableType:
 
 def _figures(snapshot: Snapshot) -> Table:
     table = Table.grid(padding=(0, 2))
-    slots, budget, cost = snapshot.slots, snapshot.budget, snapshot.cost
+    slots, budget = snapshot.slots, snapshot.budget
     lowered = f" (cap {number(slots.cap)}, lowered)" if slots.effective_cap < slots.cap else ""
     table.add_row("slots", _bar(slots.used_ratio), f"{number(slots.used)} of {number(slots.effective_cap)}{lowered}")
     table.add_row(
@@ -60,11 +61,7 @@ def _figures(snapshot: Snapshot) -> Table:
         f"{percent(budget.used_ratio)} of {number(budget.per_minute_limit)} a minute: "
         f"{number(budget.submits_per_minute)} submissions, {number(budget.polls_per_minute)} polls",
     )
-    if cost.limit_seconds is not None:
-        text = f"{number(cost.today_seconds)} of {number(cost.limit_seconds)} s today, estimated"
-        table.add_row("billed", _bar(cost.today_seconds / cost.limit_seconds), text)
-    else:
-        table.add_row("billed", "", f"{number(cost.today_seconds)} s today, estimated; no daily limit")
+    _add_money(table, snapshot)
     recent = snapshot.recent
     if recent is not None:
         ended = ", ".join(f"{number(count)} {kind}" for kind, count in recent.tally.ended.items())
@@ -86,6 +83,27 @@ def _figures(snapshot: Snapshot) -> Table:
     return table
 
 
+def _add_money(table: Table, snapshot: Snapshot) -> None:
+    seconds, money, balance = snapshot.cost.seconds, snapshot.cost.money, snapshot.balance
+    rest = "" if snapshot.cost.has_limit else "; no daily limit"
+    if money is not None:
+        if money.limit is not None:
+            text = f"{format_usd(money.today)} of {format_usd(money.limit)} today, estimated"
+            table.add_row("billed", _bar(money.used_ratio), text)
+        else:
+            table.add_row("billed", "", f"{format_usd(money.today)} today, estimated{rest}")
+    name = "billed" if money is None else ""
+    if seconds.limit is not None:
+        text = f"{number(seconds.today)} of {number(seconds.limit)} s today, estimated"
+        table.add_row(name, _bar(seconds.used_ratio), text)
+    elif money is None:
+        table.add_row(name, "", f"{number(seconds.today)} s today, estimated{rest}")
+    else:
+        table.add_row(name, "", f"for {number(seconds.today)} s of video")
+    if balance.micro_usd is not None or balance.has_threshold:
+        table.add_row("balance", "", Text(balance_of(balance), "yellow" if balance.is_below_warning else ""))
+
+
 def _waiting(snapshot: Snapshot) -> Table:
     table = Table(box=None, pad_edge=False, title=f"{number(snapshot.waiting)} waiting", **_TITLE)
     table.add_column("priority", header_style="dim")
@@ -101,8 +119,11 @@ def _labels(snapshot: Snapshot) -> Table:
     table = Table(box=None, pad_edge=False, title="billed today by label", show_header=False, **_TITLE)
     table.add_column()
     table.add_column(justify="right")
-    for label, seconds in list(snapshot.cost.by_label.items())[:5]:
-        table.add_row(Text(one_line(label)), f"{number(seconds)} s")
+    table.add_column(justify="right")
+    money = snapshot.cost.money
+    for label, seconds in list(snapshot.cost.seconds.by_label.items())[:5]:
+        amount = "" if money is None else format_usd(money.by_label[label])
+        table.add_row(Text(one_line(label)), f"{number(seconds)} s", amount)
     return table
 
 

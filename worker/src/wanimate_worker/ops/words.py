@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from wanimate.contract.cost import format_usd
+from wanimate.text import one_line
+
 from ..durations import spelled
 from ..stops import StopReason
 
 if TYPE_CHECKING:
+    from .money import Balance
     from .snapshot import Snapshot
 
 #: Stands for a figure that there is not.
@@ -16,6 +20,7 @@ _STATES: Final = {
     StopReason.PAUSED: "paused: the vendor refuses the key",
     StopReason.HELD: "held by an operator",
     StopReason.DAILY_LIMIT: "stopped at the day's limit",
+    StopReason.BALANCE: "held by the balance",
     StopReason.BACK_OFF: "backing off",
     StopReason.UNSAFE: "waiting for Redis replicas",
     StopReason.TRIAL: "trying one at a time",
@@ -50,6 +55,28 @@ def _why_in_line(snapshot: Snapshot) -> str:
         return "Slots are free: the next jobs are being sent."
     lowered = ", which is lowered for now" if slots.effective_cap < slots.cap else ""
     return f"All {number(slots.effective_cap)} slots{lowered} are taken: the next job is sent when a task ends."
+
+
+def balance_of(balance: Balance) -> str:
+    """Return in a few words what the vendor told last, and when."""
+    if balance.micro_usd is None:
+        return "not known"
+    old = ", old" if balance.is_old else ""
+    return f"{format_usd(balance.micro_usd)} {span(balance.age_seconds)} ago{old}"
+
+
+def balance_details(balance: Balance) -> list[str]:
+    """Return the rest that is to be said of it, as short sentences."""
+    told = []
+    if balance.left_micro_usd != balance.micro_usd and balance.left_micro_usd is not None:
+        told.append(f"About {format_usd(balance.left_micro_usd)} after what was sent since, estimated.")
+    if balance.why:
+        told.append(f"Not read{'' if balance.micro_usd is None else ' since'}: {one_line(balance.why)}.")
+    if balance.warn_micro_usd is not None:
+        told.append(f"Warns below {format_usd(balance.warn_micro_usd)}.")
+    if balance.hold_micro_usd is not None:
+        told.append(f"Holds submissions below {format_usd(balance.hold_micro_usd)}.")
+    return told
 
 
 def span(seconds: float | None) -> str:

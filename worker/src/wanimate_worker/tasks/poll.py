@@ -27,6 +27,7 @@ from ..upstream import (
     Unauthorised,
     Unreadable,
 )
+from .balance import watch_balance
 from .base import InternalTask, seconds_between
 from .deadlines import expired_in_line, overdue
 from .endings import Served, ending_of
@@ -117,6 +118,7 @@ class PollTask(InternalTask):
         if runtime.ledger.claim_probe():
             self._probe(asked)
         runtime.resume(runtime.ledger.grant())
+        watch_balance(runtime)
 
     def _look(self) -> bool:
         """Look at one batch of due jobs, and return whether more may be due and may be asked about."""

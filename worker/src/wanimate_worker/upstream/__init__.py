@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from .answers import (
     Accepted,
+    Balance,
+    BalanceAnswer,
     Failed,
     Forgotten,
+    NoBalance,
     NotSent,
     Obstacle,
     Pending,
@@ -18,6 +21,7 @@ from .answers import (
     Unknown,
     Unreadable,
 )
+from .balance import classify_balance
 from .classify import classify_status, classify_status_error, classify_submit, classify_submit_error
 from .client import UpstreamClient
 from .exchange import Exchange
@@ -48,8 +52,13 @@ __all__ = [
     "StatusAnswer",
     "Succeeded",
     "Unreadable",
+    # What a request for the balance can come back with; also Unreadable and the three.
+    "Balance",
+    "BalanceAnswer",
+    "NoBalance",
     # How an answer is understood.
     "MAX_RETRY_AFTER_SECONDS",
+    "classify_balance",
     "classify_status",
     "classify_status_error",
     "classify_submit",

@@ -170,5 +170,28 @@ class Unreadable:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What is left of the account's credit.
+
+    Args:
+        micro_usd: In micro-dollars.
+    """
+
+    micro_usd: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoBalance:
+    """The vendor has no balance to tell: asking again soon is pointless.
+
+    Args:
+        reason: What it answered.
+    """
+
+    reason: str
+
+
 SubmitAnswer = Accepted | Rejected | Unauthorised | Throttled | NotSent | Unknown
 StatusAnswer = Pending | Succeeded | Failed | Forgotten | Unreadable | NotSent | Unauthorised | Throttled
+BalanceAnswer = Balance | NoBalance | Unreadable | NotSent | Unauthorised | Throttled

@@ -1,4 +1,4 @@
-"""The client of the vendor's API: two requests, and whatever happens comes back as a value."""
+"""The client of the vendor's API: three requests, and whatever happens comes back as a value."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import httpx
 from wanimate.errors import SettingsError
 
 from ..addresses import is_loopback
+from .balance import classify_balance, classify_balance_error
 from .classify import classify_status, classify_status_error, classify_submit, classify_submit_error, not_sent
 from .connections import Connections
 from .environment import MAX_PORT, client_errors, make_context
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
     from wanimate.contract import Job
 
-    from .answers import StatusAnswer, SubmitAnswer
+    from .answers import BalanceAnswer, StatusAnswer, SubmitAnswer
     from .sending import MaySend
 
 SUBMIT_PATH: Final = "/api/v1/generateTask/wan-2-2-animate"
 STATUS_PATH: Final = "/api/v1/statusTask/wan-2-2-animate"
+BALANCE_PATH: Final = "/api/v1/apikeys/current-balance"
 
 #: Answers are a few hundred bytes; one that exceeds this is not read to its end.
 MAX_ANSWER_BYTES: Final = 1024 * 1024
@@ -45,7 +47,7 @@ KEEPALIVE_EXPIRY_SECONDS: Final = 4.0
 #: Shorter keys are a simulator's, and taking them out of messages would leave holes in words.
 _SHORTEST_SECRET: Final = 8
 
-_Answer = TypeVar("_Answer", "SubmitAnswer", "StatusAnswer")
+_Answer = TypeVar("_Answer", "SubmitAnswer", "StatusAnswer", "BalanceAnswer")
 
 
 class UpstreamClient:
@@ -141,6 +143,22 @@ class UpstreamClient:
         except Exception as error:  # noqa: BLE001 - a task that could not be asked about is asked about again
             return self._redacted(classify_status_error(error))
         return self._redacted(classify_status(task_id, answer.status, answer.headers, answer.body, datetime.now(UTC)))
+
+    def balance(self, exchange: Exchange | None = None, *, may_send: MaySend | None = None) -> BalanceAnswer:
+        """Ask once for the account's balance; upstream trouble is a value, never an exception.
+
+        Source: vendor's account pages, "GET /api/v1/apikeys/current-balance".
+
+        Args:
+            exchange: Names the request, and is told how it went.
+            may_send: Asked just before the first byte is written.
+        """
+        try:
+            sending = Sending(b"", may_send)
+            answer = self._exchange(exchange, "GET", BALANCE_PATH, self._timeouts.status_read_seconds, sending)
+        except Exception as error:  # noqa: BLE001 - a balance that could not be read is read again later
+            return self._redacted(classify_balance_error(error))
+        return self._redacted(classify_balance(answer.status, answer.headers, answer.body, datetime.now(UTC)))
 
     def close(self) -> None:
         """Close this process's connections, once no request is under way."""

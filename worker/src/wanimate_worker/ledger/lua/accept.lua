@@ -5,7 +5,7 @@
 --       what Celery keeps of a task that has started (JSON), how long it keeps it (ms)
 -- Returns: 1 (also when repeated), or 0 when this attempt is no longer the job's (a late writer changes nothing).
 local fields = redis.call('HMGET', KEYS[1], 'stage', 'nonce', 'task_id', 'look_at_ms', 'deadline_at_ms',
-  'history', 'hint', 'billed')
+  'history', 'hint', 'billed', 'billed_micro_usd')
 if fields[1] == 'running' and fields[2] == ARGV[2] and fields[3] == ARGV[3] then
   return 1
 end
@@ -21,7 +21,7 @@ end
 if fields[1] == 'unknown' then
   redis.call('ZREM', KEYS[5], ARGV[1])
 elseif fields[8] then
-  count(KEYS[4], {'billed_ms', cjson.decode(fields[8])[1]})
+  count_billed(KEYS[4], fields[8], fields[9])
 end
 local was_called = fields[1] == 'submitting' and fields[4]
 local first_poll = math.min(now + tonumber(ARGV[4]), math.max(now, tonumber(fields[5]) or math.huge))

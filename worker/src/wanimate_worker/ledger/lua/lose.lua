@@ -5,7 +5,7 @@
 -- ARGV: job id, attempt nonce, how long to wait for news (ms), why, '1' if the vendor's side lost it, first and longest
 --       pause before the next trial (ms), task id that the answer shows or ''
 -- Returns: 1, also when a job that was found unknown before gets its hint, or 0 when this attempt is no longer the job's.
-local fields = redis.call('HMGET', KEYS[1], 'stage', 'nonce', 'hint', 'billed')
+local fields = redis.call('HMGET', KEYS[1], 'stage', 'nonce', 'hint', 'billed', 'billed_micro_usd')
 local stage, hint = fields[1], fields[3]
 local is_late = stage == 'unknown' and ARGV[8] ~= '' and not hint
 if fields[2] ~= ARGV[2] or (stage ~= 'submitting' and not is_late) then
@@ -26,7 +26,8 @@ redis.call('HSET', KEYS[1], 'stage', 'unknown', 'unknown_why', ARGV[4], 'unknown
 note(KEYS[1], now, 'unknown', ARGV[4])
 redis.call('ZADD', KEYS[5], now, ARGV[1])
 -- It may have been accepted, so it counts as billed.
-count(KEYS[4], {'lost', 1, 'billed_ms', fields[4] and cjson.decode(fields[4])[1] or 0})
+count(KEYS[4], {'lost', 1})
+count_billed(KEYS[4], fields[4], fields[5])
 redis.call('ZADD', KEYS[2], whole(hint and now or until_ms), ARGV[1])
 if ARGV[5] == '1' then
   doubt(KEYS[3], ARGV[2], now, tonumber(ARGV[6]), tonumber(ARGV[7]))

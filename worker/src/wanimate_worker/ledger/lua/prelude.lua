@@ -15,15 +15,17 @@ local function now_ms()
   return math.floor(now_us() / 1000)
 end
 
--- The account's limits are a hash: max_in_flight, requests_per_minute and what the request budget follows from it
--- (emission_interval_us, burst, poll_headroom), and daily_billed_ms where there is a limit for a day. Returns nothing
--- where they are missing: then nothing is granted, submitted or polled, for no other limits may be assumed.
+-- The account's limits are a hash: max_in_flight, requests_per_minute, what the request budget follows from it
+-- (emission_interval_us, burst, poll_headroom), and where they are set, limits of money and of what is billed (see
+-- money.lua). Returns nothing where the first are missing: then nothing is granted, submitted or polled, for no other
+-- limits may be assumed.
+local LIMITS = {'max_in_flight', 'emission_interval_us', 'burst', 'poll_headroom', 'daily_billed_ms',
+  'daily_billed_micro_usd', 'price_480p_micro_usd', 'price_720p_micro_usd', 'balance_hold_micro_usd'}
 local function limits_of(limits)
-  local names = {'max_in_flight', 'emission_interval_us', 'burst', 'poll_headroom', 'daily_billed_ms'}
-  local known, values = {}, redis.call('HMGET', limits, unpack(names))
-  for i, name in ipairs(names) do
+  local known, values = {}, redis.call('HMGET', limits, unpack(LIMITS))
+  for i, name in ipairs(LIMITS) do
     known[name] = tonumber(values[i])
-    if not known[name] and name ~= 'daily_billed_ms' then
+    if not known[name] and i <= 4 then
       return nil
     end
   end
@@ -166,71 +168,12 @@ local function observe(amounts, name, edges, ms)
   end
 end
 
--- What the vendor bills is estimated by day (UTC), in ms of video: the field DAY in all, and 'DAY name=value' for each
--- label. Labels beyond the first 200 of a day are added up in 'DAY '; 'DAY#' counts those that are not.
-local function day_of(now)
-  return whole(math.floor(now / 86400000))
-end
-
--- Adds a submission to its day, and returns what takes it back: the amount and the fields it was added to (JSON).
-local function bill(billed, now, ms, labels)
-  local day = day_of(now)
-  local taken = {ms, day}
-  if #labels == 0 then
-    count(billed, {day, ms})
-    return cjson.encode(taken)
-  end
-  local names = {day, table.concat({day, '#'})}
-  for _, label in ipairs(labels) do
-    names[#names + 1] = table.concat({day, label}, ' ')
-  end
-  local old = redis.call('HMGET', billed, unpack(names))
-  local distinct, is_full = tonumber(old[2]) or 0, false
-  local amounts = {day, whole((tonumber(old[1]) or 0) + ms)}
-  for i = 3, #names do
-    if old[i] or distinct < 200 then
-      distinct = distinct + (old[i] and 0 or 1)
-      taken[#taken + 1] = names[i]
-      amounts[#amounts + 1] = names[i]
-      amounts[#amounts + 1] = whole((tonumber(old[i]) or 0) + ms)
-    else
-      is_full = true
-    end
-  end
-  if distinct > (tonumber(old[2]) or 0) then
-    amounts[#amounts + 1] = names[2]
-    amounts[#amounts + 1] = distinct
-  end
-  redis.call('HSET', billed, unpack(amounts))
-  if not old[1] then
-    redis.call('PEXPIRE', billed, COUNTS_TTL_MS)
-  end
-  if is_full then
-    taken[#taken + 1] = table.concat({day, ' '})
-    redis.call('HINCRBY', billed, taken[#taken], ms)
-  end
-  return cjson.encode(taken)
-end
-
--- The vendor surely did not accept a submission: takes its estimate back from its day, and lets others try their luck
--- if the day's limit was reached.
-local function give_back(billed, gate, taken)
-  local parts, amounts = cjson.decode(taken), {}
-  for i = 2, #parts do
-    amounts[#amounts + 1] = parts[i]
-    amounts[#amounts + 1] = -parts[1]
-  end
-  if redis.call('HEXISTS', billed, parts[2]) == 1 then
-    count(billed, amounts)
-  end
-  redis.call('HDEL', gate, 'limited_until_ms', 'limited_need_ms')
-end
-
 -- The gate is a hash: paused (why), closed_until_ms, closed_at_ms, failures, reason, cap_low, cap_low_at_ms, and held
 -- (why) with held_at_ms, the operator's hold: nothing new is submitted, but polls go on. So it is until
 -- unsafe_until_ms, when intents could not be made safe; unsafe says why. So it is until limited_until_ms, the end of
--- the day whose estimate a submission of limited_need_ms would have brought past the limit. And lost_in_a_row with, from
--- the third on, trial_at_ms, trial and trials: see doubt.
+-- the day whose estimate a submission of limited_need_ms and limited_need_micro_usd would have brought past a limit. So it is
+-- while there is low_balance_need: see weigh_balance. And lost_in_a_row with, from the third on, trial_at_ms, trial and
+-- trials: see doubt.
 local function gate_is_open(gate, now)
   local state = redis.call('HMGET', gate, 'paused', 'closed_until_ms')
   return not state[1] and (tonumber(state[2]) or 0) <= now
@@ -239,8 +182,8 @@ end
 -- Returns nothing if no submission may begin, else what the gate says besides: trial_at_ms, cap_low, cap_low_at_ms.
 local function may_submit(gate, now)
   local state = redis.call('HMGET', gate, 'paused', 'closed_until_ms', 'held', 'trial_at_ms', 'unsafe_until_ms',
-    'cap_low', 'cap_low_at_ms', 'limited_until_ms')
-  local is_open = not state[1] and not state[3]
+    'cap_low', 'cap_low_at_ms', 'limited_until_ms', 'low_balance_need')
+  local is_open = not state[1] and not state[3] and not state[9]
   for _, until_ms in ipairs({state[2] or 0, state[4] or 0, state[5] or 0, state[8] or 0}) do
     is_open = is_open and tonumber(until_ms) <= now
   end
@@ -248,7 +191,7 @@ local function may_submit(gate, now)
     redis.call('HDEL', gate, 'unsafe', 'unsafe_until_ms')
   end
   if state[8] and tonumber(state[8]) <= now then
-    redis.call('HDEL', gate, 'limited_until_ms', 'limited_need_ms')
+    redis.call('HDEL', gate, 'limited_until_ms', 'limited_need_ms', 'limited_need_micro_usd')
   end
   return is_open and {trial_at_ms = state[4], cap_low = state[6], cap_low_at_ms = state[7]} or nil
 end

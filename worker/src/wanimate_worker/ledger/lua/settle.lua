@@ -1,6 +1,7 @@
 -- Records a job's outcome, frees its slot and hands it to the next waiting jobs, in one step.
 -- Counts how long the vendor had the task, and whether its callback came before a poll noticed the end.
--- KEYS: job, waiting, slots, due, gate, limits, failed, durations, tally, billed, unknown
+-- KEYS: job, waiting, slots, due, gate, limits, failed, durations, tally, billed, unknown, spent,
+--       balance
 -- ARGV: job id, attempt nonce, claim token or '', outcome (JSON), lease (ms), most grants, cause,
 --       time to live of a failed job (ms) or '' for a success, field that counts its duration or '',
 --       time to live of the durations (ms), '1' if the caller delivers the outcome, kind of outcome,
@@ -10,7 +11,8 @@
 -- Returns: {'settled' | 'lost', granted job ids...}. Lost: the attempt or the claim is no longer the caller's.
 local job, waiting, slots, due, gate, limits = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local id, token = ARGV[1], ARGV[3]
-local fields = redis.call('HMGET', job, 'stage', 'nonce', 'look_at_ms', 'history', 'billed', 'hint')
+local fields = redis.call('HMGET', job, 'stage', 'nonce', 'look_at_ms', 'history', 'billed', 'hint',
+  'billed_micro_usd')
 local stage = fields[1]
 if fields[2] ~= ARGV[2] or (stage ~= 'submitting' and stage ~= 'unknown' and stage ~= 'running') then
   return {'lost'}
@@ -42,8 +44,8 @@ if ARGV[15] ~= '' then
 end
 count(KEYS[9], counts)
 if ARGV[13] == '1' and fields[5] then
-  give_back(KEYS[10], gate, fields[5])
-  redis.call('HDEL', job, 'billed')
+  give_back(KEYS[10], KEYS[12], KEYS[13], gate, fields[5], fields[7])
+  redis.call('HDEL', job, 'billed', 'billed_micro_usd')
 end
 if stage == 'unknown' then
   redis.call('ZREM', KEYS[11], id)

@@ -1,0 +1,237 @@
+"""The balance: asked seldom, kept, and below a threshold it holds submissions back."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from wanimate_worker.ledger import BalanceReading, Later, Submit
+from wanimate_worker.ledger.balance import SELDOM_MS
+from wanimate_worker.pacing import RequestRate
+
+from .bench import ACCOUNT_LIMITS, CANCELLED, Bench
+from .frozen import at_us
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DOLLAR = 1_000_000
+PRICE = 40_000
+MINUTE_MS = 60_000
+NOW_MS = 1_000_000_000_000
+
+
+def sent(bench: Bench) -> int:
+    return int(bench.state().balance.get("sent_micro_usd", 0))
+
+
+def read(bench: Bench, micro_usd: int) -> tuple[bool, bool]:
+    weighed = bench.ledger.record_balance(micro_usd, sent(bench))
+    return weighed.was_low, weighed.is_low
+
+
+def suspend(bench: Bench) -> None:
+    bench.ledger.pause("no credit")
+    bench.redis.hset(bench.keys.gate, "paused_for", "credit")
+
+
+def claim_at(bench: Bench, now_ms: int) -> list[str]:
+    keys = bench.keys
+    names = [keys.balance, keys.gate, keys.budget, keys.limits]
+    claim = at_us(bench.redis, "claim_balance")
+    answer: list[str] = claim(now_ms * 1000, names, [MINUTE_MS, 10 * MINUTE_MS, SELDOM_MS])
+    return answer
+
+
+# -- asking -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("requests_per_minute", "every_seconds"), [(10_000, 60), (1000, 60), (60, 101), (10, 600), (1, 600)]
+)
+def test_it_is_asked_once_a_minute_and_takes_a_hundredth_of_the_budget(
+    make_bench: Callable[..., Bench], requests_per_minute: int, every_seconds: int
+) -> None:
+    bench = make_bench(rate=RequestRate(requests_per_minute))
+    asked = [second for second in range(3000) if claim_at(bench, NOW_MS + second * 1000)]
+    between = {after - before for before, after in itertools.pairwise(asked)}
+    assert between
+    assert between <= {every_seconds, every_seconds + 1}
+
+
+def test_each_request_for_it_takes_a_permit(bench: Bench) -> None:
+    before = bench.ledger.survey(0).spare
+    assert bench.ledger.claim_balance() == 0
+    assert bench.ledger.survey(0).spare == before - 1
+    assert bench.ledger.claim_balance() is None, "one caller in its time"
+
+
+def test_it_is_not_asked_without_a_permit_or_while_requests_are_pointless(bench: Bench) -> None:
+    bench.redis.set(bench.keys.budget, bench.now_us() + 3_600_000_000, px=MINUTE_MS)
+    assert bench.ledger.claim_balance() is None
+    bench.redis.delete(bench.keys.budget)
+    bench.ledger.close_gate("throttled", sent_at_ms=0, retry_after_seconds=60)
+    assert bench.ledger.claim_balance() is None
+    bench.redis.delete(bench.keys.gate)
+    bench.ledger.pause("the vendor refuses the key")
+    assert bench.ledger.claim_balance() is None
+    bench.redis.delete(bench.keys.gate, bench.keys.limits)
+    assert bench.ledger.claim_balance() is None
+
+
+def test_an_empty_account_is_asked_although_it_is_paused(bench: Bench) -> None:
+    suspend(bench)
+    assert bench.ledger.claim_balance() == 0
+    bench.redis.delete(bench.keys.gate)
+
+
+def test_an_empty_account_whose_balance_is_told_is_not_probed(bench: Bench) -> None:
+    suspend(bench)
+    bench.redis.hset(bench.keys.gate, "probe_at_ms", 0)
+    assert bench.ledger.claim_probe(), "nothing is known of its balance"
+    bench.redis.hset(bench.keys.gate, "probe_at_ms", 0)
+    assert bench.ledger.record_balance(0, 0).is_out_of_credit
+    assert not bench.ledger.claim_probe()
+    bench.ledger.note_no_balance("HTTP 404")
+    assert bench.ledger.claim_probe()
+    bench.redis.delete(bench.keys.gate)
+
+
+def test_while_submissions_are_held_for_it_a_small_budget_asks_each_minute(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(rate=RequestRate(10), balance_hold_micro_usd=DOLLAR)
+    assert read(bench, 0) == (False, True)
+    assert claim_at(bench, NOW_MS)
+    assert claim_at(bench, NOW_MS + MINUTE_MS - 1) == []
+    assert claim_at(bench, NOW_MS + MINUTE_MS)
+    bench.redis.delete(bench.keys.gate)
+
+
+def test_a_vendor_that_has_no_balance_to_tell_is_asked_seldom(bench: Bench) -> None:
+    assert bench.ledger.claim_balance() == 0
+    bench.ledger.note_no_balance("HTTP 404", again_ms=SELDOM_MS)
+    next_at_ms = int(bench.state().balance["next_at_ms"])
+    assert next_at_ms - bench.now_ms() == pytest.approx(SELDOM_MS, abs=5_000)
+    assert claim_at(bench, next_at_ms - 1) == []
+    assert claim_at(bench, next_at_ms)
+
+
+def test_after_the_clock_was_set_back_it_is_asked_again(bench: Bench) -> None:
+    assert claim_at(bench, NOW_MS)
+    bench.redis.delete(bench.keys.budget)  # the tick sees to it
+    assert claim_at(bench, NOW_MS - 24 * 3_600_000)
+
+
+# -- keeping ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_last_reading_stands_while_new_ones_fail(bench: Bench) -> None:
+    assert bench.ledger.balance() == BalanceReading()
+    read(bench, 7 * DOLLAR)
+    at_ms = bench.ledger.balance().at_ms
+    assert bench.ledger.note_no_balance("x" * 500).is_news
+    assert not bench.ledger.note_no_balance("x" * 500).is_news
+    known = bench.ledger.balance()
+    assert (known.micro_usd, known.at_ms, len(known.why)) == (7 * DOLLAR, at_ms, 120)
+    assert known.why_at_ms >= at_ms
+    read(bench, -1)
+    assert (bench.ledger.balance().micro_usd, bench.ledger.balance().why) == (-1, "")
+
+
+def test_what_was_sent_since_a_reading_is_taken_off_it(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(max_in_flight=9, price_480p_micro_usd=PRICE)
+    bench.admit("a", "b", "c", video_seconds=25)
+    bench.begin("a")
+    mark = bench.ledger.claim_balance()
+    assert mark == DOLLAR
+    submit = bench.begin("b")
+    bench.ledger.record_balance(10 * DOLLAR, mark)
+    assert bench.ledger.balance().left_micro_usd == 9 * DOLLAR, "b was sent after the vendor was asked"
+    bench.begin("c")
+    bench.ledger.release("b", submit.nonce)
+    assert bench.ledger.balance().left_micro_usd == 9 * DOLLAR, "b was taken back"
+    read(bench, 5 * DOLLAR)
+    assert bench.ledger.balance().left_micro_usd == 5 * DOLLAR
+    bench.drain()
+
+
+# -- holding ----------------------------------------------------------------------------------------------------------
+
+
+def test_below_the_threshold_no_submission_begins_and_running_ones_are_polled(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(max_in_flight=9, balance_hold_micro_usd=5 * DOLLAR)
+    bench.start("a")
+    assert read(bench, 5 * DOLLAR) == (False, False), "at the threshold it goes on"
+    bench.admit("b")
+    assert read(bench, 5 * DOLLAR - 1) == (False, True)
+    assert bench.ledger.begin("b") == Later()
+    assert bench.admit("c") == []
+    assert (bench.ledger.gate().is_balance_low, bench.ledger.permit(1)) == (True, 1)
+    bench.ledger.note_no_balance("no answer")
+    assert bench.ledger.grant() == []
+    assert read(bench, 6 * DOLLAR) == (True, False)
+    assert bench.ledger.grant() == ["b", "c"]
+    bench.drain()
+
+
+def test_no_submission_begins_that_would_leave_less_than_the_threshold(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(max_in_flight=9, balance_hold_micro_usd=5 * DOLLAR, price_480p_micro_usd=PRICE)
+    bench.admit("a", "b", "c", "d", video_seconds=25)
+    read(bench, 7 * DOLLAR)
+    steps = {job_id: bench.ledger.begin(job_id) for job_id in "abcd"}
+    assert [type(step) for step in steps.values()] == [Submit, Submit, Later, Later]
+    assert read(bench, 5 * DOLLAR) == (True, True), "the next one needs a dollar more"
+    assert read(bench, 6 * DOLLAR) == (True, False)
+    assert bench.ledger.grant() == ["c", "d"]
+    bench.limit(balance_hold_micro_usd=None)
+    bench.drain()
+
+
+def test_once_nothing_waits_any_more_smaller_jobs_go_on(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(balance_hold_micro_usd=5 * DOLLAR, price_480p_micro_usd=PRICE)
+    bench.admit("long")
+    read(bench, 6 * DOLLAR)
+    assert bench.ledger.begin("long") == Later()
+    bench.ledger.cancel("long", CANCELLED)
+    assert bench.admit("short", video_seconds=5) == []
+    bench.ledger.cancel("short", CANCELLED)
+    assert bench.ledger.grant() == []
+    assert bench.admit("other", video_seconds=5) == ["other"]
+    bench.drain()
+
+
+def test_a_lower_threshold_lets_submissions_go_on_at_once(bench: Bench) -> None:
+    held = replace(ACCOUNT_LIMITS, balance_hold_micro_usd=5 * DOLLAR)
+    assert bench.ledger.set_limits(held)
+    read(bench, 3 * DOLLAR)
+    assert bench.admit("a") == []
+    assert bench.ledger.set_limits(replace(held, balance_hold_micro_usd=4 * DOLLAR))
+    assert bench.ledger.grant() == []
+    assert bench.ledger.set_limits(replace(held, balance_hold_micro_usd=2 * DOLLAR))
+    assert bench.ledger.grant() == ["a"]
+    assert bench.ledger.set_limits(held), "and a higher one stops them at once"
+    assert bench.ledger.begin("a") == Later()
+    assert bench.ledger.set_limits(replace(held, balance_hold_micro_usd=None))
+    assert bench.ledger.grant() == ["a"]
+    bench.drain()
+
+
+def test_without_a_reading_or_a_threshold_nothing_is_held(bench: Bench) -> None:
+    bench.limit(balance_hold_micro_usd=5 * DOLLAR)
+    bench.start("a")
+    bench.limit(balance_hold_micro_usd=None)
+    assert read(bench, -DOLLAR) == (False, False)
+    bench.start("b")
+    bench.drain()
+
+
+def test_the_balance_at_another_vendor_is_forgotten(bench: Bench) -> None:
+    here = replace(ACCOUNT_LIMITS, api_base_url="https://here.example", balance_hold_micro_usd=DOLLAR)
+    assert bench.ledger.set_limits(here)
+    assert read(bench, 0) == (False, True)
+    bench.ledger.hold("drain")
+    assert bench.ledger.set_limits(replace(here, api_base_url="https://there.example"))
+    assert bench.ledger.balance() == BalanceReading()
+    assert not bench.ledger.gate().is_balance_low
+    bench.ledger.unhold()

@@ -1,0 +1,111 @@
+"""The account's balance, as the vendor told it last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, cast
+
+from .base import LedgerBase, bounded
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: A vendor that has no balance to tell is asked this seldom, in ms; nothing is asked less often.
+SELDOM_MS: Final = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceReading:
+    """What is known about the balance.
+
+    Args:
+        micro_usd: As the vendor told it last, in micro-dollars; None if it never did.
+        at_ms: When it did, in Redis time; 0 if never.
+        sent_micro_usd: What was sent since then costs, in micro-dollars, where prices are known.
+        why: Why the last reading failed; empty if it did not.
+        why_at_ms: When it failed, in Redis time; 0 if it did not.
+    """
+
+    micro_usd: int | None = None
+    at_ms: int = 0
+    sent_micro_usd: int = 0
+    why: str = ""
+    why_at_ms: int = 0
+
+    @classmethod
+    def read(cls, fields: Mapping[str, str]) -> Self:
+        """Build from the hash."""
+        micro_usd = fields.get("micro_usd")
+        sent = int(fields.get("sent_micro_usd", 0)) - int(fields.get("sent_before_micro_usd", 0))
+        return cls(
+            None if micro_usd is None else int(micro_usd),
+            int(fields.get("at_ms", 0)),
+            0 if micro_usd is None else max(0, sent),
+            fields.get("why", ""),
+            int(fields.get("why_at_ms", 0)),
+        )
+
+    @property
+    def left_micro_usd(self) -> int | None:
+        """What is left of it, less what was sent since, in micro-dollars; None if it was never read."""
+        return None if self.micro_usd is None else self.micro_usd - self.sent_micro_usd
+
+
+class WeighedBalance(NamedTuple):
+    """What a reading has changed.
+
+    Args:
+        was_low: Whether the balance held submissions back before.
+        is_low: Whether it does now.
+        is_out_of_credit: Whether the account is paused for want of credit.
+        is_news: Whether it could not be read, for another reason than the last time.
+    """
+
+    was_low: bool
+    is_low: bool
+    is_out_of_credit: bool
+    is_news: bool
+
+
+class BalanceLedger(LedgerBase):
+    """The part of the ledger that keeps the balance."""
+
+    def claim_balance(self) -> int | None:
+        """Claim the next request for the balance, with a permit for it; None for all but one caller in its time.
+
+        Returns:
+            What was sent until now, in micro-dollars: goes with the reading.
+        """
+        keys, limits = self._keys, self._limits
+        answer = self._scripts.claim_balance(
+            keys=[keys.balance, keys.gate, keys.budget, keys.limits],
+            args=[limits.balance_interval_ms, limits.balance_longest_ms, SELDOM_MS],
+        )
+        return int(answer[0]) if answer else None
+
+    def record_balance(self, micro_usd: int, sent_micro_usd: int) -> WeighedBalance:
+        """Keep what the vendor told, and stop submissions or let them go on by it.
+
+        Args:
+            micro_usd: The balance, in micro-dollars.
+            sent_micro_usd: As `claim_balance` returned it.
+        """
+        return self._record([micro_usd, "", sent_micro_usd, 0])
+
+    def note_no_balance(self, why: str, *, again_ms: int = 0) -> WeighedBalance:
+        """Note why the balance could not be read; the last reading stands.
+
+        Args:
+            why: What went wrong.
+            again_ms: How long to ask no more, if longer than otherwise.
+        """
+        return self._record(["", bounded(why), "", min(again_ms, SELDOM_MS)])
+
+    def balance(self) -> BalanceReading:
+        """Return what is known about the balance."""
+        return BalanceReading.read(cast("dict[str, str]", self._redis.hgetall(self._keys.balance)))
+
+    def _record(self, args: list[str | int]) -> WeighedBalance:
+        keys = self._keys
+        answer = self._scripts.record_balance(keys=[keys.balance, keys.gate, keys.limits], args=args)
+        return WeighedBalance(*map(bool, answer))

@@ -1,0 +1,129 @@
+"""What the first worker of an account fills the account's limits with: the vendor's, and those of money.
+
+From then on the ledger's values count, and `wanimate-worker limits` shows and changes them.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Self
+
+from pydantic import Field, model_validator
+from wanimate.contract import MAX_RETRIES
+from wanimate.contract.cost import LONGEST_BILLED_SECONDS, to_micro_usd
+from wanimate.settings import Settings
+
+
+class LimitSettings(Settings):
+    """What the vendor allows the account: what its first worker fills the ledger with.
+
+    From then on the ledger's values count, and `wanimate-worker limits` shows and changes them.
+    """
+
+    max_in_flight: int = Field(
+        default=1000,
+        ge=1,
+        le=1_000_000,
+        description='Upstream tasks at once, over all workers and hosts (vendor document, "Rate Limits").',
+    )
+    requests_per_minute: int = Field(
+        default=10_000,
+        ge=1,
+        le=10_000_000,
+        description='Requests in any 60 s, submissions and polls together (vendor document, "Rate Limits").',
+    )
+    retry_transient: int = Field(
+        default=0,
+        ge=0,
+        le=MAX_RETRIES,
+        description="How often a job is sent again when its task has failed with a code that the vendor documents as "
+        "transient (`PROCESSING_TIMEOUT`, `MODEL_UNAVAILABLE`). Each time is a new task that may be billed. A job's "
+        "own `retry_transient` comes first.",
+    )
+    daily_billed_seconds: float | None = Field(
+        default=None,
+        ge=120,
+        le=1e9,
+        description="A limit on what the vendor bills in a day (UTC), as an estimate in seconds of video: nothing more "
+        "is submitted until the next day. A job without `video_seconds` counts as 120 s.",
+    )
+
+
+class MoneySettings(Settings):
+    """Prices, and what may be spent, in US dollars; the account's limits, too, but for the interval."""
+
+    daily_billed_usd: float | None = Field(
+        default=None,
+        ge=0.01,
+        le=1e9,
+        description="The same limit in US dollars, beside the one in seconds or instead of it. Needs both prices.",
+    )
+    price_480p_usd_per_second: float | None = Field(
+        default=None,
+        ge=1e-6,
+        le=1e3,
+        description="What the vendor takes for a billed second at 480p, in US dollars. With prices, everything that "
+        "shows billed seconds shows money, too.",
+    )
+    price_720p_usd_per_second: float | None = Field(default=None, ge=1e-6, le=1e3, description="The same at 720p.")
+    balance_warn_usd: float | None = Field(
+        default=None,
+        ge=0.01,
+        le=1e9,
+        description="Warn when the account's balance at the vendor is below this, in US dollars.",
+    )
+    balance_hold_usd: float | None = Field(
+        default=None,
+        ge=0.01,
+        le=1e9,
+        description="Submit nothing that would leave less than this of the balance, in US dollars; not above "
+        "`WANIMATE_BALANCE_WARN_USD` where both are set.",
+    )
+
+    balance_interval_seconds: float = Field(
+        default=60.0,
+        ge=0.1,
+        le=600,
+        description="How often the account's balance is asked for at most, in seconds; less often where the request "
+        "budget is small.",
+    )
+
+    @model_validator(mode="after")
+    def _money_fits(self) -> Self:
+        prices = (self.price_480p_usd_per_second, self.price_720p_usd_per_second)
+        if self.daily_billed_usd is not None and None in prices:
+            raise ValueError(
+                "WANIMATE_DAILY_BILLED_USD needs WANIMATE_PRICE_480P_USD_PER_SECOND and "
+                "WANIMATE_PRICE_720P_USD_PER_SECOND: without a price nothing is known to reach it"
+            )
+        dearest = LONGEST_BILLED_SECONDS * max(price or 0.0 for price in prices)
+        if self.daily_billed_usd is not None and self.daily_billed_usd < dearest:
+            raise ValueError(
+                f"WANIMATE_DAILY_BILLED_USD must be at least {dearest:g}, what {LONGEST_BILLED_SECONDS:g} s cost at "
+                "the dearer price: a job that costs more would never be sent"
+            )
+        warn, hold = self.balance_warn_usd, self.balance_hold_usd
+        if warn is not None and hold is not None and hold > warn:
+            raise ValueError(
+                "WANIMATE_BALANCE_HOLD_USD must not be above WANIMATE_BALANCE_WARN_USD: it is warned of before "
+                "submissions are held"
+            )
+        return self
+
+    def money_limits(self) -> dict[str, int | None]:
+        """Return them as the ledger keeps them, in micro-dollars."""
+        return {
+            f"{name.removesuffix('_per_second').removesuffix('_usd')}_micro_usd": _micro_usd(getattr(self, name))
+            for name in _MONEY_LIMITS
+        }
+
+
+_MONEY_LIMITS: Final = tuple(name for name in MoneySettings.model_fields if "_usd" in name)
+#: The account's limits, by the names of their settings.
+LIMIT_NAMES: Final = (
+    *(name for name in LimitSettings.model_fields if name not in Settings.model_fields),
+    *_MONEY_LIMITS,
+)
+
+
+def _micro_usd(usd: float | None) -> int | None:
+    return None if usd is None else to_micro_usd(usd)
