@@ -70,6 +70,7 @@ WEIGHTS: dict[str, int] = {
     "share_the_key": 2,
     "forget_tasks": 1,
     "revoke_the_key": 1,
+    "empty_the_account": 1,
 }
 #: Where Redis is one server with an append-only file.
 ONE_SERVER_WEIGHTS: dict[str, int] = {"restart_redis": 1, "kill_redis": 2, "freeze_redis": 1}
@@ -309,6 +310,9 @@ class Faults:
 
     def revoke_the_key(self) -> None:
         self._vendor.during(2.0, revoked_keys=[SIMULATOR_KEY])
+
+    def empty_the_account(self) -> None:
+        self._vendor.during(2.0, out_of_credit=True)
 
     def late_callbacks(self) -> None:
         # Two minutes of the vendor's time.

@@ -80,6 +80,7 @@ class Rig:
         self.due_key = Keys("default").due
         self.has_sentinel = has_sentinel
         self._old_source = old_source
+        self.has_old_workers = old_source is not None
         self.stack = Stack(
             StackOptions(
                 workers=0,

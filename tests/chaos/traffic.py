@@ -25,6 +25,15 @@ Outcome = Result | JobFailed
 _PAUSE_SECONDS = 0.3
 #: In the URL of every job, as a signature of a storage service is; it may be in Redis and nowhere else.
 SIGNED = "X-Signature=5e1f7a9c3b"
+#: What a few of every 50 jobs ask the simulator for. The first of these is retried, and then succeeds.
+RETRIED_CODE = "MODEL_UNAVAILABLE"
+_RETRIED = 12
+_PROMPTS = {
+    _RETRIED: f"[code:{RETRIED_CODE}*1]",
+    24: "[code:PROCESSING_TIMEOUT]",
+    37: "[code:UNSUPPORTED_FORMAT]",
+    49: "[violation]",
+}
 
 
 class Traffic:
@@ -47,7 +56,7 @@ class Traffic:
         options = celery_settings(Settings(redis_url=SecretStr(rig.stack.redis.url)))
         options["broker_transport_options"] |= {"max_retries": 1}
         self._foreign.conf.update(options, broker_connection_max_retries=1)
-        first = client.submit_many(_job(number) for number in range(rig.profile.jobs))
+        first = client.submit_many(self._job(number) for number in range(rig.profile.jobs))
         self._numbers = {handle.id: number for number, handle in enumerate(first)}
         self._handles = list(first)
         self._enqueuing = threading.Thread(target=self._enqueue)
@@ -93,7 +102,7 @@ class Traffic:
                 return
 
     def _by_client(self, number: int) -> JobHandle:
-        return self._client.submit(_job(number, idempotency_key=f"chaos-{number}"))
+        return self._client.submit(self._job(number, idempotency_key=f"chaos-{number}"))
 
     def _by_name(self, number: int) -> JobHandle:
         return self._send(number, {})
@@ -107,7 +116,7 @@ class Traffic:
     def _send_as(self, job_id: str, number: int, headers: dict[str, Any]) -> JobHandle:
         self._foreign.send_task(
             GENERATE_TASK,
-            kwargs=_job(number).to_kwargs(),
+            kwargs=self._job(number).to_kwargs(),
             task_id=job_id,
             queue=ENTRY_QUEUE,
             headers=headers,
@@ -115,6 +124,21 @@ class Traffic:
             ignore_result=False,
         )
         return self._client.job(job_id)
+
+    def _job(self, number: int, **fields: Any) -> Job:
+        """Return a job that the vendor's ground truth knows by its marker."""
+        kind = ReplaceJob if number % 3 == 0 else AnimateJob
+        prompt = _PROMPTS.get(number % 50)
+        if number % 50 == _RETRIED:
+            # Workers of an earlier version know no retries, and refuse a field that they do not know.
+            prompt, retries = (None, {}) if self._rig.has_old_workers else (prompt, {"retry_transient": 1})
+            fields |= retries
+        return kind(
+            image_url=f"https://example.com/{number}.png?marker=job-{number}",
+            video_url=f"https://example.com/motion.mp4?{SIGNED}",
+            prompt=prompt,
+            **fields,
+        )
 
     def _collect(self) -> None:
         deadline = time.monotonic() + self._rig.profile.longest_seconds
@@ -147,14 +171,3 @@ def _is_unrecorded(handle: JobHandle) -> bool:
         return handle.status().state is JobState.QUEUED
     except JobNotFound:
         return True
-
-
-def _job(number: int, **fields: Any) -> Job:
-    """Return a job that the vendor's ground truth knows by its marker."""
-    kind = ReplaceJob if number % 3 == 0 else AnimateJob
-    return kind(
-        image_url=f"https://example.com/{number}.png?marker=job-{number}",
-        video_url=f"https://example.com/motion.mp4?{SIGNED}",
-        prompt="[violation]" if number % 50 == 49 else None,
-        **fields,
-    )

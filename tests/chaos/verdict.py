@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from rig import Rig
 from secrets_in import secrets_in_stack
-from traffic import SIGNED
-from wanimate import ContentViolation, DeadlineExceeded, Result, SubmissionUnknown
+from traffic import RETRIED_CODE, SIGNED
+from wanimate import (
+    ContentViolation,
+    DeadlineExceeded,
+    GenerationFailed,
+    InvalidRequest,
+    Result,
+    SubmissionUnknown,
+)
 
 if TYPE_CHECKING:
     from traffic import Traffic
@@ -25,7 +32,7 @@ class Verdict:
     Args:
         lost: Jobs without a final result.
         mixed_up: Jobs with another job's result.
-        paid_twice: Jobs that the vendor accepted more than once.
+        paid_twice: Jobs that the vendor accepted more than once, but for retries of what had failed.
         over_limit: Tasks above the cap and requests above the budget of a window.
         leaked: Slots, ledger entries and messages left at the end.
         slandered: Jobs reported as failed in a way that the vendor knows nothing of.
@@ -62,7 +69,8 @@ def judge(rig: Rig, traffic: Traffic, left: list[str]) -> tuple[Verdict, dict[st
         The verdict, and how many jobs ended in which way.
     """
     tasks, summary = rig.tasks(), rig.summary()
-    accepted = Counter(task["marker"] for task in tasks)
+    # A retry is a task of its own, after one that has failed.
+    accepted = Counter(task["marker"] for task in tasks if not _is_retried(task))
     task_of = {task["marker"]: task for task in tasks}
     endings: Counter[str] = Counter()
     mixed_up = slandered = without_cause = unrecovered = 0
@@ -75,12 +83,16 @@ def judge(rig: Rig, traffic: Traffic, left: list[str]) -> tuple[Verdict, dict[st
             case Result():
                 mixed_up += task is None or outcome.task_id != task["task_id"]
             case SubmissionUnknown():
-                without_cause += not _was_answer_lost(outcome, task)
-                unrecovered += task is not None and task["callback_state"] == "ok"
+                # Of a retry that did not reach the vendor there is but the task before it.
+                sent = None if task is None or _is_retried(task) else task
+                without_cause += not _was_answer_lost(outcome, sent)
+                unrecovered += sent is not None and sent["callback_state"] == "ok"
             case DeadlineExceeded():
                 slandered += task is not None and not task["forgotten"]
-            case ContentViolation():
-                slandered += task is None or task["outcome"] != "CONTENT_VIOLATION"
+            case GenerationFailed() if outcome.code == RETRIED_CODE:
+                slandered += 1
+            case ContentViolation() | InvalidRequest() | GenerationFailed():
+                slandered += task is None or task["outcome"] != outcome.code
             case _:
                 slandered += 1
     over_cap = max(0, summary["in_flight_max"] - rig.profile.cap) + summary["violations_of_cap"]
@@ -97,6 +109,11 @@ def judge(rig: Rig, traffic: Traffic, left: list[str]) -> tuple[Verdict, dict[st
         exposed=len(secrets_in_stack(rig.stack, [SIGNED], outcomes=repr(traffic.outcomes))),
     )
     return verdict, dict(endings)
+
+
+def _is_retried(task: dict[str, Any]) -> bool:
+    """Whether a task is one that its job was to be sent again after; the next one succeeds."""
+    return bool(task["outcome"] == RETRIED_CODE)
 
 
 def _was_answer_lost(outcome: SubmissionUnknown, task: dict[str, Any] | None) -> bool:
