@@ -75,7 +75,9 @@ def check(
                 "and of its length otherwise; at 0.04 USD a second, which may not be your price, 5 s are 0.20 USD."
             )
             sample = Sample(image_url, video_url, callback_url, timeout_seconds=timeout_seconds)
-            checks = paid_checks(api, sample, listener, lambda task_id: console.print(f"submitted: {task_id}"))
+            checks = paid_checks(
+                api, sample, listener, lambda task_id: console.print(f"submitted: {task_id}", markup=False)
+            )
             findings += _collect("paid part", checks, console)
     _show(findings, console)
     if any(each.verdict is Verdict.DIFFERS for each in findings):

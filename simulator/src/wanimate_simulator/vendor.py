@@ -1,28 +1,26 @@
 """The vendor: what it decides about a submit and a status request, without any web around it."""
 
 from collections.abc import Callable
-from email.utils import formatdate
 from itertools import islice
-from math import ceil
 from uuid import uuid4
 
 from .account import Account
-from .answers import Answer, encoded, envelope, refusal
+from .answering import Answering
+from .answers import Answer
 from .clock import Clock
 from .draws import uniform
 from .durations import Durations
 from .faults import FaultBoard
 from .gate import Gate
 from .listing import listed
-from .malformed import malformed_body
 from .options import Options
 from .outcomes import Outcomes
 from .prompt_tags import asked_refusal
-from .refusals import Cause, DroppedError, RefusedError, out_of_credit, server_error
+from .refusals import Cause, DroppedError, RefusedError, out_of_credit
 from .results import result_answer, task_id_of
 from .slots import Slots
 from .status_data import task_data
-from .task import AnswerLoss, CallbackState, Task
+from .task import CallbackState, Task
 from .truth import Kind, Truth
 from .validation import InvalidRequestError, Submission, parse_submission
 from .videos import billed_seconds, drawn_seconds
@@ -71,6 +69,7 @@ class Vendor:
             failure_codes=options.failure_codes,
             content_violation_rate=options.content_violation_rate,
         )
+        self._answering = Answering(clock, board, truth)
         self._slots = Slots()
         self._tasks: dict[str, Task] = {}
         self._attempts: dict[str, int] = {}
@@ -94,12 +93,12 @@ class Vendor:
             self._check_capacity(now_seconds)
             task = self._accept(submission, now_seconds, base_url)
         except DroppedError:
-            return self._dropped()
+            return self._answering.dropped()
         except InvalidRequestError as error:
-            return self._refuse(Kind.SUBMIT, RefusedError(400, str(error), data=error.data))
+            return self._answering.refuse(Kind.SUBMIT, RefusedError(400, str(error), data=error.data))
         except RefusedError as refused:
-            return self._refuse(Kind.SUBMIT, refused)
-        answer, task.answer_lost = self._answer_accepted(task)
+            return self._answering.refuse(Kind.SUBMIT, refused)
+        answer, task.answer_lost = self._answering.accepted(task.task_id)
         task.answer_delay_seconds = answer.delay_seconds
         return answer._replace(accepted=task)
 
@@ -116,13 +115,13 @@ class Vendor:
             self._gate.enter(authorization, now_seconds)
             task = self._find(task_id)
         except DroppedError:
-            return self._dropped()
+            return self._answering.dropped()
         except RefusedError as refused:
-            return self._refuse(Kind.STATUS, refused)
+            return self._answering.refuse(Kind.STATUS, refused)
         data = task_data(task, self._reached(now_seconds), self._clock)
         if self._board.strikes("unknown_state_rate"):
             data = {"taskId": task.task_id, "state": _UNKNOWN_STATE, "createTime": data["createTime"]}
-        answer, loss = self._success(data)
+        answer, loss = self._answering.success(data)
         if "completeTime" in data and loss is None:
             self._truth.told(task, now_seconds + answer.delay_seconds)
         return answer
@@ -137,10 +136,10 @@ class Vendor:
         try:
             self._gate.enter(authorization, self._clock.now_seconds())
         except DroppedError:
-            return self._dropped()
+            return self._answering.dropped()
         except RefusedError as refused:
-            return self._refuse(Kind.BALANCE, refused)
-        return self._success(0.0 if self._board.current.out_of_credit else self.account.balance_usd)[0]
+            return self._answering.refuse(Kind.BALANCE, refused)
+        return self._answering.success(0.0 if self._board.current.out_of_credit else self.account.balance_usd)[0]
 
     def result(self, name: str) -> Answer:
         """Decide about a request for a result; it needs no key, counts nowhere, and no fault touches it.
@@ -249,45 +248,3 @@ class Vendor:
     def _reached(self, now_seconds: float) -> float:
         """Return the moment up to which tasks have got on."""
         return now_seconds if self._stalled_at_seconds is None else self._stalled_at_seconds
-
-    def _answer_accepted(self, task: Task) -> tuple[Answer, AnswerLoss | None]:
-        if self._board.strikes("drop_answer_rate"):
-            return self._dropped(), AnswerLoss.DROPPED
-        if self._board.strikes("error_5xx_after_accept_rate"):
-            error = server_error(self._board.struck["error_5xx_after_accept_rate"] - 1)
-            return refusal(error, (), self._board.delay_seconds()), AnswerLoss.ERROR_5XX
-        return self._success({"taskId": task.task_id})
-
-    def _success(self, data: dict[str, object] | float) -> tuple[Answer, AnswerLoss | None]:
-        answer = envelope(data)
-        if self._board.current.unknown_fields:
-            self._board.note("unknown_fields")
-            if isinstance(data, dict):
-                data["queueInfo"] = {"position": 1, "region": "unknown"}
-            answer["requestId"] = uuid4().hex
-        body = encoded(answer)
-        delay_seconds = self._board.delay_seconds()
-        if self._board.strikes("bad_json_rate"):
-            return Answer(200, body[: len(body) // 2], (), delay_seconds), AnswerLoss.BAD_JSON
-        if self._board.strikes("malformed_body_rate"):
-            body, content_type = malformed_body(self._board.struck["malformed_body_rate"] - 1, answer)
-            return Answer(200, body, (), delay_seconds, content_type), AnswerLoss.MALFORMED_BODY
-        return Answer(200, body, (), delay_seconds), None
-
-    def _refuse(self, kind: Kind, refused: RefusedError) -> Answer:
-        self._truth.refused(kind, refused.code, refused.cause)
-        headers = self._retry_after() if refused.cause is not None else ()
-        return refusal(refused, headers, self._board.delay_seconds())
-
-    def _dropped(self) -> Answer:
-        return Answer(0, None, (), self._board.delay_seconds())
-
-    def _retry_after(self) -> tuple[tuple[bytes, bytes], ...]:
-        faults = self._board.current
-        if faults.retry_after is None:
-            return ()
-        wait_seconds = ceil(faults.retry_after_seconds)
-        if faults.retry_after == "seconds":
-            return ((b"retry-after", str(wait_seconds).encode()),)
-        at_unix_seconds = self._clock.unix_ms(self._clock.now_seconds()) / 1000 + wait_seconds
-        return ((b"retry-after", formatdate(at_unix_seconds, usegmt=True).encode()),)

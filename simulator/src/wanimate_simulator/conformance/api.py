@@ -124,7 +124,7 @@ class Api:
     def fetch(self, url: str) -> tuple[int | None, str]:
         """Begin to download a result, without the key, and return its status and content type."""
         try:
-            with httpx.stream("GET", url, timeout=_TIMEOUT_SECONDS, trust_env=False) as answer:
+            with httpx.stream("GET", url, timeout=_TIMEOUT_SECONDS, trust_env=False, follow_redirects=True) as answer:
                 return answer.status_code, one_line(answer.headers.get("content-type", ""))
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             return None, type(error).__name__
