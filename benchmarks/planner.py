@@ -1,7 +1,8 @@
 """What polling can reach, computed: uniform, hazard-aware and the best of all schedules, at the vendor's limits.
 
 1,000 slots, 10,000 requests a minute for submissions and polls together, a mean duration of 41 s, log-normal. Nothing
-is run. It prints a table, writes `build/reports/bench-planner.json` and draws `docs/images/polling.svg`.
+is run. It prints tables, writes `build/reports/bench-planner.json` and draws `docs/images/polling.svg`; `lengths.py`
+beside it has videos of different lengths.
 
 Run it with `make bench-planner`; docs/polling.md has the derivation.
 """
@@ -14,15 +15,17 @@ from itertools import islice
 from math import log, sqrt
 from pathlib import Path
 from statistics import NormalDist
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import lengths
 from rich.console import Console
 from rich.table import Table
+from svg import COLOURS, axis, how_late, line, text_at
 from wanimate.contract.durations import BINS, EDGES, Durations
 from wanimate_worker.pacing.bounds import Reach, best_schedule, by_hazard, cost, every, reach
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 SLOTS = 1000
 REQUESTS_PER_SECOND = 10_000 / 60
@@ -34,17 +37,17 @@ SIGMA = 0.3
 OBSERVED = 1e7
 REPORT = Path("build/reports/bench-planner.json")
 PLOT = Path("docs/images/polling.svg")
-
-_COLOURS = {"uniform": "#b45309", "hazard-aware": "#1d4ed8", "best of all": "#15803d"}
+WAYS = ("uniform", "hazard-aware", "best of all")
+_LABELS = (("uniform", 0.55, 0.2), ("hazard-aware", 0.42, -0.55), ("best of all", 0.42, -0.85))
 
 
 def main() -> None:
     """Compute, print, write and draw."""
     console, table = (
-        Console(width=110),
+        Console(width=160),
         Table("sigma", title="1,000 slots, 10,000 requests a minute, mean 41 s, backlog"),
     )
-    for name in _COLOURS:
+    for name in WAYS:
         table.add_column(f"{name}\nlate, s", justify="right")
         table.add_column("polls\na job", justify="right")
         table.add_column("slots\nin use", justify="right")
@@ -54,10 +57,18 @@ def main() -> None:
         table.add_row(f"{sigma}", *(cell for row in cells for cell in row))
     console.print(table)
     REPORT.parent.mkdir(parents=True, exist_ok=True)
-    report = {sigma: {name: asdict(way) for name, way in ways.items()} for sigma, ways in reached.items()}
+    report: dict[Any, Any] = {
+        sigma: {name: asdict(way) for name, way in ways.items()} for sigma, ways in reached.items()
+    }
+    by_length = lengths.reached()
+    lengths.show(console, by_length)
+    report["by length"] = {
+        sigma: {name: asdict(way) for name, way in ways.items()} for sigma, ways in by_length.items()
+    }
     REPORT.write_text(json.dumps(report, indent=2))
     PLOT.write_text(_plot(reached))
-    console.print(f"written to {REPORT} and {PLOT}")
+    lengths.draw(by_length)
+    console.print(f"written to {REPORT}, {PLOT} and {lengths.PLOT}")
 
 
 def log_normal(sigma: float) -> Durations:
@@ -115,7 +126,7 @@ def _plot(reached: dict[float, dict[str, Reach]]) -> str:
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 330" font-family="sans-serif" font-size="12">',
         '<rect width="860" height="330" fill="#ffffff"/>',
         *_when(reached[SIGMA]),
-        *_how_late(reached),
+        *how_late(reached, 490, "How late an end is noticed, mean", _LABELS),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
@@ -132,9 +143,9 @@ def _when(ways: dict[str, Reach]) -> Iterable[str]:
     normal = NormalDist(log(MEAN_SECONDS) - SIGMA**2 / 2, SIGMA)
     density = [(second, normal.pdf(log(second)) / second) for second in range(1, most_seconds + 1)]
     top = max(value for _, value in density)
-    yield _text(left, 24, f"When a task is polled (sigma {SIGMA})", weight="bold")
-    yield _line([(x(at), bottom - 130 * value / top) for at, value in density], "#64748b")
-    yield _text(x(52), 90, "durations", colour="#64748b")
+    yield text_at(left, 24, f"When a task is polled (sigma {SIGMA})", weight="bold")
+    yield line([(x(at), bottom - 130 * value / top) for at, value in density], "#64748b")
+    yield text_at(x(52), 90, "durations", colour="#64748b")
     schedules = {
         "uniform": every(ways["uniform"].scale),
         "hazard-aware": by_hazard(durations, ways["hazard-aware"].scale),
@@ -144,51 +155,9 @@ def _when(ways: dict[str, Reach]) -> Iterable[str]:
         for at in islice(schedule, 100):
             if at > most_seconds:
                 break
-            yield f'<path d="M{x(at):.1f} {y - 8}v16" stroke="{_COLOURS[name]}" stroke-width="2"/>'
-        yield _text(left, y + 21, name, colour=_COLOURS[name])
-    yield from _axis(left, width, bottom + 90, [(x(at), f"{at}") for at in range(0, most_seconds + 1, 10)], "age, s")
-
-
-def _how_late(reached: dict[float, dict[str, Reach]]) -> Iterable[str]:
-    """Yield the right part: the mean delay by the spread of durations."""
-    left, width, bottom, most_seconds, height = 490, 330, 270, 4.0, 230
-
-    def point(sigma: float, seconds: float) -> tuple[float, float]:
-        return left + (sigma - 0.1) / 0.7 * width, bottom - seconds / most_seconds * height
-
-    yield _text(left, 24, "How late an end is noticed, mean", weight="bold")
-    for seconds in range(5):
-        y = point(0, seconds)[1]
-        yield f'<path d="M{left} {y:.1f}h{width}" stroke="#e2e8f0"/>'
-        yield _text(left - 28, y + 4, f"{seconds} s")
-    for name, colour in _COLOURS.items():
-        points = [point(sigma, ways[name].lag_seconds) for sigma, ways in reached.items()]
-        yield _line(points, colour, dashes="5 4" if name == "best of all" else "")
-    for name, sigma, above in (("uniform", 0.55, 0.2), ("hazard-aware", 0.42, -0.55), ("best of all", 0.42, -0.85)):
-        at = reached[min(reached, key=lambda known: abs(known - sigma))][name].lag_seconds
-        yield _text(*point(sigma, at + above), name, colour=_COLOURS[name])
-    marks = [(point(sigma, 0)[0], f"{sigma}") for sigma in reached]
-    yield from _axis(left, width, bottom, marks, "spread of durations (sigma of the logarithm)")
-
-
-def _axis(left: float, width: float, y: float, marks: Sequence[tuple[float, str]], title: str) -> Iterable[str]:
-    yield f'<path d="M{left} {y}h{width}" stroke="#334155"/>'
-    for x, label in marks:
-        yield _text(x, y + 16, label, anchor="middle")
-    yield _text(left + width / 2, y + 36, title, anchor="middle")
-
-
-def _line(points: Iterable[tuple[float, float]], colour: str, dashes: str = "") -> str:
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    style = f' stroke-dasharray="{dashes}"' if dashes else ""
-    return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{style}/>'
-
-
-def _text(
-    x: float, y: float, text: str, *, colour: str = "#334155", anchor: str = "start", weight: str = "normal"
-) -> str:
-    style = f'fill="{colour}" text-anchor="{anchor}" font-weight="{weight}"'
-    return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{text}</text>'
+            yield f'<path d="M{x(at):.1f} {y - 8}v16" stroke="{COLOURS[name]}" stroke-width="2"/>'
+        yield text_at(left, y + 21, name, colour=COLOURS[name])
+    yield from axis(left, width, bottom + 90, [(x(at), f"{at}") for at in range(0, most_seconds + 1, 10)], "age, s")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from wanimate.contract import Outcome
-from wanimate.contract.durations import Durations
+from wanimate.contract.durations import Kinds
 from wanimate.errors import GenerationFailed
 from wanimate_worker.ledger import Entry, Observation
 from wanimate_worker.pacing import RequestRate
@@ -110,7 +110,7 @@ def test_a_survey_tells_the_permits_that_polls_could_take(make_bench: Callable[.
 def test_a_survey_of_an_idle_account_is_empty(bench: Bench) -> None:
     survey = bench.ledger.survey(0)
     assert (survey.in_flight, survey.waiting, survey.late, list(survey.in_flight_by_age)) == (0, 0, 0, [])
-    assert Durations.read(survey.durations) == {}
+    assert Kinds.read(survey.durations).observed == {}
 
 
 @pytest.mark.parametrize(("deadline_ms", "planned_ms"), [(10_000_000, 10_000_000), (100_000_000, 50_000_000)])

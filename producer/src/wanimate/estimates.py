@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .contract import Stage
-from .contract.durations import Durations, kind_of
+from .contract.durations import Kinds, kind_of_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from .effects import Record
 
 
-def eta_seconds(record: Record, request: Mapping[str, str]) -> float | None:
+def eta_seconds(record: Record, request: Mapping[str, Any]) -> float | None:
     """Return in how many seconds the vendor will probably have finished a job; None if nothing can be said.
 
     A running job needs what jobs of its kind and age needed on average. A waiting one needs that of a new job, and the
@@ -28,8 +29,8 @@ def eta_seconds(record: Record, request: Mapping[str, str]) -> float | None:
     stage = record.fields.get("stage")
     if record.now_ms is None or stage not in {Stage.WAITING, Stage.SUBMITTING, Stage.RUNNING}:
         return None
-    kinds = Durations.read(record.durations)
-    own = kinds.get(kind_of(request.get("type", ""), request.get("resolution"))) or Durations()
+    kinds = Kinds.read(record.durations)
+    own = kinds.of(kind_of_request(request))
     if stage == Stage.RUNNING:
         submitted_at_ms = int(record.fields.get("submitted_at_ms") or record.now_ms)
         return own.remaining_seconds(max(0, record.now_ms - submitted_at_ms) / 1000)
@@ -37,24 +38,16 @@ def eta_seconds(record: Record, request: Mapping[str, str]) -> float | None:
         return None
     if record.rank is None:
         return own.mean_seconds
-    until_slot = seconds_until_slot(record.rank + 1, record.in_flight, kinds)
+    until_slot = seconds_until_slot(record.rank + 1, record.in_flight, kinds.mean_seconds)
     return None if until_slot is None else until_slot + own.mean_seconds
 
 
-def seconds_until_slot(place: int, in_flight: int, kinds: Mapping[str, Durations]) -> float | None:
+def seconds_until_slot(place: int, in_flight: int, mean_seconds: float) -> float | None:
     """Return in how many seconds a place in line will probably get a slot; None if no slot is in use.
 
     Args:
         place: 1 is next.
         in_flight: How many slots are held: none becomes free at a pace that could be told if none is.
-        kinds: How long jobs of each kind take.
+        mean_seconds: How long a task takes on average.
     """
-    return place * mean_seconds_of(kinds) / in_flight if in_flight else None
-
-
-def mean_seconds_of(kinds: Mapping[str, Durations]) -> float:
-    """Return how long a job of any kind takes on average."""
-    observed = sum(each.observed for each in kinds.values())
-    if not observed:
-        return Durations().mean_seconds
-    return sum(each.observed * each.mean_seconds for each in kinds.values()) / observed
+    return place * mean_seconds / in_flight if in_flight else None

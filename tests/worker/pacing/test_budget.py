@@ -101,8 +101,10 @@ def test_the_vendors_limit_keeps_more_than_nine_thousand_seven_hundred_a_minute(
     assert 60_000_000 / rate.emission_interval_us > 9_700
 
 
-@pytest.mark.parametrize(("limit", "burst"), [(1, 1), (5, 1), (60, 1), (199, 1), (200, 2), (10_000, 100), (10**6, 100)])
-def test_the_default_burst_is_one_hundredth_of_the_limit(limit: int, burst: int) -> None:
+@pytest.mark.parametrize(
+    ("limit", "burst"), [(1, 1), (9, 1), (10, 2), (60, 2), (299, 2), (300, 3), (10_000, 100), (10**6, 100)]
+)
+def test_the_default_burst_is_one_hundredth_of_the_limit_or_two(limit: int, burst: int) -> None:
     assert default_burst(limit) == burst
     assert RequestRate(limit).burst == burst
 

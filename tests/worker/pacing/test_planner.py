@@ -9,12 +9,12 @@ from statistics import fmean
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wanimate.contract.durations import BINS, EDGES, Durations
+from wanimate.contract.durations import BINS, EDGES, Durations, Kinds
 from wanimate_worker.pacing import Mix, Urgency, fallback_share, polls_per_second, stride_of
 from wanimate_worker.pacing.bounds import best_schedule, by_hazard, cost, every, reach
 from wanimate_worker.pacing.planner import JITTER, LONGEST_SECONDS, LOOK_AHEAD, MOST_LATE_SHARE
 
-from .spread import MEAN_SECONDS, drawn, learnt, log_normal
+from .spread import MEAN_SECONDS, counts, drawn, learnt, log_normal, mix_of
 
 chances = st.floats(0, 1, exclude_max=True)
 sigmas = st.floats(0.1, 0.9)
@@ -65,7 +65,7 @@ def test_larger_strides_make_no_interval_shorter(sigma: float, stride: float, ag
 def test_tasks_submitted_together_are_first_polled_over_some_seconds() -> None:
     generator = random.Random(1)
     urgency = Urgency(Durations())
-    mix = Mix({})
+    mix = Mix(Kinds({}))
     # What a start looks like: all slots were filled within seconds.
     stride = stride_of(mix.urgency([(5.0, SLOTS)]), PER_SECOND, mix.mean_seconds, 0.5)
     firsts = sorted(urgency.next_poll_seconds(0, stride, 0.5, generator.random()) for _ in range(SLOTS))
@@ -177,22 +177,40 @@ def test_the_prior_alone_is_better_than_uniform_polling() -> None:
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.lists(st.tuples(st.floats(0, 300), st.integers(1, 100)), min_size=1, max_size=30), st.floats(1, 500), sigmas)
-def test_the_stride_makes_tasks_in_flight_need_just_the_polls_there_are(
-    in_flight: list[tuple[float, int]], polls: float, sigma: float
+@given(st.floats(30, 120), st.floats(1, 500), st.floats(0.2, 0.9))
+def test_the_stride_makes_many_tasks_of_one_age_need_just_the_polls_there_are(
+    age: float, polls: float, sigma: float
 ) -> None:
-    mix = Mix({"animate:480p": log_normal(sigma)})
-    stride = stride_of(mix.urgency(in_flight), polls, mix.mean_seconds, 1e-9)
+    mix = mix_of(animate_480p=counts(sigma))
+    stride = stride_of(mix.urgency([(age, 10**6)]), polls, mix.mean_seconds, 1e-9)
     ahead = LOOK_AHEAD * mix.mean_seconds
-    wanted = sum(count * mix.of("animate:480p").at(age + ahead) / stride for age, count in in_flight)
-    assert wanted == pytest.approx(polls, rel=1e-6)
+    assert 10**6 * mix.of("animate:480p").at(age + ahead) / stride == pytest.approx(polls, rel=0.02)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.floats(0, 120), min_size=1, max_size=5))
+def test_few_tasks_are_planned_as_if_they_were_of_all_ages(ages: list[float]) -> None:
+    mix = mix_of(animate_480p=counts(0.3))
+    of_all_ages = len(ages) * mix.over_life / mix.mean_seconds
+    assert mix.urgency([(age, 1) for age in ages]) == pytest.approx(of_all_ages, rel=0.3)
+
+
+@pytest.mark.parametrize(("slots", "per_minute"), [(3, 10), (10, 60), (100, 1000), (1000, 10_000)])
+def test_the_lag_that_is_planned_with_is_the_one_that_the_budget_allows(slots: int, per_minute: int) -> None:
+    durations, mix = log_normal(0.3), mix_of(animate_480p=counts(0.3))
+    reached = reach(lambda stride: by_hazard(durations, stride), durations, slots, per_minute / 60)
+    assert mix.lag_seconds(per_minute / 60, slots) == pytest.approx(reached.lag_seconds, rel=0.3)
+
+
+def test_a_plan_of_ten_requests_a_minute_keeps_polling_while_a_slot_is_free() -> None:
+    calm = polls_per_second(10 / 61, 2, 41, lag_seconds=10)
+    assert polls_per_second(10 / 61, 2, 41, lag_seconds=10, free_and_wanted=1) > 0.85 * calm
 
 
 def test_a_full_account_in_a_steady_state_uses_its_budget_and_no_more() -> None:
     """A thousand slots in steps of a fifth of a second, against the budget; nothing here knows of `cost`."""
     generator = random.Random(11)
-    durations = log_normal(0.3)
-    mix = Mix({"animate:480p": durations})
+    mix = mix_of(animate_480p=counts(0.3))
     urgency = mix.of("animate:480p")
     ends = drawn(0.3, 20_000, seed=9)
     step, now, stride, spare, used = 0.2, 0.0, 1.0, 0.0, []
@@ -251,7 +269,7 @@ def test_permits_that_nobody_used_are_used_by_polls() -> None:
 
 
 def test_a_few_tasks_are_polled_at_the_floor_when_their_end_is_likely_and_less_before() -> None:
-    mix = Mix({"animate:480p": log_normal(0.3)})
+    mix = mix_of(animate_480p=counts(0.3))
     stride = stride_of(mix.urgency([(30.0, 3)]), PER_SECOND, mix.mean_seconds, 0.5)
     urgency = mix.of("animate:480p")
     assert urgency.next_poll_seconds(45, stride, 0.5, 0.5) == pytest.approx(0.5)
@@ -265,12 +283,11 @@ def test_while_callbacks_come_polls_are_a_tenth_and_without_them_all() -> None:
 
 
 def test_the_mean_urgency_of_kinds_is_that_of_the_tasks_which_are_left() -> None:
-    short, long = log_normal(0.1, 10), log_normal(0.1, 100)
-    mix = Mix({"animate:480p": short, "replace:720p": long})
+    mix = mix_of(animate_480p=counts(0.1, 10), replace_720p=counts(0.1, 100))
     # Of an age that hardly any short one reaches, all are long ones.
     assert mix.at(90) == pytest.approx(mix.of("replace:720p").at(90), rel=0.02)
     assert mix.mean_seconds == pytest.approx(55, rel=0.01)
-    assert mix.of("animate:720p").durations.mean_seconds == Durations().mean_seconds
+    assert mix.of("animate:480p:5s").durations.mean_seconds == pytest.approx(10, rel=0.01)
 
 
 @pytest.mark.parametrize("polls", [0, -1])

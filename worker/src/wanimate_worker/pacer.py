@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from wanimate.contract.durations import CALLED_FIELD, Durations, kind_of
+from wanimate.contract.durations import CALLED_FIELD, TOTAL_FIELD, Kinds, kind_of_request
 
 from .pacing import Mix, fallback_share, polls_per_second, stride_of
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _SURVEY_SECONDS: Final = 1.0
 #: Due jobs are looked at sooner than this, in ms, unless there is too much to do.
 _GRACE_MS: Final = 250
+#: A share of new tasks that is too small to change a plan.
+_SAME_DURATIONS_SHARE: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class Pacer:
         self._settings = settings
         self._reading = threading.Lock()
         self._plan: _Plan | None = None
+        self._mix: Mix | None = None
+        self._mix_total = 0
         self._read_at = 0.0
 
     def next_poll_ms(self, request: Mapping[str, Any], age_ms: int = 0, until_ms: int | None = None) -> int:
@@ -55,7 +59,7 @@ class Pacer:
             until_ms: When it must be looked at, in ms from now; None for any time.
         """
         plan = self._current()
-        urgency = plan.mix.of(kind_of(request.get("type", ""), request.get("resolution")))
+        urgency = plan.mix.of(kind_of_request(request))
         chance = random.random()  # noqa: S311 - jitter, not a secret
         seconds = urgency.next_poll_seconds(age_ms / 1000, plan.stride, plan.floor_seconds, chance)
         delay_ms = round(seconds * 1000)
@@ -75,15 +79,26 @@ class Pacer:
                 self._reading.release()
         return self._plan or self._survey()
 
+    def _mix_of(self, durations: Mapping[str, str]) -> Mix:
+        """Return what the durations say; what was made of them before serves until there are some more."""
+        total = int(durations.get(TOTAL_FIELD, 0))
+        mix = self._mix
+        if mix is None or not self._mix_total <= total <= self._mix_total * (1 + _SAME_DURATIONS_SHARE):
+            mix = self._mix = Mix(Kinds.read(durations))
+            self._mix_total = total
+        return mix
+
     def _survey(self) -> _Plan:
         settings, survey = self._settings, self._ledger.survey(_GRACE_MS)
-        mix = Mix(Durations.read(survey.durations))
+        mix = self._mix_of(survey.durations)
         free = max(0, survey.max_in_flight - survey.in_flight)
+        # Where the account's limits are not known nothing is polled, whatever is planned.
+        budget = survey.requests_per_second or 1.0
         polls = polls_per_second(
-            # Where the account's limits are not known nothing is polled, whatever is planned.
-            survey.requests_per_second or 1.0,
+            budget,
             survey.in_flight,
             mix.mean_seconds,
+            lag_seconds=mix.lag_seconds(budget, survey.in_flight),
             free_and_wanted=min(survey.waiting, free),
             late=survey.late,
             spare=survey.spare,

@@ -1,15 +1,17 @@
 """How long the vendor's tasks take: a histogram in Redis, and what it says about a task that runs or waits.
 
-Workers count every ended task by kind (type and resolution) and bin, and plan their polls from it; callers estimate
-when a job will end. Before there is data, and beside it, a prior stands in.
+Workers count every ended task by kind (type, resolution and length of the video) and bin, and plan their polls from it;
+callers estimate when a job will end. Before there is data, and beside it, a prior stands in: for a length what all
+lengths of the type and resolution took, and for these what the vendor's pages say of the resolution.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from functools import cache
 from itertools import accumulate, pairwise
 from math import erf, exp, log, log2, sqrt
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,30 +25,59 @@ BINS: Final = 256
 #: The ends of the bins, in seconds.
 EDGES: Final = tuple(SHORTEST_SECONDS * 2 ** (number / BINS_PER_DOUBLING) for number in range(BINS + 1))
 
-#: The only duration that the vendor's document shows (its example of a status answer, `costTime`), in seconds.
-EXPECTED_SECONDS: Final = 41.388
-#: The spread of the prior, as the standard deviation of the logarithm: 18 s to 85 s hold nine of ten. A guess, wide
-#: because one example says nothing about the spread.
+#: How long a task is expected to take before one has ended, by resolution, in seconds. At 480p the only duration that
+#: the vendor's page of this model shows (its example of a status answer, `costTime`). A page about a sibling model has
+#: 40 to 60 s at 480p and 60 to 90 s at 720p, so 720p takes half as long again.
+EXPECTED_SECONDS: Final = {"480p": 41.388, "720p": 62.0}
+#: The spread of the prior, as the standard deviation of the logarithm: 18 s to 85 s hold nine of ten at 480p. A guess,
+#: wide because one example says nothing about the spread.
 EXPECTED_SIGMA: Final = 0.5
 #: How much of the prior is spread over all durations, for the case that the example is not typical: evenly over the
 #: logarithms of shorter ones, thinning out as 1/t over longer ones, so that the mean stays where it is.
 SURPRISES: Final = 0.1
-#: The prior counts as much as this many observed tasks.
-PRIOR_WEIGHT: Final = 10.0
+#: A prior counts as much as this many observed tasks: few, for it may be wrong by ten.
+PRIOR_WEIGHT: Final = 4.0
+#: What all lengths took counts as much as this many tasks of one length.
+LENGTHS_WEIGHT: Final = 4.0
+
+#: The vendor's default (vendor document, "Tips").
+DEFAULT_RESOLUTION: Final = "480p"
+#: The longest video of each band of lengths, in seconds: the longer the video, the longer a task takes and the more it
+#: costs. Each is twice the one before; the vendor bills 5 s at least and 120 s at most.
+LENGTH_BANDS_SECONDS: Final = (5, 10, 20, 40, 80, 120)
 
 #: Fields of the hash that are no counts of a bin.
 TOTAL_FIELD: Final = "total"
 CALLED_FIELD: Final = "called"
 
 
-def kind_of(type_: str, resolution: str | None) -> str:
+def kind_of(type_: str, resolution: str | None, video_seconds: float | None = None) -> str:
     """Return the kind of a job: jobs of one kind take about as long as each other.
 
     Args:
         type_: `animate` or `replace`.
-        resolution: `480p`, `720p`, or None for the vendor's default (vendor document, "Tips": 480p).
+        resolution: `480p`, `720p`, or None for the vendor's default.
+        video_seconds: How long its video is; None if that is not known.
     """
-    return f"{type_}:{resolution or '480p'}"
+    kind = f"{type_}:{resolution or DEFAULT_RESOLUTION}"
+    if video_seconds is None:
+        return kind
+    longest = next((band for band in LENGTH_BANDS_SECONDS if video_seconds <= band), LENGTH_BANDS_SECONDS[-1])
+    return f"{kind}:{longest}s"
+
+
+def kind_of_request(request: Mapping[str, Any]) -> str:
+    """Return the kind of a job.
+
+    Args:
+        request: What it asks for.
+    """
+    return kind_of(request.get("type", ""), request.get("resolution"), request.get("video_seconds"))
+
+
+def without_length(kind: str) -> str:
+    """Return the kind of all lengths that a kind is part of."""
+    return ":".join(kind.split(":")[:2])
 
 
 def field_of(kind: str, seconds: float) -> str:
@@ -71,17 +102,19 @@ class Durations:
 
     Args:
         counts: How many tasks ended in each bin.
+        prior: What is expected beside the counts: the shares of tasks that end in each bin, and beyond the last; None
+            for what is expected of the default resolution.
+        weight: How many tasks the prior counts as much as.
     """
 
-    def __init__(self, counts: Sequence[float] = ()) -> None:
+    def __init__(
+        self, counts: Sequence[float] = (), prior: Sequence[float] | None = None, weight: float = PRIOR_WEIGHT
+    ) -> None:
         self._rest: tuple[float, ...] | None = None
         observed = _smoothed(counts) if counts else [0.0] * BINS
-        #: How many tasks were observed.
-        self.observed: Final = sum(counts)
-        weights = [seen + PRIOR_WEIGHT * expected for seen, expected in zip(observed, _PRIOR, strict=True)]
-        # The surprises go on beyond the last bin, so that no hazard is infinite: twice as long, half as many.
-        beyond = PRIOR_WEIGHT * _PRIOR[-1] * BINS_PER_DOUBLING
-        left = [*accumulate(reversed([*weights, beyond]))][::-1]
+        shares = expected_shares(DEFAULT_RESOLUTION) if prior is None else prior
+        weights = [seen + weight * share for seen, share in zip([*observed, 0.0], shares, strict=True)]
+        left = [*accumulate(reversed(weights))][::-1]
         #: The chance that a task takes longer than each edge.
         self.survival: Final = tuple(value / left[0] for value in left)
         #: The chance to end in the next second, given that it has not ended yet, in each bin, per second.
@@ -94,19 +127,10 @@ class Durations:
             ),
         )
 
-    @classmethod
-    def read(cls, fields: Mapping[str, str]) -> dict[str, Self]:
-        """Return the distribution of each kind that was observed.
-
-        Args:
-            fields: The hash of durations.
-        """
-        counts: dict[str, list[float]] = {}
-        for field, count in fields.items():
-            kind, _, number = field.rpartition(":")
-            if kind and number.isdecimal() and int(number) < BINS:
-                counts.setdefault(kind, [0.0] * BINS)[int(number)] = float(count)
-        return {kind: cls(each) for kind, each in counts.items()}
+    @property
+    def shares(self) -> list[float]:
+        """The shares of tasks that end in each bin, and beyond the last."""
+        return [*(here - there for here, there in pairwise(self.survival)), self.survival[-1]]
 
     def hazard_at(self, age_seconds: float) -> float:
         """Return the chance to end in the next second, given that a task of this age has not, per second."""
@@ -140,6 +164,12 @@ class Durations:
         """How long a task takes on average."""
         return self._rest_seconds[0]
 
+    @property
+    def seconds_by_bin(self) -> list[float]:
+        """How long a task is of an age in each bin, on average, in seconds; the last bin has all that is beyond it."""
+        rest = self._rest_seconds
+        return [*(here - there for here, there in pairwise(rest[:-1])), rest[-2]]
+
     def remaining_seconds(self, age_seconds: float) -> float:
         """Return how much longer a task of this age takes on average: its mean residual life."""
         if age_seconds >= EDGES[-1]:
@@ -149,6 +179,57 @@ class Durations:
         until = EDGES[number + 1] - age_seconds
         here = self.survival_at(age_seconds)
         return _area(self.hazard[number], until) + rest / here
+
+
+class Kinds:
+    """What is known of every kind: its own durations beside those of all lengths, beside what is expected.
+
+    Args:
+        counts: For each kind that was observed, how many tasks ended in each bin.
+    """
+
+    def __init__(self, counts: Mapping[str, Sequence[float]]) -> None:
+        self._counts = counts
+        self._of_all_lengths: dict[str, list[float]] = {}
+        for kind, each in counts.items():
+            known = self._of_all_lengths.get(without_length(kind), [0.0] * BINS)
+            self._of_all_lengths[without_length(kind)] = [one + other for one, other in zip(known, each, strict=True)]
+        self._known: dict[str, Durations] = {}
+        #: How many tasks of each kind were observed.
+        self.observed: Final = {kind: sum(each) for kind, each in counts.items()}
+
+    @classmethod
+    def read(cls, fields: Mapping[str, str]) -> Self:
+        """Build from the hash of durations."""
+        counts: dict[str, list[float]] = {}
+        for field, count in fields.items():
+            kind, _, number = field.rpartition(":")
+            if kind and number.isdecimal() and int(number) < BINS:
+                counts.setdefault(kind, [0.0] * BINS)[int(number)] = float(count)
+        return cls(counts)
+
+    def of(self, kind: str) -> Durations:
+        """Return how long tasks of a kind take, observed or not."""
+        found = self._known.get(kind)
+        if found is None:
+            # Two threads may both compute it; both come to the same.
+            found = self._known[kind] = self._durations(kind)
+        return found
+
+    def _durations(self, kind: str) -> Durations:
+        whole = without_length(kind)
+        if kind == whole:
+            return Durations(self._of_all_lengths.get(kind, ()), expected_shares(kind.partition(":")[2]))
+        return Durations(self._counts.get(kind, ()), self.of(whole).shares, LENGTHS_WEIGHT)
+
+    @property
+    def mean_seconds(self) -> float:
+        """How long a task takes on average, whatever its kind."""
+        observed = {kind: sum(counts) for kind, counts in self._of_all_lengths.items()}
+        total = sum(observed.values())
+        if not total:
+            return Durations().mean_seconds
+        return sum(count * self.of(kind).mean_seconds for kind, count in observed.items()) / total
 
 
 def _area(hazard: float, seconds: float) -> float:
@@ -164,20 +245,22 @@ def _smoothed(counts: Sequence[float]) -> list[float]:
     ]
 
 
-def _log_normal_cdf(seconds: float) -> float:
+def _log_normal_cdf(seconds: float, mean_seconds: float) -> float:
     # A log-normal's mean is exp(mu + sigma^2 / 2).
-    mu = log(EXPECTED_SECONDS) - EXPECTED_SIGMA**2 / 2
+    mu = log(mean_seconds) - EXPECTED_SIGMA**2 / 2
     return (1 + erf((log(seconds) - mu) / (EXPECTED_SIGMA * sqrt(2)))) / 2
 
 
-def _prior() -> tuple[float, ...]:
-    cumulated = [0.0, *(_log_normal_cdf(edge) for edge in EDGES[1:-1]), 1.0]
+@cache
+def expected_shares(resolution: str) -> tuple[float, ...]:
+    """Return the prior of a resolution: the shares of tasks that end in each bin, and beyond the last."""
+    mean_seconds = EXPECTED_SECONDS.get(resolution, EXPECTED_SECONDS[DEFAULT_RESOLUTION])
+    cumulated = [0.0, *(_log_normal_cdf(edge, mean_seconds) for edge in EDGES[1:-1]), 1.0]
     typical = [above - below for below, above in pairwise(cumulated)]
-    surprises = [min(1.0, EXPECTED_SECONDS / edge) for edge in EDGES[1:]]
-    return tuple(
+    surprises = [min(1.0, mean_seconds / edge) for edge in EDGES[1:]]
+    shares = [
         (1 - SURPRISES) * share + SURPRISES * surprise / sum(surprises)
         for share, surprise in zip(typical, surprises, strict=True)
-    )
-
-
-_PRIOR: Final = _prior()
+    ]
+    # The surprises go on beyond the last bin, so that no hazard is infinite: twice as long, half as many.
+    return (*shares, shares[-1] * BINS_PER_DOUBLING)

@@ -86,7 +86,8 @@ class AccountLimits:
     def fields(self) -> dict[str, str | int]:
         """Return them as the scripts read them, with what the request budget follows from them.
 
-        Polls leave a quarter of the burst to submissions.
+        Polls leave a quarter of the burst to submissions, and where they can at least one: a slot that a poll frees is
+        used again at once.
         """
         rate = RequestRate(self.requests_per_minute)
         return {
@@ -94,7 +95,7 @@ class AccountLimits:
             "requests_per_minute": self.requests_per_minute,
             "emission_interval_us": rate.emission_interval_us,
             "burst": rate.burst,
-            "poll_headroom": rate.burst // 4,
+            "poll_headroom": max(rate.burst // 4, min(1, rate.burst - 1)),
             "retry_transient": self.retry_transient,
             **{name: "" if (value := getattr(self, name)) is None else value for name in _OPTIONAL},
             **({"api_base_url": self.api_base_url} if self.api_base_url else {}),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import orjson
 from kombu.utils.json import loads
 from wanimate.contract import LONGEST_BILLED_SECONDS, Stage, billed_seconds
-from wanimate.contract.durations import field_of
+from wanimate.contract.durations import field_of, without_length
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -99,9 +99,9 @@ class Observation:
         return field_of(self.kind, self.seconds)
 
     def arguments(self) -> tuple[str | int, ...]:
-        """Return it as `settle` reads it."""
+        """Return it as `settle` reads it; figures are kept for all lengths of a kind."""
         completed = "" if self.completed_at_ms is None else self.completed_at_ms
-        return completed, self.kind, round(self.seconds * 1000)
+        return completed, without_length(self.kind), round(self.seconds * 1000)
 
 
 class Admitted(StrEnum):

@@ -9,8 +9,8 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Final, cast
 
 from wanimate.contract import Keys
-from wanimate.contract.durations import Durations
-from wanimate.estimates import mean_seconds_of, seconds_until_slot
+from wanimate.contract.durations import Kinds
+from wanimate.estimates import seconds_until_slot
 from wanimate.transport import PRIORITY_STEPS, UNACKED_KEY
 
 from ..ledger import AccountLimits, BalanceReading, GateState
@@ -105,7 +105,7 @@ class Reader:
         gate, tally = GateState.read(gate_fields), Tally.read(tally_fields)
         limits = AccountLimits.read(limit_fields) or _NO_LIMITS
         stops = stops_of(gate, now_ms)
-        kinds = Durations.read(durations)
+        mean_seconds = Kinds.read(durations).mean_seconds
         beat_age = None if tick is None else max(0, now_ms - int(tick)) / 1000
         is_polling = beat_age is not None and beat_age <= longest_silence_seconds(settings.poll_tick_seconds)
         # Nothing can be said about when a waiting job will end while none is sent, however soon that may be over.
@@ -116,7 +116,7 @@ class Reader:
             slots=Slots(
                 used, limits.max_in_flight, gate.effective_cap(limits.max_in_flight, now_ms), self._lost(slot_ids)
             ),
-            bands=_bands(counts, heads, now_ms, in_flight, kinds),
+            bands=_bands(counts, heads, now_ms, in_flight, mean_seconds),
             parked=parked,
             due_lag_seconds=_age(due, now_ms) or 0.0,
             unknown=unknown,
@@ -134,7 +134,7 @@ class Reader:
             balance=read_balance(BalanceReading.read(balance), limits, now_ms),
             beat_age_seconds=beat_age,
             is_polling=is_polling,
-            mean_seconds=mean_seconds_of(kinds),
+            mean_seconds=mean_seconds,
         )
 
     def _lost(self, job_ids: Sequence[str]) -> int:
@@ -150,19 +150,18 @@ def _bands(
     heads: Sequence[list[tuple[str, float]]],
     now_ms: int,
     in_flight: int,
-    kinds: Mapping[str, Durations],
+    mean_seconds: float,
 ) -> tuple[Band, ...]:
-    mean = mean_seconds_of(kinds)
     found = []
     for number, (count, head, place) in enumerate(zip(counts, heads, accumulate(counts), strict=True)):
         first, following = PRIORITY_STEPS[number], [*PRIORITY_STEPS, 10][number + 1]
-        until_slot = seconds_until_slot(place, in_flight, kinds) if count else None
+        until_slot = seconds_until_slot(place, in_flight, mean_seconds) if count else None
         found.append(
             Band(
                 priorities=str(first) if following == first + 1 else f"{first}-{following - 1}",
                 waiting=count,
                 oldest_seconds=max(0.0, now_ms / 1000 - (head[0][1] - number * _BAND_WIDTH)) if head else None,
-                eta_seconds=None if until_slot is None else until_slot + mean,
+                eta_seconds=None if until_slot is None else until_slot + mean_seconds,
             )
         )
     return tuple(found)

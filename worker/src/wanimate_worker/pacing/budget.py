@@ -16,6 +16,8 @@ from typing import Final, NamedTuple
 WINDOW_SECONDS: Final = 60
 
 _US: Final = 1_000_000
+#: Of fewer requests a minute only one may be sent at once.
+_BURST_FROM: Final = 10
 
 
 class RequestRate:
@@ -70,12 +72,15 @@ class Reservation(NamedTuple):
 
 
 def default_burst(requests_per_minute: int) -> int:
-    """Return one hundredth of the limit, at least 1 and at most 100: as much as it costs of the steady rate.
+    """Return one hundredth of the limit, at least 2 and at most 100: as much as it costs of the steady rate.
+
+    Two, so that the submission which follows the poll that frees a slot need not wait. Of fewer than ten requests a
+    minute that would cost too much.
 
     Args:
         requests_per_minute: The vendor's limit.
     """
-    return min(100, max(1, requests_per_minute // 100))
+    return min(100, max(2 if requests_per_minute >= _BURST_FROM else 1, requests_per_minute // 100))
 
 
 def reserve(

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Final
 from wanimate.contract.durations import BINS, EDGES, Durations
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from wanimate.contract.durations import Kinds
 
 #: The first poll comes after this many strides, a little later than the others: the formula holds for short intervals,
 #: and the first is long. Found by comparison with the exact optimum, which is then less than 3 % better.
@@ -31,6 +33,12 @@ LEAST_POLL_SHARE: Final = 0.1
 #: Polls that are late, and submissions for slots that are free, are made up for within this time, in seconds. What is
 #: left of the budget is used up in the same.
 CATCH_UP_SECONDS: Final = 2.0
+#: It is the time of so many requests at least: a plan of ten requests a minute makes up for one in two minutes, for all
+#: polls that are planned meanwhile come so much later.
+CATCH_UP_REQUESTS: Final = 20
+#: So many tasks are of all ages. Fewer are planned as if they were, the more so the fewer they are: else each would be
+#: polled rarely while the others are of an age at which most end, and often when they are not.
+MANY_TASKS: Final = 100
 #: Late polls take at most this share of the others. They are a moment's; a stride that is far too long lasts as long as
 #: the intervals that are planned with it.
 MOST_LATE_SHARE: Final = 0.3
@@ -39,6 +47,10 @@ MOST_LATE_SHARE: Final = 0.3
 LOOK_AHEAD: Final = 0.04
 #: While callbacks keep coming, polls are at least this share of what they would be without.
 LEAST_FALLBACK_SHARE: Final = 0.1
+
+#: What a submission counts as, in requests. Tasks in flight are counted as polled from the start, a quarter stride more
+#: than they are (FIRST_STRIDES).
+_SUBMISSION: Final = 1 - (FIRST_STRIDES - 1)
 
 
 class Urgency:
@@ -56,6 +68,11 @@ class Urgency:
         starts = (0.0, *EDGES[1:-1])
         steps = (root * (end - start) for root, start, end in zip(self._roots, starts, EDGES[1:], strict=True))
         self._progress: Final = [0.0, *accumulate(steps)]
+
+    @property
+    def over_life(self) -> float:
+        """The sum of sqrt(h) over a task's life, on average: its polls at a stride of 1."""
+        return sum(root * seconds for root, seconds in zip(self._roots, self.durations.seconds_by_bin, strict=True))
 
     def at(self, age_seconds: float) -> float:
         """Return sqrt(h) at an age: polls per second and stride."""
@@ -94,27 +111,30 @@ class Mix:
     """The kinds of tasks there are, by how often they were observed.
 
     Args:
-        kinds: The distribution of each kind that was observed.
+        kinds: What is known of each kind.
     """
 
-    def __init__(self, kinds: Mapping[str, Durations]) -> None:
-        self._kinds = {kind: Urgency(durations) for kind, durations in kinds.items()}
+    def __init__(self, kinds: Kinds) -> None:
+        self._kinds = kinds
+        self._urgencies: dict[str, Urgency] = {}
         self._unseen = Urgency(Durations())
-        observed = sum(durations.observed for durations in kinds.values())
+        observed = sum(kinds.observed.values())
         self._shares = (
-            [(each.durations.observed / observed, each) for each in self._kinds.values()]
+            [(count / observed, self.of(kind)) for kind, count in kinds.observed.items()]
             if observed > 0
             else [(1.0, self._unseen)]
         )
+        #: How long a task takes on average.
+        self.mean_seconds: Final = sum(share * each.durations.mean_seconds for share, each in self._shares)
+        #: The sum of sqrt(h) over a task's life, on average.
+        self.over_life: Final = sum(share * each.over_life for share, each in self._shares)
 
     def of(self, kind: str) -> Urgency:
-        """Return the urgency of a kind; the prior's if none of it was observed."""
-        return self._kinds.get(kind, self._unseen)
-
-    @property
-    def mean_seconds(self) -> float:
-        """How long a task takes on average."""
-        return sum(share * each.durations.mean_seconds for share, each in self._shares)
+        """Return the urgency of a kind, observed or not."""
+        found = self._urgencies.get(kind)
+        if found is None:
+            found = self._urgencies[kind] = Urgency(self._kinds.of(kind))
+        return found
 
     def at(self, age_seconds: float) -> float:
         """Return the mean of sqrt(h) over the kinds that tasks of this age are of."""
@@ -133,7 +153,27 @@ class Mix:
             in_flight_by_age: Pairs of an age in seconds and how many tasks have it.
         """
         ahead = LOOK_AHEAD * self.mean_seconds
-        return sum(count * self.at(age + ahead) for age, count in in_flight_by_age)
+        now = sum(count * self.at(age + ahead) for age, count in in_flight_by_age)
+        tasks = sum(count for _, count in in_flight_by_age)
+        of_all_ages = tasks * self.over_life / self.mean_seconds
+        return (tasks * now + MANY_TASKS * of_all_ages) / (tasks + MANY_TASKS)
+
+    def lag_seconds(self, requests_per_second: float, in_flight: int) -> float:
+        """Return how late ends are noticed with so many tasks of all ages when the whole budget is used.
+
+        A task makes over_life / stride polls and its end is noticed stride * over_life / 2 late, so the requests of a
+        task are what the budget has for it in the time it holds its slot, a quadratic equation for the stride:
+        _SUBMISSION + over_life / stride = requests_per_second / in_flight * (mean_seconds + stride * over_life / 2).
+
+        Args:
+            requests_per_second: The request budget.
+            in_flight: Tasks in flight.
+        """
+        if not in_flight:
+            return 0.0
+        each = requests_per_second / in_flight
+        polls = each * self.mean_seconds - _SUBMISSION
+        return (sqrt(polls * polls + 2 * each * self.over_life**2) - polls) / (2 * each)
 
 
 def polls_per_second(
@@ -141,6 +181,7 @@ def polls_per_second(
     in_flight: int,
     mean_seconds: float,
     *,
+    lag_seconds: float = 0.0,
     free_and_wanted: int = 0,
     late: int = 0,
     spare: int = 0,
@@ -153,15 +194,15 @@ def polls_per_second(
         requests_per_second: The request budget.
         in_flight: Tasks in flight. As many as end are submitted anew.
         mean_seconds: How long a task takes on average.
+        lag_seconds: How late its end is noticed.
         free_and_wanted: Slots that are free while jobs wait for them.
         late: Polls whose time has passed and that were not made yet.
         spare: Permits that polls could take now and that nobody has used.
     """
-    # Tasks in flight are counted as polled from the start, a quarter stride more than they are (FIRST_STRIDES).
-    requests_per_job = 1 - (FIRST_STRIDES - 1)
-    submits = in_flight / mean_seconds * requests_per_job + free_and_wanted / CATCH_UP_SECONDS
-    left = requests_per_second - submits + spare / CATCH_UP_SECONDS
-    left -= min(late / CATCH_UP_SECONDS, left * MOST_LATE_SHARE)
+    catch_up_seconds = max(CATCH_UP_SECONDS, CATCH_UP_REQUESTS / requests_per_second)
+    submits = in_flight / (mean_seconds + lag_seconds) * _SUBMISSION + free_and_wanted / catch_up_seconds
+    left = requests_per_second - submits + spare / catch_up_seconds
+    left -= min(late / catch_up_seconds, left * MOST_LATE_SHARE)
     return min(max(left, requests_per_second * LEAST_POLL_SHARE), requests_per_second)
 
 
