@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 )
 from wanimate.contract import Outcome, Stage
 from wanimate.errors import InvalidRequest
-from wanimate_worker.ledger import Bill, Busy, Deliver, Entry, Later, NothingToDo, Submit, WaitForPermit
+from wanimate_worker.ledger import Bill, Busy, Deliver, Entry, Later, NothingToDo, RefusedBy, Submit, WaitForPermit
 
 from .bench import CANCELLED, LONG_MS, UNKNOWN, Bench, State, success
 from .model import Attempt, Life, Look, Model
@@ -329,7 +329,7 @@ class LedgerRules(RuleBasedStateMachine):
             sent_at_ms=sent_at_ms,
             retry_after_seconds=LONG_MS / 1000,
             lower_cap=lower_cap,
-            is_throttled=True,
+            refused_by=RefusedBy.EITHER,
         )
         self.bench.next_ms()
         assert closed_ms >= LONG_MS

@@ -37,8 +37,18 @@ def close_at(bench: Bench, now_ms: int, random: float, *, sent_at_ms: int, cap: 
     """Close the gate at a time and with a chance of our choice."""
     limits, keys = bench.limits, bench.keys
     bench.limit(max_in_flight=cap or 1)
-    args = ["why", sent_at_ms, "", limits.backoff_base_ms, limits.backoff_longest_ms, random, "1" if cap else ""]
-    names = [keys.gate, keys.slots, keys.tally, keys.limits]
+    args = [
+        "why",
+        sent_at_ms,
+        "",
+        limits.backoff_base_ms,
+        limits.backoff_longest_ms,
+        random,
+        "1" if cap else "",
+        "",
+        "",
+    ]
+    names = [keys.gate, keys.slots, keys.tally, keys.limits, keys.answered, keys.throttles]
     closed_ms = at_us(bench.redis, "close_gate")(now_ms * 1000, names, args)
     return int(closed_ms)
 

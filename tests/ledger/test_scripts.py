@@ -73,7 +73,7 @@ def test_no_script_builds_the_name_of_a_key(name: str) -> None:
     names = {part.strip() for group in bound for part in group.split(",")}
     if name in PRELUDE:
         names = {"gate", "waiting", "slots", "due", "job", "failed", "durations", "counts", "billed", "budget"}
-        names |= {"limits", "parked", "spent", "balance", "tally"}
+        names |= {"limits", "parked", "answered", "spent", "balance", "tally"}
     for command, key in re.findall(r"redis\.call\('(\w+)'(?:, ([^,)]+))?", code(name)):
         assert command in COMMANDS
         assert command == "TIME" or key in names or re.fullmatch(r"KEYS\[\d+\]", key)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from wanimate.contract import Outcome, Stage
 from wanimate.errors import GenerationFailed, InvalidRequest
-from wanimate_worker.ledger import Bill, JobFields, Later, Observation, Submit
+from wanimate_worker.ledger import Bill, JobFields, Later, Observation, RefusedBy, Submit
 from wanimate_worker.ledger.operating import BILLED_DAYS, BILLED_LABEL_DAYS, SAMPLE_MS, SPAN_MS
 from wanimate_worker.ledger.tally import LAG_EDGES_MS, TOOK_EDGES_MS, Histogram, Sample, Tally
 
@@ -49,7 +49,7 @@ def test_every_transition_is_counted_once_however_often_it_is_told(bench: Bench)
         bench.ledger.lose("b", lost.nonce, "timeout")
         bench.ledger.cancel("c", CANCELLED)
     bench.ledger.settle("b", lost.nonce, UNKNOWN)
-    bench.ledger.close_gate("throttled", sent_at_ms=0, retry_after_seconds=0, is_throttled=True)
+    bench.ledger.close_gate("throttled", sent_at_ms=0, retry_after_seconds=0, refused_by=RefusedBy.REQUESTS)
     bench.ledger.close_gate("not sent", sent_at_ms=0)
     bench.open_gate()
     bench.ledger.permit(3)

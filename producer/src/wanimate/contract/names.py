@@ -83,6 +83,10 @@ class Keys:
         self.spent: Final = f"{self.prefix}spent"
         #: hash: the account's balance as the vendor told it last, and what was sent since.
         self.balance: Final = f"{self.prefix}balance"
+        #: hash: how many requests the vendor has answered, and in each second of the last minute.
+        self.answered: Final = f"{self.prefix}answered"
+        #: list: the 429s that closed the gate in the last hour, the newest first, with what was under way.
+        self.throttles: Final = f"{self.prefix}throttles"
         #: hash: how many tasks of each kind took how long, and how often a callback came first.
         self.durations: Final = f"{self.prefix}durations"
 

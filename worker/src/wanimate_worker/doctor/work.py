@@ -10,7 +10,7 @@ from wanimate.transport import UNACKED_KEY
 
 from ..durations import spelled
 from ..ledger import read_history
-from ..ops import Reader
+from ..ops import Reader, throttling_of
 from ..queues import queue_lengths
 from ..stops import stops_of, trouble_of
 from .finding import Finding, fail, ok, warn
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from ..ledger import JobRecord, Ledger
-    from ..ops.snapshot import Recent
+    from ..ops.snapshot import Snapshot
     from ..settings import WorkerSettings
 
 #: Messages in the queue of new jobs that workers clear within a few seconds.
@@ -59,7 +59,7 @@ def check_ledger(ledger: Ledger, redis: Redis, settings: WorkerSettings) -> Iter
     limits = ledger.account_limits()
     cap = 0 if limits is None else limits.max_in_flight
     yield _gate(ledger, now_ms, cap)
-    yield _throttling(Reader(redis, settings).read().recent)
+    yield _throttling(Reader(redis, settings).read())
     due = cast("list[tuple[str, float]]", redis.zrange(keys.due, 0, 0, withscores=True))
     late_ms = now_ms - due[0][1] if due else 0.0
     if late_ms > _LATE_SECONDS * 1000:
@@ -113,18 +113,16 @@ def _waiting(ledger: Ledger, now_ms: int) -> Finding:
     )
 
 
-def _throttling(recent: Recent | None) -> Finding:
-    if recent is None:
-        return ok("429 answers", "no request yet")
-    text = f"{recent.tally.throttled} in the last {spelled(round(recent.over_seconds * 1000))}"
-    if not recent.is_throttled:
-        return ok("429 answers", text)
-    return warn(
-        "429 answers",
-        f"{text}, {100 * recent.throttled_ratio:.1f} % of all",
-        "the vendor throttles; does somebody else use the key? Lower the limits by what they use: wanimate-worker "
-        "limits --max-in-flight N --requests-per-minute N",
+def _throttling(snapshot: Snapshot) -> Finding:
+    recent = snapshot.recent
+    counted = (
+        "" if recent is None else f"{recent.tally.throttled} in the last {spelled(round(recent.over_seconds * 1000))}"
     )
+    problem = throttling_of(snapshot)
+    if problem is not None:
+        text = ", ".join(filter(None, (counted, problem.text[:1].lower() + problem.text[1:])))
+        return warn("429 answers", text, f"{problem.advice[:1].lower()}{problem.advice[1:]}: {problem.command}")
+    return ok("429 answers", counted or "no request yet")
 
 
 def _slots(ledger: Ledger, now_ms: int, cap: int) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from .ledger import Ledger
 from .limits import AccountLimits, LedgerLimits
 from .operating import DEAD_LETTERS
 from .steps import Busy, Deliver, Later, NothingToDo, Step, Submit, Unsafe, WaitForPermit
+from .throttles import Fitting, RefusedBy, Throttle, Throttles
 from .values import (
     Admission,
     Admitted,
@@ -42,6 +43,7 @@ __all__ = [
     "Deliver",
     "Entry",
     "Expired",
+    "Fitting",
     "Followed",
     "Follower",
     "GateState",
@@ -53,12 +55,15 @@ __all__ = [
     "NotReplicated",
     "NothingToDo",
     "Observation",
+    "RefusedBy",
     "ResultMissing",
     "Retried",
     "Retry",
     "Step",
     "Submit",
     "Survey",
+    "Throttle",
+    "Throttles",
     "Transition",
     "Unsafe",
     "Tick",

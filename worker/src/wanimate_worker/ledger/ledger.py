@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import secrets
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +14,7 @@ from .balance import BalanceLedger
 from .base import bounded, cause_of
 from .confirming import ConfirmingLedger
 from .following import FollowingLedger
+from .gating import GatingLedger
 from .operating import OperatingLedger
 from .parking import ParkingLedger, named
 from .reading import ReadingLedger
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 _DURATIONS_TTL_MS: Final = 30 * 86_400_000
 
 
-class Ledger(OperatingLedger, ParkingLedger, BalanceLedger, ConfirmingLedger, FollowingLedger, ReadingLedger):
+class Ledger(
+    OperatingLedger, GatingLedger, ParkingLedger, BalanceLedger, ConfirmingLedger, FollowingLedger, ReadingLedger
+):
     """Jobs, slots, clock, budget and gate of one vendor account.
 
     Every method is one atomic script (or one read) on the server; every change is safe to repeat.
@@ -138,7 +140,7 @@ class Ledger(OperatingLedger, ParkingLedger, BalanceLedger, ConfirmingLedger, Fo
         """
         result_key, mark = started or ("", "")
         names = self._keys
-        keys = [names.job(job_id), names.due, names.gate, names.tally, names.unknown]
+        keys = [names.job(job_id), names.due, names.gate, names.tally, names.unknown, names.answered]
         args: list[str | int] = [job_id, nonce, task_id, first_poll_ms, begun_at_ms, mark, self._limits.result_ttl_ms]
         return bool(self._scripts.accept(keys=[*keys, *([result_key] if result_key else ())], args=args))
 
@@ -285,20 +287,23 @@ class Ledger(OperatingLedger, ParkingLedger, BalanceLedger, ConfirmingLedger, Fo
         token, *job_ids = self._scripts.claim(keys=[self._keys.due], args=[limit, lease_ms])
         return Claim(token, claimed_at_ms=int(token) - lease_ms, job_ids=job_ids)
 
-    def plan(self, token: str, delays_ms: Mapping[str, int], *, answered_since_ms: int | None = None) -> int:
+    def plan(
+        self, token: str, delays_ms: Mapping[str, int], *, answered_since_ms: int | None = None, answered: int = 0
+    ) -> int:
         """Set when claimed jobs are looked at next, and return for how many the claim still held.
 
         Args:
             token: The claim's fencing token.
             delays_ms: For each job, the delay from the claim.
             answered_since_ms: When the claim was made, if the vendor answered a request sent since then.
+            answered: How many requests the vendor answered, and not with a 429.
         """
-        if not delays_ms and answered_since_ms is None:
+        if not delays_ms and answered_since_ms is None and not answered:
             return 0
         pairs = [part for pair in delays_ms.items() for part in pair]
         since = "" if answered_since_ms is None else answered_since_ms
-        args = [token, self._limits.poll_lease_ms, since, *pairs]
-        return int(self._scripts.plan(keys=[self._keys.due, self._keys.gate], args=args))
+        args = [token, self._limits.poll_lease_ms, since, answered, *pairs]
+        return int(self._scripts.plan(keys=[self._keys.due, self._keys.gate, self._keys.answered], args=args))
 
     def grant(self) -> list[str]:
         """Hand out slots that are free although jobs wait, and return the jobs that got one."""
@@ -310,64 +315,6 @@ class Ledger(OperatingLedger, ParkingLedger, BalanceLedger, ConfirmingLedger, Fo
         """Put slots and parked jobs without a due time back under the clock, and return how many there were."""
         keys = [self._keys.slots, self._keys.due, self._keys.unknown, self._keys.parked]
         return int(self._scripts.repair(keys=keys, args=[]))
-
-    # -- the request budget and the gate ------------------------------------------------------------------------
-
-    def permit(self, wanted: int) -> int:
-        """Take request permits for polls, as many of those wanted as the budget has now."""
-        keys = [self._keys.budget, self._keys.gate, self._keys.tally, self._keys.limits]
-        return int(self._scripts.permit(keys=keys, args=[wanted]))
-
-    def close_gate(
-        self,
-        reason: str,
-        *,
-        sent_at_ms: int,
-        retry_after_seconds: float | None = None,
-        lower_cap: bool = False,
-        is_throttled: bool = False,
-    ) -> int:
-        """Close the gate for everyone and return for how long, in milliseconds.
-
-        Args:
-            reason: Why.
-            sent_at_ms: When the request was sent whose answer says so, in Redis time.
-            retry_after_seconds: What the vendor asked for, if it did.
-            lower_cap: Whether the vendor counts more tasks than we do.
-            is_throttled: Whether the vendor answered 429.
-        """
-        limits = self._limits
-        return int(
-            self._scripts.close_gate(
-                keys=[self._keys.gate, self._keys.slots, self._keys.tally, self._keys.limits],
-                args=[
-                    reason,
-                    sent_at_ms,
-                    "" if retry_after_seconds is None else round(retry_after_seconds * 1000),
-                    limits.backoff_base_ms,
-                    limits.backoff_longest_ms,
-                    random.random(),  # noqa: S311 - jitter, not a secret
-                    "1" if lower_cap else "",
-                    "1" if is_throttled else "",
-                ],
-            )
-        )
-
-    def pause(self, reason: str) -> bool:
-        """Pause the account; True if it was not paused before."""
-        return bool(self._scripts.pause(keys=[self._keys.gate], args=[reason, self._limits.probe_interval_ms]))
-
-    def unpause(self) -> bool:
-        """End the account's pause; True if it was paused."""
-        return bool(self._scripts.unpause(keys=[self._keys.gate], args=[]))
-
-    def claim_probe(self) -> bool:
-        """Claim the next probe of a paused account: True for one caller per interval.
-
-        None is due while the account lacks credit and the vendor tells its balance.
-        """
-        keys = [self._keys.gate, self._keys.budget, self._keys.limits, self._keys.balance]
-        return bool(self._scripts.probe(keys=keys, args=[self._limits.probe_interval_ms]))
 
 
 def _moment(stamp_ms: str) -> int | None:

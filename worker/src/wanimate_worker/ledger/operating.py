@@ -180,7 +180,8 @@ class OperatingLedger(LedgerBase):
         Returns:
             Whether they were changed: the vendor's address is not while submissions are not held or a slot is.
         """
-        keys = [self._keys.limits, self._keys.gate, self._keys.slots, self._keys.balance]
+        names = self._keys
+        keys = [names.limits, names.gate, names.slots, names.balance, names.throttles]
         return bool(self._scripts.set_limits(keys=keys, args=[limits.api_base_url, *_pairs(limits)]))
 
     # -- dead letters -------------------------------------------------------------------------------------------

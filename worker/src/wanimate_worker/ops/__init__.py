@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .problems import Problem, problems_of
+from .problems import Problem, problems_of, throttling_of
 from .reading import Reader
 from .snapshot import Snapshot
 
-__all__ = ["Problem", "Reader", "Snapshot", "problems_of"]
+__all__ = ["Problem", "Reader", "Snapshot", "problems_of", "throttling_of"]

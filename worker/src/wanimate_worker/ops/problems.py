@@ -113,18 +113,9 @@ def _of_workers(snapshot: Snapshot) -> list[Problem]:
                 "docs/runbooks/back-off-long.md",
             )
         )
-    recent = snapshot.recent
-    if recent is not None and recent.is_throttled:
-        found.append(
-            Problem(
-                f"The vendor answered 429 to {100 * recent.throttled_ratio:.1f} % of the requests of the last "
-                f"{spelled(round(recent.over_seconds * 1000))}",
-                "Nothing is lost: jobs go back to their place. If others use the same key, lower the limits by what "
-                "they use",
-                "wanimate-worker limits --max-in-flight N --requests-per-minute N",
-                "docs/troubleshooting.md",
-            )
-        )
+    throttling = throttling_of(snapshot)
+    if throttling is not None:
+        found.append(throttling)
     if snapshot.slots.without_record:
         found.append(
             Problem(
@@ -135,6 +126,27 @@ def _of_workers(snapshot: Snapshot) -> list[Problem]:
             )
         )
     return found
+
+
+def throttling_of(snapshot: Snapshot) -> Problem | None:
+    """Return what the vendor's 429s say that somebody should look at; None if nothing."""
+    recent, fitting = snapshot.recent, snapshot.fitting
+    if fitting is not None:
+        return Problem(
+            fitting.text[:1].upper() + fitting.text[1:],
+            fitting.advice[:1].upper() + fitting.advice[1:],
+            fitting.command,
+            "docs/plans.md",
+        )
+    if recent is None or not recent.is_throttled:
+        return None
+    return Problem(
+        f"The vendor answered 429 to {100 * recent.throttled_ratio:.1f} % of the requests of the last "
+        f"{spelled(round(recent.over_seconds * 1000))}",
+        "Nothing is lost: jobs go back to their place. If others use the same key, lower the limits by what they use",
+        "wanimate-worker limits --max-in-flight N --requests-per-minute N",
+        "docs/troubleshooting.md",
+    )
 
 
 def _of_jobs(snapshot: Snapshot) -> list[Problem]:

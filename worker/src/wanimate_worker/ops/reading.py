@@ -13,7 +13,7 @@ from wanimate.contract.durations import Kinds
 from wanimate.estimates import seconds_until_slot
 from wanimate.transport import PRIORITY_STEPS, UNACKED_KEY
 
-from ..ledger import AccountLimits, BalanceReading, GateState
+from ..ledger import AccountLimits, BalanceReading, GateState, Throttle, Throttles
 from ..ledger.tally import Sample, Tally
 from ..queues import queue_lengths
 from ..stops import longest_silence_seconds, stops_of, trouble_of
@@ -93,17 +93,21 @@ class Reader:
             pipeline.llen(keys.dead)
             pipeline.hlen(UNACKED_KEY)
             pipeline.get(keys.tick)
-            for key in (keys.limits, keys.gate, keys.tally, keys.billed, keys.spent, keys.balance, keys.durations):
+            hashes = (keys.limits, keys.gate, keys.tally, keys.billed, keys.spent, keys.balance, keys.durations)
+            for key in (*hashes, keys.answered):
                 pipeline.hgetall(key)
+            pipeline.lrange(keys.throttles, 0, -1)
             pipeline.zrevrange(keys.samples, 0, 1)
             pipeline.zrange(keys.samples, 0, 0)
             (seconds, micros), *answers = pipeline.execute()
         counts, heads, rest = answers[: len(bands)], answers[len(bands) : 2 * len(bands)], answers[2 * len(bands) :]
         used, slot_ids, due, parked, unknown, oldest_unknown, failed, dead, held, tick, *stored = rest
-        limit_fields, gate_fields, tally_fields, billed, spent, balance, durations, newest, oldest = stored
+        limit_fields, gate_fields, tally_fields, billed, spent, balance, durations, *stored = stored
+        answered, throttles, newest, oldest = stored
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         gate, tally = GateState.read(gate_fields), Tally.read(tally_fields)
         limits = AccountLimits.read(limit_fields) or _NO_LIMITS
+        seen = Throttles(map(Throttle.read, throttles), answered, now_ms)
         stops = stops_of(gate, now_ms)
         mean_seconds = Kinds.read(durations).mean_seconds
         beat_age = None if tick is None else max(0, now_ms - int(tick)) / 1000
@@ -129,6 +133,7 @@ class Reader:
             trouble=trouble_of(gate, now_ms),
             budget=_budget(limits.requests_per_minute, tally, newest, now_ms),
             recent=_recent(tally, oldest, now_ms),
+            fitting=seen.fitting(limits),
             since_ever=tally,
             cost=read_cost(billed, spent, limits, now_ms),
             balance=read_balance(BalanceReading.read(balance), limits, now_ms),

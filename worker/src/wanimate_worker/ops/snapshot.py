@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from ..ledger import Fitting
     from ..ledger.tally import Tally
     from ..stops import Stop
     from .money import Balance, Cost
@@ -149,6 +150,7 @@ class Snapshot:
         trouble: Why requests have come to nothing for a while, also between two back-offs; None if they have not.
         budget: The request budget.
         recent: The last hour; None before the first tick of beat.
+        fitting: Limits that would fit, where the vendor's 429s show that those that are set are too large; else None.
         since_ever: What was counted since the counts began.
         cost: An estimate of what is billed.
         balance: What is left of the account's credit.
@@ -173,6 +175,7 @@ class Snapshot:
     trouble: str | None
     budget: Budget
     recent: Recent | None
+    fitting: Fitting | None
     since_ever: Tally
     cost: Cost
     balance: Balance

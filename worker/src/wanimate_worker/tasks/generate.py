@@ -19,6 +19,7 @@ from ..ledger import (
     Deliver,
     Later,
     NothingToDo,
+    RefusedBy,
     ResultMissing,
     Submit,
     Unsafe,
@@ -286,7 +287,8 @@ class GenerateTask(SuspendableTask):
                     # Our own budget keeps to the request limit, so a 429 that does not say which limit it means
                     # is one for concurrency.
                     lower_cap=answer.concurrency is not False,
-                    is_throttled=True,
+                    refused_by=_refused_by(answer),
+                    tasks=None if answer.concurrency is False else ledger.tasks_at_vendor(besides=job_id),
                 )
                 told.warning("throttled; nothing is sent for a while", cause=answer.message, closed_ms=closed_ms)
                 self._step_back(step, "throttled")
@@ -376,6 +378,12 @@ def _started(answer: SubmitAnswer | Unsafe) -> str:
             return "the answer to its submission was lost: the vendor may have accepted it"
         case _:
             return ""
+
+
+def _refused_by(answer: Throttled) -> RefusedBy:
+    if answer.concurrency is None:
+        return RefusedBy.EITHER
+    return RefusedBy.TASKS if answer.concurrency else RefusedBy.REQUESTS
 
 
 def _moment(iso: Any) -> datetime:

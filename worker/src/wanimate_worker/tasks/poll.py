@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from wanimate.contract import CONTROL_QUEUE, POLL_TASK, Outcome, Stage
 from wanimate.errors import JobFailed, SubmissionUnknown
 
-from ..ledger import Deliver, bounded, cause_of
+from ..ledger import Deliver, RefusedBy, bounded, cause_of
 from ..observability import get_logger
 from ..outage import is_away
 from ..stopwatch import Stopwatch
@@ -162,14 +162,16 @@ class PollTask(InternalTask):
         runtime = self.runtime
         answers = runtime.pollers.map(lambda job: self._ask(claim, job, may_send), jobs)
         delays_ms: dict[str, int] = {}
-        is_well = False
+        is_well, answered = False, 0
         for job, answer in zip(jobs, answers, strict=True):
             is_well = is_well or isinstance(answer, Pending | Succeeded | Failed)
+            answered += not isinstance(answer, Throttled | NotSent)
             if isinstance(answer, Pending):
                 delays_ms[job.job_id] = self._delay_ms(claim, job)
             elif not isinstance(answer, Succeeded | Failed):
                 delays_ms[job.job_id] = round(_ASK_AGAIN_SECONDS * 1000)
-        runtime.ledger.plan(claim.token, delays_ms, answered_since_ms=claim.claimed_at_ms if is_well else None)
+        answered_since_ms = claim.claimed_at_ms if is_well else None
+        runtime.ledger.plan(claim.token, delays_ms, answered_since_ms=answered_since_ms, answered=answered)
 
     def _delay_ms(self, claim: Claim, job: JobFields) -> int:
         """Return when to ask again about a task that is at work: as planned, or when its time is up."""
@@ -246,7 +248,8 @@ class PollTask(InternalTask):
                     f"throttled: {answer.message}",
                     sent_at_ms=claim.claimed_at_ms,
                     retry_after_seconds=answer.retry_after_seconds,
-                    is_throttled=True,
+                    # Status requests do not count as tasks.
+                    refused_by=RefusedBy.REQUESTS,
                 )
                 told.warning("throttled; nothing is sent for a while", cause=answer.message, closed_ms=closed_ms)
             case NotSent(reason, Obstacle.STALE):

@@ -1,6 +1,6 @@
 -- Records that the vendor has the task: submitting or unknown -> running. If the vendor called back before its answer
 -- to the submission came, the task is polled now; else as planned, or when the job's deadline passes before that.
--- KEYS: job, due, gate, tally, unknown, the key of Celery's result where it shall say that the task has started
+-- KEYS: job, due, gate, tally, unknown, answered, the key of Celery's result where it shall say that the task has started
 -- ARGV: job id, attempt nonce, upstream task id, delay of the first poll (ms), when the request was sent (ms),
 --       what Celery keeps of a task that has started (JSON), how long it keeps it (ms)
 -- Returns: 1 (also when repeated), or 0 when this attempt is no longer the job's (a late writer changes nothing).
@@ -15,6 +15,9 @@ end
 local now = now_ms()
 redis.call('HSET', KEYS[1], 'stage', 'running', 'task_id', ARGV[3], 'submitted_at_ms', now,
   'history', noted(fields[6], now, 'running', ARGV[3]))
+if fields[1] == 'submitting' then
+  note_answered(KEYS[6], 1)
+end
 if fields[7] then
   redis.call('HDEL', KEYS[1], 'hint', 'hint_by')
 end
@@ -26,9 +29,9 @@ end
 local was_called = fields[1] == 'submitting' and fields[4]
 local first_poll = math.min(now + tonumber(ARGV[4]), math.max(now, tonumber(fields[5]) or math.huge))
 redis.call('ZADD', KEYS[2], was_called and now or whole(first_poll), ARGV[1])
-if KEYS[6] then
+if KEYS[7] then
   -- Never over an outcome.
-  redis.call('SET', KEYS[6], ARGV[6], 'NX', 'PX', ARGV[7])
+  redis.call('SET', KEYS[7], ARGV[6], 'NX', 'PX', ARGV[7])
 end
 gate_success(KEYS[3], ARGV[5])
 trust(KEYS[3])

@@ -152,6 +152,21 @@ local function count(counts, amounts)
   end
 end
 
+-- Counts requests that the vendor answered, and not with a 429: the field total, and one for each second of the last
+-- minute (Unix s).
+local function note_answered(answered, requests)
+  local second = math.floor(now_ms() / 1000)
+  redis.call('HINCRBY', answered, 'total', requests)
+  if redis.call('HINCRBY', answered, whole(second), requests) == requests then
+    for _, field in ipairs(redis.call('HKEYS', answered)) do
+      if field ~= 'total' and tonumber(field) < second - 60 then
+        redis.call('HDEL', answered, field)
+      end
+    end
+    redis.call('PEXPIRE', answered, 3600000)
+  end
+end
+
 -- Adds two pairs that count a time in a histogram: the bucket by its upper edge (ms), and the sum (ms).
 local LAG_EDGES_MS = {50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000}
 local TOOK_EDGES_MS = {1000, 2500, 5000, 10000, 20000, 30000, 45000, 60000, 90000, 120000, 180000, 300000, 600000, 1800000}

@@ -1,0 +1,166 @@
+"""What the vendor's 429s show: which limits would fit, where the plan is smaller than the limits that are set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from .limits import AccountLimits
+
+#: 429s that are older say nothing any more, in ms.
+_REMEMBERED_MS: Final = 3_600_000
+#: Without a 429 for so long the limits are kept, in ms: by then a lowered cap has grown back.
+_RECENT_MS: Final = 900_000
+#: Of the latest 429s so many are compared, and so many must show the same limit: one alone may be an accident.
+_COMPARED: Final = 5
+_ALIKE: Final = 3
+#: They show the same if they are as near to each other as this share of the limit, or as 1.
+_NEAR_SHARE: Final = 0.1
+#: So many times the limit in answers without a 429: it is not the vendor's.
+_WELL_AGAIN: Final = 2
+
+#: The vendor's documented plans: their names, tasks at once, and requests a minute.
+PLANS: Final = (("free", 3, 10), ("pro", 10, 60), ("enterprise, as on the model's page", 1000, 10_000))
+
+
+class RefusedBy(StrEnum):
+    """The limit that a 429 speaks of."""
+
+    TASKS = "tasks"
+    REQUESTS = "requests"
+    #: It does not say which.
+    EITHER = "either"
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """One 429 that closed the gate.
+
+    Args:
+        at_ms: When, in Redis time.
+        refused_by: The limit that it speaks of.
+        tasks: How many tasks the vendor had; None if it refused a status request.
+        requests: How many requests it had answered in the minute before.
+        answered: How many it had answered in all.
+    """
+
+    at_ms: int
+    refused_by: RefusedBy
+    tasks: int | None
+    requests: int
+    answered: int
+
+    @classmethod
+    def read(cls, stored: str) -> Self:
+        """Build from what the script has stored."""
+        at_ms, refused_by, tasks, requests, answered = stored.split(",")
+        return cls(int(at_ms), RefusedBy(refused_by), int(tasks) if tasks else None, int(requests), int(answered))
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """The limits that would fit.
+
+    Args:
+        max_in_flight: Tasks at once; None where nothing shows that the limit is too large.
+        requests_per_minute: Requests a minute, never more than the vendor allows; None likewise.
+    """
+
+    max_in_flight: int | None
+    requests_per_minute: int | None
+
+    @property
+    def command(self) -> str:
+        """What sets them."""
+        tasks = "" if self.max_in_flight is None else f" --max-in-flight {self.max_in_flight}"
+        requests = "" if self.requests_per_minute is None else f" --requests-per-minute {self.requests_per_minute}"
+        return f"wanimate-worker limits{tasks}{requests}"
+
+    @property
+    def plan(self) -> str | None:
+        """The documented plan that has these limits; None if none has."""
+        for name, tasks, requests in PLANS:
+            seen = self.requests_per_minute
+            has_requests = seen is None or requests * (1 - _NEAR_SHARE) <= seen <= requests
+            if self.max_in_flight in {None, tasks} and has_requests:
+                return f"{name}: {tasks} tasks at once and {requests} requests a minute"
+        return None
+
+    @property
+    def text(self) -> str:
+        """What was seen."""
+        seen = []
+        if self.max_in_flight is not None:
+            seen.append(f"{self.max_in_flight} tasks at once")
+        if self.requests_per_minute is not None:
+            seen.append(f"{self.requests_per_minute} requests a minute")
+        return f"the vendor answers 429 beyond {' and '.join(seen)}: its plan is smaller than the limits that are set"
+
+    @property
+    def advice(self) -> str:
+        """What to do about it."""
+        plan = "" if self.plan is None else f" (the documented plan {self.plan})"
+        return (
+            f"nothing is lost, but each 429 stops all requests for a while. Set what fits{plan}, or what others leave"
+        )
+
+
+class Throttles:
+    """The 429s of the last hour.
+
+    Args:
+        throttles: Those that closed the gate, the newest first.
+        answered: The requests that the vendor answered: the field `total`, and others.
+        now_ms: The current time, in Redis time.
+    """
+
+    def __init__(self, throttles: Iterable[Throttle], answered: Mapping[str, str], now_ms: int) -> None:
+        self._throttles = [each for each in throttles if now_ms - each.at_ms < _REMEMBERED_MS]
+        self._answered = int(answered.get("total", 0))
+        self._now_ms = now_ms
+
+    def fitting(self, limits: AccountLimits) -> Fitting | None:
+        """Return the limits that would fit, where those that are set are larger; None where no 429 shows that.
+
+        Args:
+            limits: Those that are set.
+        """
+        requests = self._requests(limits.requests_per_minute)
+        # A 429 that does not say which limit it means is first taken for the one that polls meet too.
+        kinds = {RefusedBy.TASKS} if requests is not None else {RefusedBy.TASKS, RefusedBy.EITHER}
+        tasks = self._tasks(kinds, limits.max_in_flight)
+        return None if tasks is None and requests is None else Fitting(tasks, requests)
+
+    def _requests(self, limit: int) -> int | None:
+        """Return how many requests a minute the vendor allows: where it refuses more, it has answered just so many."""
+        found = [each for each in self._throttles if each.refused_by is not RefusedBy.TASKS]
+        if not found:
+            return None
+        most = max(each.requests for each in found)
+        is_over = self._answered - found[0].answered > _WELL_AGAIN * most
+        counts = [each.requests for each in found[:_COMPARED]]
+        return (
+            most if 0 < most < limit and not is_over and self._is_recent(found) and _are_alike(most, counts) else None
+        )
+
+    def _tasks(self, kinds: set[RefusedBy], limit: int) -> int | None:
+        """Return how many tasks the vendor allows: it refused one more, and no fewer were seen then."""
+        found = [each for each in self._throttles if each.refused_by in kinds and each.tasks is not None]
+        counts = [each.tasks for each in found if each.tasks is not None]
+        if not counts:
+            return None
+        least = min(counts)
+        is_shown = self._is_recent(found) and _are_alike(least, counts[:_COMPARED])
+        return least if 0 < least < limit and is_shown else None
+
+    def _is_recent(self, found: Sequence[Throttle]) -> bool:
+        return self._now_ms - found[0].at_ms < _RECENT_MS
+
+
+def _are_alike(limit: int, counts: Sequence[int]) -> bool:
+    near = max(1, limit * _NEAR_SHARE)
+    return sum(abs(count - limit) <= near for count in counts) >= _ALIKE
