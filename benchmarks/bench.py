@@ -24,6 +24,7 @@ from rig.profile import PROFILES
 from rig.scenarios.commands import run_commands
 from rig.scenarios.growth import run_growth
 from rig.scenarios.peers import run_faults, run_limits, run_peers
+from rig.scenarios.plans import run_plans
 from rig.scenarios.pools import run_pools
 from rig.scenarios.scale import run_scale, run_workers
 from rig.scenarios.throughput import run_enqueue, run_throughput
@@ -47,10 +48,11 @@ SCENARIOS: dict[str, Callable[[Profile, Callable[[str], None]], list[dict[str, A
     "faults": run_faults,
     "pools": run_pools,
     "limits": run_limits,
+    "plans": run_plans,
 }
 #: Run only by name: what threads decide is decided (docs/decisions/0010-threads.md), and the vendor's own limits with
 #: everyone take half an hour.
-BY_NAME = {"pools", "limits"}
+BY_NAME = {"pools", "limits", "plans"}
 
 
 @click.command()

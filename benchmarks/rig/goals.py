@@ -43,7 +43,7 @@ def judge(scenarios: dict[str, Any]) -> list[Goal]:
     """
     rows: dict[str, list[dict[str, Any]]] = {name: of["rows"] for name, of in scenarios.items()}
     goals: list[Goal] = []
-    for of in (_scale, _ahead, _enqueue, _cost, _throughput, _growth, _workers, _faults):
+    for of in (_scale, _ahead, _enqueue, _cost, _throughput, _growth, _workers, _faults, _plans):
         goals += of(rows)
     return goals
 
@@ -161,6 +161,17 @@ def _faults(rows: dict[str, list[dict[str, Any]]]) -> Iterable[Goal]:
                 f"waited {row['patience_seconds']:.0f} s; what a dead poll had is seen after {row['lease_seconds']:.0f}"
             )
             yield Goal(f"{row['fault']}, {row['contender']}", "none but unknown", told, is_met, "" if is_met else bound)
+
+
+def _plans(rows: dict[str, list[dict[str, Any]]]) -> Iterable[Goal]:
+    for row in rows.get("plans", ()):
+        name = f"plan {row['plan']}, {row['mode']}"
+        yield _most(f"429 answers, {name}", row["count_429"], 0, "")
+        if row["mode"] == "polling":
+            least = row["slot_use_bound"]
+            yield _least(
+                f"slot use / computed bound, {name}", row["slot_use"] / least, 0.92, f"the bound is {least:.3f}"
+            )
 
 
 def _least(figure: str, measured: float | None, wanted: float, bound: str, unit: str = "") -> Goal:

@@ -12,6 +12,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """One of the vendor's plans, and how it is measured.
+
+    Args:
+        name: Tasks at once and requests a minute.
+        load: The plan's limits.
+        seconds: How long it is measured, after it has warmed up.
+        runs: How many stacks are measured, so that there are enough tasks.
+        is_small: Whether it needs so little of the machine that others may run beside it.
+    """
+
+    name: str
+    load: Load
+    seconds: float
+    runs: int = 1
+    is_small: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """The sizes of one run of the benchmark.
 
@@ -28,6 +47,7 @@ class Profile:
         enqueue_many: Jobs of one `submit_many`.
         growth: The backlog, and the lengths it grows to.
         growth_seconds: How long each length is watched.
+        plans: The vendor's plans.
     """
 
     name: str
@@ -43,6 +63,15 @@ class Profile:
     growth: Load
     growth_lengths: Sequence[int]
     growth_seconds: float
+    plans: Sequence[Plan]
+
+
+#: A higher speed would shorten what the product's own waits and margins are made for: a second of a minute.
+_PLAN_SPEED = 4
+
+
+def _plan(cap: int, rate: int, jobs: int, speed: float = _PLAN_SPEED) -> Load:
+    return Load(jobs=jobs, cap=cap, rate=rate, speed=speed, is_mixed=False)
 
 
 _GROWTH = Load(jobs=0, cap=100, rate=20_000, speed=10, is_mixed=False)
@@ -61,6 +90,13 @@ SHORT = Profile(
     growth=_GROWTH,
     growth_lengths=(1_000, 10_000, 50_000),
     growth_seconds=8,
+    plans=(
+        Plan("3/10", _plan(3, 10, 200), seconds=200, runs=3),
+        Plan("10/60", _plan(10, 60, 400), seconds=200),
+        Plan("100/1000", _plan(100, 1_000, 3_500), seconds=200),
+        # A quarter of it: the whole needs a machine of its own.
+        Plan("1000/10000", _plan(250, 2_500, 2_500), seconds=50, is_small=False),
+    ),
 )
 
 FULL = Profile(
@@ -77,6 +113,12 @@ FULL = Profile(
     growth=_GROWTH,
     growth_lengths=(1_000, 100_000, 1_000_000),
     growth_seconds=20,
+    plans=(
+        Plan("3/10", _plan(3, 10, 200, 1), seconds=1_200, runs=4),
+        Plan("10/60", _plan(10, 60, 600, 1), seconds=1_200),
+        Plan("100/1000", _plan(100, 1_000, 5_000, 1), seconds=1_200),
+        Plan("1000/10000", _plan(1_000, 10_000, 12_000, 1), seconds=300, is_small=False),
+    ),
 )
 
 PROFILES = {profile.name: profile for profile in (SHORT, FULL)}

@@ -76,6 +76,26 @@ _COLUMNS: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
             ("machine", "machine_load", ".0%"),
         ),
     ),
+    "plans": (
+        "the vendor's plans, with a backlog; lateness in parts of the mean duration",
+        (
+            ("tasks/requests", "plan", ""),
+            ("mode", "mode", ""),
+            ("jobs", "jobs", ""),
+            ("slots", "slot_use", ".3f"),
+            ("bound", "slot_use_bound", ".3f"),
+            ("late mean", "lag_mean_share", ".3f"),
+            ("bound", "lag_mean_bound_share", ".3f"),
+            ("p50", "lag_median_share", ".3f"),
+            ("p99", "lag_p99_share", ".3f"),
+            ("polls/job", "polls_per_job", ".2f"),
+            ("bound", "polls_bound", ".2f"),
+            ("429", "count_429", ""),
+            ("fullest window", "requests_window_max", ""),
+            ("limit", "rate", ""),
+            ("machine", "machine_load", ".0%"),
+        ),
+    ),
     "workers": (
         "more worker processes on one ledger",
         (

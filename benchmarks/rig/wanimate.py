@@ -18,7 +18,7 @@ from .contender import Contender
 from .load import marker
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from wanimate import JobHandle
 
@@ -36,6 +36,7 @@ class Wanimate(Contender):
         has_callbacks: Whether the vendor calls back.
         settings: Further `WANIMATE_*` variables.
         worker_options: Options of Celery's `worker` command.
+        simulator_options: Further options of the simulator.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Wanimate(Contender):
         has_callbacks: bool,
         settings: dict[str, str] | None = None,
         worker_options: Sequence[str] = (),
+        simulator_options: Mapping[str, str] | None = None,
     ) -> None:
         self.name = "Wanimate, callbacks" if has_callbacks else "Wanimate, polling"
         self.load = load
@@ -54,7 +56,7 @@ class Wanimate(Contender):
                 worker_options=tuple(worker_options),
                 has_flower=False,
                 has_callbacks=has_callbacks,
-                simulator=load.simulator_options(),
+                simulator={**load.simulator_options(), **(simulator_options or {})},
                 settings={**settings_for(load), **(settings or {})},
             )
         )
@@ -172,16 +174,16 @@ def poll_lease_seconds(load: Load) -> float:
 def requests_per_minute(load: Load) -> int:
     """Return the largest budget, per real minute, that keeps the simulator's shorter window.
 
-    `RequestRate` keeps `burst + window / T` within the limit of a real minute; here the window is a minute divided by
-    the speed.
+    `RequestRate` keeps `burst + floor(window / T)` within the limit of a real minute; here the window is a minute
+    divided by the speed.
     """
     if load.speed == 1:
         return load.rate
     budget = min(round(load.rate * load.speed), 10_000_000)
-    window_us = (60 / load.speed + _SKEW_SECONDS) * 1e6
+    window_us = round((60 / load.speed + _SKEW_SECONDS) * 1e6)
     while budget > 1:
         rate = RequestRate(budget)
-        if rate.burst + window_us / rate.emission_interval_us <= load.rate:
+        if rate.burst + window_us // rate.emission_interval_us <= load.rate:
             return budget
         budget -= max(1, budget // 200)
     return budget
