@@ -321,6 +321,7 @@ def follower(record_id: str, *, leader: str, caller: str = "one", fingerprint: s
 #: What fades by itself.
 _FADING = {
     *("job", "budget", "failed", "dead", "tick", "durations", "tally", "samples", "billed", "spent", "request"),
+    *("answered", "throttles"),
 }
 
 

@@ -21,7 +21,7 @@ from .money import read_balance, read_cost
 from .snapshot import Band, Budget, Recent, Slots, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from redis import Redis
 
