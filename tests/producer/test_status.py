@@ -61,6 +61,7 @@ def test_a_running_job_tells_what_tasks_of_its_age_still_needed(client: Client, 
         ("paused", "why", "paused"),
         ("held", "why", "held"),
         ("limited_until_ms", "99999999999999", "daily_limit"),
+        ("low_balance_need", "0", "balance"),
         ("closed_until_ms", "99999999999999", "back_off"),
         ("unsafe_until_ms", "99999999999999", "unsafe"),
         ("trial_at_ms", "1", "trial"),
@@ -79,9 +80,22 @@ def test_a_job_that_cannot_be_sent_has_no_estimate_and_says_why(
     blocked = client.job("job-1").status()
     assert (blocked.eta_seconds, blocked.blocked_by) == (None, block)
     database.redis.hset(KEYS.gate, mapping={"closed_until_ms": 1, "unsafe_until_ms": 1, "limited_until_ms": 1})
-    database.redis.hdel(KEYS.gate, "paused", "held", "trial_at_ms")
+    database.redis.hdel(KEYS.gate, "paused", "held", "trial_at_ms", "low_balance_need")
     assert client.job("job-1").status().blocked_by is None, "what is over blocks nothing"
     database.redis.delete(KEYS.gate)
+
+
+def test_a_status_tells_the_money_where_there_is_a_price(client: Client, database: Database) -> None:
+    request = '{"type": "animate", "resolution": "720p", "video_seconds": 12.5}'
+    database.record("job-1", stage="waiting", request=request)
+    assert client.job("job-1").status().billed_usd is None
+    database.redis.hset(KEYS.limits, mapping={"price_480p_micro_usd": 40_000, "price_720p_micro_usd": ""})
+    assert client.job("job-1").status().billed_usd is None
+    database.redis.hset(KEYS.limits, "price_720p_micro_usd", 80_000)
+    assert client.job("job-1").status().billed_usd == 1.0
+    database.record("job-1", stage="running", request=request, billed_micro_usd="500000")
+    assert client.job("job-1").status().billed_usd == 0.5, "at the price when it was submitted"
+    database.redis.delete(KEYS.limits)
 
 
 def test_a_parked_job_waits_for_its_next_attempt(client: Client, database: Database) -> None:

@@ -14,7 +14,17 @@ from wanimate_worker.app import create_app
 from wanimate_worker.local import RedisServer
 from wanimate_worker.settings import WorkerSettings
 from wanimate_worker.tasks import GenerateTask
-from wanimate_worker.upstream import Accepted, MaySend, NotSent, Obstacle, Pending, StatusAnswer, SubmitAnswer
+from wanimate_worker.upstream import (
+    Accepted,
+    BalanceAnswer,
+    MaySend,
+    NoBalance,
+    NotSent,
+    Obstacle,
+    Pending,
+    StatusAnswer,
+    SubmitAnswer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,6 +51,7 @@ class Run:
         self.jobs: list[Job] = []
         self.asked: list[str] = []
         self.state: StatusAnswer = Pending("processing")
+        self.credit: BalanceAnswer = NoBalance("HTTP 404")
         #: What happens while the vendor is asked.
         self.meanwhile: Callable[[], object] = lambda: None
         task.runtime.upstream = self  # type: ignore[assignment]
@@ -58,6 +69,10 @@ class Run:
         self.asked.append(task_id)
         self.meanwhile()
         return self.state
+
+    def balance(self, *_: Any, may_send: MaySend) -> BalanceAnswer:
+        assert not may_send()
+        return self.credit
 
     def poll(self) -> None:
         """Look at the job, as if its time had come."""

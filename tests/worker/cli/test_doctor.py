@@ -15,6 +15,7 @@ from wanimate_worker.app import create_app
 from wanimate_worker.database import open_database
 from wanimate_worker.doctor import (
     Level,
+    check_balance,
     check_callbacks,
     check_limits,
     check_results,
@@ -28,13 +29,22 @@ from wanimate_worker.queues import queue_lengths
 from wanimate_worker.roster import connected_workers
 from wanimate_worker.runtime import Runtime
 from wanimate_worker.settings import WorkerSettings
-from wanimate_worker.upstream import Forgotten, NotSent, Pending, Throttled, Unauthorised, Unreadable
+from wanimate_worker.upstream import (
+    Balance,
+    Forgotten,
+    NoBalance,
+    NotSent,
+    Pending,
+    Throttled,
+    Unauthorised,
+    Unreadable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from wanimate_worker.upstream import StatusAnswer
+    from wanimate_worker.upstream import BalanceAnswer, StatusAnswer
 
 
 @pytest.fixture
@@ -80,6 +90,43 @@ def test_a_proxy_that_cannot_be_used_is_a_finding_and_no_traceback(monkeypatch: 
     [finding] = check_vendor(Runtime(create_app(trusting), trusting))
     assert (finding.name, finding.level) == ("vendor", Level.FAIL)
     assert "HTTPS_PROXY" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("answer", "thresholds", "level", "told"),
+    [
+        (Balance(50_000_000), {}, Level.OK, "$50.00"),
+        (Balance(50_000_000), {"balance_warn_usd": 50, "balance_hold_usd": 10}, Level.OK, "$50.00"),
+        (Balance(49_990_000), {"balance_warn_usd": 50, "balance_hold_usd": 10}, Level.WARN, "below $50.00"),
+        (Balance(9_990_000), {"balance_warn_usd": 50, "balance_hold_usd": 10}, Level.FAIL, "held below $10.00"),
+        (Balance(0), {}, Level.FAIL, "empty"),
+        (NoBalance("HTTP 404"), {}, Level.OK, "not known: HTTP 404"),
+        (NoBalance("HTTP 404"), {"balance_hold_usd": 10}, Level.WARN, "not known"),
+        (Unauthorised(403, "no"), {"balance_warn_usd": 10}, Level.WARN, "not known"),
+    ],
+)
+def test_the_balance_is_judged_by_its_thresholds(
+    answer: BalanceAnswer, thresholds: dict[str, float], level: Level, told: str
+) -> None:
+    here = settings(**thresholds)
+    runtime = SimpleNamespace(upstream=SimpleNamespace(balance=lambda: answer), settings=here)
+    [finding] = check_balance(runtime, here.account_limits(), asks_vendor=True)  # type: ignore[arg-type]
+    assert (finding.name, finding.level) == ("balance", level)
+    assert told in finding.text
+    assert bool(finding.advice) is (level is not Level.OK)
+
+
+def test_without_the_vendor_the_last_reading_is_told_with_its_age(redis: Redis) -> None:
+    here = settings(redis_url=SecretStr(redis.url))  # type: ignore[attr-defined]
+    with open_database(here).redis as connection:
+        ledger = open_database(here).ledger
+        runtime: Any = SimpleNamespace(ledger=ledger, settings=here)
+        [unread] = check_balance(runtime, None, asks_vendor=False)
+        ledger.record_balance(5_000_000, 0)
+        [read] = check_balance(runtime, None, asks_vendor=False)
+        connection.connection_pool.disconnect()
+    assert (unread.level, unread.text) == (Level.OK, "not known: no worker has read it")
+    assert read.text.startswith("$5.00, read ")
 
 
 def test_an_environment_with_other_limits_is_told_that_the_accounts_count() -> None:

@@ -230,8 +230,8 @@ def leftovers(stack: Stack) -> list[str]:
     """Return whatever should be gone once every job has ended: held slots, keys without a TTL, messages, leases."""
     with redis_of(stack) as redis:
         kept = [key for key in redis.scan_iter("wanimate:*", count=1000) if redis.ttl(key) == -1]
-        # The account's own state: its limits stay, and the next submission clears its gate.
-        kept = [key for key in kept if not key.endswith(":limits")]
+        # The account's own state: its limits and its balance stay, and the next submission clears its gate.
+        kept = [key for key in kept if not key.endswith((":limits", ":balance"))]
         kept = [key for key in kept if not key.endswith(":gate") or set(redis.hkeys(key)) - OPEN_GATE]
         queued = [f"{queue} ({length})" for queue, length in queue_lengths(redis).items() if length]
         dead = [f"dead letters ({redis.llen(key)})" for key in redis.scan_iter("wanimate:*:dead", count=1000)]
