@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from wanimate_simulator.results import video
 
 SUBMIT = "/api/v1/generateTask/wan-2-2-animate"
 STATUS = "/api/v1/statusTask/wan-2-2-animate"
@@ -82,6 +83,10 @@ def test_results_last_24_simulated_hours_unless_asked_otherwise(bench: Callable[
 @pytest.mark.parametrize("name", ["", ".mp4", "task_unknown.mp4", "task_unknown"])
 def test_an_unknown_result_answers_404(live: httpx.Client, name: str) -> None:
     assert live.get(f"/results/{name}").status_code == 404
+
+
+def test_a_video_of_any_stated_length_can_be_served() -> None:
+    assert [boxes(video(seconds)) for seconds in (0.001, 120, 1e300)] == [["ftyp", "moov", "mdat"]] * 3
 
 
 def test_a_failed_task_has_no_result(bench: Callable[..., Any]) -> None:

@@ -12,6 +12,8 @@ RESULTS_PATH = "/results/"
 _SUFFIX = ".mp4"
 _VIDEO = b"video/mp4"
 _XML = b"application/xml"
+#: What a header of the file has room for, in milliseconds.
+_LONGEST = 2**32 - 1
 
 
 def result_url(task: Task) -> str:
@@ -44,7 +46,11 @@ def video(seconds: float) -> bytes:
     """Return an MP4 file of a length, without any track."""
     scale = 1000
     identity = pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
-    header = pack(">IIIII", 0, 0, 0, scale, round(seconds * scale)) + pack(">IH10x", 0x10000, 0x100) + identity
+    header = (
+        pack(">IIIII", 0, 0, 0, scale, min(round(seconds * scale), _LONGEST))
+        + pack(">IH10x", 0x10000, 0x100)
+        + identity
+    )
     movie = _box(b"moov", _box(b"mvhd", header + bytes(24) + pack(">I", 1)))
     return _box(b"ftyp", b"isom" + bytes(4) + b"isommp42") + movie + _box(b"mdat", b"")
 
