@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from wanimate.errors import SettingsError
 from wanimate.transport import VISIBILITY_TIMEOUT_SECONDS
 
-from ..addresses import is_loopback
+from ..addresses import is_public
 from ..durations import spelled
 from ..upstream import NotSent, Throttled, Unauthorised, Unreadable
 from .finding import Finding, fail, ok, warn
@@ -100,10 +100,10 @@ def check_callbacks(settings: WorkerSettings) -> Iterator[Finding]:
         yield ok("callbacks", "off; tasks are polled")
         return
     parts, vendor = urlsplit(url), urlsplit(settings.api_base_url)
-    if is_loopback(parts.hostname or "") and not is_loopback(vendor.hostname or ""):
+    if is_public(vendor.hostname or "") and not is_public(parts.hostname or ""):
         yield fail(
             "callbacks",
-            f"{url} is an address of this machine, which the vendor at {settings.api_base_url} cannot reach",
+            f"{url} is no public address: the vendor at {settings.api_base_url} cannot reach it",
             "set WANIMATE_CALLBACK_BASE_URL to a public https:// address, or unset it: tasks are then polled",
         )
     elif parts.scheme == "http" and vendor.scheme == "https":
