@@ -25,9 +25,9 @@ def test_a_waiting_job_tells_its_place(client: Client, database: Database) -> No
     assert (status.type, status.resolution, status.labels) == ("replace", "480p", {"a": "b"})
 
 
-def learn(database: Database, seconds: float, count: int = 2000) -> None:
+def learn(database: Database, seconds: float, count: int = 2000, *, video_seconds: float | None = None) -> None:
     """Write down that so many tasks took about so long."""
-    field = field_of(kind_of("animate", "480p"), seconds)
+    field = field_of(kind_of("animate", "480p", video_seconds), seconds)
     database.redis.hset(KEYS.durations, mapping={field: count, "total": count, "called": "0"})
     database.redis.expire(KEYS.durations, 60)
 
@@ -53,6 +53,24 @@ def test_a_running_job_tells_what_tasks_of_its_age_still_needed(client: Client, 
     assert client.job("job-1").status().eta_seconds == pytest.approx(20, abs=3)
     # Nothing is known of its kind but the vendor's example.
     assert client.job("new").status().eta_seconds == pytest.approx(41, abs=3)
+
+
+def test_a_long_video_is_estimated_by_long_videos(client: Client, database: Database) -> None:
+    learn(database, 20, video_seconds=5)
+    learn(database, 300, video_seconds=100)
+    now_ms = int(database.redis.time()[0]) * 1000
+    for job_id, request in (
+        ("short", '{"type": "animate", "video_seconds": 4.5}'),
+        ("long", '{"type": "animate", "video_seconds": 120}'),
+        ("unknown", '{"type": "animate"}'),
+    ):
+        database.record(job_id, stage="running", request=request, submitted_at_ms=str(now_ms))
+
+    estimates = {name: client.job(name).status().eta_seconds for name in ("short", "long", "unknown")}
+
+    assert estimates["short"] == pytest.approx(20, abs=3)
+    assert estimates["long"] == pytest.approx(300, abs=15)
+    assert estimates["unknown"] == pytest.approx(160, abs=10)
 
 
 @pytest.mark.parametrize(

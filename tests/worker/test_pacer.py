@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from statistics import fmean
 from typing import Any, cast
 
@@ -46,6 +47,30 @@ def test_while_callbacks_come_polls_are_sparse_and_dense_again_when_they_stop() 
 
 def test_without_callbacks_configured_it_does_not_matter_that_they_came_once() -> None:
     assert mean_delay_ms(Surveyed(called=1.0)) == pytest.approx(mean_delay_ms(Surveyed(called=0.0)), rel=0.1)
+
+
+def test_a_long_video_is_first_polled_when_long_videos_end() -> None:
+    surveyed = Surveyed()
+    counts = {field_of("animate:480p:5s", 20): "2000", field_of("animate:480p:120s", 300): "2000", "total": "4000"}
+    surveyed.survey_ = replace(surveyed.survey_, durations=counts)
+    pacer = Pacer(cast("Ledger", surveyed), WorkerSettings())
+
+    def first_ms(video_seconds: float) -> float:
+        return fmean(pacer.next_poll_ms({**REQUEST, "video_seconds": video_seconds}) for _ in range(50))
+
+    assert 10_000 < first_ms(5) < 25_000
+    # The longest interval.
+    assert first_ms(120) == 60_000
+
+
+def test_a_few_more_tasks_do_not_make_a_new_plan_and_many_do() -> None:
+    surveyed, pacer = Surveyed(), Pacer(cast("Ledger", Surveyed()), WorkerSettings())
+    first = pacer._mix_of(surveyed.survey_.durations)
+    assert pacer._mix_of({**surveyed.survey_.durations, "total": "4250"}) is first
+    assert pacer._mix_of({**surveyed.survey_.durations, "total": "4300"}) is not first
+    faded = pacer._mix_of({**surveyed.survey_.durations, "total": "2000"})
+    assert faded.mean_seconds == pytest.approx(first.mean_seconds, rel=0.01)
+    assert pacer._mix_of({}) is not faded
 
 
 def test_late_polls_make_the_next_ones_rarer() -> None:

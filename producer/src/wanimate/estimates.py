@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from .contract import Stage
 from .contract.durations import Kinds, kind_of_request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
-
     from .effects import Record
 
 
-def eta_seconds(record: Record, request: Mapping[str, Any]) -> float | None:
+def eta_seconds(record: Record) -> float | None:
     """Return in how many seconds the vendor will probably have finished a job; None if nothing can be said.
 
     A running job needs what jobs of its kind and age needed on average. A waiting one needs that of a new job, and the
@@ -24,13 +22,12 @@ def eta_seconds(record: Record, request: Mapping[str, Any]) -> float | None:
 
     Args:
         record: What is stored about the job.
-        request: The job's request.
     """
     stage = record.fields.get("stage")
     if record.now_ms is None or stage not in {Stage.WAITING, Stage.SUBMITTING, Stage.RUNNING}:
         return None
     kinds = Kinds.read(record.durations)
-    own = kinds.of(kind_of_request(request))
+    own = kinds.of(kind_of_request(json.loads(record.fields.get("request") or "{}")))
     if stage == Stage.RUNNING:
         submitted_at_ms = int(record.fields.get("submitted_at_ms") or record.now_ms)
         return own.remaining_seconds(max(0, record.now_ms - submitted_at_ms) / 1000)

@@ -138,7 +138,7 @@ def status(job_id: str) -> Operation[JobStatus]:
         if ending is not None:
             return status_of(job_id, ending)
     told = JobStatus.from_hash(job_id, record.fields, record.rank, has_slot=record.has_slot, prices=record.prices)
-    eta = eta_seconds(record, {"type": told.type or "", "resolution": told.resolution or ""})
+    eta = eta_seconds(record)
     blocked_by = record.blocked_by if told.state is JobState.WAITING else None
     facts = {"follows": leader, "eta_seconds": None if eta is None else round(eta, 1), "blocked_by": blocked_by}
     return told.model_copy(update=facts)
