@@ -16,7 +16,19 @@ from hypothesis.stateful import (
 )
 from wanimate.contract import Outcome, Stage
 from wanimate.errors import InvalidRequest
-from wanimate_worker.ledger import Bill, Busy, Deliver, Entry, Later, NothingToDo, RefusedBy, Submit, WaitForPermit
+from wanimate_worker.ledger import (
+    Bill,
+    Busy,
+    Deliver,
+    Entry,
+    Later,
+    NothingToDo,
+    Parked,
+    Proven,
+    RefusedBy,
+    Submit,
+    WaitForPermit,
+)
 
 from .bench import CANCELLED, LONG_MS, UNKNOWN, Bench, State, success
 from .model import Attempt, Life, Look, Model
@@ -31,7 +43,7 @@ SPENT_US, NEARLY_SPENT_US = 3_600_000_000, 1_200_000_000
 REJECTED = Outcome.failure(InvalidRequest("the vendor refused the request", "400"))
 #: What a run may write down about its attempt: also what it was not told, when it died or its answer was lost.
 STEPS_BACK = ["not sent", "parked", "throttled", "too many", "unauthorised"]
-RECORDS = ["accepted", "accepted", "lost", "rejected", "nothing", *STEPS_BACK]
+RECORDS = ["accepted", "accepted", "lost", "rejected", "refused", "refused", "nothing", *STEPS_BACK]
 EVENTS = [
     *("throttled", "too many", "paused", "repair", "record deleted", "forget"),
     *("budget spent", "budget nearly spent", "budget free"),
@@ -176,8 +188,29 @@ class LedgerRules(RuleBasedStateMachine):
             granted = self.ledger.settle(attempt.job_id, attempt.submit.nonce, REJECTED, is_free=True)
             self.changes_nothing(unless=granted is not None)
             assert granted == self.model.settle(attempt.job_id, attempt.submit.nonce, "rejected")
+        elif told == "refused" and attempt.is_accepted is False:
+            self.refuse(attempt)
         elif told in STEPS_BACK and attempt.is_accepted is False:
             self.step_back(attempt, told)
+
+    def refuse(self, attempt: Attempt) -> None:
+        """The vendor refuses an attempt without a verdict on its job; one that is proven is settled."""
+        # Milliseconds tell what was sent before a refusal from what was sent after.
+        self.bench.next_ms()
+        answer = self.ledger.refuse(attempt.job_id, attempt.submit.nonce, "403")
+        verdict, refusals, granted = self.model.refuse(attempt.job_id, attempt.submit.nonce)
+        self.changes_nothing(unless=isinstance(answer, Parked))
+        match answer:
+            case Parked():
+                assert (verdict, refusals, granted) == ("parked", answer.refusals, list(answer.granted))
+                refused_at_ms = self.bench.redis.hget(self.bench.keys.job(attempt.job_id), "refused_at_ms")
+                attempt.life.refused_at_ms = int(refused_at_ms or 0)
+            case Proven():
+                assert (verdict, refusals) == ("proven", answer.refusals)
+                self.record(attempt, "rejected")
+            case None:
+                assert verdict == "lost"
+        self.bench.next_ms()
 
     def record_accepted(self, attempt: Attempt) -> None:
         """Record a task: by the run, however late, or because the vendor's callback told of it."""
@@ -348,7 +381,7 @@ class LedgerRules(RuleBasedStateMachine):
         if self.model.is_doubted:
             self.model.is_doubted = False
         assert self.ledger.unpause() is self.model.is_paused
-        self.model.is_paused = False
+        self.model.unpause()
         if not has_slots_left:
             assert self.ledger.grant() == self.model.tick()
 

@@ -71,6 +71,10 @@ class Life:
     billed_micro_usd: int = 0
     #: How often its task failed and it went back to the waiting.
     retries: int = 0
+    #: How often it was refused without a verdict, when last, and how often others got through in between.
+    refusals: int = 0
+    refused_at_ms: int = 0
+    proofs: int = 0
 
     @property
     def paid(self) -> int:
@@ -108,6 +112,11 @@ class Model(MoneyModel):
         self.is_doubted: bool | None = None
         #: The nonce of the submission that was tried last.
         self.trial = ""
+        #: Why one is tried at a time.
+        self.trial_for = ""
+        #: Jobs refused without a verdict since one was accepted, and when the last accepted one was sent.
+        self.refused = 0
+        self.accepted_sent_ms = 0
         self.tally: Counter[str] = Counter()
         #: Jobs whose record was lost: what lists them as unknown may stay until it is repaired.
         self.lost_records: set[str] = set()
@@ -205,7 +214,11 @@ class Model(MoneyModel):
             was_called = life.stage == "submitting" and life.is_called
             if life.stage == "submitting":
                 self.count_billed(life)
-            self.trust()
+                self.trust()
+                self.accepted_sent_ms = attempt.submit.begun_at_ms
+            else:
+                self.answered(attempt.submit.nonce)
+            life.refusals = life.refused_at_ms = life.proofs = 0
             life.stage, life.task_id, life.hint = "running", attempt.task_id, ""
             (self.wake if was_called else self.clock)(attempt.job_id)
             if self.failures and attempt.submit.begun_at_ms >= self.closed_at_ms:
@@ -213,7 +226,25 @@ class Model(MoneyModel):
         return True
 
     def trust(self) -> None:
-        self.lost, self.is_doubted, self.trial = 0, None, ""
+        self.lost, self.refused, self.is_doubted, self.trial, self.trial_for = 0, 0, None, "", ""
+
+    def answered(self, nonce: str) -> None:
+        self.lost = 0
+        if self.trial_for in {"", "lost"}:
+            self.is_doubted, self.trial, self.trial_for = None, "", ""
+        elif self.trial == nonce:
+            self.is_doubted = False
+
+    def try_later(self, nonce: str, in_a_row: int) -> bool:
+        is_first = in_a_row >= 3 and self.is_doubted is None
+        if is_first or (self.is_doubted is not None and self.trial == nonce):
+            self.is_doubted = True
+        return is_first
+
+    def unpause(self) -> None:
+        if self.is_paused and self.is_doubted is None:
+            self.is_doubted, self.trial_for = False, "suspended"
+        self.is_paused = False
 
     def lose(self, job_id: str, nonce: str, *, is_ours: bool = False) -> bool:
         life = self.lives.get(job_id)
@@ -224,8 +255,8 @@ class Model(MoneyModel):
         self.count_billed(life)
         if not is_ours:
             self.lost += 1
-            if (self.lost >= 3 and self.is_doubted is None) or (self.is_doubted is not None and self.trial == nonce):
-                self.is_doubted = True
+            if self.try_later(nonce, self.lost):
+                self.trial_for = "lost"
         (self.wake if life.hint else self.clock)(job_id)
         return True
 
@@ -286,6 +317,27 @@ class Model(MoneyModel):
             self.line[job_id] = life.rank
         return self.grant()
 
+    def refuse(self, job_id: str, nonce: str) -> tuple[str, int, list[str]]:
+        life = self.lives.get(job_id)
+        if life is None or life.stage != "submitting" or life.nonce != nonce:
+            return "lost", 0, []
+        is_news = not life.refusals or self.accepted_sent_ms >= life.refused_at_ms
+        proofs = life.proofs + (bool(life.refusals) and is_news)
+        if proofs >= 2:
+            return "proven", life.refusals + 1, []
+        life.refusals, life.proofs = life.refusals + 1, proofs
+        self.refused += is_news
+        self.try_later(nonce, self.refused)
+        if self.refused >= 3:
+            self.trial_for = "refused"
+        life.stage, life.nonce, life.hint, life.is_called = "waiting", "", "", False
+        life.attempts[-1].is_released = True
+        self.give_back(life)
+        self.drop(job_id)
+        self.parked.add(job_id)
+        self.clock(job_id)
+        return "parked", life.refusals, self.grant()
+
     def unpark(self, job_id: str) -> list[str] | None:
         life = self.lives.get(job_id)
         if life is None or job_id not in self.parked:
@@ -301,7 +353,7 @@ class Model(MoneyModel):
         if look is not None and self.due.get(job_id) is not look:
             return None
         if life.stage == "submitting":
-            self.trust()
+            self.answered(nonce)
         if outcome == "rejected":
             self.give_back(life)
         return self._end(job_id, life, outcome)

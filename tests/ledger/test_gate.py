@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from wanimate_worker.ledger import Later, Ledger
+from wanimate.contract import Outcome
+from wanimate.errors import InvalidRequest
+from wanimate_worker.ledger import Later, Ledger, PausedFor, TrialFor
 from wanimate_worker.pacing import closed_for_seconds, grown, lowered
 
 from .bench import ACCOUNT, LONG_MS, success
@@ -136,6 +138,11 @@ def test_a_failure_of_a_request_sent_after_the_closing_is_another_one(bench: Ben
 # -- opening --------------------------------------------------------------------------------------------------------
 
 
+def closings(bench: Bench) -> dict[str, str]:
+    """Return what the gate says, but for when a submission was accepted last."""
+    return {name: value for name, value in bench.state().gate.items() if name != "accepted_sent_ms"}
+
+
 @pytest.mark.parametrize("news", ["accept", "plan"])
 def test_the_success_of_a_request_sent_after_the_closing_opens_the_gate(bench: Bench, news: str) -> None:
     bench.admit("a")
@@ -149,7 +156,7 @@ def test_the_success_of_a_request_sent_after_the_closing_opens_the_gate(bench: B
         bench.let_time_pass()
         claim = bench.ledger.claim(1)
         bench.ledger.plan(claim.token, {"a": LONG_MS}, answered_since_ms=claim.claimed_at_ms)
-    assert bench.state().gate == {}
+    assert closings(bench) == {}
     bench.drain()
 
 
@@ -161,12 +168,12 @@ def test_the_success_of_a_request_sent_before_the_closing_does_not_open_it(bench
     claim = bench.ledger.claim(1)
     bench.next_ms()
     bench.ledger.close_gate("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=60)
-    gate = bench.state().gate
+    gate = closings(bench)
     if news == "accept":
         bench.accept("a", submit)
     else:
         bench.ledger.plan(claim.token, {"a": LONG_MS}, answered_since_ms=claim.claimed_at_ms)
-    assert bench.state().gate == gate
+    assert closings(bench) == gate
     bench.drain()
 
 
@@ -178,7 +185,7 @@ def test_the_gate_opens_also_when_every_job_of_a_claim_has_ended_and_none_is_lef
     claim = bench.ledger.claim(1)
     bench.ledger.settle("a", submit.nonce, success("t"), token=claim.token)
     assert bench.ledger.plan(claim.token, {}, answered_since_ms=claim.claimed_at_ms) == 0
-    assert bench.state().gate == {}
+    assert closings(bench) == {}
     bench.drain()
 
 
@@ -275,8 +282,25 @@ def test_a_paused_account_hands_out_nothing_until_it_goes_on(bench: Bench) -> No
     assert bench.admit("b") == []
     assert bench.ledger.unpause()
     assert not bench.ledger.unpause()
-    assert bench.state().gate == {}
-    assert bench.ledger.grant() == ["a", "b"]
+    assert closings(bench).keys() == {"trial_at_ms", "trial_for"}
+    assert bench.ledger.grant() == ["a"], "one is tried first"
+    bench.accept("a", bench.begin("a"))
+    assert bench.ledger.grant() == ["b"]
+    bench.drain()
+
+
+def test_a_refusal_on_trial_after_a_pause_lets_another_one_be_tried(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(max_in_flight=3)
+    bench.ledger.pause("402", PausedFor.CREDIT)
+    assert bench.ledger.gate().paused_for is PausedFor.CREDIT
+    bench.admit("a", "b", "c")
+    bench.ledger.unpause()
+    assert bench.ledger.grant() == ["a"]
+    refused = Outcome.failure(InvalidRequest("the vendor refused the request", "400"))
+    assert bench.ledger.settle("a", bench.begin("a").nonce, refused, is_free=True) == ["b"]
+    assert bench.ledger.gate().trial_for is TrialFor.SUSPENDED
+    bench.accept("b", bench.begin("b"))
+    assert bench.ledger.grant() == ["c"]
     bench.drain()
 
 

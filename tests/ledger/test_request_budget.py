@@ -169,6 +169,7 @@ def test_a_budget_that_is_full_again_leaves_nothing_behind(bench: Bench) -> None
     assert 0 < bench.redis.pttl(bench.keys.budget) <= 2_000
 
 
+@pytest.mark.leaves("gate")
 def test_nothing_is_taken_from_the_budget_while_the_gate_is_closed(bench: Bench) -> None:
     bench.ledger.pause("the vendor refuses the key")
     assert bench.ledger.permit(5) == 0

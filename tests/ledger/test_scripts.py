@@ -97,6 +97,7 @@ def live_through_everything(bench: Bench) -> None:
     assert ledger._scripts.confirm(keys=[bench.keys.job("b")], args=[b_submit.nonce]) == 1
     ledger._scripts.postpone(keys=[bench.keys.gate], args=["why", 0])
     ledger.lose("b", b_submit.nonce, "why")
+    assert ledger.refuse("b", b_submit.nonce, "403") is None
     assert ledger.callback("b", b_submit.nonce, "wrong") == "due"
     assert ledger.drop_hint("b", b_submit.nonce, "wrong")
     ledger.close_gate("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=60, lower_cap=True)

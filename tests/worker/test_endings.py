@@ -10,8 +10,8 @@ from wanimate.contract import Outcome, Result
 from wanimate.errors import ContentViolation, GenerationFailed, InvalidRequest, JobFailed
 from wanimate.failure_codes import CODES, FailureKind
 from wanimate_worker.reference import failure_codes_page
-from wanimate_worker.tasks.endings import Served, ending_of, refusal_of
-from wanimate_worker.upstream import Failed, Succeeded
+from wanimate_worker.tasks.endings import Served, ending_of, proven_refusal_of, refusal_of, wants_credit
+from wanimate_worker.upstream import Failed, Refused, Rejected, Succeeded
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -47,7 +47,7 @@ def test_a_failed_task_ends_its_job_as_its_code_says(code: str | None, expected:
 
 @pytest.mark.parametrize("code", [each.code for each in CODES if each.kind in OF_THE_REQUEST])
 def test_a_code_means_the_same_in_a_refusal_and_in_a_failed_task(code: str) -> None:
-    at_once, later = refusal_of(code, "no"), failed(code)
+    at_once, later = refusal_of(Rejected(code, "no")), failed(code)
     assert (type(at_once), at_once.code, at_once.field) == (type(later), later.code, later.field)
     assert at_once.task_id is None
 
@@ -66,14 +66,35 @@ def test_a_code_means_the_same_in_a_refusal_and_in_a_failed_task(code: str) -> N
 )
 def test_a_format_names_a_field_only_if_the_words_name_one(message: str, field: str | None) -> None:
     assert failed("UNSUPPORTED_FORMAT", message).field == field
-    assert refusal_of("UnsupportedFormat", message).field == field
+    assert refusal_of(Rejected("UnsupportedFormat", message)).field == field
 
 
 def test_any_other_refusal_is_an_invalid_request() -> None:
     for code in ("400", "TEAPOT"):
-        error = refusal_of(code, "no")
+        error = refusal_of(Rejected(code, "no"))
         assert (type(error), error.code) == (InvalidRequest, code)
         assert error.message == "the vendor refused the request: no"
+
+
+def test_a_refusal_whose_words_speak_of_the_content_is_a_content_violation() -> None:
+    error = refusal_of(Rejected("403", "content policy", is_content=True))
+    assert (type(error), error.code) == (ContentViolation, "403")
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [("403", InvalidRequest), ("SomethingNew", InvalidRequest), ("ModelUnavailable", GenerationFailed)],
+)
+def test_a_job_that_was_refused_while_others_got_through_says_what_was_seen(code: str, expected: type) -> None:
+    error = proven_refusal_of(Refused(code, "Forbidden"), 3)
+    assert (type(error), error.code, error.task_id) == (expected, code, None)
+    assert error.message.startswith(f"refused 3 times with {code} (Forbidden), while other jobs were accepted")
+    assert "nothing of it is billed" in error.message
+
+
+def test_want_of_credit_ends_no_job() -> None:
+    assert wants_credit(Failed("InsufficientCredits", "no"))
+    assert not wants_credit(Failed("GENERATION_FAILED", "no"))
 
 
 def test_the_page_of_failure_codes_is_the_one_the_code_makes() -> None:

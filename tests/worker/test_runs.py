@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import pickle
 import time
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from celery import states
 from redis.exceptions import ConnectionError as RedisConnectionError
-from wanimate import InvalidRequest, JobCancelled
-from wanimate.contract import Keys, Outcome, OutcomeKind, Result, Stage, parse_job
-from wanimate.contract.record import read_outcome
-from wanimate_worker.ledger import Deliver, Entry, NothingToDo, read_history
+from wanimate import JobCancelled
+from wanimate.contract import Keys, Outcome, OutcomeKind, Result, Stage
+from wanimate_worker.ledger import Deliver, Entry, NothingToDo, PausedFor, read_history
 from wanimate_worker.upstream import (
     Failed,
     NotSent,
     Obstacle,
     Pending,
+    Refused,
     StatusAnswer,
     SubmitAnswer,
     Succeeded,
@@ -83,56 +82,46 @@ def test_a_request_that_was_surely_not_sent_gives_its_slot_back(run: Run) -> Non
     assert read_history(record.fields)[-1].cause == "not sent: nobody listens"
 
 
-def test_a_job_that_something_on_the_way_refuses_again_holds_up_no_other(run: Run) -> None:
+def test_a_job_that_is_refused_without_a_reason_holds_up_no_other(run: Run) -> None:
     run.redis.hset(Keys("default").limits, "max_in_flight", 1)
-
-    def refused() -> SubmitAnswer:
-        run.ledger.hold("so that it gets no other slot")
-        return NotSent("HTTP 413, but not from the vendor's API", Obstacle.GATEWAY)
-
-    run.answer = refused
+    run.answer = lambda: Refused("403", "Forbidden")
     run()
     run.ledger.admit([Entry("b", 5, {}, JOB)])
-    assert run.redis.zrange(Keys("default").waiting, 0, -1) == ["a", "b"], "once may be an accident"
-    run.ledger.unhold()
-    run.redis.hdel(Keys("default").gate, "closed_until_ms")
-    assert run.ledger.grant() == ["a"]
-    run()
-    assert run.sent == 2 * [Stage.SUBMITTING]
-    assert run.redis.zrange(Keys("default").waiting, 0, -1) == ["b", "a"]
-
-
-def test_a_result_says_until_when_its_urls_are_served(run: Run) -> None:
-    run()
-    begun_at = datetime.now(UTC)
-    run.state = Succeeded(Result(urls=("https://example.com/v.mp4",), task_id="task-a", completed_at=begun_at))
-    run.task.runtime.settings = run.task.runtime.settings.model_copy(update={"result_urls_ttl_seconds": 90.0})
-    run.poll()
+    assert (run.stage(), run.has_slot()) == (Stage.WAITING, False)
+    assert run.redis.zrange(Keys("default").slots, 0, -1) == ["b"], "the gate stays open for the others"
     [record] = run.ledger.records(["a"])
-    outcome = read_outcome(record.fields)
-    assert outcome is not None
-    assert outcome.result is not None
-    assert outcome.result.urls_expire_at is not None
-    assert abs(outcome.result.urls_expire_at - begun_at - timedelta(seconds=90)) < timedelta(seconds=5)
-    assert outcome.result.to_json()["urls_expire_at"], "callers through Celery get it, too"
-    assert "served until" in run.task.summarise_result(str(outcome.result.to_json()))
+    assert read_history(record.fields)[-1].cause == "refused: 403 Forbidden"
+    assert record.parked_until_ms
 
 
-def test_a_job_on_record_is_sent_as_recorded_whatever_rules_came_later(run: Run) -> None:
-    old = {**JOB, "video_url": "https://example.com/m.avi", "seed": 2**40}
-    run.ledger.hold("so that it is recorded first")
-    run.ledger.admit([Entry("a", 5, {}, old, fingerprint=parse_job(JOB).fingerprint())])
-    run.ledger.unhold()
-    assert run.ledger.grant() == ["a"]
+def test_a_vendor_that_is_unavailable_gets_a_job_back_at_its_place_twice(run: Run) -> None:
+    run.redis.hset(Keys("default").limits, "max_in_flight", 1)
+
+    def unavailable() -> SubmitAnswer:
+        run.ledger.hold("so that it gets no other slot")
+        return NotSent("the vendor is unavailable: try again later", Obstacle.VENDOR)
+
+    run.answer = unavailable
     run()
-    assert run.sent == [Stage.SUBMITTING]
-    assert run.jobs == [parse_job(old, is_recorded=True)]
+    run.ledger.admit([Entry("b", 5, {}, JOB)])
+    for order in (["a", "b"], ["a", "b"], ["b", "a"]):
+        assert run.redis.zrange(Keys("default").waiting, 0, -1) == order
+        if order[0] == "b":
+            break
+        run.ledger.unhold()
+        run.redis.hdel(Keys("default").gate, "closed_until_ms")
+        assert run.ledger.grant() == ["a"]
+        run()
 
 
-def test_a_new_message_with_such_a_request_is_refused_at_no_cost(run: Run) -> None:
-    result = run.task.apply(kwargs={**JOB, "video_url": "https://example.com/m.avi"}, task_id="a")
-    assert isinstance(result.result, InvalidRequest)
-    assert (run.sent, run.stage()) == ([], None)
+def test_a_task_that_failed_for_want_of_credit_waits_for_it(run: Run) -> None:
+    run()
+    run.state = Failed("INSUFFICIENT_CREDITS", "no credit")
+    run.poll()
+    assert (run.stage(), run.has_slot()) == (Stage.WAITING, False)
+    gate = run.ledger.gate()
+    assert (gate.paused, gate.paused_for) == ("no credit", PausedFor.CREDIT)
+    assert run.redis.zrange(Keys("default").waiting, 0, -1) == ["a"]
 
 
 @pytest.mark.parametrize("error", [None, RedisConnectionError("gone")], ids=["not confirmed", "Redis away"])

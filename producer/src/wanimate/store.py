@@ -24,7 +24,7 @@ _READ_SIZE: Final = 500
 #: What tells in the gate's hash why nothing is submitted, in the order of `_block`.
 _GATE_FIELDS: Final = (
     *("paused", "held", "limited_until_ms", "low_balance_need", "closed_until_ms", "unsafe_until_ms"),
-    "trial_at_ms",
+    *("trial_at_ms", "trial_for"),
 )
 
 
@@ -139,7 +139,7 @@ class Store:
 
 
 def _block(stops: Sequence[str | None], now_ms: int) -> str | None:
-    paused, held, limited_until_ms, low_balance_need, closed_until_ms, unsafe_until_ms, trial_at_ms = stops
+    paused, held, limited_until_ms, low_balance_need, closed_until_ms, unsafe_until_ms, trial_at_ms, trial_for = stops
     blocks = {
         "paused": paused is not None,
         "held": held is not None,
@@ -147,7 +147,9 @@ def _block(stops: Sequence[str | None], now_ms: int) -> str | None:
         "balance": low_balance_need is not None,
         "back_off": int(closed_until_ms or 0) > now_ms,
         "unsafe": int(unsafe_until_ms or 0) > now_ms,
-        "trial": trial_at_ms is not None,
+        "refused": trial_at_ms is not None and trial_for == "refused",
+        # After a suspension the first one is tried at once: it blocks nothing that would be sent now.
+        "trial": trial_at_ms is not None and (trial_for != "suspended" or int(trial_at_ms) > now_ms),
     }
     return next((name for name, is_so in blocks.items() if is_so), None)
 

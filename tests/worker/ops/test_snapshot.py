@@ -8,7 +8,7 @@ import pytest
 from wanimate.contract import Keys, Outcome, Result
 from wanimate.errors import GenerationFailed, JobCancelled
 from wanimate_worker.doctor import Level, check_ledger
-from wanimate_worker.ledger import Later, Observation
+from wanimate_worker.ledger import Later, Observation, PausedFor
 from wanimate_worker.ops import problems_of
 from wanimate_worker.ops.facts import facts_of
 from wanimate_worker.ops.money import Balance, Cost, Days
@@ -175,10 +175,40 @@ def test_every_reason_why_nothing_is_sent_is_told_those_that_need_somebody_first
         },
     )
     now = account.reader.read()
-    assert {stop.reason for stop in now.stops} == set(StopReason)
+    assert {stop.reason for stop in now.stops} == set(StopReason) - {StopReason.REFUSED}
+    why = {"trial_for": "refused", "refused_in_a_row": 3, "refused_why": "refused: 403 Forbidden"}
+    account.redis.hset(KEYS.gate, mapping=why)
+    now = account.reader.read()
+    assert {stop.reason for stop in now.stops} == set(StopReason) - {StopReason.TRIAL}
     urgencies = [problem.urgency for problem in problems_of(now)]
     assert urgencies == sorted(urgencies)
     assert commands(account).count("wanimate-worker resume") == 1
+
+
+def test_jobs_that_are_refused_for_no_reason_of_their_own_need_a_person(account: Account) -> None:
+    account.tick()
+    account.admit("a", "b", "c", "d")
+    for job_id in ("a", "b", "c"):
+        account.ledger.refuse(job_id, account.begin(job_id).nonce, "refused: 403 Forbidden")
+    now = account.reader.read()
+    assert state_of(now) == "refused for no job's own reason, trying one at a time"
+    assert (now.needs_somebody, now.waiting, now.parked) == (True, 3, 3)
+    assert "the last 3 jobs were refused" in now.stops[0].text
+    assert "(refused: 403 Forbidden)" in now.stops[0].text
+    gate = next(each for each in check_ledger(account.ledger, account.redis, account.settings) if each.name == "gate")
+    assert gate.level is Level.FAIL
+
+
+def test_an_account_that_was_paused_stops_nothing_until_one_is_tried(account: Account) -> None:
+    account.ledger.pause("402", PausedFor.CREDIT)
+    assert "there is no credit: 402" in account.reader.read().stops[0].text
+    account.ledger.unpause()
+    assert account.reader.read().stops == ()
+    account.admit("a")
+    account.begin("a")
+    [stop] = account.reader.read().stops
+    assert (stop.reason, stop.is_failure) == (StopReason.TRIAL, False)
+    assert "one submission is tried before the others" in stop.text
 
 
 def test_a_gateway_that_answers_for_the_vendor_is_named_also_between_two_back_offs(account: Account) -> None:

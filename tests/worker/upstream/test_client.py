@@ -17,6 +17,7 @@ from wanimate_worker.upstream import (
     Forgotten,
     NotSent,
     Pending,
+    Refused,
     Rejected,
     Succeeded,
     Throttled,
@@ -225,7 +226,7 @@ def test_a_redirect_is_not_followed_and_counts_as_not_sent(
     server: Any, client: UpstreamClient, job: AnimateJob
 ) -> None:
     server.answers("", 307, f"Location: http://{server.address}/elsewhere")
-    assert isinstance(client.submit(job), NotSent)
+    assert isinstance(client.submit(job), Refused)
     assert isinstance(client.status("t"), NotSent)
     assert len(server.requests) == 2
 

@@ -11,9 +11,8 @@ from wanimate.errors import GenerationFailed
 from wanimate_worker.upstream import (
     Accepted,
     Failed,
-    NotSent,
-    Obstacle,
     Pending,
+    Refused,
     Rejected,
     Succeeded,
     Unknown,
@@ -37,15 +36,16 @@ OTHERS = [
     b'{"message": "no Route matched with those values", "request_id": "0a1b"}',
     b'{"error": {"id": "req-1", "status": 400}}',
 ]
-REFUSED_ON_THE_WAY = [400, *range(404, 419), 421, 422, 423, 424, 425, 426, 428, 431, 451]
+REFUSED_ON_THE_WAY = [*range(400, 419), 421, 422, 423, 424, 425, 426, 428, 431, 451]
 
 
 @pytest.mark.parametrize("status", REFUSED_ON_THE_WAY)
 @pytest.mark.parametrize("body", OTHERS)
 def test_a_server_that_is_not_the_vendors_api_refuses_no_job(status: int, body: bytes | None) -> None:
     answer = classify_submit(status, {}, body, NOW)
-    assert isinstance(answer, NotSent)
-    assert answer.obstacle is Obstacle.GATEWAY
+    assert isinstance(answer, Refused)
+    assert answer.code == str(status)
+    assert "check the base URL" in answer.message
 
 
 @pytest.mark.parametrize("body", [*OTHERS, b"<!doctype html><title>Sign in</title>"])
@@ -54,7 +54,7 @@ def test_a_page_that_is_no_answer_of_the_vendor_is_no_verdict_whatever_its_statu
         assert not isinstance(classify_submit(status, {}, body, NOW), Accepted | Rejected)
         assert isinstance(status_of(status, body), Unreadable)
     for status in (301, 302, 307, 308):
-        assert isinstance(classify_submit(status, {}, body, NOW), NotSent)
+        assert isinstance(classify_submit(status, {}, body, NOW), Refused)
 
 
 @pytest.mark.parametrize("body", OTHERS)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from .durations import spelled
+from .ledger import PausedFor, TrialFor
 
 if TYPE_CHECKING:
     from .ledger import GateState
@@ -36,7 +37,9 @@ class StopReason(StrEnum):
     BACK_OFF = "back_off"
     #: Redis could not make an intent safe.
     UNSAFE = "unsafe"
-    #: The answers to several submissions were lost; one at a time is tried.
+    #: Several jobs were refused without a verdict on any of them; one at a time is tried.
+    REFUSED = "refused"
+    #: The answers to several submissions were lost, or the account was paused; one at a time is tried.
     TRIAL = "trial"
 
 
@@ -77,9 +80,12 @@ def stops_of(gate: GateState, now_ms: int) -> list[Stop]:
     """
     stops = []
     if gate.paused is not None:
-        text = f"paused, the vendor refuses the key: {gate.paused}"
-        advice = "correct the key or add credit; it goes on by itself"
+        is_poor = gate.paused_for is PausedFor.CREDIT
+        text = f"paused, {'there is no credit' if is_poor else 'the vendor refuses the key'}: {gate.paused}"
+        advice = f"{'add credit' if is_poor else 'correct the key'}; it goes on by itself"
         stops.append(Stop(StopReason.PAUSED, text, advice, is_failure=True))
+    if gate.next_trial_ms is not None and gate.trial_for is TrialFor.REFUSED:
+        stops.append(_refused(gate, gate.next_trial_ms, now_ms))
     if gate.held is not None:
         text, advice = f"held by an operator: {gate.held}", "end it with wanimate-worker resume, when it may go on"
         stops.append(Stop(StopReason.HELD, text, advice))
@@ -125,8 +131,24 @@ def _passing(gate: GateState, now_ms: int) -> list[Stop]:
         text = f"nothing is sent for {spelled(left_ms)}: {gate.unsafe}"
         advice = "see the finding about replicas; jobs wait at their place, and it is tried again by itself"
         stops.append(Stop(StopReason.UNSAFE, text, advice, left_ms / 1000, is_failure=True))
-    if gate.next_trial_ms is not None:
+    if gate.next_trial_ms is not None and gate.trial_for is TrialFor.LOST:
         text = f"the answers to the last {gate.lost_in_a_row} submissions were lost; one at a time is tried"
         advice = "it goes on by itself once one is answered; is the vendor down?"
         stops.append(Stop(StopReason.TRIAL, text, advice, max(0, gate.next_trial_ms - now_ms) / 1000))
+    if gate.next_trial_ms is not None and gate.trial_for is TrialFor.SUSPENDED and gate.next_trial_ms > now_ms:
+        text = "the account was paused; one submission is tried before the others"
+        advice = "it goes on by itself once one is accepted"
+        stops.append(Stop(StopReason.TRIAL, text, advice, (gate.next_trial_ms - now_ms) / 1000))
     return stops
+
+
+def _refused(gate: GateState, next_trial_ms: int, now_ms: int) -> Stop:
+    text = (
+        f"the last {gate.refused_in_a_row} jobs were refused without a reason that concerns any of them "
+        f"({gate.refused_why}); one submission at a time is tried"
+    )
+    advice = (
+        "check the key's permissions, the model, WANIMATE_API_BASE_URL, and firewalls and proxies on the way; it goes "
+        "on by itself once one is accepted"
+    )
+    return Stop(StopReason.REFUSED, text, advice, max(0, next_trial_ms - now_ms) / 1000, is_failure=True)

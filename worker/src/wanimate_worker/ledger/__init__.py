@@ -5,6 +5,7 @@ from __future__ import annotations
 from .balance import BalanceReading, WeighedBalance
 from .base import bounded, cause_of
 from .following import Followed, Follower
+from .gate import GateState, PausedFor, TrialFor
 from .history import Transition, read_history
 from .ledger import Ledger
 from .limits import AccountLimits, LedgerLimits
@@ -19,14 +20,13 @@ from .values import (
     Cancelled,
     Claim,
     Entry,
-    GateState,
     JobFields,
     NotReplicated,
     Observation,
     ResultMissing,
     Survey,
 )
-from .verdicts import Adoption, Expired, JobRecord, Retried, Retry, Tick
+from .verdicts import Adoption, Expired, JobRecord, Parked, Proven, Retried, Retry, Tick
 
 __all__ = [
     "DEAD_LETTERS",
@@ -55,6 +55,9 @@ __all__ = [
     "NotReplicated",
     "NothingToDo",
     "Observation",
+    "Parked",
+    "PausedFor",
+    "Proven",
     "RefusedBy",
     "ResultMissing",
     "Retried",
@@ -67,6 +70,7 @@ __all__ = [
     "Transition",
     "Unsafe",
     "Tick",
+    "TrialFor",
     "WaitForPermit",
     "WeighedBalance",
     "bounded",

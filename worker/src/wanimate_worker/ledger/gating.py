@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from wanimate.contract import Stage
 
 from .base import LedgerBase
+from .gate import PausedFor
 
 if TYPE_CHECKING:
     from .throttles import RefusedBy
@@ -73,9 +74,15 @@ class GatingLedger(LedgerBase):
             stages = cast("list[str | None]", pipeline.execute())
         return sum(stage in {Stage.SUBMITTING, Stage.UNKNOWN, Stage.RUNNING} for stage in stages)
 
-    def pause(self, reason: str) -> bool:
-        """Pause the account; True if it was not paused before."""
-        return bool(self._scripts.pause(keys=[self._keys.gate], args=[reason, self._limits.probe_interval_ms]))
+    def pause(self, reason: str, what: PausedFor = PausedFor.KEY) -> bool:
+        """Pause the account; True if it was not paused before.
+
+        Args:
+            reason: Why, in the vendor's words.
+            what: What the account lacks, which a probe asks about.
+        """
+        args: list[str | int] = [reason, self._limits.probe_interval_ms, what.value]
+        return bool(self._scripts.pause(keys=[self._keys.gate], args=args))
 
     def unpause(self) -> bool:
         """End the account's pause; True if it was paused."""

@@ -142,6 +142,8 @@ class LedgerLimits:
         backoff_base_ms: The first back-off after a failure of the vendor.
         backoff_longest_ms: The longest back-off.
         trial_base_ms: The first pause before one more submission is tried after several lost answers.
+        refusal_base_ms: For how long a job is parked after its first refusal without a verdict; doubled each time.
+        refusal_longest_ms: The longest it is parked for that.
         probe_interval_ms: How often a paused account is probed.
         callback_interval_ms: The shortest time between two looks at a job that callbacks ask for.
         intent_replicas: How many replicas must have an intent before its request is sent.
@@ -161,6 +163,8 @@ class LedgerLimits:
     backoff_base_ms: int = round(BASE_SECONDS * 1000)
     backoff_longest_ms: int = round(CAP_SECONDS * 1000)
     trial_base_ms: int = 1_000
+    refusal_base_ms: int = 2_000
+    refusal_longest_ms: int = 60_000
     probe_interval_ms: int = 5_000
     callback_interval_ms: int = 1_000
     intent_replicas: int = 0

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import random
+from typing import Final
+
 from .base import LedgerBase, bounded
+from .verdicts import Parked, Proven
+
+#: A job whose submissions are refused without a verdict ends when other jobs got through between so many pairs of its
+#: refusals: one that is refused three times at least.
+_PROOFS: Final = 2
 
 
 class ParkingLedger(LedgerBase):
@@ -35,7 +43,8 @@ class ParkingLedger(LedgerBase):
                 submission was not answered.
             delay_ms: For how long it is parked before it is in line again. It counts as waiting, and its own deadline
                 goes on.
-            transient_code: The vendor's code of the failure, where the task has run.
+            transient_code: The vendor's code of the failure, where that is why the job is sent again: it then counts as
+                a retry.
 
         Returns:
             The jobs that were given a slot.
@@ -47,6 +56,40 @@ class ParkingLedger(LedgerBase):
         keys.append(names.balance)
         answer = self._scripts.release(keys=keys, args=args)
         return None if answer[0] == "lost" else list(answer[1:])
+
+    def refuse(self, job_id: str, nonce: str, why: str) -> Parked | Proven | None:
+        """Note a refusal without a verdict on the job; None if the attempt is another's.
+
+        Other jobs that get through are evidence against this one; three jobs refused in a row are evidence against the
+        account or the way to the vendor: then one submission at a time is tried until one is accepted.
+
+        Args:
+            job_id: The job.
+            nonce: The attempt.
+            why: For its history.
+
+        Returns:
+            For how long it is parked, or that the cause is the job itself: then nothing was changed, and it must be
+            settled.
+        """
+        limits, names = self._limits, self._keys
+        verdict, *facts = self._scripts.refuse(
+            keys=[*self._job_keys(job_id), names.billed, names.parked, names.spent, names.balance],
+            args=[
+                *(job_id, nonce, *self._grants(), bounded(why)),
+                *(limits.refusal_base_ms, limits.refusal_longest_ms),
+                random.random(),  # noqa: S311 - jitter, not a secret
+                *(_PROOFS, limits.trial_base_ms, limits.backoff_longest_ms),
+            ],
+        )
+        match verdict:
+            case "proven":
+                return Proven(*facts)
+            case "parked":
+                refusals, delay_ms, *granted = facts
+                return Parked(refusals, delay_ms, granted)
+            case _:
+                return None
 
     def unpark(self, job_id: str) -> list[str] | None:
         """Put a parked job in line, at its old place; None if it is not parked.

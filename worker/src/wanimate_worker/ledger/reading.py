@@ -8,8 +8,9 @@ from wanimate.contract.durations import EDGES
 from wanimate.presence import look_for
 
 from .base import LedgerBase
+from .gate import GateState
 from .limits import AccountLimits
-from .values import GateState, JobFields, Survey
+from .values import JobFields, Survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

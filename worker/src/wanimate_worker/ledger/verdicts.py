@@ -75,6 +75,32 @@ class Expired:
     granted: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A job whose submission was refused without a verdict waits for its next attempt.
+
+    Args:
+        refusals: How often it was refused.
+        delay_ms: For how long it is parked.
+        granted: Jobs that got its slot and must be resumed.
+    """
+
+    refusals: int
+    delay_ms: int
+    granted: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A job was refused again and again while others got through: the cause is the job itself.
+
+    Args:
+        refusals: How often it was refused.
+    """
+
+    refusals: int
+
+
 class Tick(NamedTuple):
     """A poll has begun.
 

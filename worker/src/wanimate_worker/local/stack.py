@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SIMULATOR_KEY: Final = "simulator-key"
-#: What may be left of an open gate: a lowered cap that grows back, and answers that were lost last.
-OPEN_GATE: Final = frozenset({"cap_low", "cap_low_at_ms", "lost_in_a_row"})
+#: What may be left of an open gate: a lowered cap that grows back, what was lost, refused and accepted last.
+OPEN_GATE: Final = frozenset(
+    {"cap_low", "cap_low_at_ms", "lost_in_a_row", "refused_in_a_row", "refused_why", "accepted_sent_ms"}
+)
 _WORKER_COMMAND: Final = (sys.executable, "-m", "wanimate_worker.cli")
 
 

@@ -27,6 +27,7 @@ _PAGES: Final = {
     StopReason.HELD: "docs/operations/pause.md",
     StopReason.DAILY_LIMIT: "docs/cost.md",
     StopReason.BALANCE: "docs/cost.md",
+    StopReason.REFUSED: "docs/refusals.md",
     StopReason.TRIAL: "docs/idempotency-and-billing.md",
     StopReason.UNSAFE: "docs/redis.md",
 }

@@ -23,6 +23,7 @@ _STATES: Final = {
     StopReason.BALANCE: "held by the balance",
     StopReason.BACK_OFF: "backing off",
     StopReason.UNSAFE: "waiting for Redis replicas",
+    StopReason.REFUSED: "refused for no job's own reason, trying one at a time",
     StopReason.TRIAL: "trying one at a time",
 }
 _TENTHS_BELOW_SECONDS: Final = 10.0

@@ -11,7 +11,7 @@ from wanimate.contract import Outcome
 from wanimate.errors import ContentViolation, GenerationFailed, InvalidRequest, JobFailed
 from wanimate.failure_codes import FailureKind, failure_of
 
-from ..upstream import Failed, StatusAnswer, Succeeded
+from ..upstream import Failed, Refused, Rejected, StatusAnswer, Succeeded
 from .hints import CLOCK_TOLERANCE_MS
 
 #: The inputs of a job, as the vendor's words name them.
@@ -65,15 +65,32 @@ def ending_of(answer: StatusAnswer, task_id: str | None, served: Served) -> Outc
             return None
 
 
-def refusal_of(code: str, message: str) -> JobFailed:
-    """Return the error of a job whose submission the vendor refused because of the request.
+def refusal_of(answer: Rejected) -> JobFailed:
+    """Return the error of a job whose submission the vendor refused because of the request."""
+    told = f"the vendor refused the request: {answer.message}"
+    if answer.is_content:
+        return ContentViolation(told, answer.code)
+    return _error_of_request(answer.code, told, None, answer.message) or InvalidRequest(told, answer.code)
+
+
+def proven_refusal_of(answer: Refused, refusals: int) -> JobFailed:
+    """Return the error of a job that was refused again and again while others were accepted.
 
     Args:
-        code: The vendor's code, otherwise the HTTP status.
-        message: Its words.
+        answer: The last refusal.
+        refusals: How many there were.
     """
-    told = f"the vendor refused the request: {message}"
-    return _error_of_request(code, told, None, message) or InvalidRequest(told, code)
+    told = (
+        f"refused {refusals} times with {answer.code} ({answer.message}), while other jobs were accepted: the cause is "
+        "in this request. It was not accepted, so nothing of it is billed; change it before you enqueue it again"
+    )
+    is_of_vendor = failure_of(answer.code).kind in {FailureKind.TRANSIENT, FailureKind.GENERIC}
+    return (GenerationFailed if is_of_vendor else InvalidRequest)(told, answer.code)
+
+
+def wants_credit(answer: Failed) -> bool:
+    """Return whether a task failed because the account has no credit: that ends no job."""
+    return failure_of(answer.code).kind is FailureKind.ACCOUNT
 
 
 def _failure_of_task(code: str | None, message: str, task_id: str | None) -> JobFailed:

@@ -11,7 +11,7 @@ from celery import states
 from celery.exceptions import Reject
 from kombu.utils.encoding import bytes_to_str
 from redis.exceptions import RedisError
-from wanimate.contract import GENERATE_TASK, Outcome, OutcomeKind, Result, Stage, parse_job
+from wanimate.contract import GENERATE_TASK, OutcomeKind, Result, Stage, parse_job
 from wanimate.errors import InvalidRequest, JobCancelled, JobFailed, WanimateError
 
 from ..ledger import (
@@ -19,28 +19,25 @@ from ..ledger import (
     Deliver,
     Later,
     NothingToDo,
-    RefusedBy,
     ResultMissing,
     Submit,
     Unsafe,
     WaitForPermit,
-    cause_of,
 )
 from ..observability import get_logger
 from ..outage import is_away
 from ..revocation import forget_revoke, take_revoke
 from ..suspension import DELAYED_HEADER, EXPIRES_HEADER, SuspendableTask, Suspended, is_resumed, record_of
-from ..upstream import Accepted, Exchange, NotSent, Obstacle, Rejected, SubmitAnswer, Throttled, Unauthorised, Unknown
+from ..upstream import Accepted, Exchange, SubmitAnswer, Unknown
 from .base import AGAIN_SECONDS, refusal, seconds_between
 from .callers import record_call, settle_followers
 from .cancel import cancel_job
-from .endings import refusal_of
+from .recording import Attempt
 from .sending import PERMIT_SECONDS, send_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from structlog.stdlib import BoundLogger
     from wanimate.contract import Job
 
     from ..runtime import Runtime
@@ -224,7 +221,7 @@ class GenerateTask(SuspendableTask):
             job = parse_job(step.request, is_recorded=True)
         except InvalidRequest as error:
             # Recorded by a worker that knew more, or less, than this one.
-            self._settle(step, error)
+            Attempt(self.runtime, self.request.id, step, self.request.exchange, None).settle(error)
             return self._advance()
         log.info(
             "job is submitted",
@@ -256,98 +253,17 @@ class GenerateTask(SuspendableTask):
         After `unknown_after` the ledger has given this attempt up, and the log is the only record there is.
         """
         give_up_at = time.monotonic() + self.runtime.settings.unknown_after_seconds
+        started = None if self.request.ignore_result else self._started(step.request)
+        attempt = Attempt(self.runtime, self.request.id, step, self.request.exchange, started)
         while True:
             try:
-                return self._record(step, answer)
+                return attempt.record(answer)
             except RedisError as error:
                 if time.monotonic() > give_up_at:
                     log.critical("not recorded, Redis is away", job_id=self.request.id, answer=answer)
                     raise
                 log.warning("Redis is away; the answer is recorded later", job_id=self.request.id, cause=error)
                 time.sleep(AGAIN_SECONDS)
-
-    def _record(self, step: Submit, answer: SubmitAnswer | Unsafe) -> bool:
-        """Write down what the vendor's answer means, and return whether the job has ended."""
-        job_id, ledger = self.request.id, self.runtime.ledger
-        told = log.bind(job_id=job_id, attempt=step.attempt, **self.request.exchange.facts())
-        match answer:
-            case Accepted(task_id):
-                self._accepted(step, task_id, told)
-            case Rejected(code, message):
-                return self._settle(step, refusal_of(code, message))
-            case Unauthorised(_, message):
-                if ledger.pause(message):
-                    told.error("account paused, the vendor refuses the key; jobs wait, probing goes on", cause=message)
-                self._step_back(step, "the vendor refused the key")
-            case Throttled():
-                closed_ms = ledger.close_gate(
-                    f"throttled: {answer.message}",
-                    sent_at_ms=step.begun_at_ms,
-                    retry_after_seconds=answer.retry_after_seconds,
-                    # Our own budget keeps to the request limit, so a 429 that does not say which limit it means
-                    # is one for concurrency.
-                    lower_cap=answer.concurrency is not False,
-                    refused_by=_refused_by(answer),
-                    tasks=None if answer.concurrency is False else ledger.tasks_at_vendor(besides=job_id),
-                )
-                told.warning("throttled; nothing is sent for a while", cause=answer.message, closed_ms=closed_ms)
-                self._step_back(step, "throttled")
-            case Unsafe(reason):
-                postponed_ms = ledger.postpone(reason)
-                told.warning("not sent; nothing is sent for a while", cause=reason, closed_ms=postponed_ms)
-                self._step_back(step, f"not sent: {reason}")
-            case NotSent():
-                self._not_sent(step, answer, told)
-            case Unknown():
-                self._lost(step, answer, told)
-        return False
-
-    def _lost(self, step: Submit, answer: Unknown, told: BoundLogger) -> None:
-        if self.runtime.ledger.lose(self.request.id, step.nonce, answer.reason, hint=answer.hint):
-            event = "the answer was lost; the vendor may have accepted the job"
-            told.error(event, stage=Stage.UNKNOWN, cause=answer.reason, hint=answer.hint or None)
-        elif answer.hint:
-            told.error("a job that was given up may have this task; resolve it by hand", hint=answer.hint)
-
-    def _not_sent(self, step: Submit, answer: NotSent, told: BoundLogger) -> None:
-        if answer.obstacle is Obstacle.STALE:
-            # It says nothing about the vendor: the gate stays open.
-            told.warning("not sent; the job is sent again later", cause=answer.reason)
-            self._step_back(step, f"not sent: {answer.reason}")
-            return
-        closed_ms = self.runtime.ledger.close_gate(f"not sent: {answer.reason}", sent_at_ms=step.begun_at_ms)
-        told.warning("not sent; nothing is sent for a while", cause=answer.reason, closed_ms=closed_ms)
-        # Something on the way may refuse this very job, and must not hold up the others with it.
-        goes_behind = answer.obstacle is Obstacle.GATEWAY and step.attempt > 1
-        self._step_back(step, f"not sent: {answer.reason}", goes_behind=goes_behind)
-
-    def _accepted(self, step: Submit, task_id: str, told: BoundLogger) -> None:
-        is_ours = self.runtime.ledger.accept(
-            self.request.id,
-            step.nonce,
-            task_id=task_id,
-            first_poll_ms=self.runtime.pacer.next_poll_ms(step.request),
-            begun_at_ms=step.begun_at_ms,
-            started=None if self.request.ignore_result else self._started(step.request),
-        )
-        if is_ours:
-            told.info("job accepted", stage=Stage.RUNNING, task_id=task_id)
-        else:
-            told.error("job accepted after it was given up; resolve it by hand", task_id=task_id)
-
-    def _settle(self, step: Submit, failure: JobFailed) -> bool:
-        granted = self.runtime.ledger.settle(self.request.id, step.nonce, Outcome.failure(failure), is_free=True)
-        if granted is not None:
-            told = log.bind(job_id=self.request.id, attempt=step.attempt, **self.request.exchange.facts())
-            told.info("job settled", stage=Stage.SETTLED, cause=cause_of(Outcome.failure(failure)), code=failure.code)
-        self.runtime.resume(granted or ())
-        return granted is not None
-
-    def _step_back(self, step: Submit, why: str, *, goes_behind: bool = False) -> None:
-        granted = self.runtime.ledger.release(self.request.id, step.nonce, why, goes_behind=goes_behind)
-        if granted is not None:
-            log.info("job steps back", stage=Stage.WAITING, job_id=self.request.id, attempt=step.attempt, cause=why)
-        self.runtime.resume(granted or ())
 
 
 def _checked(args: Sequence[Any], request: Mapping[str, Any], headers: Mapping[str, Any]) -> Job:
@@ -378,12 +294,6 @@ def _started(answer: SubmitAnswer | Unsafe) -> str:
             return "the answer to its submission was lost: the vendor may have accepted it"
         case _:
             return ""
-
-
-def _refused_by(answer: Throttled) -> RefusedBy:
-    if answer.concurrency is None:
-        return RefusedBy.EITHER
-    return RefusedBy.TASKS if answer.concurrency else RefusedBy.REQUESTS
 
 
 def _moment(iso: Any) -> datetime:

@@ -30,9 +30,10 @@ from ..upstream import (
 from .balance import watch_balance
 from .base import InternalTask, seconds_between
 from .deadlines import expired_in_line, overdue
-from .endings import Served, ending_of
+from .endings import Served, ending_of, wants_credit
 from .hints import HintVerdict, check_hint
 from .observing import observe
+from .pausing import pause_account, probe_account, wait_for_credit
 from .retrying import next_attempt
 from .sending import RightToSend
 
@@ -57,8 +58,6 @@ _PATIENCE_SECONDS: Final = 0.5
 _NEXT_PERMITS_SECONDS: Final = 0.05
 #: A clock is set back by so much now and then, and nobody needs to know, in milliseconds.
 _HARMLESS_STEP_MS: Final = 1_000
-#: Asking for a task that cannot exist tells whether the vendor takes the key again.
-_PROBE_TASK_ID: Final = "wanimate-key-probe"
 
 
 class PollTask(InternalTask):
@@ -116,7 +115,7 @@ class PollTask(InternalTask):
             log.error("the clock of Redis was set back; what was planned by it comes earlier", step_ms=tick.set_back_ms)
         asked = Stopwatch()
         if runtime.ledger.claim_probe():
-            self._probe(asked)
+            probe_account(runtime, asked)
         runtime.resume(runtime.ledger.grant())
         watch_balance(runtime)
 
@@ -193,6 +192,9 @@ class PollTask(InternalTask):
         told.debug("polled", answer=type(answer).__name__)
         if job.stage is Stage.UNKNOWN and not self._adopt(claim, job, answer, told):
             return answer
+        if isinstance(answer, Failed) and wants_credit(answer):
+            wait_for_credit(self.runtime, job, answer.message, told)
+            return answer
         # Neither end needs the claim's token: they are true whoever asked, and the attempt's nonce is checked. So a
         # callback that makes a job due while it is asked about does not undo the answer.
         ttl_seconds = self.runtime.settings.result_urls_ttl_seconds
@@ -257,9 +259,8 @@ class PollTask(InternalTask):
             case NotSent(reason):
                 closed_ms = ledger.close_gate(f"not sent: {reason}", sent_at_ms=claim.claimed_at_ms)
                 told.warning("not sent; nothing is sent for a while", cause=reason, closed_ms=closed_ms)
-            case Unauthorised(_, message):
-                if ledger.pause(message):
-                    told.error("account paused, the vendor refuses the key; jobs wait, probing goes on", cause=message)
+            case Unauthorised():
+                pause_account(ledger, answer, told)
             case Forgotten(message) | Unreadable(message):
                 told.warning("a status request said nothing", cause=message)
             case _:
@@ -393,13 +394,3 @@ class PollTask(InternalTask):
             cause = f"SubmissionUnknown: {job.unknown_why}"
             log.error("job settled", stage=Stage.SETTLED, job_id=job.job_id, attempt=job.attempts, cause=cause)
         return [] if granted is None else [job.job_id, *granted]
-
-    # -- a paused account ---------------------------------------------------------------------------------------
-
-    def _probe(self, permitted: Stopwatch) -> None:
-        may_send = RightToSend(self.runtime.settings, permitted)
-        answer = self.runtime.upstream.status(_PROBE_TASK_ID, may_send=may_send)
-        # Any answer but a refusal will do: the vendor's document does not say what it answers for an unknown task. If
-        # it refuses the key after all, the next submission pauses the account again and costs nothing.
-        if not isinstance(answer, Unauthorised | Throttled | NotSent) and self.runtime.ledger.unpause():
-            log.warning("the vendor takes the key again; the account goes on")

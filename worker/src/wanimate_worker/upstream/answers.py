@@ -30,6 +30,21 @@ class Rejected:
     Args:
         code: The vendor's code, otherwise the HTTP status.
         message: The vendor's explanation.
+        is_content: Whether its words, without a code that says so, speak of the content.
+    """
+
+    code: str
+    message: str
+    is_content: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The submission was surely not accepted; whether because of the job, the account or the way is not known.
+
+    Args:
+        code: The vendor's code, otherwise the HTTP status.
+        message: The explanation there is.
     """
 
     code: str
@@ -38,10 +53,10 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Unauthorised:
-    """The account may not use the API now: its key is wrong, lacks a permission, or has no credit.
+    """The account may not use the API now: the vendor refuses its key, or it has no credit.
 
     Args:
-        status: 401, 402 or 403; 402 also stands for a refusal with the code `INSUFFICIENT_CREDITS`.
+        status: 401 or 402; 402 also stands for a refusal with the code `INSUFFICIENT_CREDITS`.
         message: The vendor's explanation.
     """
 
@@ -72,6 +87,8 @@ class Obstacle(Enum):
     NETWORK = auto()
     #: Something on the way answered in the vendor's place: a gateway, a proxy, a web server at a wrong base URL.
     GATEWAY = auto()
+    #: The vendor says that it is unavailable.
+    VENDOR = auto()
     #: This process stood still for too long, and the request was no longer its own to send.
     STALE = auto()
 
@@ -83,10 +100,12 @@ class NotSent:
     Args:
         reason: What went wrong.
         obstacle: What kept it from the vendor.
+        retry_after_seconds: How long the vendor asks to wait, if it does.
     """
 
     reason: str
     obstacle: Obstacle = field(default=Obstacle.NETWORK, compare=False)
+    retry_after_seconds: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +211,6 @@ class NoBalance:
     reason: str
 
 
-SubmitAnswer = Accepted | Rejected | Unauthorised | Throttled | NotSent | Unknown
+SubmitAnswer = Accepted | Rejected | Refused | Unauthorised | Throttled | NotSent | Unknown
 StatusAnswer = Pending | Succeeded | Failed | Forgotten | Unreadable | NotSent | Unauthorised | Throttled
 BalanceAnswer = Balance | NoBalance | Unreadable | NotSent | Unauthorised | Throttled

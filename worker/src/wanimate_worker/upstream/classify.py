@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 from wanimate.errors import SettingsError
-from wanimate.failure_codes import FailureKind, failure_of
 
-from .answers import Accepted, Forgotten, NotSent, Obstacle, Rejected, Throttled, Unauthorised, Unknown, Unreadable
-from .envelope import one_line, read_envelope, tells_concurrency
-from .retry_after import parse_retry_after
+from .answers import Accepted, Forgotten, NotSent, Obstacle, Unknown, Unreadable
+from .envelope import one_line, read_envelope
+from .refusals import REDIRECTED, is_success, message_of, read_account_refusal, read_refusal
 from .sending import TooLate
 from .status_data import read_status
 from .task_hint import task_hint
@@ -22,20 +21,6 @@ if TYPE_CHECKING:
 
     from .answers import StatusAnswer, SubmitAnswer
     from .envelope import Envelope
-
-#: 401 and 403 as the design says. 402 too: an account without credit would have every job of a backlog refused, one
-#: after the other, although nothing is wrong with any of them.
-_UNAUTHORISED: Final = frozenset({401, 402, 403})
-
-#: "Go elsewhere with the same request": it was not processed. Not 303, which is how a server answers a POST that it
-#: did process, and none of the other 3xx (RFC 9110, section 15.4).
-_REDIRECTED: Final = frozenset({301, 302, 307, 308})
-
-#: Refusals of 4xx as HTTP has them (RFC 9110, section 15.5, and IANA's registry). Without the vendor's envelope
-#: something else has answered: a gateway, a web server at a wrong base URL. It is no verdict on the job, and whoever
-#: refused the request has not passed it on. Other numbers have no such meaning; with 499 or 460 some gateways even note
-#: that they gave up on a request which they had passed on.
-_REFUSED_ON_THE_WAY: Final = frozenset(each.value for each in HTTPStatus if each.value // 100 == 4)  # noqa: PLR2004 - 4xx
 
 #: Raised only before the first byte of a request is written (httpx documentation, "Exceptions", and httpcore's
 #: sources): name lookup, TCP connect and TLS handshake, also to or through a proxy; waiting for a free connection;
@@ -68,26 +53,12 @@ def classify_submit(
     """
     envelope, shown = read_envelope(body), part if body is None else body
     code = _code(status, envelope)
-    if _is_success(code):
+    if is_success(code):
         if envelope is not None and envelope.task_id is not None:
             return Accepted(envelope.task_id)
         return _unknown("a success without a readable taskId", status, shown)
-    account = _account_refusal(status, code, headers, envelope, now)
-    if account is not None:
-        return account
-    if envelope is not None and envelope.is_error and _is_refusal(code):
-        return Rejected(envelope.fail_code or str(code), _message(code, envelope))
-    return _without_verdict(status, code, envelope, shown)
-
-
-def _without_verdict(status: int, code: int, envelope: Envelope | None, shown: bytes) -> NotSent | Unknown:
-    """Read what says nothing about the job: was it surely not accepted?"""
-    if status in _REDIRECTED:
-        return NotSent(f"redirected with HTTP {status}; check the base URL", Obstacle.GATEWAY)
-    is_contrary = (envelope is not None and _is_success(envelope.code or 0)) or task_hint(shown, is_success=False)
-    if status in _REFUSED_ON_THE_WAY and not is_contrary:
-        return NotSent(f"HTTP {status}, but not from the vendor's API; check the base URL", Obstacle.GATEWAY)
-    return _unknown(_message(code, envelope), status, shown)
+    refusal = read_refusal(status, code, headers, envelope, shown, now)
+    return _unknown(message_of(code, envelope), status, shown) if refusal is None else refusal
 
 
 def classify_status(
@@ -107,16 +78,16 @@ def classify_status(
     """
     envelope = read_envelope(body, is_lenient=True)
     code = _code(status, envelope)
-    if _is_success(code) or (envelope is not None and envelope.code == 0 and _names(task_id, envelope, status)):
+    if is_success(code) or (envelope is not None and envelope.code == 0 and _names(task_id, envelope, status)):
         return Unreadable(f"HTTP {status} without JSON") if envelope is None else read_status(task_id, envelope)
-    if status in _REDIRECTED:
+    if status in REDIRECTED:
         return NotSent(f"redirected with HTTP {status}; check the base URL", Obstacle.GATEWAY)
-    refusal = _account_refusal(status, code, headers, envelope, now)
+    refusal = read_account_refusal(status, code, headers, envelope, now)
     if refusal is not None:
         return refusal
     if envelope is not None and envelope.is_error and code in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}:
-        return Forgotten(_message(code, envelope))
-    return Unreadable(_message(code, envelope) if envelope else f"HTTP {status} without the vendor's envelope")
+        return Forgotten(message_of(code, envelope))
+    return Unreadable(message_of(code, envelope) if envelope else f"HTTP {status} without the vendor's envelope")
 
 
 def not_sent(error: Exception) -> NotSent:
@@ -149,54 +120,21 @@ def classify_status_error(error: Exception) -> NotSent | Unreadable:
     return not_sent(error) if isinstance(error, _BEFORE_SENDING) else Unreadable(_reason(error))
 
 
-def _account_refusal(
-    status: int, code: int, headers: Mapping[str, str], envelope: Envelope | None, now: datetime
-) -> Unauthorised | Throttled | None:
-    """Read the refusals that concern the account rather than one task."""
-    message = _message(code, envelope)
-    if status in _REDIRECTED:
-        return None
-    if code in _UNAUTHORISED:
-        return Unauthorised(code, message)
-    if code == HTTPStatus.TOO_MANY_REQUESTS:
-        wait = parse_retry_after(headers.get("retry-after"), now)
-        return Throttled(wait, message, tells_concurrency(envelope.message) if envelope is not None else None)
-    if envelope is not None and envelope.is_error and _is_refusal(code) and _names_account(envelope):
-        return Unauthorised(HTTPStatus.PAYMENT_REQUIRED, message)
-    return None
-
-
-def _names_account(envelope: Envelope) -> bool:
-    return failure_of(envelope.fail_code).kind is FailureKind.ACCOUNT
-
-
 def _names(task_id: str, envelope: Envelope, status: int) -> bool:
     """Return whether an answer whose code is none of HTTP's, 0 for example, is about this task all the same."""
-    return _is_success(status) and str(envelope.data.get("taskId")) == task_id
+    return is_success(status) and str(envelope.data.get("taskId")) == task_id
 
 
 def _unknown(reason: str, status: int, shown: bytes) -> Unknown:
-    hint = task_hint(shown, is_success=_is_success(status))
+    hint = task_hint(shown, is_success=is_success(status))
     named = f"; the answer shows the id {hint}" if hint else ""
     return Unknown(f"HTTP {status}: {reason}{named}", hint)
 
 
 def _code(status: int, envelope: Envelope | None) -> int:
-    if _is_success(status) and envelope is not None and envelope.code is not None:
+    if is_success(status) and envelope is not None and envelope.code is not None:
         return envelope.code
     return status
-
-
-def _is_success(code: int) -> bool:
-    return HTTPStatus.OK <= code < HTTPStatus.MULTIPLE_CHOICES
-
-
-def _is_refusal(code: int) -> bool:
-    return HTTPStatus.BAD_REQUEST <= code < HTTPStatus.INTERNAL_SERVER_ERROR
-
-
-def _message(code: int, envelope: Envelope | None) -> str:
-    return (envelope.message if envelope is not None else "") or f"code {code} without a message"
 
 
 def _reason(error: Exception) -> str:

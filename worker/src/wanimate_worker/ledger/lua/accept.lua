@@ -5,7 +5,7 @@
 --       what Celery keeps of a task that has started (JSON), how long it keeps it (ms)
 -- Returns: 1 (also when repeated), or 0 when this attempt is no longer the job's (a late writer changes nothing).
 local fields = redis.call('HMGET', KEYS[1], 'stage', 'nonce', 'task_id', 'look_at_ms', 'deadline_at_ms',
-  'history', 'hint', 'billed', 'billed_micro_usd')
+  'history', 'hint', 'billed', 'billed_micro_usd', 'refusals')
 if fields[1] == 'running' and fields[2] == ARGV[2] and fields[3] == ARGV[3] then
   return 1
 end
@@ -21,6 +21,9 @@ end
 if fields[7] then
   redis.call('HDEL', KEYS[1], 'hint', 'hint_by')
 end
+if fields[10] then
+  redis.call('HDEL', KEYS[1], 'refusals', 'refused_at_ms', 'proofs')
+end
 if fields[1] == 'unknown' then
   redis.call('ZREM', KEYS[5], ARGV[1])
 elseif fields[8] then
@@ -34,5 +37,10 @@ if KEYS[7] then
   redis.call('SET', KEYS[7], ARGV[6], 'NX', 'PX', ARGV[7])
 end
 gate_success(KEYS[3], ARGV[5])
-trust(KEYS[3])
+if fields[1] == 'submitting' then
+  trust(KEYS[3])
+  redis.call('HSET', KEYS[3], 'accepted_sent_ms', ARGV[5])
+else
+  answered(KEYS[3], ARGV[2])
+end
 return 1

@@ -187,8 +187,11 @@ end
 -- (why) with held_at_ms, the operator's hold: nothing new is submitted, but polls go on. So it is until
 -- unsafe_until_ms, when intents could not be made safe; unsafe says why. So it is until limited_until_ms, the end of
 -- the day whose estimate a submission of limited_need_ms and limited_need_micro_usd would have brought past a limit. So it is
--- while there is low_balance_need: see weigh_balance. And lost_in_a_row with, from the third on, trial_at_ms, trial and
--- trials: see doubt.
+-- while there is low_balance_need: see weigh_balance. accepted_sent_ms says when the submission was sent that was accepted
+-- last.
+-- The circuit breaker: while there is trial_at_ms, one submission at a time is tried, the next one then. trial is the
+-- attempt that is being tried, trials how many have come to nothing, trial_for why: 'lost' answers (lost_in_a_row, see
+-- doubt), 'refused' jobs (refused_in_a_row and refused_why, see refuse), or an account that was 'suspended'.
 local function gate_is_open(gate, now)
   local state = redis.call('HMGET', gate, 'paused', 'closed_until_ms')
   return not state[1] and (tonumber(state[2]) or 0) <= now
@@ -214,19 +217,41 @@ end
 -- One lost answer is an accident. Three without an answered submission in between are an outage, and each job sent into
 -- it may be paid for without anybody knowing its task. So from then on one submission at a time is tried, after longer
 -- and longer pauses, until one is answered.
-local function doubt(gate, nonce, now, base_ms, longest_ms)
-  local lost = redis.call('HINCRBY', gate, 'lost_in_a_row', 1)
+-- Returns whether one at a time is tried from now on.
+local function try_later(gate, nonce, now, in_a_row, base_ms, longest_ms)
   local state = redis.call('HMGET', gate, 'trial_at_ms', 'trial')
-  local is_first = lost >= 3 and not state[1]
+  local is_first = in_a_row >= 3 and not state[1]
   if is_first or (state[1] and state[2] == nonce) then
     local trials = is_first and 0 or redis.call('HINCRBY', gate, 'trials', 1)
     redis.call('HSET', gate, 'trial_at_ms', whole(now + math.min(longest_ms, base_ms * 2 ^ math.min(trials, 30))))
   end
+  return is_first
 end
 
--- A submission was answered, or a callback told of its task: what is sent is not lost.
+local function doubt(gate, nonce, now, base_ms, longest_ms)
+  if try_later(gate, nonce, now, redis.call('HINCRBY', gate, 'lost_in_a_row', 1), base_ms, longest_ms) then
+    redis.call('HSET', gate, 'trial_for', 'lost')
+  end
+end
+
+-- A submission was accepted: one at a time is tried no longer, whatever it was for.
 local function trust(gate)
-  redis.call('HDEL', gate, 'lost_in_a_row', 'trial_at_ms', 'trial', 'trials')
+  redis.call('HDEL', gate, 'lost_in_a_row', 'refused_in_a_row', 'refused_why', 'trial_at_ms', 'trial', 'trials',
+    'trial_for')
+end
+
+-- A submission was answered in another way, or a callback told of its task: what is sent is not lost. Whether the
+-- account may submit is not known by that: where this is tried, another one may be tried at once.
+local function answered(gate, nonce)
+  local state = redis.call('HMGET', gate, 'trial_for', 'trial')
+  if not state[1] or state[1] == 'lost' then
+    redis.call('HDEL', gate, 'lost_in_a_row', 'trial_at_ms', 'trial', 'trials', 'trial_for')
+    return
+  end
+  redis.call('HDEL', gate, 'lost_in_a_row')
+  if state[2] == nonce then
+    redis.call('HSET', gate, 'trial_at_ms', 0)
+  end
 end
 
 -- An answer to a request sent after the last closing proves the vendor well again.

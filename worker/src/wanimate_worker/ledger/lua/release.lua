@@ -5,7 +5,7 @@
 -- ARGV: job id, attempt nonce, lease (ms), most grants, why, '1' if the vendor surely did not accept the submission,
 --       where a lost submission is given up: '=' and the task id that a callback had named when that was decided, else '',
 --       '1' if the job goes behind the others of its priority, '1' if its task has run, after how long it is in line again
---       (ms), 0 for at once, the code that its task failed with or ''
+--       (ms), 0 for at once, the transient code that its task failed with or ''
 -- Returns: {'released' | 'lost', granted job ids...}
 local job, waiting, slots, due, gate, limits = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local id = ARGV[1]
@@ -23,7 +23,7 @@ if ARGV[7] ~= '' and ARGV[7] ~= table.concat({'=', fields[6] or ''}) then
   return {'lost'}
 end
 redis.call('HSET', job, 'stage', 'waiting')
-if ARGV[9] == '1' then
+if ARGV[11] ~= '' then
   redis.call('HINCRBY', job, 'retries', 1)
   redis.call('HSET', job, 'transient_code', ARGV[11], 'transient_task', fields[7] or '')
   count(KEYS[10], {'retries', 1})

@@ -20,7 +20,7 @@ local rank = rank_of(tonumber(ARGV[2]), now)
 local at_ms = math.floor(now / 1000)
 redis.call('HSET', job, 'stage', 'waiting', 'rank', rank)
 redis.call('HDEL', job, 'outcome', 'settled_at_ms', 'delivered_at_ms', 'submitted_at_ms', 'task_id', 'unknown_why',
-  'deadline_at_ms', 'retries', 'transient_code', 'transient_task')
+  'deadline_at_ms', 'retries', 'transient_code', 'transient_task', 'refusals', 'refused_at_ms', 'proofs')
 note(job, at_ms, 'waiting', ARGV[6])
 redis.call('PERSIST', job)
 redis.call('ZREM', KEYS[7], id)

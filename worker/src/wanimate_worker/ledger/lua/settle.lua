@@ -53,7 +53,7 @@ end
 redis.call('ZREM', slots, id)
 if stage == 'submitting' then
   -- The vendor has answered: it refuses this request.
-  trust(gate)
+  answered(gate, ARGV[2])
 end
 redis.call('ZADD', due, now + tonumber(ARGV[5]), id)
 local granted = grant(waiting, slots, due, gate, limits, tonumber(ARGV[5]), tonumber(ARGV[6]))

@@ -1,0 +1,219 @@
+"""Refusals without a verdict: what they prove, about a job, about the account, and about neither."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from wanimate.contract import Outcome
+from wanimate.errors import InvalidRequest
+from wanimate_worker.ledger import Entry, Later, Parked, Proven, TrialFor
+
+from .bench import LONG_MS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .bench import Bench
+
+pytestmark = pytest.mark.leaves("gate")
+REFUSED = Outcome.failure(InvalidRequest("refused", "403"))
+
+
+@pytest.fixture
+def bench(make_bench: Callable[..., Bench]) -> Bench:
+    return make_bench(max_in_flight=6, backoff_longest_ms=4 * LONG_MS)
+
+
+def refuse(bench: Bench, job_id: str) -> Parked | Proven:
+    """Submit a job, in line or parked, and have it refused."""
+    if job_id in bench.state().parked:
+        bench.ledger.unpark(job_id)
+    bench.next_ms()
+    answer = bench.ledger.refuse(job_id, bench.begin(job_id).nonce, "403 Forbidden")
+    assert answer is not None
+    bench.next_ms()
+    return answer
+
+
+def accept_another(bench: Bench, job_id: str) -> None:
+    bench.admit(job_id)
+    assert bench.accept(job_id, bench.begin(job_id))
+    bench.next_ms()
+
+
+def test_a_job_that_is_refused_is_parked_and_nothing_of_it_is_billed(bench: Bench) -> None:
+    bench.admit("a")
+    spent = dict(bench.state().billed)
+    assert isinstance(refuse(bench, "a"), Parked)
+    state = bench.state()
+    assert (state.stage("a"), state.parked, state.slots) == ("waiting", ["a"], set())
+    assert {day: int(value) for day, value in state.billed.items() if value != "0"} == spent == {}
+    assert not [name for name in state.tally if name.startswith("ended:")]
+    bench.drain()
+
+
+def test_each_refusal_parks_a_job_for_longer_up_to_a_minute(bench: Bench) -> None:
+    bench.admit("a")
+    delays = [refuse(bench, "a").delay_ms for _ in range(8)]  # type: ignore[union-attr]
+    for number, delay_ms in enumerate(delays):
+        middle_ms = 2_000 * 2**number
+        assert min(60_000, 0.75 * middle_ms - 1) <= delay_ms <= min(60_000, 1.25 * middle_ms)
+    assert delays[-1] == 60_000
+    bench.drain()
+
+
+def test_a_job_that_is_refused_while_others_get_through_is_proven_at_the_third(bench: Bench) -> None:
+    bench.admit("a")
+    assert refuse(bench, "a") == Parked(1, bench_delay(bench, "a"), [])
+    accept_another(bench, "b")
+    assert isinstance(refuse(bench, "a"), Parked)
+    accept_another(bench, "c")
+    before = bench.state()
+    bench.ledger.unpark("a")
+    submit = bench.begin("a")
+    before = bench.state()
+    for _ in range(2):
+        assert bench.ledger.refuse("a", submit.nonce, "403") == Proven(3), "it may be asked again"
+    assert bench.state() == before
+    assert bench.ledger.settle("a", submit.nonce, REFUSED, is_free=True) is not None
+    bench.drain()
+
+
+def bench_delay(bench: Bench, job_id: str) -> int:
+    [record] = bench.ledger.records([job_id])
+    return (record.parked_until_ms or 0) - int(record.fields["refused_at_ms"])
+
+
+def test_a_job_that_nothing_can_be_compared_with_is_never_proven(bench: Bench) -> None:
+    accept_another(bench, "before")
+    bench.admit("a")
+    for _ in range(6):
+        assert isinstance(refuse(bench, "a"), Parked)
+    assert bench.ledger.gate().next_trial_ms is None, "one job tells nothing about the others"
+    bench.drain()
+
+
+def test_only_what_was_sent_after_the_refusal_before_is_proof(bench: Bench) -> None:
+    bench.admit("a", "slow", "slower")
+    slow, slower = bench.begin("slow"), bench.begin("slower")
+    bench.next_ms()
+    assert isinstance(refuse(bench, "a"), Parked)
+    assert bench.accept("slow", slow)
+    assert isinstance(refuse(bench, "a"), Parked)
+    assert bench.accept("slower", slower)
+    assert isinstance(refuse(bench, "a"), Parked)
+    assert bench.state().jobs["a"]["proofs"] == "0"
+    bench.drain()
+
+
+def test_an_accepted_job_is_innocent_again(bench: Bench) -> None:
+    bench.admit("a")
+    refuse(bench, "a")
+    accept_another(bench, "b")
+    refuse(bench, "a")
+    bench.ledger.unpark("a")
+    assert bench.accept("a", bench.begin("a"))
+    assert not {"refusals", "refused_at_ms", "proofs"} & bench.state().jobs["a"].keys()
+    bench.drain()
+
+
+def test_three_jobs_refused_in_a_row_leave_one_at_a_time_to_be_tried(bench: Bench) -> None:
+    bench.admit(*"abcdef")
+    for job_id in "abc":
+        refuse(bench, job_id)
+    gate = bench.ledger.gate()
+    assert (gate.refused_in_a_row, gate.refused_why, gate.trial_for) == (3, "403 Forbidden", TrialFor.REFUSED)
+    assert bench.ledger.begin("d") == Later()
+    assert bench.ledger.begin("e") == Later()
+    bench.open_gate()
+    assert bench.ledger.grant() == ["d"], "one slot for one trial"
+    trial = bench.begin("d")
+    assert bench.ledger.begin("f") == Later()
+    assert isinstance(bench.ledger.refuse("d", trial.nonce, "403"), Parked)
+    assert 2 * LONG_MS - 1000 < (bench.ledger.gate().next_trial_ms or 0) - bench.now_ms() <= 2 * LONG_MS
+    bench.open_gate()
+    assert bench.ledger.grant() == ["e"], "another one is tried, not one that was refused"
+    assert bench.accept("e", bench.begin("e"))
+    gate = bench.ledger.gate()
+    assert (gate.next_trial_ms, gate.refused_in_a_row, gate.refused_why) == (None, 0, None)
+    bench.drain()
+
+
+def test_a_refused_job_is_in_line_again_only_after_the_next_trial(bench: Bench) -> None:
+    bench.admit(*"abcd")
+    for job_id in "abc":
+        refuse(bench, job_id)
+    [record] = bench.ledger.records(["c"])
+    assert (record.parked_until_ms or 0) > (bench.ledger.gate().next_trial_ms or 0)
+    bench.drain()
+
+
+def test_an_acceptance_in_between_leaves_the_gate_open(bench: Bench) -> None:
+    bench.admit(*"abcd")
+    refuse(bench, "a")
+    refuse(bench, "b")
+    accept_another(bench, "x")
+    refuse(bench, "c")
+    refuse(bench, "d")
+    assert bench.ledger.gate().next_trial_ms is None
+    bench.drain()
+
+
+@pytest.mark.parametrize("answer", ["verdict", "callback"])
+def test_only_an_acceptance_proves_that_the_account_may_submit_again(bench: Bench, answer: str) -> None:
+    bench.admit(*"abcdef")
+    lost = bench.begin("f")
+    assert bench.ledger.lose("f", lost.nonce, "timeout", is_ours=True)
+    for job_id in "abc":
+        refuse(bench, job_id)
+    bench.open_gate()
+    if answer == "verdict":
+        bench.ledger.settle("d", bench.begin("d").nonce, REFUSED, is_free=True)
+        assert bench.ledger.gate().next_trial_ms == 0, "another one may be tried at once"
+    else:
+        bench.accept("f", lost)
+    assert bench.ledger.gate().trial_for is TrialFor.REFUSED
+    assert bench.ledger.gate().next_trial_ms is not None
+    bench.drain()
+
+
+def test_refusals_outweigh_lost_answers(bench: Bench) -> None:
+    bench.admit(*"abcdef")
+    for job_id in "abc":
+        bench.ledger.lose(job_id, bench.begin(job_id).nonce, "timeout")
+    assert bench.ledger.gate().trial_for is TrialFor.LOST
+    for job_id in "def":
+        bench.open_gate()
+        bench.ledger.grant()
+        refuse(bench, job_id)
+    assert bench.ledger.gate().trial_for is TrialFor.REFUSED
+    bench.drain()
+
+
+def test_a_refused_job_ends_at_its_deadline(bench: Bench) -> None:
+    bench.ledger.admit([Entry("a", 0, {"seen": True}, {"type": "animate"}, LONG_MS)])
+    refuse(bench, "a")
+    assert bench.state().due["a"] <= int(bench.state().jobs["a"]["deadline_at_ms"])
+    bench.redis.hset(bench.keys.job("a"), "deadline_at_ms", 1)
+    assert bench.ledger.expire("a", REFUSED) is not None
+    bench.drain()
+
+
+def test_a_late_writer_refuses_nothing(bench: Bench) -> None:
+    submit = bench.start("a")
+    before = bench.state()
+    assert bench.ledger.refuse("a", submit.nonce, "403") is None
+    assert bench.ledger.refuse("a", "other", "403") is None
+    assert bench.ledger.refuse("none", "other", "403") is None
+    assert bench.state() == before
+    bench.drain()
+
+
+def test_the_slot_of_a_refused_job_goes_to_the_next(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(max_in_flight=1)
+    bench.admit("a", "b")
+    answer = refuse(bench, "a")
+    assert isinstance(answer, Parked)
+    assert list(answer.granted) == ["b"]
+    bench.drain()
