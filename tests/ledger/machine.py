@@ -323,7 +323,13 @@ class LedgerRules(RuleBasedStateMachine):
     def a_failed_task_runs_again(self, look: Look, *, is_parked: bool) -> None:
         self.before = self.bench.state()
         delay_ms = 7 * LONG_MS if is_parked else 0
-        granted = self.ledger.release(look.job_id, look.nonce, may_be_billed=True, has_run=True, delay_ms=delay_ms)
+        granted = self.ledger.release(
+            *(look.job_id, look.nonce),
+            may_be_billed=True,
+            has_run=True,
+            delay_ms=delay_ms,
+            transient_code="PROCESSING_TIMEOUT" if is_parked else "",
+        )
         self.changes_nothing(unless=granted is not None)
         assert granted == self.model.release(
             look.job_id, look.nonce, may_be_billed=True, has_run=True, is_parked=is_parked

@@ -300,7 +300,7 @@ class Model(MoneyModel):
         if life is None or life.stage not in stages or life.nonce != nonce:
             return None
         life.retries += has_run
-        if has_run:
+        if has_run and is_parked:
             self.tally["retries"] += 1
         life.stage, life.nonce, life.hint, life.is_called = "waiting", "", "", False
         life.attempts[-1].is_released = True

@@ -44,7 +44,7 @@ HISTOGRAMS: Final[dict[str, frozenset[str]]] = {
     "detection_lag_seconds": frozenset(),
     "task_duration_seconds": frozenset({"type", "resolution"}),
 }
-GATE_REASONS: Final = frozenset({"paused", "held", "back_off", "unsafe", "trial", "daily_limit", "balance"})
+GATE_REASONS: Final = frozenset({"paused", "held", "back_off", "unsafe", "refused", "trial", "daily_limit", "balance"})
 
 #: Every metric by its whole name, with its labels besides `account`.
 METRICS: Final = {f"wanimate_{name}": labels for name, labels in {**GAUGES, **COUNTERS, **HISTOGRAMS}.items()}

@@ -63,8 +63,8 @@ def wait_for_credit(runtime: Runtime, job: JobFields, message: str, told: BoundL
 def probe_account(runtime: Runtime, permitted: Stopwatch) -> None:
     """Ask whether the vendor takes the key of a paused account again, and let the account go on if it does.
 
-    Any answer but a refusal will do: the vendor's document does not say what it answers for an unknown task. Submissions
-    then begin with one, so that an account which is refused after all costs one request.
+    Any answer but a refusal will do: the vendor's document does not say what it answers for an unknown task.
+    Submissions then begin with one, so that an account which is refused after all costs one request.
 
     Args:
         runtime: The vendor, the ledger and the settings.
