@@ -71,6 +71,7 @@ WEIGHTS: dict[str, int] = {
     "forget_tasks": 1,
     "revoke_the_key": 1,
     "empty_the_account": 1,
+    "refuse_submissions": 1,
 }
 #: Where Redis is one server with an append-only file.
 ONE_SERVER_WEIGHTS: dict[str, int] = {"restart_redis": 1, "kill_redis": 2, "freeze_redis": 1}
@@ -313,6 +314,9 @@ class Faults:
 
     def empty_the_account(self) -> None:
         self._vendor.during(2.0, out_of_credit=True)
+
+    def refuse_submissions(self) -> None:
+        self._vendor.during(2.0, **self._chance.choice([{"forbidden": True}, {"waf": True}]))
 
     def late_callbacks(self) -> None:
         # Two minutes of the vendor's time.

@@ -199,6 +199,17 @@ def test_jobs_that_are_refused_for_no_reason_of_their_own_need_a_person(account:
     assert gate.level is Level.FAIL
 
 
+def test_a_job_that_nothing_can_be_compared_with_is_named_by_doctor(account: Account) -> None:
+    account.admit("a")
+    for _ in range(3):
+        account.ledger.unpark("a")
+        account.ledger.refuse("a", account.begin("a").nonce, "refused: 403 Forbidden")
+    findings = check_ledger(account.ledger, account.redis, account.settings)
+    waiting = next(each for each in findings if each.name == "waiting")
+    assert waiting.level is Level.WARN
+    assert waiting.text == "1 jobs, 1 of them parked; a was refused 3 times (refused: 403 Forbidden)"
+
+
 def test_an_account_that_was_paused_stops_nothing_until_one_is_tried(account: Account) -> None:
     account.ledger.pause("402", PausedFor.CREDIT)
     assert "there is no credit: 402" in account.reader.read().stops[0].text

@@ -30,6 +30,8 @@ _MANY_MESSAGES: Final = 1000
 #: Of the jobs that are next, so many are looked at; one that was tried so often does not get through.
 _FIRST_WAITING: Final = 100
 _MANY_ATTEMPTS: Final = 10
+#: One that was refused so often without a verdict is named.
+_MANY_REFUSALS: Final = 3
 #: Ids that one finding names.
 _SHOWN_IDS: Final = 5
 #: Due for this long means that nobody looks.
@@ -100,7 +102,18 @@ def _waiting(ledger: Ledger, now_ms: int) -> Finding:
     first = ledger.records(ledger.page("waiting", 0, _FIRST_WAITING))
     since = first[0].fields.get("waiting_at_ms") if first else None
     age = f", the next one since {spelled(now_ms - int(since))}" if since else ""
-    text = f"{ledger.waiting()} jobs{age}"
+    parked = ledger.records(ledger.page("parked", 0, _FIRST_WAITING))
+    text = f"{ledger.waiting()} jobs{f', {ledger.parked()} of them parked' if parked else ''}{age}"
+    refused = [record for record in parked if int(record.fields.get("refusals", 0)) >= _MANY_REFUSALS]
+    if refused:
+        worst = max(refused, key=lambda record: int(record.fields["refusals"]))
+        cause = read_history(worst.fields)[-1].cause
+        return warn(
+            "waiting",
+            f"{text}; {worst.job_id} was refused {worst.fields['refusals']} times ({cause})",
+            "whose fault it is shows when other jobs are sent: docs/refusals.md; look at it with wanimate-worker show "
+            f"{worst.job_id}, or cancel it for free",
+        )
     often = [record for record in first if int(record.fields.get("attempts", 0)) >= _MANY_ATTEMPTS]
     if not often:
         return ok("waiting", text)

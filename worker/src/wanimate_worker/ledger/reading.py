@@ -88,7 +88,11 @@ class ReadingLedger(LedgerBase):
 
     def waiting(self) -> int:
         """Return how many jobs wait, in line or parked."""
-        return int(self._redis.zcard(self._keys.waiting)) + int(self._redis.zcard(self._keys.parked))
+        return int(self._redis.zcard(self._keys.waiting)) + self.parked()
+
+    def parked(self) -> int:
+        """Return how many jobs wait for their next attempt."""
+        return int(self._redis.zcard(self._keys.parked))
 
     def gate(self) -> GateState:
         """Return the shared back-off as last written."""
