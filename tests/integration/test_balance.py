@@ -21,20 +21,21 @@ if TYPE_CHECKING:
 
 #: Each job is a dollar: 25 s at 4 cents.
 SECONDS, PRICE = 25, 0.04
+CAP = 5
 
 
 @pytest.fixture(scope="module")
 def paying() -> Iterator[Stack]:
     """A stack that knows prices, asks for the balance twice a second, and leaves five dollars of it."""
     settings = stack_settings(
-        5,
+        CAP,
         balance_interval_seconds="0.5",
         price_480p_usd_per_second=str(PRICE),
         price_720p_usd_per_second=str(2 * PRICE),
         balance_warn_usd="20",
         balance_hold_usd="5",
     )
-    simulator = {"cap": "5", "speed": "200", "price-480p": str(PRICE), "price-720p": str(2 * PRICE)}
+    simulator = {"cap": str(CAP), "speed": "200", "price-480p": str(PRICE), "price-720p": str(2 * PRICE)}
     with Stack(StackOptions(has_flower=False, has_ops=True, simulator=simulator, settings=settings)) as stack:
         yield stack
 
@@ -117,6 +118,11 @@ def test_an_empty_account_waits_and_no_job_is_lost(paying: Stack, client: Client
     handles = client.submit_many(dollars("empty", 6))
     eventually(lambda: redis.hget("wanimate:{default}:gate", "paused"), "the vendor refuses, and the account is paused")
     eventually(lambda: vendor.summary()["completed"] == 2, "what was paid for is delivered")
+    refused = vendor.summary()["rejected_by_code"]["402"]
+    assert refused <= CAP, "those that were being sent, and none of the rest"
+    read = vendor.summary()["balances_total"]
+    eventually(lambda: vendor.summary()["balances_total"] > read + 2, "the balance is asked for, again and again")
+    assert vendor.summary()["rejected_by_code"] == {"402": refused}
     set_balance(paying, redis, 100)
     assert all_succeed(client, handles)
     assert set(vendor.accepted().values()) == {1}

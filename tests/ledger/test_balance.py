@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from wanimate_worker.ledger import BalanceReading, Later, Submit
+from wanimate_worker.ledger import BalanceReading, Later, PausedFor, Submit
 from wanimate_worker.ledger.balance import SELDOM_MS
 from wanimate_worker.pacing import RequestRate
 
@@ -33,8 +33,7 @@ def read(bench: Bench, micro_usd: int) -> tuple[bool, bool]:
 
 
 def suspend(bench: Bench) -> None:
-    bench.ledger.pause("no credit")
-    bench.redis.hset(bench.keys.gate, "paused_for", "credit")
+    bench.ledger.pause("no credit", PausedFor.CREDIT)
 
 
 def claim_at(bench: Bench, now_ms: int) -> list[str]:

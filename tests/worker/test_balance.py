@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from wanimate.contract import Keys
+from wanimate_worker.ledger import PausedFor
 from wanimate_worker.ledger.balance import SELDOM_MS
 from wanimate_worker.upstream import (
     Balance,
@@ -40,8 +41,7 @@ def watch(run: Run, answer: BalanceAnswer) -> BalanceReading:
 
 
 def suspend(run: Run) -> None:
-    run.ledger.pause("no credit")
-    run.redis.hset(KEYS.gate, "paused_for", "credit")
+    run.ledger.pause("no credit", PausedFor.CREDIT)
 
 
 def test_a_tick_asks_for_the_balance_and_keeps_it(run: Run) -> None:
