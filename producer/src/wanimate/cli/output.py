@@ -88,6 +88,7 @@ class Output:
                 message=outcome.message,
                 code=outcome.code,
                 task_id=outcome.task_id,
+                field=outcome.field,
             )
 
     def timed_out(self, job_id: str, name: str | None = None) -> None:

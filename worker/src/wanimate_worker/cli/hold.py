@@ -44,7 +44,7 @@ def resume(session: Session) -> Exit:
     gate = ledger.gate()
     text = "submissions go on" if was_held else "nothing was held"
     if gate.paused is not None:
-        text += f"; but the vendor refuses the key ({gate.paused}): nothing is sent until it takes it again"
+        text += f"; but the account is paused ({gate.paused}): nothing is sent until the vendor takes it again"
     session.output.line(text, was_held=was_held, refused=gate.paused)
     return Exit.OK
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: Stands for a figure that there is not.
 NOTHING: Final = "-"
 _STATES: Final = {
-    StopReason.PAUSED: "paused: the vendor refuses the key",
+    StopReason.PAUSED: "paused: the key is refused, or there is no credit",
     StopReason.HELD: "held by an operator",
     StopReason.DAILY_LIMIT: "stopped at the day's limit",
     StopReason.BALANCE: "held by the balance",
