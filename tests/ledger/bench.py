@@ -146,7 +146,7 @@ class Bench:
         job_keys = [name for name in names if name.startswith(job_prefix)]
         known = {keys.waiting, keys.slots, keys.due, keys.gate, keys.budget, keys.failed, *job_keys}
         known |= {keys.parked, keys.limits, keys.unknown, keys.tally, keys.samples, keys.billed, keys.spent}
-        known.add(keys.balance)
+        known |= {keys.balance, keys.answered, keys.throttles}
         with self.redis.pipeline(transaction=False) as pipeline:
             pipeline.zrange(keys.waiting, 0, -1)
             pipeline.zrange(keys.parked, 0, -1)

@@ -98,7 +98,11 @@ def test_words_about_the_content_decide_a_403_without_a_code(message: str) -> No
 
 @pytest.mark.parametrize(
     "message",
-    ["Forbidden", "API key lacks permission", "content: no permission", "policy: balance", "Denied", ""],
+    [
+        *("Forbidden", "Denied", ""),
+        *("API key lacks permission", "content: no permission", "policy: balance", "Access denied by policy"),
+        *("Your account may not use this content", "The model is not part of your content plan"),
+    ],
 )
 def test_other_words_of_a_403_decide_nothing(message: str) -> None:
     assert isinstance(submit(403, envelope(403, message)), Refused)

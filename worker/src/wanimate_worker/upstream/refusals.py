@@ -43,7 +43,9 @@ _REFUSED_ON_THE_WAY: Final = frozenset(each.value for each in HTTPStatus if each
 
 #: Words of a 403 without a code: about the content, and about the account. With both it is not told which is meant.
 _CONTENT_WORDS: Final = re.compile(r"content|policy|policies|nsfw|safety|moderation|prohibited", re.IGNORECASE)
-_ACCOUNT_WORDS: Final = re.compile(r"key|permission|balance|credit", re.IGNORECASE)
+_ACCOUNT_WORDS: Final = re.compile(
+    r"key|permission|balance|credit|access|account|auth|model|quota|subscription", re.IGNORECASE
+)
 
 
 def read_refusal(  # noqa: PLR0911 - a table
