@@ -49,6 +49,7 @@ def close_at(bench: Bench, now_ms: int, random: float, *, sent_at_ms: int, cap: 
         "1" if cap else "",
         "",
         "",
+        "",
     ]
     names = [keys.gate, keys.slots, keys.tally, keys.limits, keys.answered, keys.throttles]
     closed_ms = at_us(bench.redis, "close_gate")(now_ms * 1000, names, args)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from wanimate_worker.ledger import AccountLimits, RefusedBy, Throttle, Throttles
+from wanimate_worker.ledger import AccountLimits, RefusedBy, Tasks, Throttle, Throttles
 from wanimate_worker.pacing import RequestRate
 
 from .bench import LONG_MS, success
@@ -20,14 +20,22 @@ LIMITS = AccountLimits(max_in_flight=1000, requests_per_minute=10_000)
 
 
 def seen(
-    *counts: tuple[int | None, int], refused_by: RefusedBy, answered: int = 50, since: int = 0, age_ms: int = 1000
+    *counts: tuple[int | tuple[int, int] | None, int],
+    refused_by: RefusedBy,
+    answered: int = 50,
+    since: int = 0,
+    age_ms: int = 1000,
 ) -> Throttles:
     """Return 429s, the newest first: each with tasks at the vendor and requests of the last minute."""
     throttles = [
-        Throttle(NOW_MS - age_ms - 1000 * number, refused_by, tasks, requests, answered - number)
+        Throttle(NOW_MS - age_ms - 1000 * number, refused_by, tasks_of(tasks), requests, answered - number)
         for number, (tasks, requests) in enumerate(counts)
     ]
     return Throttles(throttles, {"total": str(answered + since)}, NOW_MS)
+
+
+def tasks_of(counts: int | tuple[int, int] | None) -> Tasks | None:
+    return Tasks(*(counts if isinstance(counts, tuple) else (counts, counts))) if counts is not None else None
 
 
 # -- which limits would fit -------------------------------------------------------------------------------------------
@@ -40,6 +48,20 @@ def test_a_vendor_that_refuses_a_fourth_task_has_a_plan_of_three() -> None:
     assert "free: 3 tasks at once and 10 requests a minute" in fitting.advice
 
 
+@pytest.mark.parametrize(
+    "seen_tasks",
+    [
+        pytest.param([(10, 13), (10, 12), (10, 11), (4, 20)], id="others are being submitted"),
+        pytest.param([(9, 10), (10, 10), (9, 14), (8, 10)], id="some are accepted and not recorded"),
+        pytest.param([(12, 12), (11, 11), (10, 10), (10, 12)], id="some have ended unnoticed"),
+    ],
+)
+def test_what_is_under_way_does_not_change_how_many_tasks_fit(seen_tasks: list[tuple[int, int]]) -> None:
+    fitting = seen(*((tasks, 5) for tasks in seen_tasks), refused_by=RefusedBy.TASKS).fitting(LIMITS)
+    assert fitting is not None
+    assert fitting.command == "wanimate-worker limits --max-in-flight 10"
+
+
 def test_a_vendor_that_refuses_an_eleventh_request_has_a_plan_of_ten() -> None:
     fitting = seen((None, 10), (None, 10), (2, 9), (None, 3), refused_by=RefusedBy.REQUESTS).fitting(LIMITS)
     assert fitting is not None
@@ -49,7 +71,7 @@ def test_a_vendor_that_refuses_an_eleventh_request_has_a_plan_of_ten() -> None:
 
 @pytest.mark.parametrize(("tasks", "requests", "plan"), [(3, 10, "free"), (10, 59, "pro"), (4, 10, None), (3, 8, None)])
 def test_the_documented_plan_that_has_both_limits_is_named(tasks: int, requests: int, plan: str | None) -> None:
-    refused = [Throttle(NOW_MS - n, RefusedBy.TASKS, tasks, requests, 5) for n in range(3)]
+    refused = [Throttle(NOW_MS - n, RefusedBy.TASKS, Tasks(tasks, tasks), requests, 5) for n in range(3)]
     refused += [Throttle(NOW_MS - n, RefusedBy.REQUESTS, None, requests, 5) for n in range(3)]
     fitting = Throttles(refused, {"total": "5"}, NOW_MS).fitting(LIMITS)
     assert fitting is not None
@@ -101,10 +123,15 @@ def test_a_429_is_kept_with_the_tasks_and_the_answered_requests_of_the_last_minu
     bench.let_time_pass()
     claim = bench.ledger.claim(10)
     bench.ledger.plan(claim.token, {"a": LONG_MS}, answered_since_ms=claim.claimed_at_ms, answered=7)
-    bench.ledger.close_gate("429", sent_at_ms=bench.now_ms(), refused_by=RefusedBy.TASKS, tasks=1)
+    bench.ledger.close_gate("429", sent_at_ms=bench.now_ms(), refused_by=RefusedBy.TASKS, tasks=Tasks(1, 2))
     bench.ledger.close_gate("not sent", sent_at_ms=bench.next_ms())
     [throttle] = stored(bench)
-    assert (throttle.refused_by, throttle.tasks, throttle.requests, throttle.answered) == (RefusedBy.TASKS, 1, 8, 8)
+    assert (throttle.refused_by, throttle.tasks, throttle.requests, throttle.answered) == (
+        RefusedBy.TASKS,
+        Tasks(1, 2),
+        8,
+        8,
+    )
     assert bench.redis.ttl(bench.keys.throttles) > 0
     assert bench.redis.ttl(bench.keys.answered) > 0
     bench.drain()
@@ -128,12 +155,12 @@ def test_tasks_that_the_vendor_may_have_count_and_jobs_that_only_hold_a_slot_do_
     bench.start("a")
     bench.admit("b", "c", "d")
     submit = bench.begin("b")
-    assert bench.ledger.tasks_at_vendor() == 2
-    assert bench.ledger.tasks_at_vendor(besides="b") == 1
+    assert bench.ledger.tasks_at_vendor() == Tasks(accepted=1, perhaps=2)
+    assert bench.ledger.tasks_at_vendor(besides="b") == Tasks(accepted=1, perhaps=1)
     bench.ledger.lose("b", submit.nonce, "why")
-    assert bench.ledger.tasks_at_vendor() == 2
+    assert bench.ledger.tasks_at_vendor() == Tasks(accepted=1, perhaps=2)
     bench.ledger.settle("b", submit.nonce, success("t"))
-    assert bench.ledger.tasks_at_vendor() == 1
+    assert bench.ledger.tasks_at_vendor() == Tasks(accepted=1, perhaps=1)
     bench.drain()
 
 

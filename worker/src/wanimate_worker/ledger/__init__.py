@@ -11,7 +11,7 @@ from .ledger import Ledger
 from .limits import AccountLimits, LedgerLimits
 from .operating import DEAD_LETTERS
 from .steps import Busy, Deliver, Later, NothingToDo, Step, Submit, Unsafe, WaitForPermit
-from .throttles import Fitting, RefusedBy, Throttle, Throttles
+from .throttles import Fitting, RefusedBy, Tasks, Throttle, Throttles
 from .values import (
     Admission,
     Admitted,
@@ -65,6 +65,7 @@ __all__ = [
     "Step",
     "Submit",
     "Survey",
+    "Tasks",
     "Throttle",
     "Throttles",
     "Transition",

@@ -9,6 +9,7 @@ from wanimate.contract import Stage
 
 from .base import LedgerBase
 from .gate import PausedFor
+from .throttles import Tasks
 
 if TYPE_CHECKING:
     from .throttles import RefusedBy
@@ -30,7 +31,7 @@ class GatingLedger(LedgerBase):
         retry_after_seconds: float | None = None,
         lower_cap: bool = False,
         refused_by: RefusedBy | None = None,
-        tasks: int | None = None,
+        tasks: Tasks | None = None,
     ) -> int:
         """Close the gate for everyone and return for how long, in milliseconds.
 
@@ -40,7 +41,7 @@ class GatingLedger(LedgerBase):
             retry_after_seconds: What the vendor asked for, if it did.
             lower_cap: Whether the vendor counts more tasks than we do.
             refused_by: For a 429, the limit it speaks of; None for anything else.
-            tasks: For a refused submission, how many tasks the vendor had then.
+            tasks: For a refused submission, the tasks that the vendor had then.
         """
         limits, keys = self._limits, self._keys
         return int(
@@ -55,13 +56,13 @@ class GatingLedger(LedgerBase):
                     random.random(),  # noqa: S311 - jitter, not a secret
                     "1" if lower_cap else "",
                     "" if refused_by is None else refused_by.value,
-                    "" if tasks is None else tasks,
+                    *(("", "") if tasks is None else (tasks.accepted, tasks.perhaps)),
                 ],
             )
         )
 
-    def tasks_at_vendor(self, besides: str = "") -> int:
-        """Return how many tasks the vendor has, or may have.
+    def tasks_at_vendor(self, besides: str = "") -> Tasks:
+        """Return how many tasks the vendor has, as far as is known.
 
         Args:
             besides: A job that does not count.
@@ -72,7 +73,8 @@ class GatingLedger(LedgerBase):
             for job_id in job_ids:
                 pipeline.hget(self._keys.job(job_id), "stage")
             stages = cast("list[str | None]", pipeline.execute())
-        return sum(stage in {Stage.SUBMITTING, Stage.UNKNOWN, Stage.RUNNING} for stage in stages)
+        accepted = stages.count(Stage.RUNNING)
+        return Tasks(accepted, accepted + stages.count(Stage.SUBMITTING) + stages.count(Stage.UNKNOWN))
 
     def pause(self, reason: str, what: PausedFor = PausedFor.KEY) -> bool:
         """Pause the account; True if it was not paused before.

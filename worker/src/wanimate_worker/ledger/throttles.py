@@ -16,7 +16,7 @@ _REMEMBERED_MS: Final = 3_600_000
 #: Without a 429 for so long the limits are kept, in ms: by then a lowered cap has grown back.
 _RECENT_MS: Final = 900_000
 #: Of the latest 429s so many are compared, and so many must show the same limit: one alone may be an accident.
-_COMPARED: Final = 5
+_COMPARED: Final = 20
 _ALIKE: Final = 3
 #: They show the same if they are as near to each other as this share of the limit, or as 1.
 _NEAR_SHARE: Final = 0.1
@@ -37,28 +37,42 @@ class RefusedBy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Tasks:
+    """The tasks that the vendor had at a moment.
+
+    Args:
+        accepted: Those that it had accepted, as far as was recorded; some may have ended unnoticed.
+        perhaps: These, and those whose submission was under way or lost. It had no more.
+    """
+
+    accepted: int
+    perhaps: int
+
+
+@dataclass(frozen=True, slots=True)
 class Throttle:
     """One 429 that closed the gate.
 
     Args:
         at_ms: When, in Redis time.
         refused_by: The limit that it speaks of.
-        tasks: How many tasks the vendor had; None if it refused a status request.
+        tasks: The tasks that the vendor had; None if that does not matter.
         requests: How many requests it had answered in the minute before.
         answered: How many it had answered in all.
     """
 
     at_ms: int
     refused_by: RefusedBy
-    tasks: int | None
+    tasks: Tasks | None
     requests: int
     answered: int
 
     @classmethod
     def read(cls, stored: str) -> Self:
         """Build from what the script has stored."""
-        at_ms, refused_by, tasks, requests, answered = stored.split(",")
-        return cls(int(at_ms), RefusedBy(refused_by), int(tasks) if tasks else None, int(requests), int(answered))
+        at_ms, refused_by, accepted, perhaps, requests, answered = stored.split(",")
+        tasks = Tasks(int(accepted), int(perhaps)) if accepted else None
+        return cls(int(at_ms), RefusedBy(refused_by), tasks, int(requests), int(answered))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,25 +156,22 @@ class Throttles:
             return None
         most = max(each.requests for each in found)
         is_over = self._answered - found[0].answered > _WELL_AGAIN * most
-        counts = [each.requests for each in found[:_COMPARED]]
-        return (
-            most if 0 < most < limit and not is_over and self._is_recent(found) and _are_alike(most, counts) else None
-        )
+        alike = sum(most - each.requests <= _near(most) for each in found[:_COMPARED])
+        return most if 0 < most < limit and not is_over and self._is_recent(found) and alike >= _ALIKE else None
 
     def _tasks(self, kinds: set[RefusedBy], limit: int) -> int | None:
-        """Return how many tasks the vendor allows: it refused one more, and no fewer were seen then."""
+        """Return how many tasks the vendor allows: the most it had accepted, and never more than it may have had."""
         found = [each for each in self._throttles if each.refused_by in kinds and each.tasks is not None]
-        counts = [each.tasks for each in found if each.tasks is not None]
-        if not counts:
+        seen = [each.tasks for each in found if each.tasks is not None]
+        if not seen:
             return None
-        least = min(counts)
-        is_shown = self._is_recent(found) and _are_alike(least, counts[:_COMPARED])
-        return least if 0 < least < limit and is_shown else None
+        most = min(max(tasks.accepted for tasks in seen), *(tasks.perhaps for tasks in seen))
+        alike = sum(abs(tasks.accepted - most) <= _near(most) for tasks in seen[:_COMPARED])
+        return most if 0 < most < limit and self._is_recent(found) and alike >= _ALIKE else None
 
     def _is_recent(self, found: Sequence[Throttle]) -> bool:
         return self._now_ms - found[0].at_ms < _RECENT_MS
 
 
-def _are_alike(limit: int, counts: Sequence[int]) -> bool:
-    near = max(1, limit * _NEAR_SHARE)
-    return sum(abs(count - limit) <= near for count in counts) >= _ALIKE
+def _near(limit: int) -> float:
+    return max(1, limit * _NEAR_SHARE)

@@ -1,7 +1,8 @@
 -- Closes the gate for everyone: the vendor throttles us or cannot be reached.
 -- KEYS: gate, slots, tally, limits, answered, throttles
 -- ARGV: reason, when the request was sent (ms), Retry-After (ms) or '', base (ms), longest (ms), random in [0, 1),
---       '1' if the cap shall be lowered, for a 429 the limit it speaks of or else '', tasks at the vendor or ''
+--       '1' if the cap shall be lowered, for a 429 the limit it speaks of or else '', the tasks that
+--       the vendor had accepted, and those it may have had, or '' and ''
 -- Returns: for how long the gate is closed (ms)
 local gate = KEYS[1]
 local now = now_ms()
@@ -40,7 +41,7 @@ if is_new then
         requests = requests + tonumber(answered[i + 1])
       end
     end
-    redis.call('LPUSH', KEYS[6], table.concat({whole(now), ARGV[8], ARGV[9], requests, total}, ','))
+    redis.call('LPUSH', KEYS[6], table.concat({whole(now), ARGV[8], ARGV[9], ARGV[10], requests, total}, ','))
     redis.call('LTRIM', KEYS[6], 0, 99)
     redis.call('PEXPIRE', KEYS[6], 3600000)
   end
