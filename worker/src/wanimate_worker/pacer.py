@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _SURVEY_SECONDS: Final = 1.0
 #: Due jobs are looked at sooner than this, in ms, unless there is too much to do.
 _GRACE_MS: Final = 250
+#: And within the time of so many requests: each waits for its permit, and leaves one to a submission.
+_GRACE_REQUESTS: Final = 3
 #: A share of new tasks that is too small to change a plan.
 _SAME_DURATIONS_SHARE: Final = 0.02
 
@@ -31,6 +33,8 @@ class _Plan:
     mix: Mix
     stride: float
     floor_seconds: float
+    #: The time between two requests. A poll waits about so long for its permit, and is planned so much earlier.
+    permit_seconds: float
 
 
 class Pacer:
@@ -62,7 +66,7 @@ class Pacer:
         urgency = plan.mix.of(kind_of_request(request))
         chance = random.random()  # noqa: S311 - jitter, not a secret
         seconds = urgency.next_poll_seconds(age_ms / 1000, plan.stride, plan.floor_seconds, chance)
-        delay_ms = round(seconds * 1000)
+        delay_ms = round(max(plan.floor_seconds, seconds - plan.permit_seconds) * 1000)
         return delay_ms if until_ms is None or until_ms <= 0 else min(delay_ms, until_ms)
 
     def _current(self) -> _Plan:
@@ -89,7 +93,9 @@ class Pacer:
         return mix
 
     def _survey(self) -> _Plan:
-        settings, survey = self._settings, self._ledger.survey(_GRACE_MS)
+        known, settings = self._plan, self._settings
+        grace_ms = 0 if known is None else round(_GRACE_REQUESTS * known.permit_seconds * 1000)
+        survey = self._ledger.survey(max(_GRACE_MS, grace_ms))
         mix = self._mix_of(survey.durations)
         free = max(0, survey.max_in_flight - survey.in_flight)
         # Where the account's limits are not known nothing is polled, whatever is planned.
@@ -111,4 +117,5 @@ class Pacer:
             mix,
             stride_of(mix.urgency(survey.in_flight_by_age), polls, mix.mean_seconds, floor_seconds),
             floor_seconds,
+            1 / budget,
         )
