@@ -109,7 +109,7 @@ class Pacer:
             late=survey.late,
             spare=survey.spare,
         )
-        floor_seconds = settings.poll_floor_seconds
+        floor_seconds, share = settings.poll_floor_seconds, 1.0
         if settings.callback_base_url is not None:
             share = fallback_share(float(survey.durations.get(CALLED_FIELD, 0)))
             polls, floor_seconds = polls * share, floor_seconds / share
@@ -117,5 +117,6 @@ class Pacer:
             mix,
             stride_of(mix.urgency(survey.in_flight_by_age), polls, mix.mean_seconds, floor_seconds),
             floor_seconds,
-            1 / budget,
+            # Polls that stand in for callbacks are in no hurry.
+            share / budget,
         )
