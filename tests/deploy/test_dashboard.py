@@ -53,7 +53,7 @@ def test_every_panel_is_one_that_grafana_has_and_says_what_it_shows_in_which_uni
     for panel in DASHBOARD["panels"]:
         assert panel["type"] in {"timeseries", "stat", "state-timeline"}, panel["title"]
         assert panel["description"], panel["title"]
-        assert panel["fieldConfig"]["defaults"]["unit"] in {"short", "s", "percentunit", "none"}, panel["title"]
+        assert panel["fieldConfig"]["defaults"]["unit"] in {"short", "s", "percentunit", "none", "currencyUSD"}, panel["title"]
         references = [target["refId"] for target in panel["targets"]]
         assert len(set(references)) == len(references), panel["title"]
         for source in (panel["datasource"], *(target["datasource"] for target in panel["targets"])):
@@ -81,6 +81,8 @@ def test_the_dashboard_shows_every_figure_that_an_operator_asks_for() -> None:
         "unknown_jobs",
         "dead_letters",
         "day_billed_seconds",
+        "day_billed_usd",
+        "balance_usd",
         "due_lag_seconds",
     ):
         assert f"wanimate_{name}" in shown

@@ -100,8 +100,8 @@ def stops_of(gate: GateState, now_ms: int) -> list[Stop]:
     if gate.is_balance_low:
         text = "the balance is too low for the next job; nothing more is sent"
         advice = (
-            "add credit, and it goes on by itself within a few minutes; or lower the threshold: wanimate-worker limits "
-            "--balance-hold-usd USD"
+            "add credit, and it goes on by itself within about a minute; or lower the threshold: wanimate-worker "
+            "limits --balance-hold-usd USD"
         )
         stops.append(Stop(StopReason.BALANCE, text, advice, is_failure=True))
     return stops + _passing(gate, now_ms)

@@ -85,21 +85,17 @@ def _figures(snapshot: Snapshot) -> Table:
 
 def _add_money(table: Table, snapshot: Snapshot) -> None:
     seconds, money, balance = snapshot.cost.seconds, snapshot.cost.money, snapshot.balance
-    rest = "" if snapshot.cost.has_limit else "; no daily limit"
     if money is not None:
-        if money.limit is not None:
-            text = f"{format_usd(money.today)} of {format_usd(money.limit)} today, estimated"
-            table.add_row("billed", _bar(money.used_ratio), text)
-        else:
-            table.add_row("billed", "", f"{format_usd(money.today)} today, estimated{rest}")
+        video = "" if seconds.limit is not None else f" for {number(seconds.today)} s"
+        most = "" if money.limit is None else f" of {format_usd(money.limit)}"
+        bar = "" if money.limit is None else _bar(money.used_ratio)
+        table.add_row("billed", bar, f"{format_usd(money.today)}{most}{video} today, estimated")
     name = "billed" if money is None else ""
     if seconds.limit is not None:
         text = f"{number(seconds.today)} of {number(seconds.limit)} s today, estimated"
         table.add_row(name, _bar(seconds.used_ratio), text)
     elif money is None:
-        table.add_row(name, "", f"{number(seconds.today)} s today, estimated{rest}")
-    else:
-        table.add_row(name, "", f"for {number(seconds.today)} s of video")
+        table.add_row(name, "", f"{number(seconds.today)} s today, estimated; no daily limit")
     if balance.micro_usd is not None or balance.has_threshold:
         table.add_row("balance", "", Text(balance_of(balance), "yellow" if balance.is_below_warning else ""))
 
