@@ -12,6 +12,7 @@ GRAFANA: Final = DEPLOY / "monitoring/grafana"
 DASHBOARD: Final[dict[str, Any]] = json.loads((GRAFANA / "dashboards/wanimate.json").read_text())
 #: Grafana's grid is 24 columns wide.
 COLUMNS: Final = 24
+UNITS: Final = {"short", "s", "percentunit", "none", "currencyUSD"}
 
 
 def recorded() -> set[str]:
@@ -53,7 +54,9 @@ def test_every_panel_is_one_that_grafana_has_and_says_what_it_shows_in_which_uni
     for panel in DASHBOARD["panels"]:
         assert panel["type"] in {"timeseries", "stat", "state-timeline"}, panel["title"]
         assert panel["description"], panel["title"]
-        assert panel["fieldConfig"]["defaults"]["unit"] in {"short", "s", "percentunit", "none", "currencyUSD"}, panel["title"]
+        assert panel["fieldConfig"]["defaults"]["unit"] in {"short", "s", "percentunit", "none", "currencyUSD"}, panel[
+            "title"
+        ]
         references = [target["refId"] for target in panel["targets"]]
         assert len(set(references)) == len(references), panel["title"]
         for source in (panel["datasource"], *(target["datasource"] for target in panel["targets"])):

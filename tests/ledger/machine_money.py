@@ -33,8 +33,8 @@ class MoneyRules(FollowerRules):
     def the_balance_is_asked(self, micro_usd: int, *, is_told: bool) -> None:
         model = self.model
         if is_told:
-            sent = int(self.bench.state().balance.get("sent_micro_usd", 0))
-            weighed = self.ledger.record_balance(micro_usd, sent)
+            answered = int(self.bench.state().balance.get("answered_micro_usd", 0))
+            weighed = self.ledger.record_balance(micro_usd, answered)
             model.read_balance(micro_usd)
         else:
             weighed = self.ledger.note_no_balance("no answer")

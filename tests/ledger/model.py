@@ -299,13 +299,14 @@ class Model(MoneyModel):
         stages = {"running"} if has_run else {"submitting", "unknown"}
         if life is None or life.stage not in stages or life.nonce != nonce:
             return None
+        was_answered = life.stage != "submitting"
         life.retries += has_run
         if has_run and is_parked:
             self.tally["retries"] += 1
         life.stage, life.nonce, life.hint, life.is_called = "waiting", "", "", False
         life.attempts[-1].is_released = True
         if not may_be_billed:
-            self.give_back(life)
+            self.give_back(life, was_answered=was_answered)
         life.billed_ms = life.billed_micro_usd = 0
         if self.trial == nonce:
             self.is_doubted = False
@@ -355,7 +356,7 @@ class Model(MoneyModel):
         if life.stage == "submitting":
             self.answered(nonce)
         if outcome == "rejected":
-            self.give_back(life)
+            self.give_back(life, was_answered=life.stage != "submitting")
         return self._end(job_id, life, outcome)
 
     def cancel(self, job_id: str) -> tuple[str, bool, list[str]]:

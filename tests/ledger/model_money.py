@@ -26,8 +26,9 @@ class MoneyModel:
         self.price_micro_usd: int | None = None
         self.balance: int | None = None
         self.balance_hold: int | None = None
-        #: What was sent since ever, and how much of it before the balance was read.
+        #: What was sent since ever, how much of it was answered, and how much of that before the balance was asked for.
         self.sent_micro_usd = 0
+        self.answered_micro_usd = 0
         self.sent_before = 0
         #: What the submission needed for which the balance was too low.
         self.low_balance_need: int | None = None
@@ -67,7 +68,7 @@ class MoneyModel:
             self.weigh(self.low_balance_need if is_waited_for else 0)
 
     def read_balance(self, micro_usd: int) -> None:
-        self.balance, self.sent_before = micro_usd, self.sent_micro_usd
+        self.balance, self.sent_before = micro_usd, self.answered_micro_usd
         self.weigh(self.low_balance_need or 0)
 
     def bill(self, life: Life, cost_ms: int) -> None:
@@ -75,12 +76,15 @@ class MoneyModel:
         self._add(life, 1)
         self.tally["submits"] += 1
 
-    def give_back(self, life: Life) -> None:
+    def give_back(self, life: Life, *, was_answered: bool = False) -> None:
         self._add(life, -1)
+        if was_answered:
+            self.answered_micro_usd -= life.billed_micro_usd
         self.limited = None
         life.billed_ms = life.billed_micro_usd = 0
 
     def count_billed(self, life: Life) -> None:
+        self.answered_micro_usd += life.billed_micro_usd
         self.tally["billed_ms"] += life.billed_ms
         if life.billed_micro_usd:
             self.tally["billed_micro_usd"] += life.billed_micro_usd

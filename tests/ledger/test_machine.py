@@ -86,6 +86,7 @@ class LedgerMachine(MoneyRules):
         assert int(state.spent.get(day, 0)) == model.spent_micro_usd == int(state.spent.get(f"{day} all=yes", 0))
         assert model.spent_micro_usd == sum(int(value) for name, value in state.spent.items() if " job=" in name)
         assert int(state.balance.get("sent_micro_usd", 0)) == model.sent_micro_usd
+        assert int(state.balance.get("answered_micro_usd", 0)) == model.answered_micro_usd
         needs = gate.get("limited_need_ms"), gate.get("limited_need_micro_usd")
         assert needs == ((None, None) if model.limited is None else tuple(map(str, model.limited)))
         low = model.low_balance_need

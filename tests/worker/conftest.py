@@ -79,6 +79,12 @@ class Run:
         self.redis.zadd(Keys("default").due, {"a": 0})
         self.task.app.tasks[POLL_TASK].apply()
 
+    def end_asking(self) -> None:
+        """Wait until no thread asks the vendor any more."""
+        pollers = self.task.runtime.__dict__.pop("pollers", None)
+        if pollers is not None:
+            pollers.shutdown()
+
     def stage(self) -> Stage | None:
         return self.ledger.read(["a"])[0].stage
 
@@ -103,6 +109,8 @@ def run() -> Iterator[Run]:
         app = create_app(WorkerSettings(redis_url=SecretStr(server.url), api_key=SecretStr("sk-of-nobody")))
         task = app.tasks[GENERATE_TASK]
         assert isinstance(task, GenerateTask)
-        yield Run(redis, task)
+        run = Run(redis, task)
+        yield run
+        run.end_asking()
         app.backend.client.close()
         app.close()

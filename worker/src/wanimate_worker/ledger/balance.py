@@ -21,7 +21,8 @@ class BalanceReading:
     Args:
         micro_usd: As the vendor told it last, in micro-dollars; None if it never did.
         at_ms: When it did, in Redis time; 0 if never.
-        sent_micro_usd: What was sent since then costs, in micro-dollars, where prices are known.
+        sent_micro_usd: What the reading does not know costs: sent since then, or on its way, in micro-dollars, where
+            prices are known.
         why: Why the last reading failed; empty if it did not.
         why_at_ms: When it failed, in Redis time; 0 if it did not.
     """
@@ -74,23 +75,23 @@ class BalanceLedger(LedgerBase):
         """Claim the next request for the balance, with a permit for it; None for all but one caller in its time.
 
         Returns:
-            What was sent until now, in micro-dollars: goes with the reading.
+            What was sent and answered until now, in micro-dollars: goes with the reading, which knows it.
         """
         keys, limits = self._keys, self._limits
         answer = self._scripts.claim_balance(
-            keys=[keys.balance, keys.gate, keys.budget, keys.limits],
+            keys=[keys.balance, keys.gate, keys.budget, keys.limits, keys.slots],
             args=[limits.balance_interval_ms, limits.balance_longest_ms, SELDOM_MS],
         )
         return int(answer[0]) if answer else None
 
-    def record_balance(self, micro_usd: int, sent_micro_usd: int) -> WeighedBalance:
+    def record_balance(self, micro_usd: int, answered_micro_usd: int) -> WeighedBalance:
         """Keep what the vendor told, and stop submissions or let them go on by it.
 
         Args:
             micro_usd: The balance, in micro-dollars.
-            sent_micro_usd: As `claim_balance` returned it.
+            answered_micro_usd: As `claim_balance` returned it.
         """
-        return self._record([micro_usd, "", sent_micro_usd, 0])
+        return self._record([micro_usd, "", answered_micro_usd, 0])
 
     def note_no_balance(self, why: str, *, again_ms: int = 0) -> WeighedBalance:
         """Note why the balance could not be read; the last reading stands.

@@ -140,7 +140,7 @@ class Ledger(
         """
         result_key, mark = started or ("", "")
         names = self._keys
-        keys = [names.job(job_id), names.due, names.gate, names.tally, names.unknown, names.answered]
+        keys = [names.job(job_id), names.due, names.gate, names.tally, names.unknown, names.answered, names.balance]
         args: list[str | int] = [job_id, nonce, task_id, first_poll_ms, begun_at_ms, mark, self._limits.result_ttl_ms]
         return bool(self._scripts.accept(keys=[*keys, *([result_key] if result_key else ())], args=args))
 
@@ -156,10 +156,10 @@ class Ledger(
             is_ours: Whether our side lost it, which says nothing about the vendor.
             hint: A task id that the answer shows; it is checked before it is believed.
         """
-        limits = self._limits
+        limits, names = self._limits, self._keys
         return bool(
             self._scripts.lose(
-                keys=[self._keys.job(job_id), self._keys.due, self._keys.gate, self._keys.tally, self._keys.unknown],
+                keys=[names.job(job_id), names.due, names.gate, names.tally, names.unknown, names.balance],
                 args=[
                     job_id,
                     nonce,

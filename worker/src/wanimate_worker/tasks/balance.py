@@ -30,19 +30,19 @@ def watch_balance(runtime: Runtime) -> None:
         runtime: The vendor, the ledger and the settings.
     """
     asked = Stopwatch()
-    sent = runtime.ledger.claim_balance()
-    if sent is not None:
-        runtime.pollers.submit(_ask, runtime, asked, sent)
+    answered = runtime.ledger.claim_balance()
+    if answered is not None:
+        runtime.pollers.submit(_ask, runtime, asked, answered)
 
 
-def _ask(runtime: Runtime, asked: Stopwatch, sent_micro_usd: int) -> None:
+def _ask(runtime: Runtime, asked: Stopwatch, answered_micro_usd: int) -> None:
     exchange = Exchange()
     try:
         answer = runtime.upstream.balance(exchange, may_send=RightToSend(runtime.settings, asked))
         told = log.bind(**exchange.facts())
         told.debug("asked for the balance", answer=type(answer).__name__)
         if isinstance(answer, Balance):
-            _keep(runtime, answer.micro_usd, sent_micro_usd)
+            _keep(runtime, answer.micro_usd, answered_micro_usd)
         else:
             why = why_unread(answer)
             if runtime.ledger.note_no_balance(why, again_ms=_again_ms(answer)).is_news:
@@ -53,9 +53,9 @@ def _ask(runtime: Runtime, asked: Stopwatch, sent_micro_usd: int) -> None:
         log.exception("unexpected error while reading the balance")
 
 
-def _keep(runtime: Runtime, micro_usd: int, sent_micro_usd: int) -> None:
+def _keep(runtime: Runtime, micro_usd: int, answered_micro_usd: int) -> None:
     ledger = runtime.ledger
-    weighed, shown = ledger.record_balance(micro_usd, sent_micro_usd), format_usd(micro_usd)
+    weighed, shown = ledger.record_balance(micro_usd, answered_micro_usd), format_usd(micro_usd)
     if weighed.is_low and not weighed.was_low:
         log.error("the balance is too low; jobs wait, running tasks are polled", balance=shown)
     if weighed.was_low and not weighed.is_low:

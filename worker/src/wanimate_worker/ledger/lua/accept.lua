@@ -1,6 +1,6 @@
 -- Records that the vendor has the task: submitting or unknown -> running. If the vendor called back before its answer
 -- to the submission came, the task is polled now; else as planned, or when the job's deadline passes before that.
--- KEYS: job, due, gate, tally, unknown, answered, the key of Celery's result where it shall say that the task has started
+-- KEYS: job, due, gate, tally, unknown, answered, balance, the key of Celery's result where it shall say that the task has started
 -- ARGV: job id, attempt nonce, upstream task id, delay of the first poll (ms), when the request was sent (ms),
 --       what Celery keeps of a task that has started (JSON), how long it keeps it (ms)
 -- Returns: 1 (also when repeated), or 0 when this attempt is no longer the job's (a late writer changes nothing).
@@ -28,13 +28,14 @@ if fields[1] == 'unknown' then
   redis.call('ZREM', KEYS[5], ARGV[1])
 elseif fields[8] then
   count_billed(KEYS[4], fields[8], fields[9])
+  note_charged(KEYS[7], fields[9])
 end
 local was_called = fields[1] == 'submitting' and fields[4]
 local first_poll = math.min(now + tonumber(ARGV[4]), math.max(now, tonumber(fields[5]) or math.huge))
 redis.call('ZADD', KEYS[2], was_called and now or whole(first_poll), ARGV[1])
-if KEYS[7] then
+if KEYS[8] then
   -- Never over an outcome.
-  redis.call('SET', KEYS[7], ARGV[6], 'NX', 'PX', ARGV[7])
+  redis.call('SET', KEYS[8], ARGV[6], 'NX', 'PX', ARGV[7])
 end
 gate_success(KEYS[3], ARGV[5])
 if fields[1] == 'submitting' then

@@ -2,11 +2,11 @@
 -- of the budget, but none less often than the longest time. While the balance holds submissions back it is asked at the
 -- shortest time, for little else is sent. While the vendor throttles or cannot be reached it is not asked, nor while it
 -- refuses the key; an empty account is asked without a permit, for nothing else is sent.
--- KEYS: balance, gate, budget, limits
+-- KEYS: balance, gate, budget, limits, slots
 -- ARGV: shortest and longest time between two (ms), longest after one that failed (ms)
--- Returns: {what was sent until now (micro-dollars)}, or nothing if the caller shall not ask
+-- Returns: {what was answered until now (micro-dollars)}, or nothing if the caller shall not ask
 local now, known = now_us(), limits_of(KEYS[4])
-local state = redis.call('HMGET', KEYS[1], 'next_at_ms', 'sent_micro_usd')
+local state = redis.call('HMGET', KEYS[1], 'next_at_ms', 'sent_micro_usd', 'answered_micro_usd')
 local next_at = tonumber(state[1]) or 0
 local now_at = math.floor(now / 1000)
 -- Further ahead than it is ever set was written by a clock that has been set back since.
@@ -26,4 +26,9 @@ if not stops[1] and not is_empty then
   every = math.max(every, math.min(tonumber(ARGV[2]), known.emission_interval_us / 10))
 end
 redis.call('HSET', KEYS[1], 'next_at_ms', whole(now_at + every))
-return {state[2] or '0'}
+if state[2] and redis.call('ZCARD', KEYS[5]) == 0 then
+  -- Nothing is on its way: what was never answered belonged to records that are lost.
+  redis.call('HSET', KEYS[1], 'answered_micro_usd', state[2])
+  return {state[2]}
+end
+return {state[3] or '0'}

@@ -80,6 +80,13 @@ local function count_billed(tally, taken, micro_usd)
   end
 end
 
+-- Notes that a submission was answered, or its answer is lost: a reading of the balance that is asked for later knows it.
+local function note_charged(balance, micro_usd)
+  if micro_usd then
+    redis.call('HINCRBY', balance, 'answered_micro_usd', micro_usd)
+  end
+end
+
 -- Whether a submission would bring its day past a limit, of ms of video or of money.
 local function is_over_day(billed, spent, known, now, ms, micro_usd)
   local day = day_of(now)
@@ -90,8 +97,8 @@ local function is_over_day(billed, spent, known, now, ms, micro_usd)
 end
 
 -- The balance is a hash: micro_usd, as the vendor told it at_ms; why and why_at_ms, if a later reading failed; next_at_ms,
--- when it is asked again; sent_micro_usd, what submissions were sent for since ever, and sent_before_micro_usd, how much of
--- that was sent before the reading. Returns what is left of it, less what was sent since; nothing if it was never read.
+-- when it is asked again; sent_micro_usd, what submissions were begun for since ever, and answered_micro_usd, how much of that
+-- was answered, or given up; sent_before_micro_usd, how much was answered before the reading was asked for, so is in it. Returns what is left of it, less what was sent since; nothing if it was never read.
 local function balance_left(balance)
   local state = redis.call('HMGET', balance, 'micro_usd', 'sent_micro_usd', 'sent_before_micro_usd')
   local since = (tonumber(state[2]) or 0) - (tonumber(state[3]) or 0)
@@ -118,7 +125,7 @@ end
 
 -- The vendor surely did not accept a submission: takes its estimate back from its day, and lets others try their luck
 -- if the day's limit was reached.
-local function give_back(billed, spent, balance, gate, taken, micro_usd)
+local function give_back(billed, spent, balance, gate, taken, micro_usd, was_answered)
   local parts, amounts = cjson.decode(taken), {}
   for i = 2, #parts do
     amounts[#amounts + 1] = parts[i]
@@ -132,6 +139,9 @@ local function give_back(billed, spent, balance, gate, taken, micro_usd)
   end
   if micro_usd and redis.call('HEXISTS', balance, 'sent_micro_usd') == 1 then
     redis.call('HINCRBY', balance, 'sent_micro_usd', -micro_usd)
+    if was_answered then
+      redis.call('HINCRBY', balance, 'answered_micro_usd', -micro_usd)
+    end
   end
   redis.call('HDEL', gate, 'limited_until_ms', 'limited_need_ms', 'limited_need_micro_usd')
 end

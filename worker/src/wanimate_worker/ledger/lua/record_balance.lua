@@ -1,7 +1,7 @@
 -- Keeps what the vendor told about the balance, or why it could not be read; a reading that failed leaves the last one
 -- standing. Stops submissions if the balance is below the threshold, or lets them go on.
 -- KEYS: balance, gate, limits
--- ARGV: balance (micro-dollars) or '', why it could not be read, what had been sent when it was asked (micro-dollars),
+-- ARGV: balance (micro-dollars) or '', why it could not be read, what had been answered when it was asked (micro-dollars),
 --       the shortest time until it is asked again after a failure (ms) or 0
 -- Returns: {1 if submissions were stopped by the balance before, the same for now, 1 if the account is paused for want
 --          of credit, 1 if this reason why it could not be read is another one than before}

@@ -31,7 +31,7 @@ end
 redis.call('HDEL', job, 'nonce', 'unknown_why', 'hint', 'hint_by', 'look_at_ms', 'billed', 'billed_micro_usd', 'task_id',
   'submitted_at_ms', 'unreadable_why', 'unreadable_since_ms')
 if ARGV[6] == '1' and fields[5] then
-  give_back(KEYS[7], KEYS[11], KEYS[12], gate, fields[5], fields[8])
+  give_back(KEYS[7], KEYS[11], KEYS[12], gate, fields[5], fields[8], fields[1] ~= 'submitting')
 end
 if fields[1] == 'unknown' then
   redis.call('ZREM', KEYS[8], id)

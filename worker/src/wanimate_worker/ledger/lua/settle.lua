@@ -44,7 +44,7 @@ if ARGV[15] ~= '' then
 end
 count(KEYS[9], counts)
 if ARGV[13] == '1' and fields[5] then
-  give_back(KEYS[10], KEYS[12], KEYS[13], gate, fields[5], fields[7])
+  give_back(KEYS[10], KEYS[12], KEYS[13], gate, fields[5], fields[7], stage ~= 'submitting')
   redis.call('HDEL', job, 'billed', 'billed_micro_usd')
 end
 if stage == 'unknown' then
