@@ -133,6 +133,11 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadPrices:
+    """Read what a billed second costs; answered with `Prices`."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReadSlots:
     """Read which jobs hold an upstream slot; answered with the set of their ids."""
 
@@ -166,7 +171,17 @@ class Done(Generic[T]):
 
 
 Effect: TypeAlias = (
-    Publish | Remember | ReadResults | ReadStandings | LookFor | ReadRecord | ReadSlots | Forget | Sleep | Emit
+    Publish
+    | Remember
+    | ReadResults
+    | ReadStandings
+    | LookFor
+    | ReadRecord
+    | ReadPrices
+    | ReadSlots
+    | Forget
+    | Sleep
+    | Emit
 )
 Operation: TypeAlias = Generator[Effect, Any, T]
 

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from .address import sentinel_of, without_secrets
-from .effects import Forget, LookFor, Publish, ReadRecord, ReadResults, ReadSlots, ReadStandings, Remember, Sleep
+from .effects import (
+    Forget,
+    LookFor,
+    Publish,
+    ReadPrices,
+    ReadRecord,
+    ReadResults,
+    ReadSlots,
+    ReadStandings,
+    Remember,
+    Sleep,
+)
 from .errors import ClientClosed, QueueUnavailable, SettingsError, WanimateError
 from .per_process import FORKS, PerProcess
 
@@ -80,7 +91,7 @@ class Engine:
                 raise QueueUnavailable(self._explain(error)) from error
             raise
 
-    def _exchange(self, effect: Effect) -> Any:  # noqa: PLR0911 - one for each effect
+    def _exchange(self, effect: Effect) -> Any:  # noqa: C901, PLR0911 - one for each effect
         publisher, store = self._open()
         if not self._knows_owner:
             self._check_owner(store)
@@ -97,6 +108,8 @@ class Engine:
                 return store.look_for(job_ids)
             case ReadRecord(job_id):
                 return store.record(job_id)
+            case ReadPrices():
+                return store.prices()
             case ReadSlots():
                 return store.slots()
             case Forget(task_id):

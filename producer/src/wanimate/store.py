@@ -124,6 +124,11 @@ class Store:
         """Return for each job whether there is anything of it, be it a message that other Celery code has sent."""
         return look_for(self._redis, self._keys, job_ids)
 
+    def prices(self) -> Prices:
+        """Return what a billed second costs, as far as the operator has said."""
+        amounts = self._redis.hmget(self._keys.limits, *Prices.names())
+        return Prices.read(dict(zip(Prices.names(), amounts, strict=True)))
+
     def slots(self) -> frozenset[str]:
         """Return the ids of the jobs that hold an upstream slot."""
         return frozenset(self._redis.zrange(self._keys.slots, 0, -1))

@@ -14,6 +14,7 @@ from ..errors import JobNotFound, QueueUnavailable, WaitTimeout
 from ..program import SECONDS
 from ..text import one_line
 from .batch_file import read_batch
+from .costs import note_cost
 from .exits import EXIT_CODES, Exit, of_outcome, worst
 from .following import allow_expired_option
 from .progress import BatchProgress
@@ -73,6 +74,7 @@ def batch(
     try:
         with progress:
             by_id = _enqueue(session, lines, progress)
+            note_cost(session, [same[0].job for same in by_id.values()])
             if not wait:
                 for job_id, name in _names(by_id):
                     session.output.queued(job_id, name)

@@ -8,6 +8,7 @@ import click
 
 from ..contract import AnimateJob, OnUnknown, Provider, ReplaceJob, Resolution
 from ..program import SECONDS
+from .costs import note_cost
 from .exits import EXIT_CODES, Exit
 from .following import allow_expired_option, follow
 from .session import with_session
@@ -99,7 +100,9 @@ def generate(
     given = {name: value for name, value in fields.items() if value is not None}
     if labels:
         given["labels"] = dict(read_label(label) for label in labels)
-    handle = session.client.submit(kind(**given))
+    job = kind(**given)
+    handle = session.client.submit(job)
+    note_cost(session, [job])
     if not wait:
         session.output.queued(handle.id)
         return Exit.OK
