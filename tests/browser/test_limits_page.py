@@ -35,9 +35,17 @@ def stack() -> Iterator[Stack]:
     options = StackOptions(
         has_flower=False,
         has_ops=True,
-        simulator={"cap": str(CAP), "speed": "8"},
+        simulator={"cap": str(CAP), "speed": "8", "balance-usd": "1280.4"},
         settings=stack_settings(
-            CAP, requests_per_minute="2000", poll_tick_seconds="0.5", daily_billed_seconds="60000", lease_seconds="15"
+            CAP,
+            requests_per_minute="2000",
+            poll_tick_seconds="0.5",
+            lease_seconds="15",
+            price_480p_usd_per_second="0.04",
+            price_720p_usd_per_second="0.08",
+            daily_billed_usd="2400",
+            balance_warn_usd="200",
+            balance_hold_usd="50",
         ),
     )
     with Stack(options) as stack, Client(Settings(redis_url=SecretStr(stack.redis.url))) as client:
@@ -75,6 +83,8 @@ def test_the_page_shows_the_account_at_a_glance_in_light_and_dark_and_on_a_phone
         expect(page.get_by_text(re.compile(r"of 20 in use"))).to_be_visible()
         expect(page.get_by_role("heading", name=re.compile(r"Waiting for a slot: \d+ jobs"))).to_be_visible()
         expect(page.get_by_text(f"team={LABEL}")).to_be_visible()
+        expect(page.get_by_text("of $2,400.00")).to_be_visible()
+        expect(page.get_by_text("Holds submissions below $50.00.")).to_be_visible()
         expect(page.locator("img")).to_have_count(0)
         assert background(page) == "rgb(245, 246, 248)"
         take_picture(page, "limits-page")
