@@ -16,8 +16,8 @@ from .conftest import FIELDS, RESULT, Database
 if TYPE_CHECKING:
     from wanimate import Settings
 
-EXPIRED = RESULT.model_copy(update={"urls_expire_at": datetime.now(UTC) - timedelta(days=2, hours=1, seconds=5)})
-FRESH = RESULT.model_copy(update={"urls_expire_at": datetime.now(UTC) + timedelta(hours=3, minutes=12, seconds=50)})
+EXPIRED = RESULT.model_copy(update={"urls_expire_at": datetime.now(UTC) - timedelta(days=2)})
+FRESH = RESULT.model_copy(update={"urls_expire_at": datetime.now(UTC) + timedelta(hours=3)})
 
 
 def store(database: Database, job_id: str, result: Result) -> None:
@@ -108,10 +108,14 @@ def command(url: str, *words: str) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize(
-    ("result", "told"), [(FRESH, "(the URLs expire in 3h 12m)"), (EXPIRED, "(the URLs expired 2d 1h ago)")]
+    ("expires_in", "told"),
+    [
+        (timedelta(hours=3, minutes=12, seconds=50), "(the URLs expire in 3h 12m)"),
+        (timedelta(days=-2, hours=-1, seconds=-5), "(the URLs expired 2d 1h ago)"),
+    ],
 )
-def test_the_command_status_tells_for_how_long(url: str, database: Database, result: Result, told: str) -> None:
-    store(database, "job-1", result)
+def test_the_command_status_tells_for_how_long(url: str, database: Database, expires_in: timedelta, told: str) -> None:
+    store(database, "job-1", RESULT.model_copy(update={"urls_expire_at": datetime.now(UTC) + expires_in}))
     code, out, _ = command(url, "status", "job-1")
     assert (code, told in out) == (0, True), out
 
