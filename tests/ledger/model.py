@@ -322,12 +322,13 @@ class Model(MoneyModel):
         life = self.lives.get(job_id)
         if life is None or life.stage != "submitting" or life.nonce != nonce:
             return "lost", 0, []
-        is_news = not life.refusals or self.accepted_sent_ms >= life.refused_at_ms
-        proofs = life.proofs + (bool(life.refusals) and is_news)
-        if proofs >= 2:
-            return "proven", life.refusals + 1, []
-        life.refusals, life.proofs = life.refusals + 1, proofs
-        self.refused += is_news
+        # A run takes less than the minute in which an acceptance before the first refusal is proof.
+        proofs = life.proofs + (0 < self.accepted_sent_ms >= life.refused_at_ms)
+        refusals, is_news = life.refusals + 1, not life.refusals or proofs > life.proofs
+        refused = self.refused + is_news
+        if (proofs >= 2 and refusals >= 3) or (proofs >= 1 and refusals >= 6 and refused < 3):
+            return "proven", refusals, []
+        life.refusals, life.proofs, self.refused = refusals, proofs, refused
         self.try_later(nonce, self.refused)
         if self.refused >= 3:
             self.trial_for = "refused"

@@ -290,6 +290,15 @@ def test_a_paused_account_hands_out_nothing_until_it_goes_on(bench: Bench) -> No
     bench.drain()
 
 
+@pytest.mark.parametrize(("lacks", "polls"), [(PausedFor.KEY, 0), (PausedFor.CREDIT, 1)])
+def test_tasks_of_an_account_without_credit_are_polled_on(bench: Bench, lacks: PausedFor, polls: int) -> None:
+    bench.ledger.pause("refused", lacks)
+    assert bench.ledger.permit(1) == polls
+    bench.ledger.close_gate("throttled", sent_at_ms=0, retry_after_seconds=60)
+    assert bench.ledger.permit(1) == 0
+    bench.drain()
+
+
 def test_a_refusal_on_trial_after_a_pause_lets_another_one_be_tried(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(max_in_flight=3)
     bench.ledger.pause("402", PausedFor.CREDIT)

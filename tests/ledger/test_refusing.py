@@ -85,12 +85,50 @@ def bench_delay(bench: Bench, job_id: str) -> int:
     return (record.parked_until_ms or 0) - int(record.fields["refused_at_ms"])
 
 
-def test_a_job_that_nothing_can_be_compared_with_is_never_proven(bench: Bench) -> None:
-    accept_another(bench, "before")
+def test_others_accepted_before_and_after_prove_a_job_at_its_third_refusal(bench: Bench) -> None:
+    accept_another(bench, "b")
     bench.admit("a")
-    for _ in range(6):
+    assert isinstance(refuse(bench, "a"), Parked)
+    accept_another(bench, "c")
+    assert isinstance(refuse(bench, "a"), Parked), "two refusals are too few, whatever others tell"
+    assert refuse(bench, "a") == Proven(3)
+    bench.drain()
+
+
+def test_a_job_that_nothing_can_be_compared_with_is_never_proven(bench: Bench) -> None:
+    bench.admit("a")
+    for _ in range(8):
         assert isinstance(refuse(bench, "a"), Parked)
     assert bench.ledger.gate().next_trial_ms is None, "one job tells nothing about the others"
+    bench.drain()
+
+
+def test_an_acceptance_long_before_is_no_proof(bench: Bench) -> None:
+    accept_another(bench, "b")
+    bench.redis.hset(bench.keys.gate, "accepted_sent_ms", bench.now_ms() - 61_000)
+    bench.admit("a")
+    for _ in range(8):
+        assert isinstance(refuse(bench, "a"), Parked)
+    bench.drain()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_last_jobs_of_a_batch_are_proven_at_the_sixth_refusal(bench: Bench, count: int) -> None:
+    accept_another(bench, "others")
+    jobs = "ab"[:count]
+    bench.admit(*jobs)
+    for _ in range(5):
+        assert all(isinstance(refuse(bench, job_id), Parked) for job_id in jobs)
+    assert all(refuse(bench, job_id) == Proven(6) for job_id in jobs)
+    bench.drain()
+
+
+def test_three_jobs_that_are_refused_with_nothing_accepted_are_not_proven(bench: Bench) -> None:
+    accept_another(bench, "others")
+    bench.admit(*"abc")
+    for job_id in "abc" * 8:
+        bench.open_gate()
+        assert isinstance(refuse(bench, job_id), Parked)
     bench.drain()
 
 

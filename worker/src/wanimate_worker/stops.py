@@ -25,7 +25,7 @@ _STALE_TROUBLE_MS: Final = 600_000
 class StopReason(StrEnum):
     """Why nothing is submitted; the values are those of the metrics."""
 
-    #: The vendor refuses the key, or the account is empty. Nothing is polled either.
+    #: The vendor refuses the key, and nothing is polled either; or the account is empty.
     PAUSED = "paused"
     #: An operator wants it so.
     HELD = "held"

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import random
-from typing import Final
 
 from .base import LedgerBase, bounded
 from .verdicts import Parked, Proven
-
-#: A job whose submissions are refused without a verdict ends when other jobs got through between so many pairs of its
-#: refusals: one that is refused three times at least.
-_PROOFS: Final = 2
 
 
 class ParkingLedger(LedgerBase):
@@ -79,7 +74,7 @@ class ParkingLedger(LedgerBase):
                 *(job_id, nonce, *self._grants(), bounded(why)),
                 *(limits.refusal_base_ms, limits.refusal_longest_ms),
                 random.random(),  # noqa: S311 - jitter, not a secret
-                *(_PROOFS, limits.trial_base_ms, limits.backoff_longest_ms),
+                *(limits.trial_base_ms, limits.backoff_longest_ms),
             ],
         )
         match verdict:

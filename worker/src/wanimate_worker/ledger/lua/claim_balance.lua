@@ -16,7 +16,7 @@ end
 local stops = redis.call('HMGET', KEYS[2], 'low_balance_need', 'paused', 'paused_for')
 local is_empty = stops[2] and stops[3] == 'credit'
 local there_are, tat = poll_permits(KEYS[3], now, known)
-if not is_empty and (there_are < 1 or not gate_is_open(KEYS[2], now_at)) then
+if not is_empty and (there_are < 1 or not may_poll(KEYS[2], now_at)) then
   return {}
 end
 tat = tat + known.emission_interval_us

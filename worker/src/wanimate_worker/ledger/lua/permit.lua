@@ -3,7 +3,7 @@
 -- ARGV: wanted
 -- Returns: how many were granted; none while the gate is closed or the account's limits are not known
 local now, known = now_us(), limits_of(KEYS[4])
-if not known or not gate_is_open(KEYS[2], math.floor(now / 1000)) then
+if not known or not may_poll(KEYS[2], math.floor(now / 1000)) then
   return 0
 end
 local there_are, tat = poll_permits(KEYS[1], now, known)

@@ -192,9 +192,11 @@ end
 -- The circuit breaker: while there is trial_at_ms, one submission at a time is tried, the next one then. trial is the
 -- attempt that is being tried, trials how many have come to nothing, trial_for why: 'lost' answers (lost_in_a_row, see
 -- doubt), 'refused' jobs (refused_in_a_row and refused_why, see refuse), or an account that was 'suspended'.
-local function gate_is_open(gate, now)
-  local state = redis.call('HMGET', gate, 'paused', 'closed_until_ms')
-  return not state[1] and (tonumber(state[2]) or 0) <= now
+
+-- Whether polls may be sent. Those of an empty account may: its tasks are paid for, and their results expire.
+local function may_poll(gate, now)
+  local state = redis.call('HMGET', gate, 'paused', 'closed_until_ms', 'paused_for')
+  return (not state[1] or state[3] == 'credit') and (tonumber(state[2]) or 0) <= now
 end
 
 -- Returns nothing if no submission may begin, else what the gate says besides: trial_at_ms, cap_low, cap_low_at_ms.

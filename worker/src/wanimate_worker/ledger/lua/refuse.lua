@@ -1,10 +1,12 @@
 -- Notes that a submission was refused without a verdict on the job, so surely not accepted, and weighs the evidence. Was
--- another submission accepted that was sent after this job's refusal before, it is proof against the job. Else the job
--- is parked, longer each time, so that it never stands at the head of the line. Three jobs refused in a row, with none
--- accepted in between, are proof against the account or the way: from then on one submission at a time is tried.
+-- another submission accepted that was sent after this job's refusal before, or in the minute before its first, it is proof
+-- against the job. Two proofs end it at its third refusal or later; one ends it at its sixth, about a minute after the first,
+-- if fewer than three jobs are refused. Until then the job is parked, longer each time, so that it never stands at the head
+-- of the line. Three jobs refused in a row, with none accepted in between, are proof against the account or the way: from
+-- then on one submission at a time is tried.
 -- KEYS: job, waiting, slots, due, gate, limits, billed, parked, spent, balance
--- ARGV: job id, attempt nonce, lease (ms), most grants, why, first and longest delay (ms), random in [0, 1), how many
---       proofs end the job, first and longest pause before a trial (ms)
+-- ARGV: job id, attempt nonce, lease (ms), most grants, why, first and longest delay (ms), random in [0, 1),
+--       first and longest pause before a trial (ms)
 -- Returns: {'proven', refusals}: nothing was changed, settle it. {'parked', refusals, delay (ms), granted job ids...}.
 --          {'lost'}: the attempt is no longer the job's.
 local job, waiting, slots, due, gate, limits = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
@@ -17,8 +19,11 @@ end
 local now, refusals, last = now_ms(), (tonumber(fields[3]) or 0) + 1, tonumber(fields[4])
 local accepted = tonumber(redis.call('HGET', gate, 'accepted_sent_ms')) or 0
 local is_news = not last or accepted >= last
-local proofs = (tonumber(fields[5]) or 0) + (last and is_news and 1 or 0)
-if proofs >= tonumber(ARGV[9]) then
+local since = last or now - 60000
+local proofs = (tonumber(fields[5]) or 0) + (accepted > 0 and accepted >= since and 1 or 0)
+-- A job that was refused before says nothing new about the others.
+local in_a_row = (tonumber(redis.call('HGET', gate, 'refused_in_a_row')) or 0) + (is_news and 1 or 0)
+if (proofs >= 2 and refusals >= 3) or (proofs >= 1 and refusals >= 6 and in_a_row < 3) then
   return {'proven', refusals}
 end
 redis.call('HSET', job, 'stage', 'waiting', 'refusals', refusals, 'refused_at_ms', whole(now), 'proofs', proofs)
@@ -29,13 +34,10 @@ end
 note(job, now, 'waiting', ARGV[5])
 redis.call('ZREM', slots, id)
 
--- A job that was refused before says nothing new about the others.
-local in_a_row = tonumber(redis.call('HGET', gate, 'refused_in_a_row')) or 0
 if is_news then
-  in_a_row = redis.call('HINCRBY', gate, 'refused_in_a_row', 1)
-  redis.call('HSET', gate, 'refused_why', ARGV[5])
+  redis.call('HSET', gate, 'refused_in_a_row', in_a_row, 'refused_why', ARGV[5])
 end
-try_later(gate, nonce, now, in_a_row, tonumber(ARGV[10]), tonumber(ARGV[11]))
+try_later(gate, nonce, now, in_a_row, tonumber(ARGV[9]), tonumber(ARGV[10]))
 if in_a_row >= 3 then
   redis.call('HSET', gate, 'trial_for', 'refused')
 end
