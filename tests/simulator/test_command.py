@@ -13,6 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
+# Each test starts the command.
+pytestmark = pytest.mark.slow
+
 SUBMIT = "/api/v1/generateTask/wan-2-2-animate"
 Launch = Callable[..., AbstractContextManager[tuple["subprocess.Popen[str]", str]]]
 

@@ -20,6 +20,8 @@ from wanimate_simulator.conformance import (
     paid_checks,
 )
 
+pytestmark = pytest.mark.slow
+
 SUBMIT = "/api/v1/generateTask/wan-2-2-animate"
 STATUS = "/api/v1/statusTask/wan-2-2-animate"
 BALANCE = "/api/v1/apikeys/current-balance"

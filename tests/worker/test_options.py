@@ -21,6 +21,7 @@ def server() -> Iterator[RedisServer]:
         yield server
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "option",
     [
