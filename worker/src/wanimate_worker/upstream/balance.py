@@ -11,7 +11,7 @@ from wanimate.contract.cost import MICRO_USD, to_micro_usd
 
 from .answers import Balance, NoBalance, NotSent, Throttled, Unauthorised, Unreadable
 from .classify import classify_submit_error
-from .envelope import read_envelope
+from .envelope import code_of, is_success, read_envelope
 from .lenient import parse
 from .retry_after import parse_retry_after
 
@@ -44,9 +44,7 @@ def classify_balance(status: int, headers: Mapping[str, str], body: bytes | None
         now: The current time with its zone, for a Retry-After date.
     """
     envelope = read_envelope(body)
-    code = status
-    if envelope is not None and envelope.code is not None and _is_success(status):
-        code = envelope.code
+    code = code_of(status, envelope)
     message = (envelope.message if envelope is not None else "") or f"HTTP {status}, code {code}"
     if code in _ABSENT or status in _REDIRECTED:
         return NoBalance(f"the vendor has none to tell ({message})")
@@ -54,7 +52,7 @@ def classify_balance(status: int, headers: Mapping[str, str], body: bytes | None
         return Unauthorised(code, message)
     if code == HTTPStatus.TOO_MANY_REQUESTS:
         return Throttled(parse_retry_after(headers.get("retry-after"), now), message, None)
-    if envelope is None or not _is_success(code):
+    if envelope is None or not is_success(code):
         return Unreadable(message if envelope is not None else f"HTTP {status} without the vendor's envelope")
     return _read(parse(body or b"").get("data"))
 
@@ -67,10 +65,6 @@ def classify_balance_error(error: Exception) -> BalanceAnswer:
     """
     known = classify_submit_error(error)
     return known if isinstance(known, NotSent) else Unreadable(known.reason)
-
-
-def _is_success(code: int) -> bool:
-    return HTTPStatus.OK <= code < HTTPStatus.MULTIPLE_CHOICES
 
 
 def _read(data: Any) -> Balance | Unreadable:

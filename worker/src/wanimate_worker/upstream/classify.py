@@ -9,8 +9,8 @@ import httpx
 from wanimate.errors import SettingsError
 
 from .answers import Accepted, Forgotten, NotSent, Obstacle, Unknown, Unreadable
-from .envelope import one_line, read_envelope
-from .refusals import REDIRECTED, is_success, message_of, read_account_refusal, read_refusal
+from .envelope import code_of, is_success, one_line, read_envelope
+from .refusals import REDIRECTED, message_of, read_account_refusal, read_refusal
 from .sending import TooLate
 from .status_data import read_status
 from .task_hint import task_hint
@@ -52,7 +52,7 @@ def classify_submit(
         part: What was read of a body that was not read to its end: no more than a task id is taken from it.
     """
     envelope, shown = read_envelope(body), part if body is None else body
-    code = _code(status, envelope)
+    code = code_of(status, envelope)
     if is_success(code):
         if envelope is not None and envelope.task_id is not None:
             return Accepted(envelope.task_id)
@@ -77,7 +77,7 @@ def classify_status(
         now: The current time with its zone, for a Retry-After date.
     """
     envelope = read_envelope(body, is_lenient=True)
-    code = _code(status, envelope)
+    code = code_of(status, envelope)
     if is_success(code) or (envelope is not None and envelope.code == 0 and _names(task_id, envelope, status)):
         return Unreadable(f"HTTP {status} without JSON") if envelope is None else read_status(task_id, envelope)
     if status in REDIRECTED:
@@ -129,12 +129,6 @@ def _unknown(reason: str, status: int, shown: bytes) -> Unknown:
     hint = task_hint(shown, is_success=is_success(status))
     named = f"; the answer shows the id {hint}" if hint else ""
     return Unknown(f"HTTP {status}: {reason}{named}", hint)
-
-
-def _code(status: int, envelope: Envelope | None) -> int:
-    if is_success(status) and envelope is not None and envelope.code is not None:
-        return envelope.code
-    return status
 
 
 def _reason(error: Exception) -> str:

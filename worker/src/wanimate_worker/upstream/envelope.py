@@ -40,7 +40,7 @@ class Envelope:
         say `{"code": 5, "message": "Not Found"}` or `{"code": 404, "message": "Not Found"}`. Without `data` only a 400
         with a message counts, which speaks of the request itself.
         """
-        if not self.code or HTTPStatus.OK <= self.code < HTTPStatus.MULTIPLE_CHOICES:
+        if not self.code or is_success(self.code):
             return False
         return self.is_complete or (self.code == HTTPStatus.BAD_REQUEST and bool(self.message))
 
@@ -85,6 +85,18 @@ def read_envelope(body: bytes | None, *, is_lenient: bool = False) -> Envelope |
     message = ": ".join(one_line(text) for text in details if isinstance(text, str) and text.strip())
     is_complete = {"code", "message", "data"} <= answer.keys()
     return Envelope(_code(answer), message[:MAX_MESSAGE_CHARACTERS], data, is_complete)
+
+
+def is_success(code: int) -> bool:
+    """Return whether a code is one of success."""
+    return HTTPStatus.OK <= code < HTTPStatus.MULTIPLE_CHOICES
+
+
+def code_of(status: int, envelope: Envelope | None) -> int:
+    """Return the code that counts: the envelope's where the status is a success, else the status."""
+    if is_success(status) and envelope is not None and envelope.code is not None:
+        return envelope.code
+    return status
 
 
 def tells_concurrency(message: str) -> bool | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from wanimate.failure_codes import FailureKind, failure_of
 
 from .answers import NotSent, Obstacle, Refused, Rejected, Throttled, Unauthorised
-from .envelope import tells_concurrency
+from .envelope import is_success, tells_concurrency
 from .retry_after import parse_retry_after
 from .task_hint import task_hint
 
@@ -120,11 +120,6 @@ def read_account_refusal(
         wait = parse_retry_after(headers.get("retry-after"), now)
         return Throttled(wait, message, tells_concurrency(envelope.message) if envelope is not None else None)
     return None
-
-
-def is_success(code: int) -> bool:
-    """Return whether a code is one of success."""
-    return HTTPStatus.OK <= code < HTTPStatus.MULTIPLE_CHOICES
 
 
 def message_of(code: int, envelope: Envelope | None) -> str:
