@@ -4,8 +4,10 @@
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
-SOURCES := pyproject.toml uv.lock producer/pyproject.toml worker/pyproject.toml simulator/pyproject.toml
-PACKAGES := producer/src/wanimate worker/src/wanimate_worker simulator/src/wanimate_simulator
+SOURCES := pyproject.toml uv.lock producer/pyproject.toml worker/pyproject.toml simulator/pyproject.toml \
+	devstack/pyproject.toml
+PACKAGES := producer/src/wanimate worker/src/wanimate_worker simulator/src/wanimate_simulator \
+	devstack/src/wanimate_devstack
 # What the benchmark measures beside Wanimate, and how large it is: short or full; ONLY="peers scale" chooses scenarios.
 PEERS := build/peers-venv
 PROFILE ?= short
@@ -34,10 +36,10 @@ setup: .venv/.ready ## install everything into .venv
 	@touch $@
 
 demo: setup ## 40 jobs through the whole stack, with a simulated vendor
-	@$(BIN)/wanimate-worker demo
+	@$(BIN)/wanimate-devstack demo
 
 up: setup ## the whole stack until Ctrl-C; on the vendor if WANIMATE_API_KEY is set
-	@$(BIN)/wanimate-worker up
+	@$(BIN)/wanimate-devstack up
 
 test: setup ## all tests that need no Docker
 	@$(BIN)/pytest -m "not failover and not containers" $(BESIDE)

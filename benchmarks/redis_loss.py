@@ -32,9 +32,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
-from wanimate_worker.local.ports import free_port
-from wanimate_worker.local.processes import Process
-from wanimate_worker.local.redis_server import find_redis_server
+from wanimate_devstack import Process, find_redis_server, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from wanimate import AnimateJob, Client, ReplaceJob, Result
 from wanimate.settings import Settings
-from wanimate_worker.local.stack import Stack, StackOptions, leftovers
+from wanimate_devstack import Stack, StackOptions, leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,8 +12,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 import httpx
-from wanimate_worker.local import Process, ProcessGroup, RedisServer, free_port
-from wanimate_worker.local.stack import SIMULATOR_KEY
+from wanimate_devstack import SIMULATOR_KEY, Process, ProcessGroup, RedisServer, free_port
 
 from .arrivals import Arrivals, FileArrivals, ListArrivals
 from .contender import Contender

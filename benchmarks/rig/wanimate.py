@@ -9,7 +9,7 @@ from redis import Redis
 from wanimate import Client, Result, WaitTimeout
 from wanimate.contract import Keys, Stage
 from wanimate.settings import Settings
-from wanimate_worker.local.stack import Stack, StackOptions
+from wanimate_devstack import Stack, StackOptions
 from wanimate_worker.pacing import RequestRate
 from wanimate_worker.settings import WorkerSettings
 

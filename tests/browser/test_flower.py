@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from secrets_in import secrets_in_stack
 from wanimate import AnimateJob, Client, JobFailed, ReplaceJob, Settings
 from wanimate.contract import CONTROL_QUEUE, ENTRY_QUEUE, GENERATE_TASK, RESUME_QUEUE
-from wanimate_worker.local.stack import SIMULATOR_KEY, Stack, StackOptions, leftovers, redis_of
+from wanimate_devstack import SIMULATOR_KEY, Stack, StackOptions, leftovers, redis_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from pydantic import SecretStr
 from terminal import on_a_terminal, take_terminal_picture
 from wanimate import Client, Settings
-from wanimate_worker.local.stack import Stack, StackOptions, redis_of
+from wanimate_devstack import Stack, StackOptions, redis_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

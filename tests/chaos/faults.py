@@ -14,8 +14,8 @@ from pydantic import SecretStr
 from recovery import seconds_until_well
 from redis.exceptions import RedisError
 from wanimate.contract import Keys, Stage
+from wanimate_devstack import SIMULATOR_KEY, redis_of
 from wanimate_worker.database import open_database
-from wanimate_worker.local.stack import SIMULATOR_KEY, redis_of
 from wanimate_worker.settings import WorkerSettings
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rig import Rig
-    from wanimate_worker.local.processes import Process
+    from wanimate_devstack import Process
 
 #: No lease of a submission is longer, with the rig's time-outs, in seconds.
 _LONGEST_LEASE_SECONDS = 30.0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 from wanimate.transport import UNACKED_KEY
-from wanimate_worker.local.stack import redis_of
+from wanimate_devstack import redis_of
 
 if TYPE_CHECKING:
     from rig import Rig

@@ -14,11 +14,10 @@ import httpx
 from pydantic import SecretStr
 from wanimate import Client, Settings
 from wanimate.contract import Keys
-from wanimate_worker.local.redis_server import RedisServer
-from wanimate_worker.local.stack import Stack, StackOptions
+from wanimate_devstack import RedisServer, Stack, StackOptions
 
 if TYPE_CHECKING:
-    from wanimate_worker.local.processes import Process
+    from wanimate_devstack import Process
 
 HERE = Path(__file__).parent
 #: Tasks that the simulator lists in one go.

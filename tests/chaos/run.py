@@ -21,7 +21,7 @@ from rich.table import Table
 from rig import LONG, SHORT, Profile, Rig
 from traffic import Traffic
 from verdict import judge
-from wanimate_worker.local.stack import leftovers
+from wanimate_devstack import leftovers
 
 if TYPE_CHECKING:
     from verdict import Verdict

@@ -12,8 +12,8 @@ from exported_metrics import GATE_REASONS, METRICS, series
 from manifests import DEPLOY
 from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily
 from promql import promtool, selectors
+from wanimate_devstack import RedisServer
 from wanimate_worker.database import open_database
-from wanimate_worker.local import RedisServer
 from wanimate_worker.ops import Reader
 from wanimate_worker.ops.metrics import SnapshotCollector
 from wanimate_worker.settings import WorkerSettings

@@ -8,8 +8,7 @@ import pytest
 from harness import Vendor, eventually, stack_settings
 from pydantic import SecretStr
 from wanimate import Client, Settings
-from wanimate_worker.local.processes import Process
-from wanimate_worker.local.stack import SIMULATOR_KEY, Stack, StackOptions, leftovers, redis_of
+from wanimate_devstack import SIMULATOR_KEY, Process, Stack, StackOptions, leftovers, redis_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

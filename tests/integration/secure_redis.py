@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from redis import Redis
 from redis.exceptions import RedisError
-from wanimate_worker.local import Process, RedisServer, find_redis_server, free_port
+from wanimate_devstack import Process, RedisServer, find_redis_server, free_port
 
 if TYPE_CHECKING:
     import trustme

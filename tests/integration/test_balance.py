@@ -11,7 +11,7 @@ from harness import PATIENCE_SECONDS, Vendor, eventually, job, stack_settings
 from pydantic import SecretStr
 from typed import run
 from wanimate import Client, Result, Settings
-from wanimate_worker.local.stack import Stack, StackOptions, redis_of
+from wanimate_devstack import Stack, StackOptions, redis_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

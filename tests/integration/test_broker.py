@@ -15,9 +15,7 @@ from redis import Redis
 from wanimate import Client, Settings
 from wanimate.contract import CONTROL_QUEUE, DATABASE_KEY, ENTRY_QUEUE, Keys
 from wanimate.transport import UNACKED_KEY, celery_settings
-from wanimate_worker.local import RedisServer
-from wanimate_worker.local.processes import Process
-from wanimate_worker.local.stack import Stack, StackOptions, redis_of
+from wanimate_devstack import Process, RedisServer, Stack, StackOptions, redis_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ import pytest
 from harness import CRASHING_PATH, PATIENCE_SECONDS, Vendor, eventually, job
 from pydantic import SecretStr
 from wanimate import Client, GenerationFailed, JobState, Result, Settings, SubmissionUnknown
-from wanimate_worker.local.stack import Stack, StackOptions, leftovers, redis_of
+from wanimate_devstack import Stack, StackOptions, leftovers, redis_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

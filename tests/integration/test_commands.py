@@ -16,7 +16,7 @@ from terminal import on_a_terminal, take_terminal_picture
 from wanimate_worker.reference import settings_page
 
 if TYPE_CHECKING:
-    from wanimate_worker.local.stack import Stack
+    from wanimate_devstack import Stack
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
@@ -141,7 +141,7 @@ def test_the_settings_reference_is_the_one_the_code_makes() -> None:
 
 def test_the_demo_ends_well_and_leaves_no_process_behind() -> None:
     mark = f"demo-{os.getpid()}"
-    demo = on_a_terminal("wanimate-worker", "demo", environment={"WANIMATE_TEST_MARK": mark}, columns=DEMO_COLUMNS)
+    demo = on_a_terminal("wanimate-devstack", "demo", environment={"WANIMATE_TEST_MARK": mark}, columns=DEMO_COLUMNS)
     assert demo.exit_code == 0, demo.text
     results = [line for line in demo.lines if "/results/task_" in line]
     assert len(results) == 39

@@ -11,7 +11,7 @@ from celery.result import AsyncResult
 from harness import PATIENCE_SECONDS, Vendor, eventually, fields_of, job
 from wanimate import ContentViolation, GenerationFailed, IdempotencyConflict, InvalidRequest, JobState
 from wanimate.contract import ENTRY_QUEUE, GENERATE_TASK, Keys
-from wanimate_worker.local.stack import redis_of
+from wanimate_devstack import redis_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from celery import Celery
     from redis import Redis
     from wanimate import Client
-    from wanimate_worker.local.processes import Process
-    from wanimate_worker.local.stack import Stack
+    from wanimate_devstack import Process, Stack
 
 FAILING = "[fail]"
 REFUSED = "[violation]"

@@ -8,7 +8,7 @@ import pytest
 from harness import PATIENCE_SECONDS, Vendor, eventually, is_recorded, job
 from pydantic import SecretStr
 from wanimate import Client, Result, Settings, SubmissionUnknown
-from wanimate_worker.local.stack import Stack, StackOptions, leftovers, redis_of
+from wanimate_devstack import Stack, StackOptions, leftovers, redis_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

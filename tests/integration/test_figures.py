@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 from typed import run
 from wanimate import Client, JobFailed, JobState, Settings
-from wanimate_worker.local.stack import Stack, StackOptions, leftovers, redis_of
+from wanimate_devstack import Stack, StackOptions, leftovers, redis_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
     from wanimate import Client
-    from wanimate_worker.local.processes import Process
-    from wanimate_worker.local.stack import Stack
+    from wanimate_devstack import Process, Stack
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from redis import Redis
     from wanimate import Client, JobHandle
     from wanimate.contract import Job
-    from wanimate_worker.local.stack import Stack
+    from wanimate_devstack import Stack
 
 
 def test_a_job_gives_the_vendors_result_and_tells_its_times(client: Client, vendor: Vendor) -> None:

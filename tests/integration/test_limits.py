@@ -13,7 +13,7 @@ from harness import PATIENCE_SECONDS, Vendor, eventually, job
 from pydantic import SecretStr
 from typed import run
 from wanimate import Client, JobState, Result, Settings
-from wanimate_worker.local.stack import SIMULATOR_KEY, Stack, StackOptions
+from wanimate_devstack import SIMULATOR_KEY, Stack, StackOptions
 
 if TYPE_CHECKING:
     from redis import Redis

@@ -25,7 +25,7 @@ from wanimate import (
 )
 from wanimate.contract import CONTRACT_HEADER, CONTRACT_VERSION, ENTRY_QUEUE, GENERATE_TASK, Keys, Stage
 from wanimate.transport import celery_settings
-from wanimate_worker.local.stack import SIMULATOR_KEY, Stack, StackOptions, redis_of
+from wanimate_devstack import SIMULATOR_KEY, Stack, StackOptions, redis_of
 
 if TYPE_CHECKING:
     import subprocess

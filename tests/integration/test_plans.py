@@ -9,7 +9,7 @@ from harness import PATIENCE_SECONDS, Vendor, eventually, job
 from pydantic import SecretStr
 from typed import run
 from wanimate import Client, Settings
-from wanimate_worker.local.stack import Stack, StackOptions
+from wanimate_devstack import Stack, StackOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,7 @@ from harness import PATIENCE_SECONDS, Vendor, eventually, is_recorded, job, stac
 from pydantic import SecretStr
 from wanimate import Client, JobState, Result, Settings, SubmissionUnknown
 from wanimate.transport import UNACKED_KEY
-from wanimate_worker.local.stack import Stack, StackOptions, redis_of
+from wanimate_devstack import Stack, StackOptions, redis_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

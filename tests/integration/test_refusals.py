@@ -14,7 +14,7 @@ import pytest
 from harness import Vendor, eventually, job, stack_settings
 from pydantic import SecretStr
 from wanimate import Client, InvalidRequest, Result, Settings, SubmissionUnknown
-from wanimate_worker.local.stack import Stack, StackOptions, redis_of
+from wanimate_devstack import Stack, StackOptions, redis_of
 from wanimate_worker.ops import Reader
 from wanimate_worker.settings import WorkerSettings
 from wanimate_worker.stops import StopReason

@@ -17,8 +17,8 @@ from secrets_in import dump, secrets_in, secrets_in_stack
 from typed import run
 from wanimate import AnimateJob, Client, JobFailed, Settings
 from wanimate.contract import CONTROL_QUEUE, ENTRY_QUEUE, GENERATE_TASK, RESUME_QUEUE, Keys
+from wanimate_devstack import SIMULATOR_KEY, Stack, StackOptions, redis_of
 from wanimate_worker.callbacks import Signer
-from wanimate_worker.local.stack import SIMULATOR_KEY, Stack, StackOptions, redis_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from harness import PATIENCE_SECONDS, Vendor, eventually, job
 from pydantic import SecretStr
 from secure_redis import PASSWORD, SecureServer, find_tls_server
 from wanimate import AsyncClient, Client, JobCancelled, QueueUnavailable, Result, Settings
-from wanimate_worker.local.stack import Stack, StackOptions, leftovers
+from wanimate_devstack import Stack, StackOptions, leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from span_collector import Collected, SpanCollector
 from wanimate import AnimateJob, AsyncClient, Client, JobFailed, Settings
 from wanimate.transport import celery_settings
-from wanimate_worker.local.stack import SIMULATOR_KEY, Stack, StackOptions
+from wanimate_devstack import SIMULATOR_KEY, Stack, StackOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

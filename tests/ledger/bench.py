@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from wanimate.contract import Keys, Outcome, Result, Stage
 from wanimate.errors import JobCancelled, SubmissionUnknown
+from wanimate_devstack.stack import OPEN_GATE
 from wanimate_worker.ledger import (
     AccountLimits,
     Bill,
@@ -21,7 +22,6 @@ from wanimate_worker.ledger import (
     WaitForPermit,
 )
 from wanimate_worker.ledger.scripts import Scripts
-from wanimate_worker.local.stack import OPEN_GATE
 from wanimate_worker.pacing import RequestRate
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from redis import Redis
-from wanimate_worker.local import RedisServer
+from wanimate_devstack import RedisServer
 
 # Before they are imported, so that their assertions say what they compared.
 pytest.register_assert_rewrite(f"{__package__}.bench", f"{__package__}.machine")

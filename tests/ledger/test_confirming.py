@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from redis import Redis
+from wanimate_devstack import RedisServer
 from wanimate_worker.ledger import CallbackEffect, Later, NotReplicated
-from wanimate_worker.local import RedisServer
 
 from .bench import Bench, eventually
 

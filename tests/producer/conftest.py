@@ -17,7 +17,7 @@ import pytest
 import redis
 from wanimate import Client, Result, Settings
 from wanimate.contract import Keys
-from wanimate_worker.local import find_redis_server
+from wanimate_devstack import find_redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,7 +6,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from wanimate_worker.local.processes import Process
+from wanimate_devstack import Process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

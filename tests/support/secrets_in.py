@@ -15,7 +15,7 @@ from wanimate.transport import connection_pool
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from wanimate_worker.local.stack import Stack
+    from wanimate_devstack import Stack
 
 #: A whole signed callback URL path: whoever has it may call in the vendor's name.
 _SIGNED_PATH = re.compile(r"/v1/callbacks/\S*/[0-9a-f]{64}")

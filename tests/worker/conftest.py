@@ -10,8 +10,8 @@ from pydantic import SecretStr
 from redis import Redis
 from typed import run as typed
 from wanimate.contract import GENERATE_TASK, POLL_TASK, Keys, Stage
+from wanimate_devstack import RedisServer
 from wanimate_worker.app import create_app
-from wanimate_worker.local import RedisServer
 from wanimate_worker.settings import WorkerSettings
 from wanimate_worker.tasks import GenerateTask
 from wanimate_worker.upstream import (

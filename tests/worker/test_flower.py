@@ -15,15 +15,13 @@ from pydantic import SecretStr
 from redis import Redis
 from wanimate.contract import ENQUEUE_TASK, GENERATE_TASK, Keys, Outcome
 from wanimate.errors import GenerationFailed, SettingsError
+from wanimate_devstack import Process, RedisServer, free_port
 from wanimate_worker.app import create_app
 from wanimate_worker.database import open_database
 from wanimate_worker.events import unsigned
 from wanimate_worker.flower.live import live_view
 from wanimate_worker.flower.safety import secure
 from wanimate_worker.ledger import Entry, Ledger, Submit
-from wanimate_worker.local import RedisServer
-from wanimate_worker.local.ports import free_port
-from wanimate_worker.local.processes import Process
 from wanimate_worker.service_settings import FlowerSettings
 from wanimate_worker.settings import WorkerSettings
 from wanimate_worker.tasks import enqueue

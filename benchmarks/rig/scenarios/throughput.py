@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 from wanimate import Client
 from wanimate.settings import Settings
+from wanimate_devstack import RedisServer
 from wanimate_worker.database import open_database
-from wanimate_worker.local import RedisServer
 from wanimate_worker.settings import WorkerSettings
 
 from rig import gauge, trial

@@ -11,10 +11,10 @@ import httpx
 import pytest
 from pydantic import SecretStr
 from redis import Redis
+from wanimate_devstack import RedisServer
 from wanimate_worker.callbacks import Signer
 from wanimate_worker.callbacks.receiver import Receiver
 from wanimate_worker.ledger import AccountLimits, Entry, Ledger, LedgerLimits, Submit
-from wanimate_worker.local import RedisServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

@@ -12,8 +12,8 @@ import pytest
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from wanimate_devstack import free_port
 from wanimate_worker.callbacks.body import MAX_BODY_BYTES
-from wanimate_worker.local import free_port
 
 from .conftest import BODY, OWN, eventually, post
 

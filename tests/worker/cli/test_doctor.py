@@ -11,6 +11,7 @@ from other_app import worker_of_another_app
 from pydantic import SecretStr
 from redis import Redis
 from wanimate.contract import ENTRY_QUEUE, GENERATE_TASK, POLL_TASK
+from wanimate_devstack import RedisServer
 from wanimate_worker.app import create_app
 from wanimate_worker.database import open_database
 from wanimate_worker.doctor import (
@@ -24,7 +25,6 @@ from wanimate_worker.doctor import (
     check_vendor,
     check_workers,
 )
-from wanimate_worker.local import RedisServer
 from wanimate_worker.queues import queue_lengths
 from wanimate_worker.roster import connected_workers
 from wanimate_worker.runtime import Runtime

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from typed import run
 from wanimate.contract import Outcome, OutcomeKind
+from wanimate_devstack import RedisServer
 from wanimate_worker.database import open_database
 from wanimate_worker.ledger import Entry, Submit
-from wanimate_worker.local import RedisServer
 from wanimate_worker.settings import WorkerSettings
 
 if TYPE_CHECKING:

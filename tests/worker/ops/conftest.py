@@ -13,10 +13,9 @@ import pytest
 import uvicorn
 from pydantic import SecretStr
 from wanimate.contract import Keys
+from wanimate_devstack import RedisServer, free_port
 from wanimate_worker.database import open_database
 from wanimate_worker.ledger import Bill, Entry, Ledger, Submit
-from wanimate_worker.local import RedisServer
-from wanimate_worker.local.ports import free_port
 from wanimate_worker.ops import Reader
 from wanimate_worker.ops.server import make_ops
 from wanimate_worker.settings import WorkerSettings

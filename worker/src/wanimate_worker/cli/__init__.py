@@ -1,4 +1,4 @@
-"""`wanimate-worker`: what an operator does, the local stack, and the settings reference."""
+"""`wanimate-worker`: what an operator does, the processes beside the workers, and the settings reference."""
 
 from __future__ import annotations
 
@@ -28,30 +28,10 @@ from .top import top
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="wanimate-worker")
 def cli() -> None:
-    """Operate Wanimate, or run all of it on this machine.
+    """Operate Wanimate.
 
-    In production run `celery -A wanimate_worker worker` and `beat` instead of `up`.
+    Workers and beat are run by `celery -A wanimate_worker worker` and `beat`.
     """
-
-
-@cli.command()
-def demo() -> None:
-    """Send forty jobs through the whole stack, with a simulated vendor."""
-    from rich.console import Console
-
-    from ..local.demo import run_demo
-
-    sys.exit(run_demo(Console()))
-
-
-@cli.command()
-def up() -> None:
-    """Run Redis, worker, beat and Flower until Ctrl-C: on the vendor if WANIMATE_API_KEY is set, else simulated."""
-    from rich.console import Console
-
-    from ..local.up import run_up
-
-    sys.exit(run_up(Console()))
 
 
 @cli.command()
@@ -91,7 +71,7 @@ for _command in (
 
 def main() -> None:
     """Run the command line; what went wrong is one line, not a traceback."""
-    # A stop by SIGTERM unwinds like Ctrl-C, so that the stack's processes are stopped too.
+    # A stop by SIGTERM unwinds like Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         cli()

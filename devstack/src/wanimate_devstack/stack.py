@@ -14,12 +14,10 @@ import httpx
 from pydantic import SecretStr
 from redis import Redis
 from wanimate import Settings
-from wanimate.errors import SettingsError
 from wanimate.transport import UNACKED_KEY, connection_pool
+from wanimate_worker.queues import queue_lengths
 
-from ..queues import queue_lengths
-from .ports import free_port
-from .processes import Process, ProcessGroup
+from .processes import Process, ProcessGroup, free_port
 from .redis_server import RedisServer
 from .sentinels import ReplicatedRedis
 
@@ -166,14 +164,11 @@ class Stack:
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
     def _start_simulator(self, options: Mapping[str, str]) -> None:
-        program = shutil.which("wanimate-simulator", path=str(Path(sys.executable).parent))
-        if program is None:
-            raise SettingsError(
-                "the simulator is not installed: install wanimate-simulator, or set WANIMATE_API_KEY to use the vendor"
-            )
         port = free_port()
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-        simulator = self._start("simulator", program, "--port", str(port), *arguments)
+        simulator = self._start(
+            "simulator", sys.executable, "-m", "wanimate_simulator", "--port", str(port), *arguments
+        )
         self.simulator_url = f"http://127.0.0.1:{port}"
         simulator.wait_until(lambda: _answers(f"{self.simulator_url}/simulator/health"), "ready")
 

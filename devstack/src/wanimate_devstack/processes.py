@@ -1,10 +1,11 @@
-"""Child processes that are always stopped again."""
+"""Child processes that are always stopped again, and free ports for them."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import time
 from typing import TYPE_CHECKING, Final, Self
@@ -21,6 +22,13 @@ _LOOK_SECONDS: Final = 0.05
 
 class ProcessFailed(WanimateError):
     """A process of the local stack ended, or did not become ready in time."""
+
+
+def free_port() -> int:
+    """Return a loopback TCP port that no process listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class Process:

