@@ -85,7 +85,7 @@ with contextlib.suppress(ImportError):
     _trace, _body = Sending.trace, Sending.__iter__
 
     def _trace_or_stop(self: Any, event: str, info: dict[str, Any]) -> None:
-        if self.headers and event.endswith("send_request_headers.started"):
+        if self.length and event.endswith("send_request_headers.started"):
             _end_if_told("connection-and-headers")
         _trace(self, event, info)
 

@@ -289,7 +289,7 @@ def test_the_key_is_in_no_representation_log_or_answer(
     assert key not in repr(client)
     assert key not in str(vars(client))
     assert key not in caplog.text
-    assert "statusTask" in caplog.text  # the client's own log was looked at
+    assert "receive_response_headers" in caplog.text  # the HTTP client's own log was looked at
 
 
 @pytest.mark.parametrize("bad", ["", "two words", "ends\n", "ключ-0123456789", "tab\there"])
@@ -350,6 +350,25 @@ def test_the_environments_proxy_is_used_only_if_asked_for(
     server.answers(ACCEPTED)
     assert connect().submit(job) == Accepted("task_1")
     assert isinstance(connect(trust_env=True).submit(job), NotSent)
+
+
+def test_a_proxy_is_asked_for_the_whole_address_unless_the_host_is_exempt(
+    server: Any, connect: Callable[..., UpstreamClient], nobody: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"user:hunter2@{server.address}")
+    monkeypatch.delenv("http_proxy", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    server.answers(PROCESSING)
+    assert connect("http://api.example/v2", trust_env=True).status("task_1") == Pending("processing")
+    [request] = server.requests
+    assert request.target == "http://api.example/v2/api/v1/statusTask/wan-2-2-animate?taskId=task_1"
+    assert request.headers["host"] == "api.example"
+    assert request.headers["proxy-authorization"].startswith("Basic ")
+    for exempt in (nobody, "other.example, 127.0.0.1", "*"):
+        monkeypatch.setenv("NO_PROXY", exempt)
+        assert isinstance(connect(f"http://{nobody}", trust_env=True).status("t"), NotSent)
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("step", ["connect_seconds", "write_seconds", "submit_read_seconds", "status_read_seconds"])

@@ -85,7 +85,7 @@ def test_an_error_before_the_request_is_surely_not_sent(
 def test_an_error_of_ours_after_the_request_leaves_it_unknown(
     server: Any, client: UpstreamClient, job: AnimateJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError("cannot read")
 
     server.answers(ACCEPTED)
@@ -140,7 +140,7 @@ def test_a_client_that_cannot_be_made_blames_no_proxy_where_none_is_used(
     def fail(**_: object) -> None:
         raise FileNotFoundError("half of a library")
 
-    monkeypatch.setattr(client_module.httpx, "Client", fail)
+    monkeypatch.setattr(client_module.httpx, "HTTPTransport", fail)
     with pytest.raises(SettingsError, match=r"FileNotFoundError: half of a library") as caught:
         client.prepare()
     assert "TRUST_ENV" not in str(caught.value)

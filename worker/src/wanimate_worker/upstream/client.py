@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from dataclasses import fields
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
+from urllib.parse import quote_plus
 
 import httpx
+import orjson
 from wanimate.errors import SettingsError
 
 from ..addresses import is_loopback
 from .balance import classify_balance, classify_balance_error
 from .classify import classify_status, classify_status_error, classify_submit, classify_submit_error, not_sent
 from .connections import Connections
-from .environment import MAX_PORT, client_errors, make_context
+from .environment import MAX_PORT, client_errors, make_context, proxy_for
 from .exchange import Exchange
 from .request_body import request_body
 from .sending import Sending
@@ -25,6 +26,7 @@ from .timeouts import Timeouts
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Iterable
 
     from pydantic import SecretStr
     from wanimate.contract import Job
@@ -81,8 +83,21 @@ class UpstreamClient:
         self._api_key = _checked_key(api_key)
         self._timeouts = timeouts or Timeouts()
         self._trust_env = trust_env
-        self._user_agent = f"wanimate/{version('wanimate')}"
-        self._connections = Connections(self._make_client, self._make_context)
+        self._headers = httpx.Headers(
+            {
+                "Host": httpx.URL(self._base_url).netloc.decode("ascii"),
+                "Authorization": f"Bearer {api_key.get_secret_value()}",
+                "User-Agent": f"wanimate/{version('wanimate')}",
+                "Content-Type": "application/json",
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",  # the answers are small, and a compressed one has no bound
+            }
+        )
+        self._connections = Connections(self._make_transport, self._make_context)
+        submit_seconds, status_seconds = self._timeouts.submit_read_seconds, self._timeouts.status_read_seconds
+        self._submit_to = self._endpoint("POST", SUBMIT_PATH, submit_seconds)
+        self._ask_at = self._endpoint("GET", STATUS_PATH, status_seconds)
+        self._balance_at = self._endpoint("GET", BALANCE_PATH, status_seconds)
 
     def __repr__(self) -> str:
         return f"UpstreamClient({self._base_url!r})"
@@ -115,9 +130,8 @@ class UpstreamClient:
         """
         sending = Sending(b"", may_send)
         try:
-            body = json.dumps(request_body(job, callback_url)).encode("ascii")
-            sending = Sending(body, may_send)
-            answer = self._exchange(exchange, "POST", SUBMIT_PATH, self._timeouts.submit_read_seconds, sending)
+            sending = Sending(orjson.dumps(request_body(job, callback_url)), may_send)
+            answer = self._exchange(exchange, self._submit_to, sending)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is known whether the request had left
             if not sending.has_left:
                 return self._redacted(not_sent(error), callback_url)
@@ -137,9 +151,8 @@ class UpstreamClient:
             exchange: Names the request, and is told how it went.
             may_send: Asked just before the first byte is written.
         """
-        sending, query = Sending(b"", may_send), {"taskId": task_id}
         try:
-            answer = self._exchange(exchange, "GET", STATUS_PATH, self._timeouts.status_read_seconds, sending, query)
+            answer = self._exchange(exchange, self._ask_at, Sending(b"", may_send), f"taskId={quote_plus(task_id)}")
         except Exception as error:  # noqa: BLE001 - a task that could not be asked about is asked about again
             return self._redacted(classify_status_error(error))
         return self._redacted(classify_status(task_id, answer.status, answer.headers, answer.body, datetime.now(UTC)))
@@ -154,8 +167,7 @@ class UpstreamClient:
             may_send: Asked just before the first byte is written.
         """
         try:
-            sending = Sending(b"", may_send)
-            answer = self._exchange(exchange, "GET", BALANCE_PATH, self._timeouts.status_read_seconds, sending)
+            answer = self._exchange(exchange, self._balance_at, Sending(b"", may_send))
         except Exception as error:  # noqa: BLE001 - a balance that could not be read is read again later
             return self._redacted(classify_balance_error(error))
         return self._redacted(classify_balance(answer.status, answer.headers, answer.body, datetime.now(UTC)))
@@ -165,59 +177,45 @@ class UpstreamClient:
         self._connections.close()
 
     def _exchange(
-        self,
-        exchange: Exchange | None,
-        method: str,
-        path: str,
-        read_seconds: float,
-        sending: Sending,
-        query: dict[str, str] | None = None,
+        self, exchange: Exchange | None, endpoint: _Endpoint, sending: Sending, query: str = ""
     ) -> _HttpAnswer:
         exchange = exchange or Exchange()
-        bounds = self._timeouts
-        timeout = httpx.Timeout(
-            connect=bounds.connect_seconds, pool=bounds.connect_seconds, write=bounds.write_seconds, read=read_seconds
-        )
-        client = self._connections.get()
-        request = client.build_request(
-            method,
-            self._base_url + path,
-            params=query,
-            headers={"X-Request-Id": exchange.request_id, **sending.headers},
-            content=sending if sending.headers else None,
-            timeout=timeout,
-            extensions={"trace": sending.trace},
-        )
+        transport, headers = self._connections.get(), self._headers.copy()
+        headers["X-Request-Id"] = exchange.request_id
+        if sending.length:
+            headers["Content-Length"] = str(sending.length)
+        extensions = {"timeout": endpoint.timeouts, "trace": sending.trace}
+        request = httpx.Request(endpoint.method, endpoint.url, headers=headers, stream=sending, extensions=extensions)
+        if query:
+            request.url = _WithQuery(endpoint.url, query)
         exchange.begin()
         try:
             sending.check()
-            with contextlib.closing(client.send(request, stream=True)) as response:
-                exchange.answered(response.status_code, response.headers, self._api_key.get_secret_value())
-                return _HttpAnswer(response.status_code, response.headers, *_read(response, read_seconds))
+            with contextlib.closing(transport.handle_request(request)) as response:
+                status, raw = response.status_code, response.headers.raw
+                head = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw}
+                exchange.answered(status, head, self._api_key.get_secret_value())
+                body = _read(response, endpoint.timeouts["read"], is_encoded="content-encoding" in head)
+                return _HttpAnswer(status, head, *body)
         finally:
             exchange.end()
 
-    def _make_client(self, context: ssl.SSLContext) -> httpx.Client:
-        with client_errors(trust_env=self._trust_env):
-            return self._client(context)
+    def _endpoint(self, method: str, path: str, read_seconds: float) -> _Endpoint:
+        bounds = self._timeouts
+        timeouts = {"connect": bounds.connect_seconds, "pool": bounds.connect_seconds}
+        timeouts |= {"write": bounds.write_seconds, "read": read_seconds}
+        return _Endpoint(method, httpx.URL(self._base_url + path), timeouts)
 
-    def _client(self, context: ssl.SSLContext) -> httpx.Client:
-        return httpx.Client(
-            headers={
-                "Authorization": f"Bearer {self._api_key.get_secret_value()}",
-                "User-Agent": self._user_agent,
-                "Content-Type": "application/json",
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",  # the answers are small, and a compressed one has no bound
-            },
-            verify=context,
-            trust_env=self._trust_env,
-            follow_redirects=False,
-            # One thread has one request under way. httpx's own `retries` stay at 0, their default.
-            limits=httpx.Limits(
-                max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_EXPIRY_SECONDS
-            ),
-        )
+    def _make_transport(self, context: ssl.SSLContext) -> httpx.HTTPTransport:
+        with client_errors(trust_env=self._trust_env):
+            return httpx.HTTPTransport(
+                verify=context,
+                proxy=proxy_for(self._base_url) if self._trust_env else None,
+                # One thread has one request under way. httpx's own `retries` stay at 0, their default.
+                limits=httpx.Limits(
+                    max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_EXPIRY_SECONDS
+                ),
+            )
 
     def _make_context(self) -> ssl.SSLContext:
         return make_context(trust_env=self._trust_env)
@@ -237,20 +235,41 @@ class UpstreamClient:
         return answer if clean == told else type(answer)(**clean)
 
 
+class _Endpoint(NamedTuple):
+    method: str
+    url: httpx.URL
+    #: Of each step, in seconds (httpx documentation, "Extensions").
+    timeouts: dict[str, float]
+
+
+class _WithQuery(httpx.URL):
+    """A URL that was parsed before, and another query: parsing it again takes a tenth of a status request's CPU."""
+
+    def __init__(self, url: httpx.URL, query: str) -> None:
+        super().__init__(url)
+        self._raw_path: Final = b"%s?%s" % (url.raw_path, query.encode("ascii"))
+
+    @property
+    def raw_path(self) -> bytes:
+        return self._raw_path
+
+
 class _HttpAnswer(NamedTuple):
     status: int
-    headers: httpx.Headers
+    #: By lower-case name.
+    headers: dict[str, str]
     #: None if it was not read to its end.
     body: bytes | None
     part: bytes
 
 
-def _read(response: httpx.Response, longest_seconds: float) -> tuple[bytes | None, bytes]:
+def _read(response: httpx.Response, max_seconds: float, *, is_encoded: bool) -> tuple[bytes | None, bytes]:
     """Read a body, whole and in part; None for the whole if it is too large, too slow or broken."""
-    give_up_at = time.monotonic() + longest_seconds
+    give_up_at = time.monotonic() + max_seconds
     body = bytearray()
     try:
-        for chunk in response.iter_bytes():
+        # What is not compressed, as we ask, needs no decoder.
+        for chunk in response.iter_bytes() if is_encoded else cast("Iterable[bytes]", response.stream):
             body += chunk
             if len(body) > MAX_ANSWER_BYTES or time.monotonic() > give_up_at:
                 return None, bytes(body)

@@ -31,13 +31,13 @@ class Connections:
     """
 
     def __init__(
-        self, make: Callable[[ssl.SSLContext], httpx.Client], make_context: Callable[[], ssl.SSLContext]
+        self, make: Callable[[ssl.SSLContext], httpx.HTTPTransport], make_context: Callable[[], ssl.SSLContext]
     ) -> None:
         self._make = make
         self._make_context = make_context
         self._of_process: dict[int, _Process] = {}
 
-    def get(self) -> httpx.Client:
+    def get(self) -> httpx.HTTPTransport:
         """Return the client of the calling thread."""
         pid = os.getpid()
         # setdefault is one step: threads that come here together get the same one.
@@ -46,7 +46,7 @@ class Connections:
         if owner is None:
             owner = self._add(process)
             process.local.owner = owner
-        return owner.client
+        return owner.transport
 
     def close(self) -> None:
         """Close the connections of this process; a later request opens new ones."""
@@ -61,7 +61,7 @@ class Connections:
             if process.context is None:
                 process.context = self._make_context()
             owner = _Owner(self._make(process.context))
-            closer = weakref.finalize(owner, owner.client.close)
+            closer = weakref.finalize(owner, owner.transport.close)
             closer.atexit = False  # at exit the system closes sockets, also those a fork inherited
             process.closers = [other for other in process.closers if other.alive]
             process.closers.append(closer)
@@ -79,7 +79,7 @@ class _Process:
 class _Owner:
     """Lives as long as its thread, and its client with it."""
 
-    __slots__ = ("__weakref__", "client")
+    __slots__ = ("__weakref__", "transport")
 
-    def __init__(self, client: httpx.Client) -> None:
-        self.client = client
+    def __init__(self, transport: httpx.HTTPTransport) -> None:
+        self.transport = transport

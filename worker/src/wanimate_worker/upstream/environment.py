@@ -6,6 +6,7 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 from wanimate.errors import SettingsError
@@ -74,6 +75,19 @@ def client_errors(*, trust_env: bool) -> Iterator[None]:
         # What is wrong with a proxy's URL is not quoted: it may hold a password.
         missing = ": a SOCKS proxy needs the package httpx[socks]" if isinstance(error, ImportError) else ""
         raise _unusable(_named(_PROXY_VARIABLES), f"{type(error).__name__}{missing}") from error
+
+
+def proxy_for(url: str) -> httpx.Proxy | None:
+    """Return the proxy that the environment has for a URL; None if it has none, or `NO_PROXY` names its host.
+
+    Args:
+        url: The URL.
+    """
+    target, proxies = httpx.URL(url), getproxies()
+    proxy = proxies.get(target.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(target.netloc.decode("ascii")):
+        return None
+    return httpx.Proxy(proxy if "://" in proxy else f"http://{proxy}")
 
 
 def check_proxies() -> None:

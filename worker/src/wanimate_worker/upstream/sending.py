@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+import httpx
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -19,7 +21,7 @@ class TooLate(Exception):
     """The request may no longer be sent, and was not; the message says why."""
 
 
-class Sending:
+class Sending(httpx.SyncByteStream):
     """One request on its way out: asks at each of its last steps whether it may still be sent.
 
     It is also the body of the request. httpx takes the body from it when the headers are written, so a submission whose
@@ -38,14 +40,15 @@ class Sending:
         self.has_left = False
 
     @property
-    def headers(self) -> dict[str, str]:
-        """What the body's length makes necessary; nothing for a request without a body."""
-        return {"Content-Length": str(len(self._body))} if self._body else {}
+    def length(self) -> int:
+        """The bytes of the body, 0 without one."""
+        return len(self._body)
 
     def __iter__(self) -> Iterator[bytes]:
-        self.check()
-        self.has_left = True
-        yield self._body
+        if self._body:
+            self.check()
+            self.has_left = True
+            yield self._body
 
     def trace(self, event: str, _info: dict[str, Any]) -> None:
         """Take an event of httpcore.
