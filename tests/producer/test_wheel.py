@@ -91,12 +91,14 @@ def test_the_wheel_validates_and_enqueues_from_a_clean_environment(
     assert [message["headers"]["id"] for message in database.messages()] == [job_id]
 
 
-def test_the_wheel_brings_neither_an_http_client_nor_a_web_server(clean_python: Path) -> None:
+def test_the_wheel_brings_neither_celery_nor_an_http_client_nor_a_web_server(clean_python: Path) -> None:
     code = "import importlib.metadata as m; print(*sorted(d.metadata['Name'].lower() for d in m.distributions()))"
     installed = set(run(clean_python, "-c", code).split())
 
-    assert "celery" in installed
-    assert installed.isdisjoint({"httpx", "flower", "tornado", "starlette", "uvicorn", "wanimate-worker", "hiredis"})
+    assert "redis" in installed
+    assert installed.isdisjoint(
+        {"celery", "kombu", "httpx", "flower", "tornado", "starlette", "uvicorn", "wanimate-worker", "hiredis"}
+    )
 
 
 def test_the_command_of_the_wheel_runs(clean_python: Path) -> None:

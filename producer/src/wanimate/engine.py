@@ -26,7 +26,6 @@ from .per_process import FORKS, PerProcess
 
 if TYPE_CHECKING:
     from .effects import Effect
-    from .publisher import Publisher
     from .settings import Settings
     from .store import Store
 
@@ -40,15 +39,14 @@ class _Connections:
     """The connections of one process."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
-    publisher: Publisher | None = None
     store: Store | None = None
 
 
 class Engine:
     """Performs effects, one at a time in each of any number of threads.
 
-    It connects, and even imports Celery and redis-py, with the first effect: making a client costs nothing, and the
-    async client pays for both outside its event loop.
+    It connects, and even imports redis-py, with the first effect: making a client costs nothing, and the async client
+    pays for both outside its event loop.
 
     Args:
         settings: Where Redis is.
@@ -92,12 +90,12 @@ class Engine:
             raise
 
     def _exchange(self, effect: Effect) -> Any:  # noqa: C901, PLR0911 - one for each effect
-        publisher, store = self._open()
+        store = self._open()
         if not self._knows_owner:
             self._check_owner(store)
         match effect:
             case Publish(message):
-                return publisher.publish(message)
+                return store.publish(message)
             case Remember(fingerprints):
                 return store.remember(fingerprints)
             case ReadResults(task_ids):
@@ -128,28 +126,24 @@ class Engine:
         # Without an owner it may still get another one: looked at again.
         self._knows_owner = owner is not None
 
-    def _open(self) -> tuple[Publisher, Store]:
+    def _open(self) -> Store:
         connections = self._connections.get()
         with connections.lock:
             if self.is_closed:
                 raise ClientClosed(CLOSED)
-            if connections.publisher is None or connections.store is None:
-                from .publisher import Publisher  # Celery: a quarter of a second
-                from .store import Store  # redis-py: a quarter of a second
+            if connections.store is None:
+                from .store import Store  # redis-py: a fifth of a second
 
-                connections.publisher, connections.store = Publisher(self.settings), Store(self.settings)
-            return connections.publisher, connections.store
+                connections.store = Store(self.settings)
+            return connections.store
 
     def close(self) -> None:
         """Close every connection; what is in the queue stays there."""
         connections = self._connections.get()
         with connections.lock:
             self.is_closed = True
-            publisher, connections.publisher = connections.publisher, None
             store, connections.store = connections.store, None
         with FORKS.kept_away():
-            if publisher is not None:
-                publisher.close()
             if store is not None:
                 store.close()
 
@@ -163,10 +157,9 @@ class Engine:
 
 
 def _redis_errors() -> tuple[type[Exception], ...]:
-    from kombu.exceptions import KombuError
     from redis.exceptions import RedisError
 
-    return KombuError, RedisError, OSError
+    return RedisError, OSError
 
 
 def _address(settings: Settings) -> str:

@@ -1,7 +1,8 @@
-"""Reads jobs and results straight from Redis."""
+"""Sends messages and reads jobs and results, straight to and from Redis."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from redis import Redis
@@ -18,6 +19,7 @@ from .transport import connection_pool
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .messages import Message
     from .settings import Settings
 
 _READ_SIZE: Final = 500
@@ -33,6 +35,7 @@ class Store:
 
     def __init__(self, settings: Settings) -> None:
         self._keys = Keys(settings.account)
+        self._result_ttl_seconds = settings.result_ttl_seconds
         pool = connection_pool(
             settings,
             # redis-py would try ten times: a caller is told within seconds instead. One retry, for a connection that
@@ -42,6 +45,18 @@ class Store:
         # Redis(connection_pool=…) leaves the pool to its maker, who closes it.
         self._pool = pool
         self._redis: Any = Redis(connection_pool=pool)
+
+    def publish(self, message: Message) -> None:
+        """Put a message into its queue, and note in the same transaction that its jobs are enqueued.
+
+        Sending it twice, after a lost connection, is harmless: workers drop a job id that they have recorded.
+        """
+        with self._redis.pipeline(transaction=bool(message.job_ids)) as pipeline:
+            if message.job_ids:
+                pipeline.zadd(self._keys.enqueued, dict.fromkeys(message.job_ids, round(time.time() * 1000)))
+                pipeline.expire(self._keys.enqueued, self._result_ttl_seconds)
+            pipeline.lpush(message.list_name, message.text)
+            pipeline.execute()
 
     def owner(self) -> str | None:
         """Return the account that this database belongs to; None until its first worker has started."""

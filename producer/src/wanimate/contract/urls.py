@@ -89,6 +89,8 @@ def check_format(url: str, what: str, allowed: tuple[str, ...]) -> None:
 
 
 def _check_characters(url: str) -> None:
+    if url.isascii() and url.isprintable() and " " not in url and "\\" not in url:
+        return
     for place, character in enumerate(url, start=1):
         what = "an invisible character" if _IGNORABLE.match(character) else _UNSEEN.get(unicodedata.category(character))
         if character == "\\":
