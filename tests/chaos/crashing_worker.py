@@ -19,7 +19,9 @@ from kombu.transport import virtual
 from wanimate import Settings
 from wanimate.transport import connection_pool
 from wanimate_worker import celery as app
-from wanimate_worker.ledger import Ledger, Submit
+from wanimate_worker.ledger import Submit
+from wanimate_worker.ledger.jobs import Jobs
+from wanimate_worker.ledger.polls import Polls
 from wanimate_worker.tasks import GenerateTask
 from wanimate_worker.upstream import UpstreamClient
 
@@ -54,10 +56,11 @@ def _patch(owner: type, name: str, *, before: str | None = None, after: str | No
     original: Callable[..., Any] = getattr(owner, name)
 
     @functools.wraps(original)
-    def patched(*args: Any, **kwargs: Any) -> Any:
+    def patched(self: Any, *args: Any, **kwargs: Any) -> Any:
         if before:
             _end_if_told(before)
-        answer = original(*args, **kwargs)
+        # A script of the ledger is no function, and bound as one.
+        answer = original.__get__(self, owner)(*args, **kwargs)  # type: ignore[attr-defined]
         if after:
             _end_if_told(after)
         return answer
@@ -65,7 +68,7 @@ def _patch(owner: type, name: str, *, before: str | None = None, after: str | No
     setattr(owner, name, patched)
 
 
-_begin = Ledger.begin
+_begin = Jobs.begin
 
 
 def _begin_or_stop(self: Any, job_id: str, **options: Any) -> Any:
@@ -76,7 +79,7 @@ def _begin_or_stop(self: Any, job_id: str, **options: Any) -> Any:
     return step
 
 
-Ledger.begin = _begin_or_stop  # type: ignore[method-assign]
+Jobs.begin = _begin_or_stop  # type: ignore[method-assign]
 
 with contextlib.suppress(ImportError):
     # An earlier version may not have it.
@@ -96,10 +99,10 @@ with contextlib.suppress(ImportError):
     Sending.trace = _trace_or_stop  # type: ignore[method-assign]
     Sending.__iter__ = _body_or_stop  # type: ignore[method-assign]
 
-_patch(Ledger, "admit", before="run-and-record")
+_patch(Jobs, "admit", before="run-and-record")
 _patch(UpstreamClient, "submit", before="intent-and-post", after="post-and-record")
-_patch(Ledger, "claim", after="claim-and-poll")
-_patch(Ledger, "settle", after="settle-and-delivery")
+_patch(Polls, "claim", after="claim-and-poll")
+_patch(Jobs, "settle", after="settle-and-delivery")
 _patch(GenerateTask, "after_return", before="during-delivery")
 
 

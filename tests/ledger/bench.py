@@ -21,7 +21,6 @@ from wanimate_worker.ledger import (
     Submit,
     WaitForPermit,
 )
-from wanimate_worker.ledger.scripts import Scripts
 from wanimate_worker.pacing import RequestRate
 
 if TYPE_CHECKING:
@@ -101,7 +100,6 @@ class Bench:
     def __init__(self, redis: Redis, **limits: Any) -> None:
         self.redis = redis
         self.keys = Keys(ACCOUNT)
-        self.scripts = Scripts(redis)
         own = {name: limits.pop(name) for name in {field.name for field in fields(LIMITS)} & limits.keys()}
         self.limits = replace(LIMITS, **own)
         self.ledger = Ledger(redis, ACCOUNT, self.limits)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from wanimate_worker.ledger.scripts import PRELUDE
+from wanimate_worker.ledger.script import SCRIPTS, _declared, _read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from wanimate_worker.ledger import Ledger
 
-    from redis import Redis
+    from .bench import Bench
 
-_LUA = files("wanimate_worker.ledger") / "lua"
-_CLOCK = """local function now_us()
+_CLOCK: Final = """local function now_us()
   if not moment_us then
     local time = redis.call('TIME')
     moment_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -21,29 +19,40 @@ _CLOCK = """local function now_us()
   return moment_us
 end
 """
-#: The time comes as the last argument; no script reads past its own.
-_FROZEN_CLOCK = """local function now_us()
-  return tonumber(ARGV[#ARGV])
-end
-"""
+_FROZEN: Final = "frozen-clock"
+_FROZEN_CLOCK: Final = f"local function now_us()\n  return tonumber(redis.call('GET', '{_FROZEN}'))\nend\n"
 
 
-def source(name: str) -> str:
-    return (_LUA / f"{name}.lua").read_text()
+def at_us(bench: Bench, now_us: int, **limits: Any) -> Ledger:
+    """Return a ledger for which it is this moment (us)."""
+    ledger = bench.with_own(**limits)
+    ledger._context.text_of = lambda source: _frozen(source.text)  # type: ignore[method-assign]
+    bench.redis.set(_FROZEN, now_us)
+    return ledger
+
+
+def _frozen(text: str) -> str:
+    assert text.count(_CLOCK) == 1, "the scripts read the clock in another way now"
+    return text.replace(_CLOCK, _FROZEN_CLOCK)
+
+
+def run(bench: Bench, now_us: int, uses: str, body: str) -> Any:
+    """Run any Lua on top of an include that uses no setting, at this moment (us)."""
+    parts = ["include/time", *(f"include/{part}" for part in (*_declared(f"include/{uses}", "Uses"), uses))]
+    keys = [key for part in parts for key in _declared(part, "Keys")]
+    header = [f"local {name} = KEYS[{number}]" for number, name in enumerate(keys, 1)]
+    text = _frozen("\n".join((*header, *map(_read, parts), body)))
+    bench.redis.set(_FROZEN, now_us)
+    return bench.redis.eval(text, len(keys), *(getattr(bench.keys, key) for key in keys))
 
 
 def script_names() -> list[str]:
-    return sorted({entry.name.removesuffix(".lua") for entry in _LUA.iterdir()} - {*PRELUDE})
+    return sorted(SCRIPTS)
 
 
-def run_at_us(redis: Redis, body: str) -> Callable[[int, Sequence[str], Sequence[Any]], Any]:
-    """Return a call of any Lua on top of the prelude: given the time (us), the keys and the arguments."""
-    prelude = "\n".join(map(source, PRELUDE))
-    assert prelude.count(_CLOCK) == 1, "the prelude reads the clock in another way now"
-    script = redis.register_script(f"{prelude.replace(_CLOCK, _FROZEN_CLOCK)}\n{body}")
-    return lambda now_us, keys, args: script(keys=keys, args=[*args, now_us])
+def include_names() -> list[str]:
+    return sorted({part for source in SCRIPTS.values() for part in source.parts if part.startswith("include/")})
 
 
-def at_us(redis: Redis, name: str) -> Callable[[int, Sequence[str], Sequence[Any]], Any]:
-    """Return a call of one of the ledger's scripts: given the time (us), the keys and the arguments."""
-    return run_at_us(redis, source(name))
+def source(name: str) -> str:
+    return _read(name)

@@ -36,12 +36,9 @@ def suspend(bench: Bench) -> None:
     bench.ledger.pause("no credit", PausedFor.CREDIT)
 
 
-def claim_at(bench: Bench, now_ms: int) -> list[str]:
-    keys = bench.keys
-    names = [keys.balance, keys.gate, keys.budget, keys.limits, keys.slots]
-    claim = at_us(bench.redis, "claim_balance")
-    answer: list[str] = claim(now_ms * 1000, names, [MINUTE_MS, 10 * MINUTE_MS, SELDOM_MS])
-    return answer
+def claim_at(bench: Bench, now_ms: int) -> int | None:
+    limits = {"balance_interval_ms": MINUTE_MS, "balance_longest_ms": 10 * MINUTE_MS}
+    return at_us(bench, now_ms * 1000, **limits).claim_balance()
 
 
 # -- asking -----------------------------------------------------------------------------------------------------------
@@ -54,7 +51,7 @@ def test_it_is_asked_once_a_minute_and_takes_a_hundredth_of_the_budget(
     make_bench: Callable[..., Bench], requests_per_minute: int, every_seconds: int
 ) -> None:
     bench = make_bench(rate=RequestRate(requests_per_minute))
-    asked = [second for second in range(3000) if claim_at(bench, NOW_MS + second * 1000)]
+    asked = [second for second in range(3000) if claim_at(bench, NOW_MS + second * 1000) is not None]
     between = {after - before for before, after in itertools.pairwise(asked)}
     assert between
     assert between <= {every_seconds, every_seconds + 1}
@@ -103,9 +100,9 @@ def test_an_empty_account_whose_balance_is_told_is_not_probed(bench: Bench) -> N
 def test_while_submissions_are_held_for_it_a_small_budget_asks_each_minute(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(rate=RequestRate(10), balance_hold_micro_usd=DOLLAR)
     assert read(bench, 0) == (False, True)
-    assert claim_at(bench, NOW_MS)
-    assert claim_at(bench, NOW_MS + MINUTE_MS - 1) == []
-    assert claim_at(bench, NOW_MS + MINUTE_MS)
+    assert claim_at(bench, NOW_MS) == 0
+    assert claim_at(bench, NOW_MS + MINUTE_MS - 1) is None
+    assert claim_at(bench, NOW_MS + MINUTE_MS) == 0
     bench.redis.delete(bench.keys.gate)
 
 
@@ -114,14 +111,14 @@ def test_a_vendor_that_has_no_balance_to_tell_is_asked_seldom(bench: Bench) -> N
     bench.ledger.note_no_balance("HTTP 404", again_ms=SELDOM_MS)
     next_at_ms = int(bench.state().balance["next_at_ms"])
     assert next_at_ms - bench.now_ms() == pytest.approx(SELDOM_MS, abs=5_000)
-    assert claim_at(bench, next_at_ms - 1) == []
-    assert claim_at(bench, next_at_ms)
+    assert claim_at(bench, next_at_ms - 1) is None
+    assert claim_at(bench, next_at_ms) == 0
 
 
 def test_after_the_clock_was_set_back_it_is_asked_again(bench: Bench) -> None:
-    assert claim_at(bench, NOW_MS)
+    assert claim_at(bench, NOW_MS) == 0
     bench.redis.delete(bench.keys.budget)  # the tick sees to it
-    assert claim_at(bench, NOW_MS - 24 * 3_600_000)
+    assert claim_at(bench, NOW_MS - 24 * 3_600_000) == 0
 
 
 # -- keeping ----------------------------------------------------------------------------------------------------------

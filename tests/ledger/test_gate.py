@@ -14,7 +14,7 @@ from wanimate_worker.ledger import Later, Ledger, PausedFor, TrialFor
 from wanimate_worker.pacing import closed_for_seconds, grown, lowered
 
 from .bench import ACCOUNT, LONG_MS, success
-from .frozen import at_us, run_at_us
+from .frozen import at_us, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,23 +37,9 @@ agreeing = settings(
 
 def close_at(bench: Bench, now_ms: int, random: float, *, sent_at_ms: int, cap: int = 0) -> int:
     """Close the gate at a time and with a chance of our choice."""
-    limits, keys = bench.limits, bench.keys
     bench.limit(max_in_flight=cap or 1)
-    args = [
-        "why",
-        sent_at_ms,
-        "",
-        limits.backoff_base_ms,
-        limits.backoff_longest_ms,
-        random,
-        "1" if cap else "",
-        "",
-        "",
-        "",
-    ]
-    names = [keys.gate, keys.slots, keys.tally, keys.limits, keys.answered, keys.throttles]
-    closed_ms = at_us(bench.redis, "close_gate")(now_ms * 1000, names, args)
-    return int(closed_ms)
+    gate = at_us(bench, now_ms * 1000).gate
+    return gate._close_gate("why", sent_at_ms, None, random, lower_cap=cap > 0)
 
 
 # -- closing --------------------------------------------------------------------------------------------------------
@@ -242,14 +228,16 @@ def test_a_concurrency_refusal_lowers_the_cap_as_the_reference_does(
 def test_the_cap_grows_back_as_in_the_reference(
     bench: Bench, low: int, cap: int, since_ms: int, *, in_steps: bool
 ) -> None:
-    effective_cap = run_at_us(bench.redis, "return effective_cap(KEYS[1], tonumber(ARGV[1]), now_ms())")
+    def effective_cap(now_ms: int) -> object:
+        return run(bench, now_ms * 1000, "gate", f"return effective_cap({cap})")
+
     bench.redis.delete(bench.keys.gate)
     bench.redis.hset(bench.keys.gate, mapping={"cap_low": low, "cap_low_at_ms": NOW_MS})
     if in_steps and since_ms > 1:
         # Looking at it in between changes nothing.
-        effective_cap((NOW_MS + since_ms // 2) * 1000, [bench.keys.gate], [cap])
+        effective_cap(NOW_MS + since_ms // 2)
     expected = grown(low, NOW_MS, NOW_MS + since_ms, cap)
-    assert effective_cap((NOW_MS + since_ms) * 1000, [bench.keys.gate], [cap]) == expected
+    assert effective_cap(NOW_MS + since_ms) == expected
     if expected == cap:
         assert bench.ledger.gate().lowered_cap is None
 
@@ -329,10 +317,12 @@ def test_one_probe_an_interval_is_claimed_whoever_asks_and_it_costs_budget(
     bench.ledger.pause("401: bad key")
     ledgers = [Ledger(connect(), ACCOUNT, bench.limits) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        assert not any(pool.map(Ledger.claim_probe, ledgers)), "the first comes an interval after the pause"
+        assert not any(pool.map(lambda ledger: ledger.claim_probe(), ledgers)), (
+            "the first comes an interval after the pause"
+        )
         bench.redis.hset(bench.keys.gate, "probe_at_ms", bench.now_ms())
         before_us = bench.now_us()
-        assert sum(pool.map(Ledger.claim_probe, ledgers)) == 1
+        assert sum(pool.map(lambda ledger: ledger.claim_probe(), ledgers)) == 1
     interval_us = bench.rate.emission_interval_us
     assert int(bench.state().budget or 0) >= before_us + interval_us
     assert int(bench.state().gate["probe_at_ms"]) == pytest.approx(

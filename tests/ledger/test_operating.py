@@ -239,7 +239,7 @@ def test_the_result_of_a_job_that_has_ended_anew_meanwhile_is_kept(bench: Bench)
     assert isinstance(failure, str)
     # The operator's command stood still between its two steps, and the job has run meanwhile.
     bench.redis.set(RESULT, "the new outcome")
-    bench.ledger._forget_result(RESULT, failure)
+    bench.ledger.failed._forget_result(RESULT, failure)
     assert bench.redis.get(RESULT) == "the new outcome"
     bench.redis.delete(RESULT)
     bench.drain()

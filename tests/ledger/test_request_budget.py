@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from wanimate_worker.ledger import Busy, Ledger, Submit, WaitForPermit
 from wanimate_worker.pacing import RequestRate, reserve
 
-from .bench import ACCOUNT, LONG_MS
+from .bench import ACCOUNT
 from .frozen import at_us
 
 if TYPE_CHECKING:
@@ -52,14 +52,13 @@ def test_permits_for_polls_are_those_of_the_reference(
 ) -> None:
     bench.redis.flushdb()
     bench.limit(max_in_flight=1)
-    permit, tat_us, now_us = at_us(bench.redis, "permit"), 0, START_US
+    tat_us, now_us = 0, START_US
     for gap_us, count, headroom in asks:
         now_us += gap_us
         expected = reserve(tat_us, now_us, count, rate, headroom=headroom)
         bench.redis.persist(bench.keys.budget)  # The time of this test is not that of the server.
         bench.limit(rate=rate, poll_headroom=headroom)
-        keys = [bench.keys.budget, bench.keys.gate, bench.keys.tally, bench.keys.limits]
-        granted = permit(now_us, keys, [count])
+        granted = at_us(bench, now_us).permit(count)
         assert granted == expected.granted
         if granted:
             tat_us = expected.tat_us
@@ -76,23 +75,15 @@ def test_permits_for_submissions_are_those_of_the_reference(
     bench.redis.set(bench.keys.budget, START_US + ahead_us)
     bench.limit(rate=rate)
     expected = reserve(START_US + ahead_us, START_US, 1, rate, max_wait_us=longest_ms * 1000)
-    verdict, *facts = at_us(bench.redis, "begin")(
-        START_US,
-        [
-            *(bench.keys.job("a"), bench.keys.waiting, bench.keys.slots, bench.keys.due, bench.keys.gate),
-            *(bench.keys.limits, bench.keys.budget, bench.keys.tally, bench.keys.billed),
-            *(bench.keys.spent, bench.keys.balance),
-        ],
-        ["a", "nonce", LONG_MS, LONG_MS, longest_ms * 1000, "", 120_000],
-    )
+    step = at_us(bench, START_US, permit_wait_ms=longest_ms).begin("a")
     wait_ms = -(-expected.wait_us // 1000)
     if not expected.granted:
-        assert [verdict, *facts] == ["busy", wait_ms]
+        assert step == Busy(wait_ms)
         assert bench.state().due["a"] == START_US // 1000 + wait_ms
     elif expected.wait_us:
-        assert [verdict, *facts] == ["wait", wait_ms]
+        assert step == WaitForPermit(wait_ms)
     else:
-        assert verdict == "submit"
+        assert isinstance(step, Submit)
     assert stored_tat(bench) == expected.tat_us
     bench.redis.flushdb()
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from inspect import signature
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis.exceptions import NoPermissionError
 from secure_redis import documented_rule
-from wanimate_worker.ledger import Adoption, Entry, Followed, Observation, Retried
-from wanimate_worker.ledger.scripts import PRELUDE, Scripts
+from wanimate_worker.ledger import Adoption, Context, Entry, Followed, Observation, Retried
+from wanimate_worker.ledger.script import SCRIPTS, ScriptSource
+from wanimate_worker.ledger.states import STEPS, diagram
 
 from .bench import ACCOUNT_LIMITS, CANCELLED, LONG_MS, UNKNOWN, Bench, follower, leaks, success
-from .frozen import script_names, source
+from .frozen import include_names, script_names, source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +31,11 @@ COMMANDS = {
     *("ZADD", "ZCARD", "ZCOUNT", "ZMSCORE", "ZPOPMIN", "ZRANGE", "ZRANGEBYSCORE", "ZREM", "ZSCORE"),
     *("ZREMRANGEBYRANK", "ZREMRANGEBYSCORE"),
 }
+#: Names that stand for a key: parameters and loop variables.
+STANDING_FOR_KEYS = {"counts", "ids", "clock", "request_key"}
 every_script = pytest.mark.parametrize("name", script_names())
+LUA = Path(__file__).parents[2] / "worker/src/wanimate_worker/ledger/lua"
+ARCHITECTURE = Path(__file__).parents[2] / "docs/architecture.md"
 
 
 def code(name: str) -> str:
@@ -36,56 +43,108 @@ def code(name: str) -> str:
 
 
 def header(name: str) -> str:
-    return "\n".join(re.findall(r"^--(.*)$", source(name).split("\nlocal ", 1)[0], re.MULTILINE))
-
-
-def declared_keys(name: str) -> list[str]:
-    [keys] = re.findall(r"^ KEYS: (.*)$", header(name), re.MULTILINE)
-    return [key.strip() for key in keys.split(",")]
+    lines = source(name).splitlines()
+    end = next(number for number, line in enumerate(lines) if not line.startswith("--"))
+    return "\n".join(line.removeprefix("--") for line in lines[:end])
 
 
 @every_script
-def test_each_script_says_what_it_is_for_and_takes_and_returns(name: str) -> None:
+def test_each_script_says_what_it_is_for_and_uses_and_returns(name: str) -> None:
     purpose, *rest = header(name).splitlines()
     assert purpose.strip().endswith((".", ",")) or purpose[1].isupper()
-    labels = [label for line in rest for label in re.findall(r"^ (KEYS|ARGV|Returns):", line)]
-    assert labels in (["KEYS", "ARGV", "Returns"], ["KEYS", "Returns"])
-    assert ("ARGV" in labels) is ("ARGV" in code(name))
+    labels = [label for line in rest for label in re.findall(r"^ (Keys|Uses|Settings|Returns):", line)]
+    assert labels == [label for label in ("Keys", "Uses", "Settings", "Returns") if label in labels]
+    assert "Returns" in labels
 
 
 @every_script
-def test_each_script_uses_every_key_it_declares_and_no_other(name: str) -> None:
-    used = {int(number) for number in re.findall(r"KEYS\[(\d+)\]", code(name))}
-    assert used == set(range(1, len(declared_keys(name)) + 1))
+def test_each_script_reads_every_argument_it_takes_and_every_setting_it_names(name: str) -> None:
+    taken = [line.split(" = ")[0].removeprefix("local ") for line in SCRIPTS[name].header() if "ARGV" in line]
+    body = "\n".join(map(code, SCRIPTS[name].parts))
+    # Some scripts read not all that an outcome says, and some a name only in a key.
+    taken = [local for local in taken if not local.startswith("outcome_") and local != "leader_id"]
+    assert [local for local in taken if not re.search(rf"\b{local}\b", body)] == []
 
 
 @every_script
-def test_each_script_names_every_argument_it_reads(name: str) -> None:
-    used = {int(number) for number in re.findall(r"ARGV\[(\d+)\]", code(name))}
-    assert used == set(range(1, len(used) + 1))
+def test_no_argument_of_a_script_hides_another(name: str) -> None:
+    taken = [line.split(" = ")[0] for line in SCRIPTS[name].header()]
+    assert len(taken) == len(set(taken))
 
 
-@pytest.mark.parametrize("name", [*script_names(), *PRELUDE])
-def test_no_script_builds_the_name_of_a_key(name: str) -> None:
-    assert ".." not in code(name)
+@pytest.mark.parametrize("name", [*script_names(), *include_names()])
+def test_each_file_touches_declared_keys_only_and_builds_no_name(name: str) -> None:
+    assert ".." not in code(name).replace("...", "")
     assert "wanimate" not in code(name)
-    bound = set(re.findall(r"local (?:function )?([\w, ]+?) = KEYS", code(name)))
-    names = {part.strip() for group in bound for part in group.split(",")}
-    if name in PRELUDE:
-        names = {"gate", "waiting", "slots", "due", "job", "failed", "durations", "counts", "billed", "budget"}
-        names |= {"limits", "parked", "answered", "spent", "balance", "tally"}
+    assert not re.search(r"\b(KEYS|ARGV)\b", code(name))
+    declared = keys_of(name)
+    unused = {key for key in declared_by(name) if not re.search(rf"\b{key}\b", code(name))}
+    assert unused <= {"tally"}, "declared, and not touched"
     for command, key in re.findall(r"redis\.call\('(\w+)'(?:, ([^,)]+))?", code(name)):
         assert command in COMMANDS
-        assert command == "TIME" or key in names or re.fullmatch(r"KEYS\[\d+\]", key)
+        assert command == "TIME" or key in declared | STANDING_FOR_KEYS | {"job", "result"}
 
 
-def test_there_is_no_such_script(redis: Redis) -> None:
-    with pytest.raises(AttributeError, match="the ledger has no script 'unlink'"):
-        _ = Scripts(redis).unlink
+def declared_by(name: str) -> set[str]:
+    return set(re.findall(r"\w+", " ".join(re.findall(r"^ Keys: (.*)$", header(name), re.MULTILINE))))
+
+
+def keys_of(name: str) -> set[str]:
+    used = re.findall(r"\w+", " ".join(re.findall(r"^ Uses: (.*)$", header(name), re.MULTILINE)))
+    return declared_by(name).union(*(keys_of(f"include/{part}") for part in used))
+
+
+def test_each_file_is_a_script_or_is_used_by_one() -> None:
+    used = {part for script in SCRIPTS.values() for part in script.parts}
+    assert {str(path.relative_to(LUA).with_suffix("")) for path in LUA.rglob("*.lua")} == used
+
+
+def test_no_script_takes_what_it_cannot_pass_on() -> None:
+    def stub(self: object, when: complex) -> None: ...
+
+    with pytest.raises(TypeError, match="no script takes complex"):
+        ScriptSource("stub", signature(stub))
 
 
 def test_the_documented_user_of_redis_may_run_every_script() -> None:
     assert {f"+{command.lower()}" for command in {*COMMANDS, "RPOP", "EVAL", "EVALSHA"}} <= set(documented_rule())
+
+
+# -- the state table ------------------------------------------------------------------------------------------------
+
+
+def test_each_step_of_the_state_table_is_a_scripts_and_each_move_a_step() -> None:
+    moving = {name for name in script_names() if re.search(r"\b(transition|end_job)\(", code(name))}
+    assert moving == {step.script for step in STEPS} - {"grant"}
+
+
+def test_the_stage_of_a_job_is_written_in_one_place() -> None:
+    files = [*script_names(), *include_names()]
+    assert [name for name in files if "'stage', " in re.sub(r"'HMGET', [^)]*", "", code(name))] == ["include/job"]
+
+
+def test_a_step_that_the_state_table_does_not_have_changes_nothing(bench: Bench) -> None:
+    bench.admit("a")
+    before = bench.state()
+    text = SCRIPTS["forget"].text
+    assert "TRANSITIONS = {}" in text
+    broken = SCRIPTS["conclude"].text.replace("record.stage ~= 'following'", "false")
+    with pytest.raises(Exception, match="no step from waiting to settled"):
+        bench.redis.eval(
+            broken,
+            len(SCRIPTS["conclude"].keys),
+            *SCRIPTS["conclude"].keys_of(bench.keys, {"job_id": "a", "leader_id": "none"}),
+            *("a", "none", "{}", 1),
+        )
+    assert bench.state() == before
+    bench.drain()
+
+
+def test_the_documentation_shows_the_state_table() -> None:
+    assert f"```mermaid\n{diagram()}\n```" in ARCHITECTURE.read_text()
+
+
+# -- their life -----------------------------------------------------------------------------------------------------
 
 
 def live_through_everything(bench: Bench) -> None:
@@ -94,8 +153,8 @@ def live_through_everything(bench: Bench) -> None:
     submit = bench.start("a")
     bench.admit("b", "c", "d")
     b_submit = bench.begin("b")
-    assert ledger._scripts.confirm(keys=[bench.keys.job("b")], args=[b_submit.nonce]) == 1
-    ledger._scripts.postpone(keys=[bench.keys.gate], args=["why", 0])
+    assert ledger.jobs._confirm("b", b_submit.nonce)
+    ledger.gate.postpone("why", 0)
     ledger.lose("b", b_submit.nonce, "why")
     assert ledger.refuse("b", b_submit.nonce, "403") is None
     assert ledger.callback("b", b_submit.nonce, "wrong") == "due"
@@ -170,68 +229,53 @@ def test_the_ledger_works_over_both_protocols(connect: Callable[..., Redis], pro
 
 
 def test_scripts_survive_a_server_that_lost_them(bench: Bench) -> None:
-    class Forgetful:
-        """The ledger's scripts, each called on a server that has just lost all of them."""
+    context = bench.ledger._context
+    call = context.call
 
-        def __getattr__(self, name: str) -> Any:
-            bench.redis.script_flush()
-            return getattr(bench.scripts, name)
+    def forgetful(*args: Any) -> Any:
+        bench.redis.script_flush()
+        return call(*args)
 
-    bench.ledger._scripts = Forgetful()  # type: ignore[assignment]
+    context.call = forgetful  # type: ignore[method-assign]
     live_through_everything(bench)
 
 
 def test_the_ledger_changes_nothing_outside_its_scripts(bench: Bench, connect: Callable[..., Redis]) -> None:
     # Or a crash could fall between two halves of a change: a slot free, and the outcome of its job not recorded.
-    class Scripted:
-        """The ledger's scripts, called by a user who may write; where a pipeline was to call, it carries the answer."""
-
-        def __getattr__(self, name: str) -> Any:
-            def call(keys: list[str], args: list[Any], client: Redis | None = None) -> Any:
-                answer = getattr(bench.scripts, name)(keys=keys, args=args)
-                return answer if client is None else client.eval("return ARGV", 0, *answer)
-
-            return call
-
     may_only_read = ["+@all", "-@write"]
     bench.redis.acl_setuser("reader", enabled=True, nopass=True, categories=may_only_read, keys=["*"], reset=True)
-    bench.ledger._scripts = Scripted()  # type: ignore[assignment]
-    bench.ledger._redis = connect(username="reader", password="any")
+    use(bench, bench.with_own()._context)
+    bench.ledger._context.redis = connect(username="reader", password="any")
     live_through_everything(bench)
     bench.redis.acl_deluser("reader")
 
 
-class Narrow:
-    """The ledger's scripts, called by a user who may use exactly the keys that the call declares."""
+def use(bench: Bench, other: Context, before: Callable[[ScriptSource, list[str]], None] = lambda *_: None) -> None:
+    """Have another connection call the scripts; where a pipeline was to call, it carries the answer."""
 
-    def __init__(self, redis: Redis, connect: Callable[..., Redis]) -> None:
-        self._redis = redis
-        self.allow([])
-        self.scripts = Scripts(connect(username="narrow", password="any"))
-        self.called: set[str] = set()
+    def call(source: ScriptSource, keys: list[str], args: list[Any], client: Redis | None = None) -> Any:
+        before(source, keys)
+        answer = other.call(source, keys, args)
+        return answer if client is None else client.eval("return ARGV", 0, *answer)
 
-    def allow(self, keys: list[str]) -> None:
-        self._redis.acl_setuser("narrow", enabled=True, nopass=True, categories=["+@all"], keys=keys, reset=True)
-
-    def __getattr__(self, name: str) -> Any:
-        def call(keys: list[str], args: list[Any], client: Redis | None = None) -> Any:
-            self.called.add(name)
-            self.allow(keys)
-            answer = getattr(self.scripts, name)(keys=keys, args=args)
-            # Where a pipeline was to make the call, it carries the answer.
-            return answer if client is None else client.eval("return ARGV", 0, *answer)
-
-        return call
+    bench.ledger._context.call = call  # type: ignore[method-assign, assignment]
 
 
 def test_no_script_touches_a_key_that_it_was_not_given(bench: Bench, connect: Callable[..., Redis]) -> None:
-    narrow = Narrow(bench.redis, connect)
-    bench.ledger._scripts = narrow  # type: ignore[assignment]
+    called: set[str] = set()
+
+    def allow(source: ScriptSource | None, keys: list[str]) -> None:
+        bench.redis.acl_setuser("narrow", enabled=True, nopass=True, categories=["+@all"], keys=keys, reset=True)
+        called.update([] if source is None else [source.name])
+
+    allow(None, [])
+    narrow = Context(connect(username="narrow", password="any"), bench.ledger._context.account, bench.limits)
+    use(bench, narrow, allow)
     live_through_everything(bench)
-    assert narrow.called == set(script_names())
-    narrow.allow([bench.keys.waiting])
+    assert called == set(script_names())
+    allow(None, [bench.keys.waiting])
     with pytest.raises(NoPermissionError):
-        narrow.scripts.repair(keys=[bench.keys.slots, bench.keys.due, bench.keys.unknown, bench.keys.parked], args=[])
+        narrow.call(SCRIPTS["repair"], [bench.keys.slots, bench.keys.due, bench.keys.unknown, bench.keys.parked], [])
     bench.redis.acl_deluser("narrow")
 
 

@@ -21,15 +21,7 @@ if TYPE_CHECKING:
 
 def call_begin(bench: Bench, job_id: str, nonce: str) -> list[Any]:
     """Call the script as the ledger does, with a nonce of our choice."""
-    keys = bench.keys
-    answer = bench.scripts.begin(
-        keys=[
-            *(keys.job(job_id), keys.waiting, keys.slots, keys.due, keys.gate, keys.limits),
-            *(keys.budget, keys.tally, keys.billed, keys.spent, keys.balance),
-        ],
-        args=[job_id, nonce, 2 * LONG_MS, LONG_MS, 1_000_000, "", 120_000],
-    )
-    return list(answer)
+    return list(bench.ledger.jobs._begin(job_id, nonce, holds_permit=False))
 
 
 def test_begin_writes_the_intent_and_moves_the_clock_before_anything_is_sent(bench: Bench) -> None:

@@ -8,11 +8,11 @@ import pytest
 from wanimate.contract import Outcome, Stage
 from wanimate.errors import GenerationFailed, InvalidRequest
 from wanimate_worker.ledger import Bill, JobFields, Later, Observation, RefusedBy, Submit
-from wanimate_worker.ledger.operating import BILLED_DAYS, BILLED_LABEL_DAYS, SAMPLE_MS, SPAN_MS
+from wanimate_worker.ledger.polls import BILLED_DAYS, BILLED_LABEL_DAYS, SAMPLE_MS, SPAN_MS
 from wanimate_worker.ledger.tally import LAG_EDGES_MS, TOOK_EDGES_MS, Histogram, Sample, Tally
 
 from .bench import ACCOUNT_LIMITS, CANCELLED, UNKNOWN, Bench, success
-from .frozen import at_us, run_at_us
+from .frozen import at_us, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,11 +76,12 @@ def test_the_lag_counts_from_the_vendors_completion_and_is_never_negative(bench:
 
 @pytest.mark.parametrize(("name", "edges"), [("LAG_EDGES_MS", LAG_EDGES_MS), ("TOOK_EDGES_MS", TOOK_EDGES_MS)])
 def test_scripts_and_readers_have_the_same_buckets(bench: Bench, name: str, edges: tuple[int, ...]) -> None:
-    body = f"local counts = {{}} observe(counts, 'x', {name}, tonumber(ARGV[1])) return counts[1]"
-    bucket: Callable[..., Any] = run_at_us(bench.redis, body)
+    def bucket(ms: int) -> Any:
+        return run(bench, 0, "counters", f"local counts = {{}} observe(counts, 'x', {name}, {ms}) return counts[1]")
+
     for edge, following in zip(edges, (*edges[1:], "inf"), strict=True):
-        assert bucket(0, [], [edge]) == f"x:{edge}"
-        assert bucket(0, [], [edge + 1]) == f"x:{following}"
+        assert bucket(edge) == f"x:{edge}"
+        assert bucket(edge + 1) == f"x:{following}"
 
 
 def test_jobs_whose_answer_was_lost_are_listed_until_news_come(bench: Bench) -> None:
@@ -172,13 +173,9 @@ def test_the_next_day_submissions_go_on_by_themselves(make_bench: Callable[..., 
     bench.limit(daily_billed_ms=120_000)
     assert isinstance(bench.ledger.begin("a"), Submit)
     assert bench.ledger.begin("b") == Later()
-    keys = bench.keys
-    grant = at_us(bench.redis, "grant")
-    names = [keys.waiting, keys.slots, keys.due, keys.gate, keys.limits, keys.billed, keys.spent, keys.balance]
-    call = names, [1_000, 10]
     midnight_us = bench.ledger.gate().limited_until_ms * 1000
-    assert grant(midnight_us - 1_000, *call) == []
-    assert grant(midnight_us, *call) == ["b"]
+    assert at_us(bench, midnight_us - 1_000).grant() == []
+    assert at_us(bench, midnight_us).grant() == ["b"]
     bench.limit(daily_billed_ms=None)
     bench.drain()
 
@@ -235,12 +232,11 @@ def test_what_was_billed_long_ago_is_forgotten_labels_before_days(bench: Bench) 
 
 
 def test_the_last_copy_is_the_youngest_that_is_as_old_as_the_span(bench: Bench) -> None:
-    tick, keys = at_us(bench.redis, "tick"), bench.keys
+    keys = bench.keys
     bench.redis.hset(keys.tally, "submits", 1)
     start_ms = 1_000_000_000_000
-    names = [keys.tick, keys.tally, keys.samples, keys.limits]
     for second in range(0, 3 * SPAN_MS // 1000, 7):
-        tick((start_ms + second * 1000) * 1000, names, [1_000, SAMPLE_MS, SPAN_MS])
+        at_us(bench, (start_ms + second * 1000) * 1000).tick(ACCOUNT_LIMITS)
     now_ms = start_ms + second * 1000
     samples = [Sample.read(stored) for stored in bench.redis.zrevrange(keys.samples, 0, -1)]
     ages_ms = [now_ms - sample.at_ms for sample in samples]

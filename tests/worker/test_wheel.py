@@ -44,7 +44,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_workers_wheel_carries_every_script(wheel: Path) -> None:
     carried = {Path(name).name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".lua")}
     assert carried == {path.name for path in (ROOT / "worker/src/wanimate_worker").rglob("*.lua")}
-    assert "prelude.lua" in carried
+    assert "time.lua" in carried
 
 
 def test_the_workers_wheel_holds_the_worker_alone(wheel: Path) -> None:

@@ -61,7 +61,7 @@ class Prices:
             resolution: `480p`, `720p`, or None for a job that names none.
         """
         price = self.price_720p_micro_usd if resolution == "720p" else self.price_480p_micro_usd
-        # Rounded as `cost_of` in money.lua does: a half goes up.
+        # Rounded as `cost_of` in billing.lua does: a half goes up.
         return None if price is None else (round(seconds * 1000) * price + 500) // 1000
 
 

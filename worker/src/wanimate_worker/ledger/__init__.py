@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 from .balance import BalanceReading, WeighedBalance
-from .base import bounded, cause_of
-from .following import Followed, Follower
+from .followers import Followed, Follower
 from .gate import GateState, PausedFor, TrialFor
-from .history import Transition, read_history
 from .ledger import Ledger
 from .limits import AccountLimits, LedgerLimits
 from .operating import DEAD_LETTERS
+from .records import JobFields, JobRecord, Transition, read_history
+from .script import Context, bounded, cause_of
 from .steps import Busy, Deliver, Later, NothingToDo, Step, Submit, Unsafe, WaitForPermit
 from .throttles import Fitting, RefusedBy, Tasks, Throttle, Throttles
 from .values import (
     Admission,
     Admitted,
+    Adoption,
     Bill,
     CallbackEffect,
     Cancelled,
     Claim,
     Entry,
-    JobFields,
+    Expired,
     NotReplicated,
     Observation,
+    Parked,
+    Proven,
     ResultMissing,
+    Retried,
+    Retry,
     Survey,
+    Tick,
 )
-from .verdicts import Adoption, Expired, JobRecord, Parked, Proven, Retried, Retry, Tick
 
 __all__ = [
     "DEAD_LETTERS",
@@ -40,6 +45,7 @@ __all__ = [
     "CallbackEffect",
     "Cancelled",
     "Claim",
+    "Context",
     "Deliver",
     "Entry",
     "Expired",

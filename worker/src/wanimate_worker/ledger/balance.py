@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Self, cast
 
-from .base import LedgerBase, bounded
+from .script import Cause, Concern, script
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,45 +68,47 @@ class WeighedBalance(NamedTuple):
     is_news: bool
 
 
-class BalanceLedger(LedgerBase):
-    """The part of the ledger that keeps the balance."""
+class Balance(Concern):
+    """The balance, and what it holds back."""
 
-    def claim_balance(self) -> int | None:
+    def read(self) -> BalanceReading:
+        """Return what is known about the balance."""
+        return BalanceReading.read(cast("dict[str, str]", self._redis.hgetall(self._keys.balance)))
+
+    def __call__(self) -> BalanceReading:
+        """Return what is known about the balance."""
+        return self.read()
+
+    def claim(self) -> int | None:
         """Claim the next request for the balance, with a permit for it; None for all but one caller in its time.
 
         Returns:
             What was sent and answered until now, in micro-dollars: goes with the reading, which knows it.
         """
-        keys, limits = self._keys, self._limits
-        answer = self._scripts.claim_balance(
-            keys=[keys.balance, keys.gate, keys.budget, keys.limits, keys.slots],
-            args=[limits.balance_interval_ms, limits.balance_longest_ms, SELDOM_MS],
-        )
-        return int(answer[0]) if answer else None
+        return self._claim_balance()
 
-    def record_balance(self, micro_usd: int, answered_micro_usd: int) -> WeighedBalance:
+    @script(lambda answered: None if answered is None else int(answered))
+    def _claim_balance(self, seldom_ms: int = SELDOM_MS) -> int | None: ...
+
+    def record(self, micro_usd: int, answered_micro_usd: int) -> WeighedBalance:
         """Keep what the vendor told, and stop submissions or let them go on by it.
 
         Args:
             micro_usd: The balance, in micro-dollars.
-            answered_micro_usd: As `claim_balance` returned it.
+            answered_micro_usd: As `claim` returned it.
         """
-        return self._record([micro_usd, "", answered_micro_usd, 0])
+        return self._record_balance(micro_usd, "", answered_micro_usd, 0)
 
-    def note_no_balance(self, why: str, *, again_ms: int = 0) -> WeighedBalance:
+    def note_none(self, why: str, *, again_ms: int = 0) -> WeighedBalance:
         """Note why the balance could not be read; the last reading stands.
 
         Args:
             why: What went wrong.
             again_ms: How long to ask no more, if longer than otherwise.
         """
-        return self._record(["", bounded(why), "", min(again_ms, SELDOM_MS)])
+        return self._record_balance(None, why, None, min(again_ms, SELDOM_MS))
 
-    def balance(self) -> BalanceReading:
-        """Return what is known about the balance."""
-        return BalanceReading.read(cast("dict[str, str]", self._redis.hgetall(self._keys.balance)))
-
-    def _record(self, args: list[str | int]) -> WeighedBalance:
-        keys = self._keys
-        answer = self._scripts.record_balance(keys=[keys.balance, keys.gate, keys.limits], args=args)
-        return WeighedBalance(*map(bool, answer))
+    @script(lambda answer: WeighedBalance(*map(bool, answer)))
+    def _record_balance(
+        self, micro_usd: int | None, why: Cause, answered_micro_usd: int | None, again_ms: int
+    ) -> WeighedBalance: ...

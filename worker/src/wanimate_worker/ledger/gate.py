@@ -1,13 +1,25 @@
-"""The gate as it is read: why nothing is submitted, or one at a time."""
+"""The gate that the vendor's answers and the operator close: why nothing is submitted, or one at a time."""
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, cast
+
+from wanimate.contract import Stage
+
+from .script import Concern, script
+from .throttles import Tasks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from .throttles import RefusedBy
+
+#: Nothing is submitted for this long after an intent could not be made safe, in milliseconds: long enough that no
+#: worker tries in a loop, short beside a fail-over.
+UNSAFE_PAUSE_MS: Final = 5_000
 
 
 class PausedFor(StrEnum):
@@ -105,3 +117,112 @@ class GateState:
         if self.lowered_cap is None:
             return cap
         return min(cap, self.lowered_cap + max(0, now_ms - self.lowered_at_ms) * cap // 600_000)
+
+
+class Gate(Concern):
+    """What decides whether anything is sent."""
+
+    def read(self) -> GateState:
+        """Return the shared back-off as last written."""
+        return GateState.read(cast("dict[str, str]", self._redis.hgetall(self._keys.gate)))
+
+    def __call__(self) -> GateState:
+        """Return the shared back-off as last written."""
+        return self.read()
+
+    def close(
+        self,
+        reason: str,
+        *,
+        sent_at_ms: int,
+        retry_after_seconds: float | None = None,
+        lower_cap: bool = False,
+        refused_by: RefusedBy | None = None,
+        tasks: Tasks | None = None,
+    ) -> int:
+        """Close the gate for everyone and return for how long, in milliseconds.
+
+        Args:
+            reason: Why.
+            sent_at_ms: When the request was sent whose answer says so, in Redis time.
+            retry_after_seconds: What the vendor asked for, if it did.
+            lower_cap: Whether the vendor counts more tasks than we do.
+            refused_by: For a 429, the limit it speaks of; None for anything else.
+            tasks: For a refused submission, the tasks that the vendor had then.
+        """
+        return self._close_gate(
+            reason,
+            sent_at_ms,
+            None if retry_after_seconds is None else round(retry_after_seconds * 1000),
+            random.random(),  # noqa: S311 - jitter, not a secret
+            lower_cap=lower_cap,
+            refused_by="" if refused_by is None else refused_by.value,
+            accepted=None if tasks is None else tasks.accepted,
+            perhaps=None if tasks is None else tasks.perhaps,
+        )
+
+    @script(int)
+    def _close_gate(
+        self,
+        why: str,
+        sent_at_ms: int,
+        retry_after_ms: int | None,
+        jitter: float,
+        *,
+        lower_cap: bool = False,
+        refused_by: str = "",
+        accepted: int | None = None,
+        perhaps: int | None = None,
+    ) -> int: ...
+
+    def tasks_at_vendor(self, besides: str = "") -> Tasks:
+        """Return how many tasks the vendor has, as far as is known.
+
+        Args:
+            besides: A job that does not count.
+        """
+        held = cast("list[str]", self._redis.zrange(self._keys.slots, 0, -1))
+        job_ids = [job_id for job_id in held if job_id != besides]
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for job_id in job_ids:
+                pipeline.hget(self._keys.job(job_id), "stage")
+            stages = cast("list[str | None]", pipeline.execute())
+        accepted = stages.count(Stage.RUNNING)
+        return Tasks(accepted, accepted + stages.count(Stage.SUBMITTING) + stages.count(Stage.UNKNOWN))
+
+    @script(bool)
+    def suspend(self, why: str, what: PausedFor = PausedFor.KEY) -> bool:
+        """Suspend the account; True if it was not suspended before.
+
+        Args:
+            why: In the vendor's words.
+            what: What the account lacks, which a probe asks about.
+        """
+
+    @script(bool)
+    def unsuspend(self) -> bool:
+        """End the account's suspension; True if it was suspended."""
+
+    @script(bool)
+    def claim_probe(self) -> bool:
+        """Claim the next probe of a suspended account: True for one caller per interval.
+
+        None is due while the account lacks credit and the vendor tells its balance.
+        """
+
+    @script(bool)
+    def pause(self, why: str) -> bool:
+        """Submit nothing new until `resume`; True if submissions were not paused before."""
+
+    @script(bool)
+    def resume(self) -> bool:
+        """Submit again; True if submissions were paused."""
+
+    @script(int)
+    def postpone(self, why: str, pause_ms: int = UNSAFE_PAUSE_MS) -> int:
+        """Submit nothing for a while, and return for how long, in milliseconds; polls go on.
+
+        Args:
+            why: What the operator shall read.
+            pause_ms: For how long.
+        """

@@ -11,7 +11,7 @@ from wanimate.contract.cost import usd
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Upper edges of the buckets as `prelude.lua` counts them, in ms; longer times are in one more bucket.
+#: Upper edges of the buckets as `counters.lua` counts them, in ms; longer times are in one more bucket.
 LAG_EDGES_MS: Final = (50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000)
 TOOK_EDGES_MS: Final = (
     *(1000, 2500, 5000, 10_000, 20_000, 30_000, 45_000, 60_000, 90_000),

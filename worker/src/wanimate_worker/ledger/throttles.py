@@ -128,13 +128,13 @@ class Throttles:
 
     Args:
         throttles: Those that closed the gate, the newest first.
-        answered: The requests that the vendor answered: the field `total`, and others.
+        answered: How many requests the vendor answered: in seconds of the last minute, and before.
         now_ms: The current time, in Redis time.
     """
 
     def __init__(self, throttles: Iterable[Throttle], answered: Mapping[str, str], now_ms: int) -> None:
         self._throttles = [each for each in throttles if now_ms - each.at_ms < _REMEMBERED_MS]
-        self._answered = int(answered.get("total", 0))
+        self._answered = sum(map(int, answered.values()))
         self._now_ms = now_ms
 
     def fitting(self, limits: AccountLimits) -> Fitting | None:

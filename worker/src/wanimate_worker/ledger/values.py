@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import orjson
-from kombu.utils.json import loads
-from wanimate.contract import LONGEST_BILLED_SECONDS, Stage, billed_seconds
+from wanimate.contract import LONGEST_BILLED_SECONDS, billed_seconds
 from wanimate.contract.durations import field_of, without_length
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ class Observation:
     def arguments(self) -> tuple[str | int, ...]:
         """Return it as `settle` reads it; figures are kept for all lengths of a kind."""
         completed = "" if self.completed_at_ms is None else self.completed_at_ms
-        return completed, without_length(self.kind), round(self.seconds * 1000)
+        return self.field, completed, without_length(self.kind), round(self.seconds * 1000)
 
 
 class Admitted(StrEnum):
@@ -143,11 +142,13 @@ class Claim:
         token: The fencing token.
         claimed_at_ms: When they were claimed, in Redis time.
         job_ids: The jobs.
+        due_in_ms: After how long the next job is due, in milliseconds; None if none will be.
     """
 
     token: str
     claimed_at_ms: int
     job_ids: Sequence[str]
+    due_in_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,96 +207,84 @@ class CallbackEffect(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class JobFields:
-    """The part of a job's hash that workers act on.
+class Expired:
+    """A job's deadline passed before it was sent.
 
     Args:
-        job_id: The job.
-        stage: Its stored stage; None if the hash is gone.
-        nonce: Its current attempt.
-        attempts: How many times it was submitted.
-        task_id: The vendor's task id.
-        submitted_at_ms: When the vendor accepted it.
-        message: How its Celery message is published again.
-        request: The keyword arguments of its task.
-        unknown_why: Why the answer of its submission was lost.
-        begun_at_ms: When its current attempt began.
-        unknown_until_ms: Until when news of a lost submission are waited for.
-        hint: The task id that a callback or an odd answer named; nobody has checked it.
-        hint_by: `answer` if the hint is from the answer to the submission; None if from a callback.
-        deadline_at_ms: Until when the job may end; None for any time.
-        waiting_at_ms: When it was recorded.
-        unreadable_why: Why the last answer about its task could not be read; None if it could.
-        leader: The job whose outcome it gets, if it is one more caller of that; else None.
-        celery_id: The Celery task under which its result is stored; None for the job's own.
-        retries: How often it was put back because its task had failed with a transient code.
-        transient_code: The last such code.
-        transient_task: The task that ended so.
+        granted: Jobs that got its slot and must be resumed.
     """
 
-    job_id: str
-    stage: Stage | None
-    nonce: str
-    attempts: int
-    task_id: str | None
-    submitted_at_ms: int | None
-    message: dict[str, Any]
-    request: dict[str, Any]
-    unknown_why: str
-    begun_at_ms: int | None
-    unknown_until_ms: int | None
-    hint: str | None
-    hint_by: str | None
-    deadline_at_ms: int | None
-    waiting_at_ms: int | None
-    unreadable_why: str | None
-    leader: str | None
-    celery_id: str | None
-    retries: int = 0
-    transient_code: str | None = None
-    transient_task: str | None = None
+    granted: Sequence[str]
 
-    @property
-    def asks_about(self) -> str | None:
-        """The vendor's task to ask about, which is only a hint while the answer is lost; None if none."""
-        if self.stage is Stage.RUNNING:
-            return self.task_id or ""
-        return self.hint if self.stage is Stage.UNKNOWN else None
 
-    @classmethod
-    def names(cls) -> tuple[str, ...]:
-        """Return the hash fields to read, in the order `read` takes them."""
-        return (
-            *("stage", "nonce", "attempts", "task_id", "submitted_at_ms", "message", "request", "unknown_why"),
-            *("begun_at_ms", "unknown_until_ms", "hint", "hint_by", "deadline_at_ms", "waiting_at_ms"),
-            *("unreadable_why", "leader", "celery_id", "retries", "transient_code", "transient_task"),
-        )
+class Retried(StrEnum):
+    """What became of a failed job that was to run again."""
 
-    @classmethod
-    def read(cls, job_id: str, values: Sequence[str | None]) -> JobFields:
-        """Build from the values of the named hash fields."""
-        stage, nonce, attempts, task_id, submitted, message, request, why, begun, until, *others = values
-        hint, hint_by, deadline, since, unreadable, leader, celery_id, retries, code, failed_task = others
-        return cls(
-            job_id=job_id,
-            stage=Stage(stage) if stage else None,
-            nonce=nonce or "",
-            attempts=int(attempts or 0),
-            task_id=task_id,
-            submitted_at_ms=int(submitted) if submitted else None,
-            message=loads(message) if message else {},
-            request=orjson.loads(request) if request else {},
-            unknown_why=why or "",
-            begun_at_ms=int(begun) if begun else None,
-            unknown_until_ms=int(until) if until else None,
-            hint=hint,
-            hint_by=hint_by,
-            deadline_at_ms=int(deadline) if deadline else None,
-            waiting_at_ms=int(since) if since else None,
-            unreadable_why=unreadable,
-            leader=leader,
-            celery_id=celery_id,
-            retries=int(retries or 0),
-            transient_code=code,
-            transient_task=failed_task,
-        )
+    #: It is in line again.
+    RETRIED = "retried"
+    #: Its failure is being delivered right now: ask again in a moment.
+    UNDELIVERED = "undelivered"
+    #: It is not a failed job.
+    NO = "no"
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """What became of a retry.
+
+    Args:
+        verdict: What became of it.
+        granted: Jobs that were given a slot, perhaps this one among them; each must be resumed.
+    """
+
+    verdict: Retried
+    granted: Sequence[str]
+
+
+class Adoption(StrEnum):
+    """What became of a failed job whose task the vendor still renders."""
+
+    #: It runs again.
+    ADOPTED = "adopted"
+    #: No slot is free.
+    FULL = "full"
+    #: It has no such failure any more.
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A job whose submission was refused without a verdict waits for its next attempt.
+
+    Args:
+        refusals: How often it was refused.
+        delay_ms: For how long it is parked.
+        granted: Jobs that got its slot and must be resumed.
+    """
+
+    refusals: int
+    delay_ms: int
+    granted: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A job was refused again and again while others got through: the cause is the job itself.
+
+    Args:
+        refusals: How often it was refused.
+    """
+
+    refusals: int
+
+
+class Tick(NamedTuple):
+    """A poll has begun.
+
+    Args:
+        now_ms: When, in Redis time (Unix ms).
+        set_back_ms: By how much the clock of Redis was set back since the last one, in milliseconds; mostly 0.
+    """
+
+    now_ms: int
+    set_back_ms: int

@@ -32,7 +32,7 @@ _FRESH_SECONDS: Final = 1.0
 #: Slots that are looked at for lost records, those held longest.
 _CHECKED_SLOTS: Final = 5_000
 _EXISTS_BATCH: Final = 1_000
-#: The rank of a waiting job is its band times this, and its arrival in Unix seconds (`rank_of` in prelude.lua).
+#: The rank of a waiting job is its band times this, and its arrival in Unix seconds (`rank_of` in queue.lua).
 _BAND_WIDTH: Final = 10_000_000_000
 #: The pace of requests is told from so long a time at least, in seconds.
 _SHORTEST_PACE_SECONDS: Final = 15.0

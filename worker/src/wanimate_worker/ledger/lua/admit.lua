@@ -1,57 +1,76 @@
--- Records a new job and hands out free slots, perhaps to this job, perhaps to one that waited longer.
--- KEYS: job, waiting, slots, due, gate, limits, failed, request of the idempotency key, enqueued, parked
--- ARGV: job id, priority (0..9), message (JSON), request (JSON), lease (ms), most grants,
---       deadline (ms from now) or '', how long results are kept (ms), fingerprint of the request,
---       bill: ms of video, then labels (JSON), who calls, how long the use of a key is remembered (ms) or '' without a key
--- Returns: {'recorded' | 'known' | 'conflict', who called first, job ids to resume...}. Known: this id was recorded
---          before with the same request; nothing was changed, but one that was cancelled in advance is put under the clock
---          and must be resumed, to be delivered. Conflict: it was for another request; nothing was changed.
---          A failed job whose result has expired is not known any more, although its record is kept for longer.
-local job, waiting, slots, due, gate, limits = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local id, priority = ARGV[1], tonumber(ARGV[2])
-local now = now_us()
-redis.call('ZREM', KEYS[9], id)
-local known = redis.call('HMGET', job, 'stage', 'request', 'delivered_at_ms', 'fingerprint', 'caller')
-local is_over = known[1] == 'delivered' and (tonumber(known[3]) or 0) + tonumber(ARGV[8]) <= now / 1000
-if known[1] and not is_over and known[4] and known[4] ~= ARGV[9] then
-  return {'conflict', ''}
-end
-if known[1] == 'settled' and not known[2] then
-  redis.call('HSET', job, 'message', ARGV[3], 'request', ARGV[4], 'fingerprint', ARGV[9], 'caller', ARGV[11])
-  redis.call('ZADD', due, math.floor(now / 1000) + tonumber(ARGV[5]), id)
-  return {'known', ARGV[11], id}
-end
-if known[1] and not is_over then
-  return {'known', known[5] or ''}
-end
-if ARGV[12] ~= '' then
-  local claimed = redis.call('GET', KEYS[8])
-  if claimed and claimed ~= ARGV[9] then
-    return {'conflict', ''}
+-- Records new jobs, in their order, and hands out free slots, perhaps to them, perhaps to jobs that waited longer. Each job
+-- comes as nine values: id, priority (0..9), message (JSON), request (JSON), deadline (ms from now) or '', fingerprint of
+-- the request, bill: ms of video, then labels (JSON), who calls, 1 if it has an idempotency key; and two keys: its record,
+-- and the request of the idempotency key.
+-- Keys: failed, enqueued
+-- Uses: job, queue, grant
+-- Settings: lease_ms, result_ttl_ms
+-- Returns: for each job what became of it, who called first, and its id if it must be started or ''; then granted job ids.
+--          'recorded'. 'known': this id was recorded before with the same request; nothing was changed, but one that was
+--          cancelled in advance is put under the clock and must be started, to be delivered. 'conflict': it was for
+--          another request; nothing was changed. A failed job whose result has expired is not known any more, although
+--          its record is kept for longer.
+local now = now_ms()
+local ids, fresh, ranked, timed = {}, {}, {}, {}
+
+local function record_entry(request_key, priority, message, request, deadline_ms, fingerprint, bill, caller, has_key)
+  local known = read_job('request', 'delivered_at_ms', 'fingerprint', 'caller')
+  local is_over = known.stage == 'delivered' and (tonumber(known.delivered_at_ms) or 0) + result_ttl_ms <= now
+  if known.stage and not is_over then
+    if known.fingerprint and known.fingerprint ~= fingerprint then
+      return 'conflict', ''
+    end
+    if known.stage == 'settled' and not known.request then
+      redis.call('HSET', job, 'message', message, 'request', request, 'fingerprint', fingerprint, 'caller', caller)
+      redis.call('ZADD', due, now + lease_ms, job_id)
+      return 'known', caller, job_id
+    end
+    return 'known', known.caller or ''
   end
-  redis.call('SET', KEYS[8], ARGV[9], 'PX', ARGV[12])
+  if has_key == '1' then
+    local claimed = redis.call('GET', request_key)
+    if claimed and claimed ~= fingerprint then
+      return 'conflict', ''
+    end
+    redis.call('SET', request_key, fingerprint, 'PX', claim_ttl_ms)
+  end
+  if is_over then
+    -- Its result can be read no more: whoever enqueues it again wants another run.
+    redis.call('DEL', job)
+  end
+  -- Jobs of one batch keep their order.
+  local rank = rank_of(tonumber(priority), now_us() + 8 * #fresh)
+  local fields = {'rank', rank, 'attempts', 0, 'message', message, 'request', request, 'fingerprint', fingerprint,
+    'bill', bill, 'caller', caller, 'has_key', has_key}
+  fresh[#fresh + 1] = job_id
+  ranked[#ranked + 1], ranked[#ranked + 2] = rank, job_id
+  if deadline_ms ~= '' then
+    fields[#fields + 1], fields[#fields + 2] = 'deadline_at_ms', whole(now + tonumber(deadline_ms))
+    timed[#timed + 1], timed[#timed + 2] = fields[#fields], job_id
+  end
+  transition({}, 'waiting', 'recorded', nil, fields)
+  return 'recorded', caller
 end
-if is_over then
-  -- Nobody could read its result any more: whoever enqueues it again wants another run.
-  redis.call('DEL', job)
+
+local answer = {}
+for at = 1, #jobs / 2 do
+  local first = 9 * at - 8
+  job, job_id, ids[at] = jobs[2 * at - 1], entries[first], entries[first]
+  local verdict, caller, must_start = record_entry(jobs[2 * at], unpack(entries, first + 1, first + 8))
+  answer[#answer + 1], answer[#answer + 2], answer[#answer + 3] = verdict, caller, must_start or ''
 end
--- What a lost record of this id left behind: a job is never in line and in a slot at once.
-redis.call('ZREM', slots, id)
-redis.call('ZREM', due, id)
-redis.call('ZREM', KEYS[10], id)
-redis.call('ZREM', KEYS[7], id)
-local rank = rank_of(priority, now)
-local deadline
-redis.call('HSET', job,
-  'stage', 'waiting', 'rank', rank, 'attempts', 0,
-  'message', ARGV[3], 'request', ARGV[4], 'fingerprint', ARGV[9], 'bill', ARGV[10], 'caller', ARGV[11],
-  'has_key', ARGV[12] ~= '' and 1 or 0, 'waiting_at_ms', whole(math.floor(now / 1000)))
-if ARGV[7] ~= '' then
-  deadline = whole(math.floor(now / 1000) + tonumber(ARGV[7]))
-  redis.call('HSET', job, 'deadline_at_ms', deadline)
+redis.call('ZREM', enqueued, unpack(ids))
+if #fresh == 0 then
+  return answer
 end
-line_up(waiting, due, id, rank, deadline)
-local granted = grant(waiting, slots, due, gate, limits, tonumber(ARGV[5]), tonumber(ARGV[6]))
-table.insert(granted, 1, ARGV[11])
-table.insert(granted, 1, 'recorded')
-return granted
+-- What lost records of these ids left behind: a job is never in line and in a slot at once.
+if redis.call('ZREM', due, unpack(fresh)) > 0 then
+  redis.call('ZREM', slots, unpack(fresh))
+  redis.call('ZREM', parked, unpack(fresh))
+end
+redis.call('ZREM', failed, unpack(fresh))
+redis.call('ZADD', waiting, unpack(ranked))
+if #timed > 0 then
+  redis.call('ZADD', due, unpack(timed))
+end
+return grant_after(unpack(answer))

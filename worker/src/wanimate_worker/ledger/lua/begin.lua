@@ -1,93 +1,83 @@
--- Claims the next step of a job for one run: to submit it or to deliver its outcome. Runs of the same job that come
--- twice or late get 'nothing', because the first one has moved the stage on.
--- KEYS: job, waiting, slots, due, gate, limits, budget, tally, billed, spent, balance
--- ARGV: job id, attempt nonce, submit lease (ms), deliver lease (ms), longest wait for a request permit (us), '1' if this
---       run already holds a permit
+-- Claims the next step of a job: to submit it or to deliver its outcome. Whoever comes twice or late gets 'nothing',
+-- because the first one has moved the stage on.
+-- Uses: job, queue, limits, gate, budget, billing, balance
+-- Settings: submit_lease_ms, lease_ms, permit_wait_ms
 -- Returns: {'submit', attempt number, now (ms), slots held, waiting since (ms), request (JSON)}: the intent is written,
 --          send the POST of this request now.
 --          {'wait', ms}: a permit is reserved for then; call again, holding it.
 --          {'later'}: the gate is closed, a limit of the day is reached, the balance is too low, or the account's limits are
 --          not known; the job is back at its place in line.
---          {'busy', ms}: no permit within the longest wait; it is looked at again then.
+--          {'busy', ms}: no permit within the longest wait; the job is due then.
 --          {'deliver', outcome (JSON), attempts, waiting since (ms) or '', settled at (ms) or '', now (ms)}
 --          {'nothing', stage or ''}; also when the job's deadline has passed: it is due, for a poll to settle it.
-local job, waiting, slots, due, gate, limits = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local budget, tally, billed, spent, balance = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
-local id, nonce = ARGV[1], ARGV[2]
-local fields = redis.call('HMGET', job, 'stage', 'outcome', 'delivering_until_ms', 'rank', 'nonce', 'attempts',
-  'deadline_at_ms', 'history', 'waiting_at_ms', 'settled_at_ms', 'request', 'bill')
-local stage = fields[1]
-local now = now_ms()
+local record = read_job('outcome', 'delivering_until_ms', 'rank', 'nonce', 'attempts', 'deadline_at_ms', 'waiting_at_ms',
+  'settled_at_ms', 'request', 'bill')
+local stage, now, attempts = record.stage, now_ms(), tonumber(record.attempts) or 0
 
 if stage == 'settled' then
   -- Further ahead than a lease was read on a clock that has been set back since.
-  local until_ms = tonumber(fields[3]) or 0
-  if until_ms > now and until_ms <= now + tonumber(ARGV[4]) then
+  local until_ms = tonumber(record.delivering_until_ms) or 0
+  if until_ms > now and until_ms <= now + lease_ms then
     return {'nothing', stage}
   end
-  redis.call('HSET', job, 'delivering_until_ms', now + tonumber(ARGV[4]))
-  redis.call('ZADD', due, 'XX', now + tonumber(ARGV[4]), id)
-  return {'deliver', fields[2], tonumber(fields[6]) or 0, fields[9] or '', fields[10] or '', now}
+  redis.call('HSET', job, 'delivering_until_ms', now + lease_ms)
+  redis.call('ZADD', due, 'XX', now + lease_ms, job_id)
+  return {'deliver', record.outcome, attempts, record.waiting_at_ms or '', record.settled_at_ms or '', now}
 end
 
-if stage == 'submitting' and fields[5] == nonce then
+if stage == 'submitting' and record.nonce == nonce then
   -- The same call once more, because its answer was lost on the way: the POST has not been sent.
-  return {'submit', tonumber(fields[6]), now, redis.call('ZCARD', slots), fields[9] or '', fields[11]}
+  return {'submit', attempts, now, redis.call('ZCARD', slots), record.waiting_at_ms or '', record.request}
 end
-local slot_since = redis.call('ZSCORE', slots, id)
-if stage ~= 'waiting' or not slot_since then
+local slot_since = stage == 'waiting' and redis.call('ZSCORE', slots, job_id)
+if not slot_since then
   return {'nothing', stage or ''}
 end
-if fields[7] and tonumber(fields[7]) <= now then
-  redis.call('ZADD', due, now, id)
+if record.deadline_at_ms and tonumber(record.deadline_at_ms) <= now then
+  redis.call('ZADD', due, now, job_id)
   return {'nothing', stage}
 end
 
-local state, known, labels = may_submit(gate, now), limits_of(limits), cjson.decode(fields[12])
+local is_open, known, labels = may_submit(), read_limits(), cjson.decode(record.bill)
 local cost = table.remove(labels, 1)
-local micro_usd = known and cost_of(known, fields[11], cost)
-if state and known and is_over_day(billed, spent, known, now, cost, micro_usd) then
+local micro_usd = known and cost_of(known, record.request, cost)
+if is_open and known and is_over_day(known, cost, micro_usd) then
   local midnight = (math.floor(now / 86400000) + 1) * 86400000
-  redis.call('HSET', gate, 'limited_until_ms', whole(midnight), 'limited_need_ms', whole(cost),
-    'limited_need_micro_usd', whole(micro_usd or 0))
-  state = nil
+  set_gate({'limited_until_ms', whole(midnight), 'limited_need_ms', whole(cost),
+    'limited_need_micro_usd', whole(micro_usd or 0)})
+  is_open = false
 end
-if not state or not known or not weigh_balance(gate, balance, known, micro_usd or 0) then
-  redis.call('ZREM', slots, id)
-  line_up(waiting, due, id, fields[4], fields[7])
+if not is_open or not known or not weigh_balance(known, micro_usd or 0) then
+  redis.call('ZREM', slots, job_id)
+  enqueue(record.rank, record.deadline_at_ms)
   return {'later'}
 end
 
-if ARGV[6] ~= '1' then
-  -- GCRA: a request conforms once the theoretical arrival time is at most burst - 1 intervals ahead.
-  local interval, at = known.emission_interval_us, now_us()
-  local tat = math.max(tonumber(redis.call('GET', budget)) or 0, at)
-  local wait = math.max(0, tat - at - interval * (known.burst - 1))
-  if wait > tonumber(ARGV[5]) then
+if not holds_permit then
+  local interval, tat = known.emission_interval_us, read_tat()
+  local wait = math.max(0, tat - now_us() - interval * (known.burst - 1))
+  if wait > permit_wait_ms * 1000 then
     local wait_ms = math.ceil(wait / 1000)
-    redis.call('ZADD', due, now + wait_ms, id)
+    redis.call('ZADD', due, now + wait_ms, job_id)
     return {'busy', wait_ms}
   end
-  tat = tat + interval
-  redis.call('SET', budget, whole(tat), 'PX', math.ceil((tat - at) / 1000) + 1000)
+  write_tat(tat + interval)
   if wait > 0 then
     return {'wait', math.ceil(wait / 1000)}
   end
 end
 
-if state.trial_at_ms then
-  -- Nobody else is tried until this one is answered, or its lease ends.
-  redis.call('HSET', gate, 'trial', nonce, 'trial_at_ms', now + tonumber(ARGV[3]))
+if gate_state().trial_at_ms then
+  -- No other is tried until this one is answered, or its lease ends.
+  set_gate({'trial', nonce, 'trial_at_ms', now + submit_lease_ms})
 end
-local attempt = tonumber(fields[6] or 0) + 1
-local history = noted(fields[8], tonumber(slot_since), 'admitted', 'slot')
-redis.call('HSET', job, 'stage', 'submitting', 'nonce', nonce, 'begun_at_ms', now, 'attempts', attempt,
-  'history', noted(history, now, 'submitting', table.concat({'attempt', attempt}, ' ')),
-  'billed', bill(billed, spent, now, cost, micro_usd, labels))
+record.history = noted(record.history, tonumber(slot_since), 'admitted', 'slot')
+local fields = {'nonce', nonce, 'attempts', attempts + 1, 'billed', bill(cost, micro_usd, labels)}
 if micro_usd then
-  redis.call('HSET', job, 'billed_micro_usd', whole(micro_usd))
+  fields[#fields + 1], fields[#fields + 2] = 'billed_micro_usd', whole(micro_usd)
   redis.call('HINCRBY', balance, 'sent_micro_usd', micro_usd)
 end
+local cause = table.concat({'attempt', attempts + 1}, ' ')
+transition(record, 'submitting', cause, now + submit_lease_ms, fields)
 count(tally, {'submits', 1})
-redis.call('ZADD', due, now + tonumber(ARGV[3]), id)
-return {'submit', attempt, now, redis.call('ZCARD', slots), fields[9] or '', fields[11]}
+return {'submit', attempts + 1, now, redis.call('ZCARD', slots), record.waiting_at_ms or '', record.request}

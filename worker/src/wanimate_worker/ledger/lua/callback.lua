@@ -1,43 +1,43 @@
--- Notes that the vendor called back. Nothing the call says is believed: the job is looked at soon, and a status request
+-- Notes that the vendor called back. Nothing the call says is believed: the job is checked soon, and a status request
 -- decides. While the vendor's answer to the submission is missing, the task id that the call names is kept as a hint. The
 -- first that comes is kept until it is checked, so that no later call takes the place of a true one.
--- However often the same call is repeated, a job is looked at once in each interval.
--- KEYS: job, due
--- ARGV: job id, attempt nonce, task id that the call names or '', shortest time between two looks (ms)
--- Returns: 'due': it is looked at now.
---          'noted': it is looked at later: soon, or once its submission is answered or given up, or at its bound.
+-- However often the same call is repeated, a job is checked once in each interval.
+-- Uses: job
+-- Settings: callback_interval_ms
+-- Returns: 'due': it is checked now.
+--          'noted': it is checked later: soon, or once its submission is answered or given up, or at its bound.
 --          'checking': another task id is to be checked first; nothing was changed, the same call must come again.
 --          'stale': the attempt is no longer the job's; nothing was changed.
 --          'ended': the job's outcome is known, or its record is gone; nothing was changed.
-local fields = redis.call('HMGET', KEYS[1], 'stage', 'nonce', 'look_at_ms', 'hint')
-local stage, hint = fields[1], ARGV[3]
+local record = read_job('nonce', 'look_at_ms', 'hint')
+local stage, fields = record.stage, {}
 if not stage or stage == 'settled' or stage == 'delivered' then
   return 'ended'
 end
-if fields[2] ~= ARGV[2] then
+if record.nonce ~= nonce then
   return 'stale'
 end
-if hint ~= '' and stage ~= 'running' then
-  if fields[4] and fields[4] ~= hint then
+if task_id ~= '' and stage ~= 'running' then
+  if record.hint and record.hint ~= task_id then
     return 'checking'
   end
-  redis.call('HSET', KEYS[1], 'hint', hint)
+  fields = {'hint', task_id}
 end
-if stage == 'unknown' and hint == '' then
+if stage == 'unknown' and task_id == '' then
   return 'noted'
 end
-local now, look_at = now_ms(), tonumber(fields[3])
-if not look_at then
-  look_at = now
-elseif look_at <= now then
-  look_at = math.max(now, look_at + tonumber(ARGV[4]))
+local now, check_ms = now_ms(), tonumber(record.look_at_ms)
+if not check_ms then
+  check_ms = now
+elseif check_ms <= now then
+  check_ms = math.max(now, check_ms + callback_interval_ms)
 else
   -- Further ahead was read on a clock that has been set back since.
-  look_at = math.min(look_at, now + tonumber(ARGV[4]))
+  check_ms = math.min(check_ms, now + callback_interval_ms)
 end
-redis.call('HSET', KEYS[1], 'look_at_ms', whole(look_at))
+redis.call('HSET', job, 'look_at_ms', whole(check_ms), unpack(fields))
 if stage == 'submitting' then
   return 'noted'
 end
-redis.call('ZADD', KEYS[2], 'XX', 'LT', whole(look_at), ARGV[1])
-return look_at <= now and 'due' or 'noted'
+redis.call('ZADD', due, 'XX', 'LT', whole(check_ms), job_id)
+return check_ms <= now and 'due' or 'noted'

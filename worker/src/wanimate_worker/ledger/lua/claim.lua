@@ -1,17 +1,23 @@
 -- Claims jobs whose time has come. A claimed job stays in the clock with its score moved to the end of the lease:
--- whoever dies with it, somebody looks again. That score is the fencing token.
--- KEYS: due
--- ARGV: most jobs, lease (ms)
--- Returns: {token, job ids...}
+-- whoever dies with it, it is due again then. That score is the fencing token.
+-- Keys: due
+-- Settings: poll_lease_ms
+-- Returns: {token, after how long the next job is due (ms) or '' if none will be, job ids...}
 local now = now_ms()
-local token = now + tonumber(ARGV[2])
-local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
-if #ids > 0 then
-  local leased = {}
-  for i, id in ipairs(ids) do
-    leased[2 * i - 1], leased[2 * i] = token, id
+local token = whole(now + poll_lease_ms)
+local found = redis.call('ZRANGE', due, 0, limit, 'WITHSCORES')
+local answer, leased = {token, ''}, {}
+for i = 1, #found, 2 do
+  local at_ms = tonumber(found[i + 1])
+  if at_ms > now or i > 2 * limit then
+    answer[2] = math.max(0, math.ceil(at_ms - now))
+    break
   end
-  redis.call('ZADD', KEYS[1], unpack(leased))
+  answer[#answer + 1] = found[i]
+  leased[i], leased[i + 1] = token, found[i]
 end
-table.insert(ids, 1, whole(token))
-return ids
+if #leased > 0 then
+  redis.call('ZADD', due, unpack(leased))
+  answer[2] = math.min(tonumber(answer[2]) or poll_lease_ms, poll_lease_ms)
+end
+return answer

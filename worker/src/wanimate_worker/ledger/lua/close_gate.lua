@@ -1,55 +1,47 @@
 -- Closes the gate for everyone: the vendor throttles us or cannot be reached.
--- KEYS: gate, slots, tally, limits, answered, throttles
--- ARGV: reason, when the request was sent (ms), Retry-After (ms) or '', base (ms), longest (ms), random in [0, 1),
---       '1' if the cap shall be lowered, for a 429 the limit it speaks of or else '', the tasks that
---       the vendor had accepted, and those it may have had, or '' and ''
+-- Keys: slots, throttles, answered
+-- Uses: gate, limits, counters
+-- Settings: backoff_base_ms, backoff_longest_ms
 -- Returns: for how long the gate is closed (ms)
-local gate = KEYS[1]
-local now = now_ms()
-if ARGV[8] ~= '' then
-  count(KEYS[3], {'throttled', 1})
+local now, state = now_ms(), gate_state()
+if refused_by ~= '' then
+  count(tally, {'throttled', 1})
 end
-local state = redis.call('HMGET', gate, 'failures', 'closed_at_ms', 'closed_until_ms')
-local failures = tonumber(state[1]) or 0
-local closed_until = tonumber(state[3]) or 0
+local failures = tonumber(state.failures) or 0
 -- Requests that were under way when the gate closed tell nothing new: a burst of answers is one failure, not many.
-local is_new = tonumber(ARGV[2]) >= (tonumber(state[2]) or 0)
+local is_new = sent_at_ms >= (tonumber(state.closed_at_ms) or 0)
 if is_new then
   failures = failures + 1
 end
-local jitter = tonumber(ARGV[6])
-local closed_for
-if ARGV[3] ~= '' then
-  closed_for = tonumber(ARGV[3]) + math.floor(jitter * tonumber(ARGV[4]))
+local closed_for = 0
+if retry_after_ms then
+  closed_for = retry_after_ms + math.floor(jitter * backoff_base_ms)
 elseif is_new then
-  closed_for = math.floor(jitter * math.min(tonumber(ARGV[5]), tonumber(ARGV[4]) * 2 ^ math.min(failures - 1, 30)))
-else
-  closed_for = 0
+  closed_for = math.floor(jitter * math.min(backoff_longest_ms, backoff_base_ms * 2 ^ math.min(failures - 1, 30)))
 end
-closed_until = math.max(closed_until, now + closed_for)
-redis.call('HSET', gate, 'failures', failures, 'closed_until_ms', whole(closed_until), 'reason', ARGV[1])
+local closed_until = math.max(tonumber(state.closed_until_ms) or 0, now + closed_for)
+local fields = {'failures', failures, 'closed_until_ms', whole(closed_until), 'reason', why}
 if is_new then
-  redis.call('HSET', gate, 'closed_at_ms', whole(now))
-  if ARGV[8] ~= '' then
-    -- What was under way tells which limits would fit. A second less than a minute, for answers take time.
-    local requests, total = 0, 0
-    local answered = redis.call('HGETALL', KEYS[5])
-    for i = 1, #answered, 2 do
-      if answered[i] == 'total' then
-        total = answered[i + 1]
-      elseif tonumber(answered[i]) > now / 1000 - 59 then
-        requests = requests + tonumber(answered[i + 1])
-      end
+  fields[#fields + 1], fields[#fields + 2] = 'closed_at_ms', whole(now)
+end
+set_gate(fields)
+if is_new and refused_by ~= '' then
+  -- What was under way tells which limits would fit. A second less than a minute, for answers take time.
+  local requests, total = 0, 0
+  local seconds = redis.call('HGETALL', answered)
+  for i = 1, #seconds, 2 do
+    total = total + tonumber(seconds[i + 1])
+    if seconds[i] ~= 'total' and tonumber(seconds[i]) > now / 1000 - 59 then
+      requests = requests + tonumber(seconds[i + 1])
     end
-    redis.call('LPUSH', KEYS[6], table.concat({whole(now), ARGV[8], ARGV[9], ARGV[10], requests, total}, ','))
-    redis.call('LTRIM', KEYS[6], 0, 99)
-    redis.call('PEXPIRE', KEYS[6], 3600000)
   end
-  local known = limits_of(KEYS[4])
-  if ARGV[7] == '1' and known then
-    local cap = effective_cap(gate, known.max_in_flight, now)
-    local low = math.min(cap, math.floor(redis.call('ZCARD', KEYS[2]) * 9 / 10))
-    redis.call('HSET', gate, 'cap_low', math.max(1, low), 'cap_low_at_ms', whole(now))
-  end
+  redis.call('LPUSH', throttles, table.concat({whole(now), refused_by, accepted or '', perhaps or '', requests, whole(total)}, ','))
+  redis.call('LTRIM', throttles, 0, 99)
+  redis.call('PEXPIRE', throttles, 3600000)
+end
+local known = is_new and lower_cap and read_limits()
+if known then
+  local low = math.min(effective_cap(known.max_in_flight), math.floor(redis.call('ZCARD', slots) * 9 / 10))
+  set_gate({'cap_low', math.max(1, low), 'cap_low_at_ms', whole(now)})
 end
 return math.max(0, closed_until - now)

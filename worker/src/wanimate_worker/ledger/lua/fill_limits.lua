@@ -1,5 +1,4 @@
--- Writes the account's limits where none are known; those that are known stay.
--- KEYS: limits
--- ARGV: pairs: field, value
--- Returns: 1 if they were written
-return fill_limits(KEYS[1], ARGV, 1)
+-- Writes the account's limits where none are known, pairs of field and value; those that are known stay.
+-- Uses: limits
+-- Returns: whether they were written
+return fill_limits(fields)

@@ -1,17 +1,18 @@
 -- Hands out slots that are free although jobs wait: the gate has opened, or a limit was raised.
--- KEYS: waiting, slots, due, gate, limits, billed, spent, balance
--- ARGV: lease (ms), most grants
+-- Uses: billing, balance, grant
 -- Returns: granted job ids
-local gate, known = KEYS[4], limits_of(KEYS[5])
-local needs = redis.call('HMGET', gate, 'limited_need_ms', 'limited_need_micro_usd', 'low_balance_need')
-if needs[1] and known then
-  local ms, micro_usd = tonumber(needs[1]), tonumber(needs[2]) or 0
-  if not is_over_day(KEYS[6], KEYS[7], known, now_ms(), ms, micro_usd) then
-    redis.call('HDEL', gate, 'limited_until_ms', 'limited_need_ms', 'limited_need_micro_usd')
+local state = gate_state()
+if state.limited_need_ms or state.low_balance_need then
+  local known = read_limits()
+  if known and state.limited_need_ms then
+    local ms, micro_usd = tonumber(state.limited_need_ms), tonumber(state.limited_need_micro_usd) or 0
+    if not is_over_day(known, ms, micro_usd) then
+      clear_gate(DAY_LIMIT)
+    end
+  end
+  if known and state.low_balance_need then
+    -- Where nothing waits any more, nothing is needed.
+    weigh_balance(known, redis.call('ZCARD', waiting) > 0 and tonumber(state.low_balance_need) or 0)
   end
 end
-if needs[3] and known then
-  -- Where nothing waits any more, nothing is needed.
-  weigh_balance(gate, KEYS[8], known, redis.call('ZCARD', KEYS[1]) > 0 and tonumber(needs[3]) or 0)
-end
-return grant(KEYS[1], KEYS[2], KEYS[3], gate, KEYS[5], tonumber(ARGV[1]), tonumber(ARGV[2]))
+return grant()

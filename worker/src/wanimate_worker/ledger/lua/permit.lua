@@ -1,16 +1,14 @@
--- Takes request permits for polls, as many as conform now.
--- KEYS: budget, gate, tally, limits
--- ARGV: wanted
+-- Takes request permits for polls, as many of those wanted as conform now.
+-- Uses: budget, gate, counters
 -- Returns: how many were granted; none while the gate is closed or the account's limits are not known
-local now, known = now_us(), limits_of(KEYS[4])
-if not known or not may_poll(KEYS[2], math.floor(now / 1000)) then
+local known = may_poll() and read_limits()
+if not known then
   return 0
 end
-local there_are, tat = poll_permits(KEYS[1], now, known)
-local granted = math.min(tonumber(ARGV[1]), there_are)
+local permits, tat = poll_permits(known)
+local granted = math.min(wanted, permits)
 if granted > 0 then
-  tat = tat + granted * known.emission_interval_us
-  count(KEYS[3], {'polls', granted})
-  redis.call('SET', KEYS[1], whole(tat), 'PX', math.ceil((tat - now) / 1000) + 1000)
+  count(tally, {'polls', granted})
+  write_tat(tat + granted * known.emission_interval_us)
 end
 return granted

@@ -1,29 +1,28 @@
--- Sets when claimed jobs are looked at next. Delays count from the claim, as the ages do that they were planned from:
--- counted from here, every look would be late by as long as the vendor took to answer the one before.
--- KEYS: due, gate, answered
--- ARGV: claim token, lease (ms), when a successful request was sent (ms) or '', how many requests were answered, then pairs:
---       job id, delay (ms)
+-- Sets when claimed jobs are checked next: pairs of job id and delay (ms). Delays count from the claim, as the ages do that
+-- they were planned from: counted from here, every check would be late by as long as the vendor took to answer the one
+-- before.
+-- Keys: due
+-- Uses: gate, answered
+-- Settings: poll_lease_ms
 -- Returns: how many were planned; the others are no longer the caller's.
-local token, planned = tonumber(ARGV[1]), {}
-local claimed_at = token - tonumber(ARGV[2])
-local ids = {}
-for i = 5, #ARGV, 2 do
-  ids[#ids + 1] = ARGV[i]
+local claimed_at, planned, ids = tonumber(token) - poll_lease_ms, {}, {}
+for i = 1, #delays_ms, 2 do
+  ids[#ids + 1] = delays_ms[i]
 end
-local scores = #ids > 0 and redis.call('ZMSCORE', KEYS[1], unpack(ids)) or {}
+local scores = #ids > 0 and redis.call('ZMSCORE', due, unpack(ids)) or {}
 for i, id in ipairs(ids) do
-  if tonumber(scores[i]) == token then
-    planned[#planned + 1] = claimed_at + tonumber(ARGV[2 * i + 4])
+  if tonumber(scores[i]) == tonumber(token) then
+    planned[#planned + 1] = claimed_at + tonumber(delays_ms[2 * i])
     planned[#planned + 1] = id
   end
 end
 if #planned > 0 then
-  redis.call('ZADD', KEYS[1], unpack(planned))
+  redis.call('ZADD', due, unpack(planned))
 end
-if ARGV[3] ~= '' then
-  gate_success(KEYS[2], ARGV[3])
+if since_ms then
+  gate_success(since_ms)
 end
-if ARGV[4] ~= '0' then
-  note_answered(KEYS[3], tonumber(ARGV[4]))
+if requests > 0 then
+  note_answered(requests)
 end
 return #planned / 2

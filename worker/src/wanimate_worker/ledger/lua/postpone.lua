@@ -1,7 +1,6 @@
 -- Postpones submissions for everyone, because an intent could not be made safe. Polls go on, and no good answer of the
 -- vendor ends it: it says nothing about Redis.
--- KEYS: gate
--- ARGV: why, for how long (ms)
--- Returns: 1
-redis.call('HSET', KEYS[1], 'unsafe', ARGV[1], 'unsafe_until_ms', whole(now_ms() + tonumber(ARGV[2])))
-return 1
+-- Keys: gate
+-- Returns: for how long (ms)
+redis.call('HSET', gate, 'unsafe', why, 'unsafe_until_ms', whole(now_ms() + pause_ms))
+return pause_ms

@@ -1,18 +1,19 @@
--- Changes the account's limits for everyone, at once. The vendor's address changes only while nothing is sent and no task
--- is at the vendor: else tasks of one vendor would be asked about at another. The balance at the old one is forgotten.
--- KEYS: limits, gate, slots, balance, throttles
--- ARGV: the vendor's address, then all limits as pairs: field, value
--- Returns: 1, or 0 if that is refused because of the address; then nothing was changed
-local address = redis.call('HGET', KEYS[1], 'api_base_url')
-local is_drained = redis.call('HEXISTS', KEYS[2], 'held') == 1 and redis.call('ZCARD', KEYS[3]) == 0
-if address and address ~= ARGV[1] and not is_drained then
-  return 0
+-- Changes the account's limits for everyone, at once, pairs of field and value. The vendor's address changes only while
+-- nothing is sent and no task is at the vendor: else tasks of one vendor would be asked about at another. The balance at the
+-- old one is forgotten.
+-- Keys: slots, throttles
+-- Uses: limits, balance
+-- Returns: whether they were changed; not because of the address
+local known = redis.call('HGET', limits, 'api_base_url')
+local is_elsewhere = known and known ~= address
+if is_elsewhere and (not gate_state().held or redis.call('ZCARD', slots) > 0) then
+  return false
 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 2))
-if address and address ~= ARGV[1] then
-  redis.call('DEL', KEYS[4])
+redis.call('HSET', limits, unpack(fields))
+if is_elsewhere then
+  redis.call('DEL', balance)
 end
-weigh_balance_again(KEYS[2], KEYS[4], limits_of(KEYS[1]))
+weigh_balance_again(read_limits())
 -- What was seen with the old limits says nothing about the new ones.
-redis.call('DEL', KEYS[5])
-return 1
+redis.call('DEL', throttles)
+return true

@@ -11,7 +11,7 @@ from kombu.utils.json import dumps
 from wanimate.contract import Outcome
 from wanimate.errors import SubmissionUnknown
 
-from .base import LedgerBase
+from .script import Concern, script
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,12 +59,12 @@ class Followed(StrEnum):
     CONFLICT = "conflict"
 
 
-class FollowingLedger(LedgerBase):
-    """The part of the ledger that keeps callers who follow a job."""
+class Followers(Concern):
+    """The further callers of jobs."""
 
-    def follow(self, follower: Follower) -> Followed:
+    def add(self, follower: Follower) -> Followed:
         """Record one more caller of a job."""
-        args: list[str | int] = [
+        return self._follow(
             follower.record_id,
             follower.celery_id,
             follower.leader,
@@ -72,23 +72,29 @@ class FollowingLedger(LedgerBase):
             orjson.dumps(follower.request).decode(),
             follower.fingerprint,
             follower.caller,
-            self._limits.lease_ms,
-            self._limits.result_ttl_ms,
-        ]
-        keys = self._following_keys(follower.record_id, follower.leader)
-        return Followed(self._scripts.follow(keys=keys, args=args))
+        )
+
+    @script(Followed)
+    def _follow(
+        self,
+        job_id: str,
+        celery_id: str,
+        leader_id: str,
+        message: str,
+        request_json: str,
+        fingerprint: str,
+        caller: str,
+    ) -> Followed: ...
 
     def conclude(self, record_id: str, leader: str) -> bool:
-        """Give a follower its leader's outcome, if there is one; True if it must be resumed, to be delivered.
+        """Give a follower its leader's outcome, if there is one; True if it must be started, to be delivered.
 
         Args:
             record_id: The follower.
             leader: The job it follows.
         """
         lost = Outcome.failure(SubmissionUnknown(_LOST.format(leader)))
-        args: list[str | int] = [record_id, self._limits.lease_ms, lost.model_dump_json(exclude_none=True)]
-        return bool(self._scripts.conclude(keys=self._following_keys(record_id, leader), args=args))
+        return self._conclude(record_id, leader, lost.model_dump_json(exclude_none=True))
 
-    def _following_keys(self, record_id: str, leader: str) -> list[str]:
-        keys = self._keys
-        return [keys.job(record_id), keys.due, keys.job(leader), keys.followers(leader)]
+    @script(bool)
+    def _conclude(self, job_id: str, leader_id: str, outcome_if_lost: str) -> bool: ...

@@ -1,0 +1,396 @@
+"""The life of a job: each step is one script, which changes nothing for a writer who comes late."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from kombu.utils.json import dumps
+from redis.exceptions import ResponseError
+from wanimate.contract import CLAIM_TTL_MS, CancelOutcome, Outcome, Stage
+
+from ..stopwatch import Stopwatch
+from .script import Cause, Concern, Key, script
+from .steps import Busy, Deliver, Later, NothingToDo, Step, Submit, WaitForPermit
+from .values import (
+    Admission,
+    Admitted,
+    Bill,
+    CallbackEffect,
+    Cancelled,
+    Expired,
+    NotReplicated,
+    Parked,
+    Proven,
+    ResultMissing,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from redis import Redis
+
+    from .values import Entry, Observation
+
+#: Jobs recorded by one script, so that none blocks Redis for long.
+_ADMIT_BATCH: Final = 100
+
+
+class Jobs(Concern):
+    """The steps of jobs, in order."""
+
+    # -- until the vendor has it --------------------------------------------------------------------------------
+
+    def admit(self, entries: Sequence[Entry]) -> list[Admission]:
+        """Record new jobs and hand out free slots, in one round trip.
+
+        Args:
+            entries: The jobs. One that was recorded before is left alone. Slots are handed out when all of a batch are
+                recorded; what its batch was granted is told with its last entry.
+        """
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for start in range(0, len(entries), _ADMIT_BATCH):
+                batch = entries[start : start + _ADMIT_BATCH]
+                keys = [Key(key) for entry in batch for key in self._keys_of(entry.job_id)]
+                self._admit.on(pipeline, keys, [value for entry in batch for value in _values(entry)])
+            answers: list[list[str]] = pipeline.execute()
+        admissions: list[Admission] = []
+        for answer in answers:
+            size = min(_ADMIT_BATCH, len(entries) - len(admissions))
+            told, granted = answer[: 3 * size], answer[3 * size :]
+            for at in range(0, len(told), 3):
+                started = [told[at + 2]] if told[at + 2] else []
+                started += granted if at == len(told) - 3 else []
+                admissions.append(Admission(Admitted(told[at]), told[at + 1], started))
+        return admissions
+
+    @script(list)
+    def _admit(
+        self, jobs: Sequence[Key], entries: Sequence[str | int], *, claim_ttl_ms: int = CLAIM_TTL_MS
+    ) -> list[str]: ...
+
+    def _keys_of(self, job_id: str) -> tuple[str, str]:
+        return self._keys.job(job_id), self._keys.idempotency(job_id)
+
+    def begin(self, job_id: str, *, holds_permit: bool = False) -> Step:
+        """Claim the next step of a job for this run: submit it, deliver it, or nothing.
+
+        Args:
+            job_id: The job.
+            holds_permit: Whether an earlier call reserved a request permit whose time has come.
+        """
+        nonce, asked = secrets.token_hex(8), Stopwatch()
+        verdict, *facts = self._begin(job_id, nonce, holds_permit=holds_permit)
+        match verdict:
+            case "submit":
+                attempt, begun_at_ms, in_flight, waiting_at, request = facts
+                return Submit(nonce, attempt, begun_at_ms, in_flight, orjson.loads(request), _moment(waiting_at), asked)
+            case "deliver":
+                stored, attempts, waiting_at, settled_at, now_ms = facts
+                outcome = Outcome.model_validate_json(stored)
+                return Deliver(outcome, attempts, _moment(waiting_at), _moment(settled_at), now_ms, asked)
+            case "wait":
+                return WaitForPermit(facts[0], asked)
+            case "busy":
+                return Busy(facts[0])
+            case "later":
+                return Later()
+            case _:
+                return NothingToDo(Stage(facts[0]) if facts[0] else None)
+
+    @script(list)
+    def _begin(self, job_id: str, nonce: str, *, holds_permit: bool) -> list[Any]: ...
+
+    def accept(
+        self,
+        job_id: str,
+        nonce: str,
+        *,
+        task_id: str,
+        first_poll_ms: int,
+        begun_at_ms: int,
+        started: tuple[str, str] | None = None,
+    ) -> bool:
+        """Record that the vendor has the task; False if this attempt is no longer the job's.
+
+        Args:
+            job_id: The job.
+            nonce: The attempt.
+            task_id: The vendor's task id.
+            first_poll_ms: When to poll first, from now.
+            begun_at_ms: When the attempt began, in Redis time.
+            started: Where Celery keeps its result, and what it keeps there of a task that has started; None for a job
+                that wants no result.
+        """
+        key, mark = (Key(started[0]), started[1]) if started else (None, "")
+        return self._accept(job_id, nonce, task_id, first_poll_ms, begun_at_ms, mark, key)
+
+    @script(bool)
+    def _accept(
+        self,
+        job_id: str,
+        nonce: str,
+        task_id: str,
+        first_poll_ms: int,
+        begun_at_ms: int,
+        started: str,
+        result: Key | None,
+    ) -> bool: ...
+
+    @script(bool)
+    def mark_unknown(self, job_id: str, nonce: str, why: Cause, *, is_ours: bool = False, hint: str = "") -> bool:
+        """Record that the answer to a submission was lost; the slot stays taken. False if the attempt is another's.
+
+        After three in a row that the vendor's side lost, one submission at a time is tried until one is answered.
+
+        Args:
+            job_id: The job.
+            nonce: The attempt.
+            why: What became of the answer.
+            is_ours: Whether our side lost it, which says nothing about the vendor.
+            hint: A task id that the answer shows; it is checked before it is believed.
+        """
+
+    @script(lambda granted: granted)
+    def release(
+        self,
+        job_id: str,
+        nonce: str,
+        why: Cause = "released",
+        *,
+        may_be_billed: bool = False,
+        hint: str | None = None,
+        goes_behind: bool = False,
+        has_run: bool = False,
+        delay_ms: int = 0,
+        transient_code: str = "",
+    ) -> list[str] | None:
+        """Give the slot back and put the job at its old place among the waiting; None if the attempt is another's.
+
+        Args:
+            job_id: The job.
+            nonce: The attempt.
+            why: For its history.
+            may_be_billed: Whether the vendor may have accepted the submission, which then counts in the day's estimate.
+            hint: For a lost submission that is given up: the task that the vendor had named by then, '' for none. If
+                another has been named meanwhile, the attempt is not the caller's any more. None: not compared.
+            goes_behind: Whether the job goes behind the others of its priority instead.
+            has_run: Whether its task has run and failed: only a running job is put back then, else only one whose
+                submission was not answered.
+            delay_ms: For how long it is parked before it is in line again. It counts as waiting, and its own deadline
+                goes on.
+            transient_code: The vendor's code of the failure, where that is why the job is sent again: it then counts as
+                a retry.
+
+        Returns:
+            The jobs that were given a slot.
+        """
+
+    def refuse(self, job_id: str, nonce: str, why: str) -> Parked | Proven | None:
+        """Note a refusal without a verdict on the job; None if the attempt is another's.
+
+        Other jobs that get through are evidence against this one; three jobs refused in a row are evidence against the
+        account or the way to the vendor: then one submission at a time is tried until one is accepted.
+
+        Args:
+            job_id: The job.
+            nonce: The attempt.
+            why: For its history.
+
+        Returns:
+            For how long it is parked, or that the cause is the job itself: then nothing was changed, and it must be
+            settled.
+        """
+        answer = self._refuse(job_id, nonce, why, random.random())  # noqa: S311 - jitter, not a secret
+        match answer:
+            case ["proven", refusals]:
+                return Proven(refusals)
+            case ["parked", refusals, delay_ms, *granted]:
+                return Parked(refusals, delay_ms, granted)
+            case _:
+                return None
+
+    @script(lambda answer: answer)
+    def _refuse(self, job_id: str, nonce: str, why: Cause, jitter: float) -> list[Any] | None: ...
+
+    @script(lambda granted: granted)
+    def unpark(self, job_id: str) -> list[str] | None:
+        """Put a parked job in line, at its old place; None if it is not parked.
+
+        Returns:
+            The jobs that were given a slot, perhaps this one among them.
+        """
+
+    # -- until its outcome is delivered -------------------------------------------------------------------------
+
+    @script(bool)
+    def drop_hint(self, job_id: str, nonce: str, hint: str) -> bool:
+        """Drop a task id that turned out not to be the job's; False if this is no longer its hint."""
+
+    @script(bool)
+    def mark_unreadable(self, job_id: str, nonce: str, why: Cause) -> bool:
+        """Note why a running task's answers cannot be read, '' if they can; False if the attempt is another's."""
+
+    @script(lambda granted: granted)
+    def settle(
+        self,
+        job_id: str,
+        nonce: str,
+        outcome: Outcome,
+        *,
+        token: str = "",
+        observed: Observation | None = None,
+        delivers: bool = False,
+        is_free: bool = False,
+        hint: str | None = None,
+    ) -> list[str] | None:
+        """Record the outcome, free the slot and hand it on; None if the attempt or the claim is another's.
+
+        Args:
+            job_id: The job, which must be started afterwards to deliver the outcome.
+            nonce: The attempt the outcome belongs to.
+            outcome: How the job ended.
+            token: The claim's fencing token, where the outcome comes from a claimed poll.
+            observed: How long the vendor had the task, where that is known.
+            delivers: Whether the caller delivers the outcome itself, so that no other does while the lease lasts.
+            is_free: Whether the vendor surely did not accept the submission.
+            hint: As in `release`.
+
+        Returns:
+            The jobs that were given a slot and must be started too.
+        """
+
+    def mark_delivered(self, job_id: str, result_key: str | None = None) -> list[str] | None:
+        """Record that the outcome was delivered; None if there was nothing to deliver.
+
+        Args:
+            job_id: The job.
+            result_key: Where Celery keeps its result; None for a job that wants none, or one closed already.
+
+        Returns:
+            The records that follow the job, each of which must be concluded.
+
+        Raises:
+            ResultMissing: There is no such key on the ledger's server.
+        """
+        verdict, *followers = self._mark_delivered(job_id, None if result_key is None else Key(result_key))
+        if verdict < 0:
+            raise ResultMissing(job_id)
+        return followers if verdict else None
+
+    @script(list)
+    def _mark_delivered(self, job_id: str, result: Key | None) -> list[Any]: ...
+
+    def cancel(self, job_id: str, outcome: Outcome) -> Cancelled:
+        """Cancel a job that was not submitted yet.
+
+        Args:
+            job_id: The job, known or not: one whose message has not arrived is cancelled in advance.
+            outcome: What its callers shall get.
+        """
+        verdict, *granted = self._cancel(job_id, outcome)
+        told = CancelOutcome.CANCELLED if verdict == "advance" else CancelOutcome(verdict)
+        return Cancelled(told, must_deliver=verdict == "cancelled", granted=granted)
+
+    @script(list)
+    def _cancel(self, job_id: str, outcome: Outcome) -> list[str]: ...
+
+    @script(lambda granted: None if granted is None else Expired(granted))
+    def expire(self, job_id: str, outcome: Outcome) -> Expired | None:
+        """Settle a job whose deadline passed before it was sent; None if it was sent, or has time left.
+
+        Args:
+            job_id: The job, which must be started afterwards.
+            outcome: What its callers shall get.
+        """
+
+    @script(lambda granted: granted)
+    def forget(self, job_id: str) -> list[str] | None:
+        """Remove what points to a job whose record is gone; None if the record exists.
+
+        Returns:
+            The jobs that were given its slot.
+        """
+
+    # -- what must outlive the server that took it: on replicas -------------------------------------------------
+
+    def confirm(self, job_id: str, nonce: str) -> str | None:
+        """Wait until the intent of an attempt is as safe as the settings ask; None if it is, else why not.
+
+        The intent is written once more and the wait follows on the same connection. So a server that forgot the intent
+        says so, and no connection that was opened in between is asked about writes it never made.
+
+        Args:
+            job_id: The job.
+            nonce: The attempt.
+        """
+        if not self._limits.intent_replicas:
+            return None
+        is_known, why = self._replicated("the intent", lambda pipeline: self._confirm.on(pipeline, job_id, nonce))
+        return why if is_known else "Redis does not know the intent any more"
+
+    @script(bool)
+    def _confirm(self, job_id: str, nonce: str) -> bool: ...
+
+    def callback(self, job_id: str, nonce: str, task_id: str = "") -> CallbackEffect:
+        """Note that the vendor called back, and return what that changed.
+
+        A callback that was taken never comes again, and while the answer to a submission is missing it is all that
+        tells whose task it was. So it is kept as safe as the intent.
+
+        Args:
+            job_id: The job.
+            nonce: The attempt whose callback it is.
+            task_id: The task id that the callback names, if it names one; it is checked before it is believed.
+
+        Raises:
+            NotReplicated: It was noted, and too few replicas have it; the same call again may find more.
+        """
+        if not self._limits.intent_replicas:
+            return self._callback(job_id, nonce, task_id)
+        answer, why = self._replicated(
+            "the callback", lambda pipeline: self._callback.on(pipeline, job_id, nonce, task_id)
+        )
+        effect = CallbackEffect(answer)
+        if why is not None and effect in {CallbackEffect.DUE, CallbackEffect.NOTED}:
+            raise NotReplicated(why)
+        return effect
+
+    @script(CallbackEffect)
+    def _callback(self, job_id: str, nonce: str, task_id: str) -> CallbackEffect: ...
+
+    def _replicated(self, what: str, write: Callable[[Redis], None]) -> tuple[Any, str | None]:
+        """Write and wait for the replicas on one connection; return the answer, and why too few replicas have it."""
+        wanted, within_ms = self._limits.intent_replicas, self._limits.intent_timeout_ms
+        with self._redis.pipeline(transaction=False) as pipeline:
+            write(pipeline)
+            pipeline.wait(wanted, within_ms)
+            answer, replicas = pipeline.execute(raise_on_error=False)
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(replicas, ResponseError):
+            return answer, f"the server refuses WAIT: {replicas}"
+        if int(replicas) < wanted:
+            within = f"within {within_ms / 1000:g} s"
+            return answer, f"{replicas} of {wanted} replicas had {what} {within} (WANIMATE_INTENT_REPLICAS)"
+        return answer, None
+
+
+def _values(entry: Entry) -> Iterator[str | int]:
+    """Return a job as `admit` reads it."""
+    yield entry.job_id
+    yield entry.priority
+    # The caller's own arguments are in it: kombu's JSON keeps their types, as in any message.
+    yield dumps(entry.message)
+    yield orjson.dumps(entry.request).decode()
+    yield "" if entry.deadline_ms is None else entry.deadline_ms
+    yield entry.fingerprint
+    yield Bill.of(entry.request).to_json()
+    yield entry.caller
+    yield 1 if entry.has_key else 0
+
+
+def _moment(stamp_ms: str) -> int | None:
+    return int(stamp_ms) if stamp_ms else None

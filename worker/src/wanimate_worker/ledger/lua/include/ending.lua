@@ -1,0 +1,24 @@
+-- The end of a job.
+-- Keys: failed
+-- Uses: job, counters
+-- Settings: lease_ms, failed_ttl_ms
+
+-- Settles the job with its outcome, which must be delivered until a lease ends, and counts it, with other counts. One that
+-- failed is listed for the operator; the list lives as long as its newest entry.
+local function end_job(record, cause, fields, dropped, counts)
+  local set, has_failed = {'outcome', outcome}, outcome_kind == 'failed'
+  for _, part in ipairs(fields or {}) do
+    set[#set + 1] = part
+  end
+  if has_failed then
+    set[#set + 1], set[#set + 2] = 'has_failed', 1
+  end
+  transition(record, 'settled', cause, now_ms() + lease_ms, set, dropped)
+  if has_failed then
+    redis.call('ZADD', failed, now_ms(), job_id)
+    redis.call('PEXPIRE', failed, failed_ttl_ms)
+  end
+  counts = counts or {}
+  counts[#counts + 1], counts[#counts + 2] = table.concat({'ended', outcome_kind}, ':'), 1
+  count(tally, counts)
+end

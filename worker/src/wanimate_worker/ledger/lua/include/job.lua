@@ -1,0 +1,73 @@
+-- A job's record, and the one way in which its stage changes.
+-- Keys: job, waiting, parked, slots, due, unknown
+
+-- Reads the job's stage, its history and other fields, by name; what is missing is nil.
+local function read_job(...)
+  local names = {'stage', 'history', ...}
+  local record, values = {}, redis.call('HMGET', job, unpack(names))
+  for i, name in ipairs(names) do
+    record[name] = values[i] or nil
+  end
+  return record
+end
+
+-- Returns a history with one line more: time (ms), stage and cause; the last 50 lines. The first transition of a job is not
+-- among them: waiting_at_ms says it, so a backlog costs no memory for its history.
+local function noted(history, at_ms, stage, cause)
+  local lines = {}
+  for line in string.gmatch(history or '', '[^\n]+') do
+    lines[#lines + 1] = line
+  end
+  local why = string.gsub(cause, '%c', ' ')
+  lines[#lines + 1] = table.concat({whole(at_ms), stage, why}, ' ')
+  return table.concat(lines, '\n', math.max(1, #lines - 49))
+end
+
+-- When a job came to a stage.
+local STAMPS = {waiting = 'waiting_at_ms', following = 'waiting_at_ms', submitting = 'begun_at_ms',
+  running = 'submitted_at_ms', settled = 'settled_at_ms', delivered = 'delivered_at_ms'}
+local IN_SLOT = {submitting = true, unknown = true, running = true}
+
+-- Moves the job to a stage, if the state table has this step of this script: stage, time stamp and history are written with
+-- other fields, pairs of field and value; fields that mean nothing any more are dropped. A job is in `slots` while its stage
+-- needs one, in `unknown` while it is, and in `due` at a moment (ms) or, where none is given, as before. Whoever moves it to
+-- waiting puts it in line or parks it.
+local function transition(record, to, cause, due_ms, fields, dropped)
+  local from, now = record.stage or '', now_ms()
+  if not (TRANSITIONS[from] and TRANSITIONS[from][to]) then
+    error(table.concat({'the state table has no step from', from, 'to', to}, ' '))
+  end
+  local set = {'stage', to}
+  if from ~= '' then
+    set[3], set[4] = 'history', noted(record.history, now, to, cause)
+  end
+  if STAMPS[to] and (to ~= 'waiting' or from == '') then
+    set[#set + 1], set[#set + 2] = STAMPS[to], whole(now)
+  end
+  for _, part in ipairs(fields or {}) do
+    set[#set + 1] = part
+  end
+  redis.call('HSET', job, unpack(set))
+  if dropped then
+    redis.call('HDEL', job, unpack(dropped))
+  end
+  if from == 'unknown' then
+    redis.call('ZREM', unknown, job_id)
+  elseif to == 'unknown' then
+    redis.call('ZADD', unknown, now, job_id)
+  end
+  if from == 'waiting' and to == 'settled' then
+    redis.call('ZREM', waiting, job_id)
+    redis.call('ZREM', parked, job_id)
+    redis.call('ZREM', slots, job_id)
+  elseif IN_SLOT[from] and not IN_SLOT[to] then
+    redis.call('ZREM', slots, job_id)
+  elseif from == 'delivered' and IN_SLOT[to] then
+    redis.call('ZADD', slots, now, job_id)
+  end
+  if due_ms then
+    redis.call('ZADD', due, whole(due_ms), job_id)
+  elseif to == 'delivered' then
+    redis.call('ZREM', due, job_id)
+  end
+end

@@ -1,0 +1,262 @@
+"""The records of jobs as they are read: what workers act on, what operators see, and what happened when and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import orjson
+from kombu.utils.json import loads
+from wanimate.contract import Stage
+from wanimate.presence import look_for
+
+from .script import Concern
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from wanimate.effects import Presence
+
+#: Records read in one exchange.
+_READ_SIZE: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class JobFields:
+    """The part of a job's hash that workers act on.
+
+    Args:
+        job_id: The job.
+        stage: Its stored stage; None if the hash is gone.
+        nonce: Its current attempt.
+        attempts: How many times it was submitted.
+        task_id: The vendor's task id.
+        submitted_at_ms: When the vendor accepted it.
+        message: How its Celery message is published again.
+        request: The keyword arguments of its task.
+        unknown_why: Why the answer of its submission was lost.
+        begun_at_ms: When its current attempt began.
+        unknown_until_ms: Until when news of a lost submission are waited for.
+        hint: The task id that a callback or an odd answer named; nobody has checked it.
+        hint_by: `answer` if the hint is from the answer to the submission; None if from a callback.
+        deadline_at_ms: Until when the job may end; None for any time.
+        waiting_at_ms: When it was recorded.
+        unreadable_why: Why the last answer about its task could not be read; None if it could.
+        leader: The job whose outcome it gets, if it is one more caller of that; else None.
+        celery_id: The Celery task under which its result is stored; None for the job's own.
+        retries: How often it was put back because its task had failed with a transient code.
+        transient_code: The last such code.
+        transient_task: The task that ended so.
+    """
+
+    job_id: str
+    stage: Stage | None
+    nonce: str
+    attempts: int
+    task_id: str | None
+    submitted_at_ms: int | None
+    message: dict[str, Any]
+    request: dict[str, Any]
+    unknown_why: str
+    begun_at_ms: int | None
+    unknown_until_ms: int | None
+    hint: str | None
+    hint_by: str | None
+    deadline_at_ms: int | None
+    waiting_at_ms: int | None
+    unreadable_why: str | None
+    leader: str | None
+    celery_id: str | None
+    retries: int = 0
+    transient_code: str | None = None
+    transient_task: str | None = None
+
+    @property
+    def asks_about(self) -> str | None:
+        """The vendor's task to ask about, which is only a hint while the answer is lost; None if none."""
+        if self.stage is Stage.RUNNING:
+            return self.task_id or ""
+        return self.hint if self.stage is Stage.UNKNOWN else None
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return the hash fields to read, in the order `read` takes them."""
+        return (
+            *("stage", "nonce", "attempts", "task_id", "submitted_at_ms", "message", "request", "unknown_why"),
+            *("begun_at_ms", "unknown_until_ms", "hint", "hint_by", "deadline_at_ms", "waiting_at_ms"),
+            *("unreadable_why", "leader", "celery_id", "retries", "transient_code", "transient_task"),
+        )
+
+    @classmethod
+    def read(cls, job_id: str, values: Sequence[str | None]) -> JobFields:
+        """Build from the values of the named hash fields."""
+        stage, nonce, attempts, task_id, submitted, message, request, why, begun, until, *others = values
+        hint, hint_by, deadline, since, unreadable, leader, celery_id, retries, code, failed_task = others
+        return cls(
+            job_id=job_id,
+            stage=Stage(stage) if stage else None,
+            nonce=nonce or "",
+            attempts=int(attempts or 0),
+            task_id=task_id,
+            submitted_at_ms=int(submitted) if submitted else None,
+            message=loads(message) if message else {},
+            request=orjson.loads(request) if request else {},
+            unknown_why=why or "",
+            begun_at_ms=int(begun) if begun else None,
+            unknown_until_ms=int(until) if until else None,
+            hint=hint,
+            hint_by=hint_by,
+            deadline_at_ms=int(deadline) if deadline else None,
+            waiting_at_ms=int(since) if since else None,
+            unreadable_why=unreadable,
+            leader=leader,
+            celery_id=celery_id,
+            retries=int(retries or 0),
+            transient_code=code,
+            transient_task=failed_task,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """Everything that is stored about one job at one moment.
+
+    Args:
+        job_id: The job.
+        fields: Its hash, empty if it has none.
+        rank: Its zero-based place in line; None if it is not in line.
+        slot_since_ms: Since when it holds a slot, in Redis time; None if it holds none.
+        parked_until_ms: When it is in line again, in Redis time; None if it is not parked.
+    """
+
+    job_id: str
+    fields: Mapping[str, str]
+    rank: int | None
+    slot_since_ms: int | None
+    parked_until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One change of a job's stage.
+
+    Args:
+        at_ms: When, in Redis time.
+        stage: The stage it came to.
+        cause: Why: the attempt, the vendor's task, the error, or who did it.
+    """
+
+    at_ms: int
+    stage: str
+    cause: str
+
+
+def read_history(fields: Mapping[str, str]) -> list[Transition]:
+    """Return the transitions in a job's hash, the oldest first: its first, and the last fifty of the others.
+
+    Args:
+        fields: The hash.
+    """
+    recorded = fields.get("waiting_at_ms")
+    history = [Transition(int(recorded), "waiting", "recorded")] if recorded else []
+    for line in filter(None, (fields.get("history") or "").split("\n")):
+        at_ms, stage, cause = line.split(" ", 2)
+        history.append(Transition(int(at_ms), stage, cause))
+    return history
+
+
+class Records(Concern):
+    """What is only read."""
+
+    def read(self, job_ids: Sequence[str]) -> list[JobFields]:
+        """Return what workers act on, for each job in one round trip."""
+        if not job_ids:
+            return []
+        names = list(JobFields.names())
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for job_id in job_ids:
+                pipeline.hmget(self._keys.job(job_id), names)
+            rows = cast("list[list[str | None]]", pipeline.execute())
+        return [JobFields.read(job_id, row) for job_id, row in zip(job_ids, rows, strict=True)]
+
+    def unsent(self) -> Iterator[tuple[str, str]]:
+        """Read the jobs that wait or have a slot, each with the message it is resumed with, as it is stored.
+
+        None that waits all the while is left out: one that gets a slot meanwhile is read with the slots.
+        """
+        # In the order in which jobs go on, and in scans: pages would shift when jobs leave.
+        for names in (self._keys.parked, self._keys.waiting, self._keys.slots):
+            job_ids = [job_id for job_id, _ in self._redis.zscan_iter(names, count=_READ_SIZE)]
+            for start in range(0, len(job_ids), _READ_SIZE):
+                batch = job_ids[start : start + _READ_SIZE]
+                with self._redis.pipeline(transaction=False) as pipeline:
+                    for job_id in batch:
+                        pipeline.hget(self._keys.job(job_id), "message")
+                    messages = cast("list[str | None]", pipeline.execute())
+                yield from ((job_id, message) for job_id, message in zip(batch, messages, strict=True) if message)
+
+    def presence(self, job_id: str) -> Presence:
+        """Return whether there is anything of a job, be it only a message that no worker has recorded."""
+        return look_for(self._redis, self._keys, [job_id])[job_id]
+
+    def in_flight(self) -> int:
+        """Return how many slots are held."""
+        return int(self._redis.zcard(self._keys.slots))
+
+    def waiting(self) -> int:
+        """Return how many jobs wait, in line or parked."""
+        return int(self._redis.zcard(self._keys.waiting)) + self.parked()
+
+    def parked(self) -> int:
+        """Return how many jobs wait for their next attempt."""
+        return int(self._redis.zcard(self._keys.parked))
+
+    def __call__(self, job_ids: Sequence[str]) -> list[JobRecord]:
+        """Return everything that is stored about jobs, in one round trip."""
+        return self.whole(job_ids)
+
+    def whole(self, job_ids: Sequence[str]) -> list[JobRecord]:
+        """Return everything that is stored about jobs, in one round trip."""
+        keys = self._keys
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for job_id in job_ids:
+                pipeline.hgetall(keys.job(job_id))
+                pipeline.zrank(keys.waiting, job_id)
+                pipeline.zscore(keys.slots, job_id)
+                pipeline.zscore(keys.parked, job_id)
+            rows = pipeline.execute() if job_ids else []
+        return [
+            JobRecord(job_id, rows[at], rows[at + 1], _moment(rows[at + 2]), _moment(rows[at + 3]))
+            for at, job_id in zip(range(0, len(rows), 4), job_ids, strict=True)
+        ]
+
+    def now_ms(self) -> int:
+        """Return the server's time, Unix ms."""
+        seconds, micros = self._redis.time()
+        return seconds * 1000 + micros // 1000
+
+    def page(self, name: str, start: int, count: int) -> list[str]:
+        """Return part of the jobs that are in line, are parked, hold a slot, or failed, the first of them first.
+
+        Args:
+            name: `waiting`, `parked`, `slots` or `failed`.
+            start: How many to pass over.
+            count: How many to return.
+        """
+        keys = self._keys
+        key = {"waiting": keys.waiting, "parked": keys.parked, "slots": keys.slots, "failed": keys.failed}[name]
+        return list(cast("list[str]", self._redis.zrange(key, start, start + count - 1)))
+
+    def undelivered(self) -> int:
+        """Return how many outcomes are on their way to their callers."""
+        job_ids = cast("list[str]", self._redis.zrange(self._keys.due, 0, -1))
+        if not job_ids:
+            return 0
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for job_id in job_ids:
+                pipeline.hget(self._keys.job(job_id), "stage")
+            return cast("list[str | None]", pipeline.execute()).count(Stage.SETTLED.value)
+
+
+def _moment(score: float | None) -> int | None:
+    return None if score is None else int(score)
