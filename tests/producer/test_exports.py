@@ -6,7 +6,7 @@ import sys
 import pytest
 import wanimate
 from wanimate import errors
-from wanimate.request import JobFields
+from wanimate.contract import JobFields
 
 FORBIDDEN = ("httpx", "flower", "tornado", "starlette", "uvicorn", "wanimate_worker", "wanimate_simulator")
 

@@ -223,7 +223,7 @@ def wait_beside_one_that_is_done(
     client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[JobHandle, Any]]:
     """Begin to wait for `job-1`, which runs, and return the wait once it has looked at it."""
-    monkeypatch.setattr("wanimate.operations.SHORTEST_CHECK_SECONDS", 0.1)
+    monkeypatch.setattr("wanimate.waiting.MIN_CHECK_SECONDS", 0.1)
     database.record("job-1", stage="running", request="{}")
     waiting = client.as_completed([client.job("job-1"), client.job("done")], timeout=30)
     database.succeed("done")

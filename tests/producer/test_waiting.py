@@ -149,6 +149,7 @@ def test_wait_all_returns_every_end_in_order_and_raises_none_of_them(client: Cli
 
 
 def test_as_completed_yields_each_job_when_it_ends(client: Client, database: Database) -> None:
+    database.enqueue("first")
     database.succeed("second")
     ended = client.as_completed([client.job("first"), client.job("second")], timeout=10)
 

@@ -1,39 +1,41 @@
-"""The client for asyncio; it shares every operation with the blocking one."""
+"""The client for asyncio: what the blocking client does, in a few threads; waiting holds none."""
 
 from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from contextvars import copy_context
+from copy import copy
+from functools import partial
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
-from . import operations
-from .arguments import checked_ids, checked_seconds
+from . import messages, operations
 from .contract import AnimateJob, ReplaceJob
-from .effects import Done, Emit, ReadResults, ReadStandings, Sleep, advance
-from .engine import CLOSED, Engine
 from .errors import ClientClosed, JobNotFound, QueueUnavailable, WanimateError
-from .gathering import GatheredReads
-from .handle import AsyncJobHandle
-from .per_process import PerProcess
+from .handle import AsyncJobHandle, checked_ids, checked_seconds
 from .settings import Settings
+from .store import CLOSED, PerProcess, Store
+from .waiting import Found, Wait, read
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
     from types import TracebackType
     from typing import Self, Unpack
     from uuid import UUID
 
-    from .contract import Job, Result
-    from .effects import Effect, Operation
+    from .contract import Job, JobFields, Result
     from .errors import JobFailed, ResultExpired
-    from .request import JobFields
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 #: Threads of one client. They only exchange messages with Redis; waiting holds none.
 THREADS: Final = 8
 #: For how much longer than its time-out a wait waits for an answer of Redis that is under way, in seconds.
 GRACE_SECONDS: Final = 5.0
+#: How long a read waits for others to join it, in seconds: small beside the shortest pause of a waiting job.
+_JOIN_SECONDS: Final = 0.01
 
 
 class AsyncClient:
@@ -51,11 +53,9 @@ class AsyncClient:
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
-        self._engine = Engine(settings or Settings.load())
-        # A forked process has none of its parent's threads.
+        self.store = Store(settings or Settings.load())
         self._threads = PerProcess(lambda: ThreadPoolExecutor(THREADS, thread_name_prefix="wanimate"))
-        self._results = GatheredReads(ReadResults, self._attempt_in_thread)
-        self._standings = GatheredReads(ReadStandings, self._attempt_in_thread)
+        self._reads: WeakKeyDictionary[asyncio.AbstractEventLoop, _JoinedReads] = WeakKeyDictionary()
 
     async def animate(self, **fields: Unpack[JobFields]) -> AsyncJobHandle:
         """Enqueue one job that brings the character of an image to life with the motion of a video.
@@ -90,7 +90,9 @@ class AsyncClient:
             IdempotencyConflict: The idempotency key was used before for a different request.
             QueueUnavailable: Redis could not be reached.
         """
-        return self.job(await self.run(operations.submit(job, self._engine.settings.account)))
+        entry = messages.enter(job, self.store.settings.account)
+        await self.call(operations.submit, self.store, entry)
+        return self.job(entry.job_id)
 
     async def submit_many(self, jobs: Iterable[Job]) -> list[AsyncJobHandle]:
         """Enqueue many jobs, some hundreds to a message, and return their handles in order.
@@ -105,7 +107,12 @@ class AsyncClient:
             IdempotencyConflict: An idempotency key was used before for a different request.
             QueueUnavailable: Redis could not be reached.
         """
-        return await self.run(operations.submit_many(jobs, self._engine.settings.account, self.job))
+        enqueued: list[AsyncJobHandle] = []
+        with operations.errors_carry(enqueued):
+            for entries in messages.pack(jobs, self.store.settings.account):
+                await self.call(operations.submit_many, self.store, entries)
+                enqueued.extend(self.job(entry.job_id) for entry in entries)
+        return enqueued
 
     def job(self, job_id: str | UUID) -> AsyncJobHandle:
         """Pick up a job by its id, in any process; nothing is read yet.
@@ -136,9 +143,10 @@ class AsyncClient:
             WaitTimeout: Some had not ended; they go on.
             QueueUnavailable: Redis could not be reached.
         """
-        return await self.run(
-            operations.wait_all(checked_ids(handles), checked_seconds(timeout), allow_expired=allow_expired)
-        )
+        ids = checked_ids(handles)
+        wait = Wait(ids, checked_seconds(timeout), allow_expired=allow_expired)
+        outcomes = {job_id: outcome async for job_id, outcome in self._outcomes(wait)}
+        return [outcomes[job_id] for job_id in ids]
 
     def as_completed(
         self,
@@ -162,24 +170,51 @@ class AsyncClient:
             QueueUnavailable: Redis could not be reached.
         """
         # Not a generator itself: what is wrong with the arguments is raised here, and not where it is iterated.
-        return self._ended(
-            operations.as_completed(checked_ids(handles), checked_seconds(timeout), allow_expired=allow_expired)
-        )
+        wait = Wait(checked_ids(handles), checked_seconds(timeout), allow_expired=allow_expired)
+        return ((self.job(job_id), outcome) async for job_id, outcome in self._outcomes(wait))
 
-    async def _ended(
-        self, operation: Operation[None]
-    ) -> AsyncIterator[tuple[AsyncJobHandle, Result | JobFailed | ResultExpired]]:
-        async for event in self.stream(operation):
-            if isinstance(event, operations.Missing):
-                raise JobNotFound.of(event.job_id)
-            if isinstance(event, operations.Ended):
-                yield self.job(event.job_id), event.outcome
+    async def _outcomes(self, wait: Wait) -> AsyncIterator[tuple[str, Result | JobFailed | ResultExpired]]:
+        while wait.pending:
+            try:
+                found = await self._read(wait)
+            except QueueUnavailable as error:
+                wait.fail(error)
+            else:
+                for job_id, outcome in wait.take(found):
+                    if isinstance(outcome, JobNotFound):
+                        raise outcome
+                    yield job_id, outcome
+            if wait.pending:
+                await asyncio.sleep(wait.pause_seconds())
+
+    async def _read(self, wait: Wait) -> Found:
+        reads = self._reads.setdefault(_running_loop(), _JoinedReads(self._read_in_thread))
+        left_seconds = wait.left_seconds
+        try:
+            async with asyncio.timeout(None if left_seconds is None else left_seconds + GRACE_SECONDS):
+                return await reads.read(wait)
+        except TimeoutError:
+            raise QueueUnavailable(
+                f"Redis at {self.store.address} did not answer within the time-out of the wait"
+            ) from None
+
+    async def _read_in_thread(self, job_ids: dict[str, None], to_check: dict[str, None]) -> Found:
+        return await self.call(read, self.store, job_ids, to_check)
+
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a blocking function in a thread. Internal: the methods above are the interface."""
+        loop = _running_loop()
+        if self.store.is_closed:
+            raise ClientClosed(CLOSED)
+        # In the context of the caller, which may be in a span.
+        called = partial(copy_context().run, function, *args, **kwargs)
+        return await loop.run_in_executor(self._threads.get(), called)
 
     async def close(self) -> None:
         """Close the connections; jobs go on without them. Closing it again does nothing."""
-        if not self._engine.is_closed:
+        if not self.store.is_closed:
             threads = self._threads.get()
-            await _running_loop().run_in_executor(threads, self._engine.close)
+            await _running_loop().run_in_executor(threads, self.store.close)
             threads.shutdown(wait=False)
 
     async def __aenter__(self) -> Self:
@@ -191,48 +226,56 @@ class AsyncClient:
         await self.close()
 
     def __repr__(self) -> str:
-        return f"<AsyncClient of {self._engine.address}, account {self._engine.settings.account}>"
+        return f"<AsyncClient of {self.store.address}, account {self.store.settings.account}>"
 
-    async def run(self, operation: Operation[T]) -> T:
-        """Carry out an operation and return its result. Internal: the methods above are the interface."""
-        step = advance(operation, None)
-        while not isinstance(step, Done):
-            step = advance(operation, await self._attempt(step))
-        return step.value
 
-    async def stream(self, operation: Operation[None]) -> AsyncIterator[Any]:
-        """Carry out an operation and yield what it emits. Internal: the methods above are the interface."""
-        step = advance(operation, None)
-        while not isinstance(step, Done):
-            if isinstance(step, Emit):
-                yield step.value
-                step = advance(operation, None)
-            else:
-                step = advance(operation, await self._attempt(step))
+class _JoinedReads:
+    """Joins the reads of one event loop that come within a moment, so that a thousand waits cost a few commands.
 
-    async def _attempt(self, effect: Effect) -> Any:
-        _running_loop()
-        match effect:
-            case Sleep(seconds):
-                return await asyncio.sleep(seconds)
-            case ReadResults(task_ids, within):
-                return await self._read(self._results, task_ids, within)
-            case ReadStandings(task_ids, within):
-                return await self._read(self._standings, task_ids, within)
-            case _:
-                return await self._attempt_in_thread(effect)
+    Args:
+        read: Reads how jobs stand, given the jobs and those to check.
+    """
 
-    async def _read(self, reads: GatheredReads, task_ids: tuple[str, ...], within: float | None) -> Any:
+    def __init__(self, read: Callable[[dict[str, None], dict[str, None]], Awaitable[Found]]) -> None:
+        self._read = read
+        self._joined: list[tuple[Wait, asyncio.Future[Found]]] = []
+        # The loop itself holds tasks only weakly.
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def read(self, wait: Wait) -> Found:
+        """Return how the jobs of a wait stand; those of others may be in it."""
+        loop = asyncio.get_running_loop()
+        if not self._joined:
+            loop.call_later(_JOIN_SECONDS, self._start)
+        answer: asyncio.Future[Found] = loop.create_future()
+        self._joined.append((wait, answer))
+        return await answer
+
+    def _start(self) -> None:
+        joined, self._joined = self._joined, []
+        task = asyncio.get_running_loop().create_task(self._perform(joined))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _perform(self, joined: list[tuple[Wait, asyncio.Future[Found]]]) -> None:
+        # A reader may have been cancelled meanwhile.
+        job_ids = {job_id: None for wait, answer in joined if not answer.done() for job_id in wait.pending}
+        to_check = {job_id: None for wait, answer in joined if not answer.done() for job_id in wait.to_check}
         try:
-            async with asyncio.timeout(None if within is None else within + GRACE_SECONDS):
-                return await reads.read(task_ids)
-        except TimeoutError:
-            return QueueUnavailable(f"Redis at {self._engine.address} did not answer within the time-out of the wait")
-
-    async def _attempt_in_thread(self, effect: Effect) -> Any:
-        if self._engine.is_closed:
-            return ClientClosed(CLOSED)
-        return await _running_loop().run_in_executor(self._threads.get(), self._engine.attempt, effect)
+            found = await self._read(job_ids, to_check)
+        except asyncio.CancelledError:
+            for _, answer in joined:
+                answer.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001 - every reader must hear of it, or waits for ever
+            for _, answer in joined:
+                if not answer.done():
+                    # Raised in several tasks, one object would collect the tracebacks of all.
+                    answer.set_exception(copy(error))
+            return
+        for _, answer in joined:
+            if not answer.done():
+                answer.set_result(found)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop:

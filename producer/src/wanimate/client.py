@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+import time
+from typing import TYPE_CHECKING
 
-from . import operations
-from .arguments import checked_ids, checked_seconds
+from . import messages, operations
 from .contract import AnimateJob, ReplaceJob
-from .effects import Done, Emit, advance
-from .engine import Engine
-from .errors import JobNotFound
-from .handle import JobHandle
+from .errors import JobNotFound, QueueUnavailable
+from .handle import JobHandle, checked_ids, checked_seconds
 from .settings import Settings
+from .store import Store
+from .waiting import Wait, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,12 +19,9 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
     from uuid import UUID
 
-    from .contract import Job, Result
-    from .effects import Operation
+    from .contract import Job, JobFields, Result
     from .errors import JobFailed, ResultExpired
-    from .request import JobFields
-
-T = TypeVar("T")
+    from .waiting import Ended
 
 
 class Client:
@@ -41,7 +38,8 @@ class Client:
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
-        self._engine = Engine(settings or Settings.load())
+        #: Internal: the methods below are the interface.
+        self.store = Store(settings or Settings.load())
 
     def animate(self, **fields: Unpack[JobFields]) -> JobHandle:
         """Enqueue one job that brings the character of an image to life with the motion of a video.
@@ -76,7 +74,9 @@ class Client:
             IdempotencyConflict: The idempotency key was used before for a different request.
             QueueUnavailable: Redis could not be reached.
         """
-        return self.job(self.run(operations.submit(job, self._engine.settings.account)))
+        entry = messages.enter(job, self.store.settings.account)
+        operations.submit(self.store, entry)
+        return self.job(entry.job_id)
 
     def submit_many(self, jobs: Iterable[Job]) -> list[JobHandle]:
         """Enqueue many jobs, some hundreds to a message, and return their handles in order.
@@ -93,7 +93,12 @@ class Client:
             IdempotencyConflict: An idempotency key was used before for a different request.
             QueueUnavailable: Redis could not be reached.
         """
-        return self.run(operations.submit_many(jobs, self._engine.settings.account, self.job))
+        enqueued: list[JobHandle] = []
+        with operations.errors_carry(enqueued):
+            for entries in messages.pack(jobs, self.store.settings.account):
+                operations.submit_many(self.store, entries)
+                enqueued.extend(self.job(entry.job_id) for entry in entries)
+        return enqueued
 
     def job(self, job_id: str | UUID) -> JobHandle:
         """Pick up a job by its id, in any process; nothing is read yet.
@@ -120,9 +125,9 @@ class Client:
             WaitTimeout: Some had not ended; they go on.
             QueueUnavailable: Redis could not be reached.
         """
-        return self.run(
-            operations.wait_all(checked_ids(handles), checked_seconds(timeout), allow_expired=allow_expired)
-        )
+        ids = checked_ids(handles)
+        outcomes = dict(self._outcomes(Wait(ids, checked_seconds(timeout), allow_expired=allow_expired)))
+        return [outcomes[job_id] for job_id in ids]
 
     def as_completed(
         self, handles: Iterable[JobHandle], timeout: float | None = None, *, allow_expired: bool = False
@@ -142,20 +147,31 @@ class Client:
             QueueUnavailable: Redis could not be reached.
         """
         # Not a generator itself: what is wrong with the arguments is raised here, and not where it is iterated.
-        return self._ended(
-            operations.as_completed(checked_ids(handles), checked_seconds(timeout), allow_expired=allow_expired)
-        )
+        wait = Wait(checked_ids(handles), checked_seconds(timeout), allow_expired=allow_expired)
+        return ((self.job(job_id), outcome) for job_id, outcome in self._outcomes(wait))
 
-    def _ended(self, operation: Operation[None]) -> Iterator[tuple[JobHandle, Result | JobFailed | ResultExpired]]:
-        for event in self.stream(operation):
-            if isinstance(event, operations.Missing):
-                raise JobNotFound.of(event.job_id)
-            if isinstance(event, operations.Ended):
-                yield self.job(event.job_id), event.outcome
+    def _outcomes(self, wait: Wait) -> Iterator[tuple[str, Result | JobFailed | ResultExpired]]:
+        for ended in self.watch(wait):
+            for job_id, outcome in ended:
+                if isinstance(outcome, JobNotFound):
+                    raise outcome
+                yield job_id, outcome
+
+    def watch(self, wait: Wait) -> Iterator[list[Ended]]:
+        """Yield, after each read, which jobs have ended. Internal: the methods above are the interface."""
+        while wait.pending:
+            try:
+                found = read(self.store, wait.pending, wait.to_check)
+            except QueueUnavailable as error:
+                wait.fail(error)
+            else:
+                yield wait.take(found)
+            if wait.pending:
+                time.sleep(wait.pause_seconds())
 
     def close(self) -> None:
         """Close the connections; jobs go on without them. Closing it again does nothing."""
-        self._engine.close()
+        self.store.close()
 
     def __enter__(self) -> Self:
         return self
@@ -166,21 +182,4 @@ class Client:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Client of {self._engine.address}, account {self._engine.settings.account}>"
-
-    def run(self, operation: Operation[T]) -> T:
-        """Carry out an operation and return its result. Internal: the methods above are the interface."""
-        step = advance(operation, None)
-        while not isinstance(step, Done):
-            step = advance(operation, self._engine.attempt(step))
-        return step.value
-
-    def stream(self, operation: Operation[None]) -> Iterator[Any]:
-        """Carry out an operation and yield what it emits. Internal: the methods above are the interface."""
-        step = advance(operation, None)
-        while not isinstance(step, Done):
-            if isinstance(step, Emit):
-                yield step.value
-                step = advance(operation, None)
-            else:
-                step = advance(operation, self._engine.attempt(step))
+        return f"<Client of {self.store.address}, account {self.store.settings.account}>"

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import base64
 import json
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from .contract import ENQUEUE_TASK, ENTRY_QUEUE
-from .effects import Presence
 from .transport import STEPS, UNACKED_KEY, list_of
 
 if TYPE_CHECKING:
@@ -26,6 +26,17 @@ MAX_CHARACTERS: Final = 16 * 1024 * 1024
 _FIRST_PAGE: Final = 10
 _LAST_PAGE: Final = 1000
 _SMALL_PAGE: Final = 256 * 1024
+
+
+class Presence(StrEnum):
+    """What a look for a job has found."""
+
+    #: There is a record, a result, an entry in the set of enqueued jobs, or a message.
+    THERE = "there"
+    #: There is nothing.
+    ABSENT = "absent"
+    #: There are more messages than one look reads.
+    UNSURE = "unsure"
 
 
 def look_for(redis: Any, keys: Keys, job_ids: Iterable[str]) -> dict[str, Presence]:

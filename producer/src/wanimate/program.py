@@ -1,15 +1,26 @@
-"""What `wanimate` and `wanimate-worker` have in common as programs of a terminal."""
+"""What the commands `wanimate` and `wanimate-worker` share."""
 
 from __future__ import annotations
 
 import io
 import math
 import sys
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.shell_completion import get_completion_class
 
 from .text import indented_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: What sets up completion in each shell.
+_HOW: Final[Mapping[str, str]] = {
+    "bash": 'eval "$({program} completion bash)"    in ~/.bashrc',
+    "zsh": 'eval "$({program} completion zsh)"    in ~/.zshrc, after compinit',
+    "fish": "{program} completion fish > ~/.config/fish/completions/{program}.fish",
+}
 
 
 class Seconds(click.FloatRange):
@@ -50,3 +61,23 @@ class Program(click.Group):
         except click.ClickException as error:
             error.message = indented_lines(error.message)  # type: ignore[misc] # final only since click 8.2
             raise
+
+
+def completion_of(program: str, cli: click.Group) -> click.Command:
+    """Return the `completion` command of a program.
+
+    Args:
+        program: The name it is called by.
+        cli: Its commands.
+    """
+    how = "\n".join(["\b", *(f"  {line.format(program=program)}" for line in _HOW.values())])
+
+    @click.command(help=f"Print the script that completes commands and options in a shell.\n\n{how}")
+    @click.argument("shell", type=click.Choice(list(_HOW)))
+    def completion(shell: str) -> None:
+        kind = get_completion_class(shell)
+        assert kind is not None, "click knows all three"  # noqa: S101
+        variable = f"_{program.upper().replace('-', '_')}_COMPLETE"
+        click.echo(kind(cli, {}, program, variable).source())
+
+    return completion

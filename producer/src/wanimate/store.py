@@ -2,80 +2,147 @@
 
 from __future__ import annotations
 
+import os
 import time
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from urllib.parse import urlsplit
 
 from redis import Redis
 from redis.backoff import EqualJitterBackoff
-from redis.exceptions import ConnectionError  # noqa: A004 - not the builtin, which redis-py does not raise
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from .address import sentinel_of, without_secrets
 from .contract import CLAIM_TTL_MS, DATABASE_KEY, Keys, Stage
 from .contract.cost import Prices
-from .effects import Presence, Record, Standing
-from .presence import look_for
+from .errors import ClientClosed, QueueUnavailable, SettingsError
+from .presence import Presence, look_for
 from .transport import connection_pool
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from .messages import Message
     from .settings import Settings
 
+T = TypeVar("T")
+
+#: Keys read in one command.
 _READ_SIZE: Final = 500
-#: What tells in the gate's hash why nothing is submitted, in the order of `_block`.
+#: Fields of the gate's hash that say why nothing is submitted, in the order of `_block`.
 _GATE_FIELDS: Final = (
     *("paused", "held", "limited_until_ms", "low_balance_need", "closed_until_ms", "unsafe_until_ms"),
     *("trial_at_ms", "trial_for"),
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the ledger says about one job.
+
+    Args:
+        is_known: Whether it has a record or a slot, or was enqueued by this library and not recorded yet.
+        outcome: How it ended, as its record has it, once that was delivered.
+    """
+
+    is_known: bool
+    outcome: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is stored about one job at one moment, and what its end is estimated from.
+
+    Args:
+        fields: Its hash, empty if it has none.
+        rank: Its zero-based place in line; None if it does not wait.
+        has_slot: Whether it holds an upstream slot.
+        stored_result: Celery's result.
+        is_enqueued: Whether this library has enqueued it and no worker has recorded it yet.
+        now_ms: The time of Redis, in Unix ms.
+        in_flight: How many slots are held.
+        blocked_by: Why nothing is submitted, as in `JobStatus`; None while jobs are.
+        durations: The hash that counts durations.
+        prices: What a billed second costs.
+    """
+
+    fields: Mapping[str, str]
+    rank: int | None
+    has_slot: bool
+    stored_result: str | None
+    is_enqueued: bool
+    now_ms: int
+    in_flight: int
+    blocked_by: str | None
+    durations: Mapping[str, str]
+    prices: Prices
+
+
+class PerProcess(Generic[T]):
+    """One value for each process: a forked child can use neither threads nor connections of its parent.
+
+    Args:
+        make: Makes the value.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        # The parent's value stays: deleting it in the child might close what both have open.
+        self._values: dict[int, T] = {}
+
+    def get(self) -> T:
+        """Return the value of this process."""
+        value = self._values.get(os.getpid())
+        # `setdefault` is one step: two threads that come first get the same value.
+        return self._values.setdefault(os.getpid(), self._make()) if value is None else value
+
+
 class Store:
-    """One pool of connections to Redis; safe to share between threads."""
+    """A pool of connections to Redis for each process; safe to share between threads. It connects when first used.
+
+    Every method raises `QueueUnavailable` if Redis cannot be reached or refuses the command, `ClientClosed` after
+    `close()`, and `SettingsError` if the database belongs to another account.
+    """
 
     def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.address = _address(settings)
+        self.is_closed = False
         self._keys = Keys(settings.account)
-        self._result_ttl_seconds = settings.result_ttl_seconds
-        pool = connection_pool(
-            settings,
-            # redis-py would try ten times: a caller is told within seconds instead. One retry, for a connection that
-            # the server has closed; none after a time-out, which has taken long enough.
-            retry=Retry(EqualJitterBackoff(base=0.05, cap=0.5), 1, supported_errors=(ConnectionError,)),
-        )
-        # Redis(connection_pool=…) leaves the pool to its maker, who closes it.
-        self._pool = pool
-        self._redis: Any = Redis(connection_pool=pool)
+        self._redis: PerProcess[Any] = PerProcess(self._connect)
+        self._knows_owner = False
 
     def publish(self, message: Message) -> None:
         """Put a message into its queue, and note in the same transaction that its jobs are enqueued.
 
         Sending it twice, after a lost connection, is harmless: workers drop a job id that they have recorded.
         """
-        with self._redis.pipeline(transaction=bool(message.job_ids)) as pipeline:
+        with self._exchange() as redis, redis.pipeline(transaction=bool(message.job_ids)) as pipeline:
             if message.job_ids:
                 pipeline.zadd(self._keys.enqueued, dict.fromkeys(message.job_ids, round(time.time() * 1000)))
-                pipeline.expire(self._keys.enqueued, self._result_ttl_seconds)
+                pipeline.expire(self._keys.enqueued, self.settings.result_ttl_seconds)
             pipeline.lpush(message.list_name, message.text)
             pipeline.execute()
 
-    def owner(self) -> str | None:
-        """Return the account that this database belongs to; None until its first worker has started."""
-        owner: str | None = self._redis.get(DATABASE_KEY)
-        return owner
+    def claim(self, fingerprints: Sequence[tuple[str, str]]) -> list[str]:
+        """Bind idempotency keys that are not in use to their requests, and return the request each key is bound to.
 
-    def remember(self, fingerprints: Sequence[tuple[str, str]]) -> list[str]:
-        """Remember the requests of keys that are not in use yet, and return what each key is used for.
+        A key is in use from here until its job's result expires, which workers see to. If no worker ever sees the job,
+        it is for `CLAIM_TTL_MS`.
 
-        A key is in use from here until its job's result expires, which workers see to. Should no worker ever see the
-        job, it is for `CLAIM_TTL_MS`.
+        Args:
+            fingerprints: The job id of each key, and the fingerprint of its request.
         """
-        pipeline = self._redis.pipeline(transaction=False)
-        for job_id, fingerprint in fingerprints:
-            key = self._keys.idempotency(job_id)
-            pipeline.hmget(self._keys.job(job_id), "stage", "fingerprint")
-            pipeline.set(key, fingerprint, nx=True, px=CLAIM_TTL_MS)
-            pipeline.get(key)
-        answers = pipeline.execute()
+        with self._exchange() as redis, redis.pipeline(transaction=False) as pipeline:
+            for job_id, fingerprint in fingerprints:
+                key = self._keys.idempotency(job_id)
+                pipeline.hmget(self._keys.job(job_id), "stage", "fingerprint")
+                pipeline.set(key, fingerprint, nx=True, px=CLAIM_TTL_MS)
+                pipeline.get(key)
+            answers = pipeline.execute()
         used: list[str] = []
         for (stage, recorded), claimed, (_, ours) in zip(answers[::3], answers[2::3], fingerprints, strict=True):
             # A claim that expired between the two commands was for this very request to make.
@@ -86,80 +153,149 @@ class Store:
     def results(self, task_ids: Sequence[str]) -> list[str | None]:
         """Return Celery's stored results, None where there is none."""
         stored: list[str | None] = []
-        for start in range(0, len(task_ids), _READ_SIZE):
-            stored += self._redis.mget([_result_key(task_id) for task_id in task_ids[start : start + _READ_SIZE]])
+        with self._exchange() as redis:
+            for start in range(0, len(task_ids), _READ_SIZE):
+                stored += redis.mget([_result_key(task_id) for task_id in task_ids[start : start + _READ_SIZE]])
         return stored
 
     def record(self, job_id: str) -> Record:
-        """Return everything that is stored about one job, read in one exchange."""
-        pipeline = self._redis.pipeline(transaction=False)
-        # Before the record: a worker that records the job takes it out of this set.
-        pipeline.zscore(self._keys.enqueued, job_id)
-        pipeline.hgetall(self._keys.job(job_id))
-        pipeline.zrank(self._keys.waiting, job_id)
-        pipeline.zscore(self._keys.slots, job_id)
-        pipeline.zscore(self._keys.parked, job_id)
-        pipeline.get(_result_key(job_id))
-        pipeline.time()
-        pipeline.zcard(self._keys.slots)
-        pipeline.hmget(self._keys.gate, *_GATE_FIELDS)
-        pipeline.hgetall(self._keys.durations)
-        pipeline.hmget(self._keys.limits, *Prices.names())
-        enqueued, fields, rank, slot, parked, stored_result, *others = pipeline.execute()
-        time, in_flight, stops, durations, prices = others
-        seconds, micros = time
+        """Return everything that is stored about one job."""
+        with self._exchange() as redis, redis.pipeline(transaction=False) as pipeline:
+            # Before the record: a worker that records the job takes it out of this set.
+            pipeline.zscore(self._keys.enqueued, job_id)
+            pipeline.hgetall(self._keys.job(job_id))
+            pipeline.zrank(self._keys.waiting, job_id)
+            pipeline.zscore(self._keys.slots, job_id)
+            pipeline.zscore(self._keys.parked, job_id)
+            pipeline.get(_result_key(job_id))
+            pipeline.time()
+            pipeline.zcard(self._keys.slots)
+            pipeline.hmget(self._keys.gate, *_GATE_FIELDS)
+            pipeline.hgetall(self._keys.durations)
+            pipeline.hmget(self._keys.limits, *Prices.names())
+            enqueued, fields, rank, slot, parked, stored_result, *others = pipeline.execute()
+        (seconds, micros), in_flight, gate, durations, prices = others
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         return Record(
             fields,
             rank,
             slot is not None,
             stored_result,
-            is_enqueued=enqueued is not None,
-            now_ms=now_ms,
-            in_flight=in_flight,
-            blocked_by=_block(stops, now_ms) or (None if parked is None else "retry"),
-            durations=durations,
-            prices=Prices.read(dict(zip(Prices.names(), prices, strict=True))),
+            enqueued is not None,
+            now_ms,
+            in_flight,
+            _block(gate, now_ms) or (None if parked is None else "retry"),
+            durations,
+            _prices(prices),
         )
 
     def standings(self, job_ids: Sequence[str]) -> list[Standing]:
         """Return whether jobs are known, and how those ended whose results Celery may not have."""
         rows: list[Any] = []
         for start in range(0, len(job_ids), _READ_SIZE):
-            pipeline = self._redis.pipeline(transaction=False)
-            for job_id in job_ids[start : start + _READ_SIZE]:
-                # In this order: a worker that records a job takes it out of the first.
-                pipeline.zscore(self._keys.enqueued, job_id)
-                pipeline.zscore(self._keys.slots, job_id)
-                pipeline.hmget(self._keys.job(job_id), "stage", "outcome")
-            rows += pipeline.execute()
-        return [_standing(*row) for row in zip(rows[::3], rows[1::3], rows[2::3], strict=True)]
+            with self._exchange() as redis, redis.pipeline(transaction=False) as pipeline:
+                for job_id in job_ids[start : start + _READ_SIZE]:
+                    # In this order: a worker that records a job takes it out of the first.
+                    pipeline.zscore(self._keys.enqueued, job_id)
+                    pipeline.zscore(self._keys.slots, job_id)
+                    pipeline.hmget(self._keys.job(job_id), "stage", "outcome")
+                rows += pipeline.execute()
+        return [
+            Standing(
+                not (enqueued is None and slot is None and stage is None),
+                outcome if stage == Stage.DELIVERED else None,
+            )
+            for enqueued, slot, (stage, outcome) in zip(rows[::3], rows[1::3], rows[2::3], strict=True)
+        ]
 
     def look_for(self, job_ids: Sequence[str]) -> dict[str, Presence]:
-        """Return for each job whether there is anything of it, be it a message that other Celery code has sent."""
-        return look_for(self._redis, self._keys, job_ids)
+        """Return for each job whether it exists anywhere, even as a message that other Celery code has sent."""
+        with self._exchange() as redis:
+            return look_for(redis, self._keys, job_ids)
 
     def prices(self) -> Prices:
-        """Return what a billed second costs, as far as the operator has said."""
-        amounts = self._redis.hmget(self._keys.limits, *Prices.names())
-        return Prices.read(dict(zip(Prices.names(), amounts, strict=True)))
+        """Return what a billed second costs, as far as the operator has set it."""
+        with self._exchange() as redis:
+            return _prices(redis.hmget(self._keys.limits, *Prices.names()))
 
     def slots(self) -> frozenset[str]:
         """Return the ids of the jobs that hold an upstream slot."""
-        return frozenset(self._redis.zrange(self._keys.slots, 0, -1))
+        with self._exchange() as redis:
+            return frozenset(redis.zrange(self._keys.slots, 0, -1))
 
-    def forget(self, task_id: str) -> None:
+    def delete_result(self, task_id: str) -> None:
         """Delete a stored result."""
-        self._redis.delete(_result_key(task_id))
+        with self._exchange() as redis:
+            redis.delete(_result_key(task_id))
 
     def close(self) -> None:
-        """Close every connection."""
-        self._redis.close()
-        self._pool.disconnect()
+        """Close every connection; what is in the queue stays there."""
+        self.is_closed = True
+        self._redis.get().connection_pool.disconnect()
+
+    def _connect(self) -> Any:
+        # redis-py would try ten times: a caller is told within seconds instead. One retry, for a connection that the
+        # server has closed; none after a time-out, which has taken long enough.
+        retry = Retry(EqualJitterBackoff(base=0.05, cap=0.5), 1, supported_errors=(RedisConnectionError,))
+        return Redis(connection_pool=connection_pool(self.settings, retry=retry))
+
+    @contextmanager
+    def _exchange(self) -> Iterator[Any]:
+        if self.is_closed:
+            raise ClientClosed(CLOSED)
+        try:
+            redis = self._redis.get()
+            if not self._knows_owner:
+                self._check_owner(redis)
+            yield redis
+        except Exception as error:
+            if self.is_closed:
+                # Connections that another thread closes raise all kinds of errors.
+                raise ClientClosed(CLOSED) from error
+            if isinstance(error, (RedisError, OSError)):
+                raise QueueUnavailable(self._explain(error)) from error
+            raise
+
+    def _check_owner(self, redis: Any) -> None:
+        """Make sure once that this database serves our account: its workers take, and pay for, whatever is queued."""
+        owner, account = redis.get(DATABASE_KEY), self.settings.account
+        if owner not in {None, account}:
+            raise SettingsError(
+                f"WANIMATE_ACCOUNT: the Redis database at {self.address} belongs to the account {owner!r}, not "
+                f"{account!r}: set the account's own database in WANIMATE_REDIS_URL, or the right account"
+            )
+        # Until the first worker has started there is no owner: checked again.
+        self._knows_owner = owner is not None
+
+    def _explain(self, error: Exception) -> str:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = without_secrets(reason, self.settings.redis_url.get_secret_value())
+        return (
+            f"Redis at {self.address} is not available ({reason}): check WANIMATE_REDIS_URL, that the server runs, and "
+            "that this machine may reach it"
+        )
 
 
-def _block(stops: Sequence[str | None], now_ms: int) -> str | None:
-    paused, held, limited_until_ms, low_balance_need, closed_until_ms, unsafe_until_ms, trial_at_ms, trial_for = stops
+#: The message when a client is used after `close()`.
+CLOSED: Final = "this client is closed: make a new one, or close it later"
+
+
+def _address(settings: Settings) -> str:
+    """Return where Redis is, for people: never with the password."""
+    url = settings.redis_url.get_secret_value()
+    sentinel = sentinel_of(url)
+    if sentinel is not None:
+        return str(sentinel)
+    parts = urlsplit(url)
+    return parts.path if parts.scheme == "unix" else f"{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _prices(amounts: Sequence[str | None]) -> Prices:
+    return Prices.read(dict(zip(Prices.names(), amounts, strict=True)))
+
+
+def _block(gate: Sequence[str | None], now_ms: int) -> str | None:
+    paused, held, limited_until_ms, low_balance_need, closed_until_ms, unsafe_until_ms, trial_at_ms, trial_for = gate
     blocks = {
         "paused": paused is not None,
         "held": held is not None,
@@ -172,12 +308,6 @@ def _block(stops: Sequence[str | None], now_ms: int) -> str | None:
         "trial": trial_at_ms is not None and (trial_for != "suspended" or int(trial_at_ms) > now_ms),
     }
     return next((name for name, is_so in blocks.items() if is_so), None)
-
-
-def _standing(enqueued: float | None, slot: float | None, fields: Sequence[str | None]) -> Standing:
-    stage, outcome = fields
-    is_known = not (enqueued is None and slot is None and stage is None)
-    return Standing(is_known, outcome if stage == Stage.DELIVERED else None)
 
 
 def _result_key(task_id: str) -> str:

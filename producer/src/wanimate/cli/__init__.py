@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import click
 
-from ..completion import completion_of
-from ..program import Program
+from ..program import Program, completion_of
 from .batch import batch
-from .cancel import cancel
 from .exits import EXIT_CODES
 from .generate import animate, replace
-from .status import status
-from .wait import wait
+from .jobs import cancel, status, wait
 
 __all__ = ["main"]
 

@@ -8,27 +8,24 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
-from .. import operations
-from ..effects import ReadSlots
 from ..errors import JobNotFound, QueueUnavailable, WaitTimeout
 from ..program import SECONDS
 from ..text import one_line
+from ..waiting import Wait
 from .batch_file import read_batch
-from .costs import note_cost
 from .exits import EXIT_CODES, Exit, of_outcome, worst
-from .following import allow_expired_option
-from .progress import BatchProgress
+from .jobs import allow_expired_option, note_cost
 from .session import with_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..contract import Job
-    from ..effects import Operation
     from .batch_file import BatchFile, Line
+    from .progress import BatchProgress
     from .session import Session
 
-#: Seconds between two looks at how many jobs are in flight.
+#: Seconds between two reads of how many jobs are in flight.
 _SLOTS_INTERVAL_SECONDS: Final = 1.0
 #: Lines of a broken file that are shown.
 _SHOWN_LINES: Final = 10
@@ -70,6 +67,8 @@ def batch(
     if content.duplicates:
         session.output.note(f"{len(content.duplicates)} lines repeat an earlier one; each of them is billed.")
     pick_up = _pick_up(session, file, run, allow_duplicates=allow_duplicates)
+    from .progress import BatchProgress  # rich, which other commands do without
+
     progress = BatchProgress(session.output, len(lines))
     try:
         with progress:
@@ -79,8 +78,7 @@ def batch(
                 for job_id, name in _names(by_id):
                     session.output.queued(job_id, name)
                 return Exit.OK
-            watched = operations.as_completed(by_id, timeout, allow_expired=allow_expired)
-            codes = _follow(session, by_id, progress, watched)
+            codes = _follow(session, by_id, progress, Wait(by_id, timeout, allow_expired=allow_expired))
     except KeyboardInterrupt:
         if progress.is_enqueued:
             session.output.note(f"Interrupted. {progress.summary()}.")
@@ -150,33 +148,22 @@ def _names(by_id: dict[str, list[Line]]) -> Iterator[tuple[str, str]]:
             yield job_id, line.name
 
 
-def _follow(
-    session: Session, by_id: dict[str, list[Line]], progress: BatchProgress, watched: Operation[None]
-) -> list[Exit]:
+def _follow(session: Session, by_id: dict[str, list[Line]], progress: BatchProgress, jobs: Wait) -> list[Exit]:
     codes: list[Exit] = []
-    pending = dict(by_id)
-    looked = 0.0
+    slots_read_at = 0.0
     try:
-        for event in session.client.stream(watched):
-            if isinstance(event, operations.Ended):
-                codes.append(of_outcome(event.outcome))
-                for line in pending.pop(event.job_id):
-                    progress.ended(event.outcome)
-                    session.output.ended(event.job_id, event.outcome, line.name)
-            elif isinstance(event, operations.Missing):
-                codes.append(Exit.NOT_FOUND)
-                for line in pending.pop(event.job_id):
-                    session.output.not_found(JobNotFound.of(event.job_id), event.job_id, line.name)
-            elif time.monotonic() - looked >= _SLOTS_INTERVAL_SECONDS:
-                looked = time.monotonic()
-                progress.in_flight(len(session.client.run(_slots()) & pending.keys()))
+        for ended in session.client.watch(jobs):
+            for job_id, outcome in ended:
+                codes.append(of_outcome(outcome))
+                for line in by_id[job_id]:
+                    if not isinstance(outcome, JobNotFound):
+                        progress.ended(outcome)
+                    session.output.ended(job_id, outcome, line.name)
+            if jobs.pending and time.monotonic() - slots_read_at >= _SLOTS_INTERVAL_SECONDS:
+                slots_read_at = time.monotonic()
+                progress.in_flight(len(session.client.store.slots() & jobs.pending.keys()))
     except WaitTimeout:
         codes.append(Exit.TIMED_OUT)
-        for job_id, name in _names(pending):
+        for job_id, name in _names({job_id: by_id[job_id] for job_id in jobs.pending}):
             session.output.timed_out(job_id, name)
     return codes
-
-
-def _slots() -> Operation[frozenset[str]]:
-    held: frozenset[str] = yield ReadSlots()
-    return held

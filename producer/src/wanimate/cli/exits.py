@@ -65,8 +65,10 @@ _OF_ERROR: Final[tuple[tuple[type[errors.WanimateError], Exit], ...]] = (
 )
 
 
-def of_outcome(outcome: Result | errors.JobFailed | errors.ResultExpired) -> Exit:
+def of_outcome(outcome: Result | errors.JobFailed | errors.ResultExpired | errors.JobNotFound) -> Exit:
     """Return the exit code for how a job ended."""
+    if isinstance(outcome, errors.JobNotFound):
+        return Exit.NOT_FOUND
     if isinstance(outcome, errors.ResultExpired):
         return Exit.EXPIRED
     if isinstance(outcome, errors.JobCancelled):

@@ -8,9 +8,8 @@ import click
 
 from ..contract import AnimateJob, OnUnknown, Provider, ReplaceJob, Resolution
 from ..program import SECONDS
-from .costs import note_cost
 from .exits import EXIT_CODES, Exit
-from .following import allow_expired_option, follow
+from .jobs import allow_expired_option, follow, note_cost
 from .session import with_session
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ def generate(
         session.output.queued(handle.id)
         return Exit.OK
     session.output.note(f"Job {handle.id} is in the queue; waiting for its result.")
-    return follow(session, [handle], timeout, allow_expired=allow_expired)
+    return follow(session, [handle.id], timeout, allow_expired=allow_expired)
 
 
 def read_label(text: str) -> tuple[str, str]:

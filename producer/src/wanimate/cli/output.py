@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from rich.console import Console
-from rich.text import Text
+import click
 
 from ..contract import JobState, Result
-from ..errors import JobCancelled, JobFailed, ResultExpired
+from ..errors import JobCancelled, JobFailed, JobNotFound, ResultExpired
 from ..text import indented_lines, one_line, pairs_of, quoted, spelled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ..contract import CancelOutcome, JobStatus
-    from ..errors import JobNotFound
 
-_STYLES: Final[Mapping[str, str]] = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "expired": "yellow"}
+_COLOURS: Final[Mapping[str, str]] = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "expired": "yellow"}
+#: Values of TERM.
+DUMB_TERMINALS: Final = ("dumb", "unknown")
 
-
-#: What is shown in place of a state where a job succeeded and its videos are gone.
+#: Shown in place of a state if a job succeeded and its videos are gone.
 EXPIRED: Final = "expired"
 
 
@@ -36,18 +36,10 @@ def state_of(outcome: Result | JobFailed | ResultExpired) -> str:
     return JobState.CANCELLED if isinstance(outcome, JobCancelled) else JobState.FAILED
 
 
-class _Console(Console):
-    """A console whose reader may go away, as in `wanimate wait ID... | head`."""
-
-    def on_broken_pipe(self) -> None:
-        """Raise what an older rich lets through; a newer one would end the process itself."""
-        raise BrokenPipeError
-
-
 class Output:
     """Writes results to stdout and notes to stderr.
 
-    Colours are left out when the stream is no terminal or `NO_COLOR` is set.
+    Colours are left out if stdout is no terminal, if it is a dumb one, or if `NO_COLOR` is set.
 
     Args:
         as_json: Whether every line on stdout is one JSON object.
@@ -55,21 +47,30 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        #: Whether a progress bar is being drawn on stderr.
-        self.has_bar = False
-        self.stdout = _Console(emoji=False, markup=False, highlight=False, soft_wrap=True)
-        self.stderr = _Console(stderr=True, emoji=False, markup=False, highlight=False, soft_wrap=True)
+        #: Prints a line above the progress bar, while one is drawn on stderr.
+        self.print_above_bar: Callable[[str], None] | None = None
+        self._has_colours = (
+            sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in DUMB_TERMINALS
+        )
 
     def note(self, text: str) -> None:
-        """Tell a person something that is not a result; further lines are indented."""
-        self.stderr.print(indented_lines(text))
+        """Print to stderr what is not a result; further lines are indented."""
+        if self.print_above_bar is not None:
+            self.print_above_bar(indented_lines(text))
+        else:
+            _print(sys.stderr, indented_lines(text))
 
     def queued(self, job_id: str, name: str | None = None) -> None:
         """Report a job that is in the queue."""
         self._line(job_id, name, JobState.QUEUED, "")
 
-    def ended(self, job_id: str, outcome: Result | JobFailed | ResultExpired, name: str | None = None) -> None:
-        """Report how a job ended."""
+    def ended(
+        self, job_id: str, outcome: Result | JobFailed | ResultExpired | JobNotFound, name: str | None = None
+    ) -> None:
+        """Report how a job ended, or that nothing is known about it."""
+        if isinstance(outcome, JobNotFound):
+            self.not_found(outcome, job_id, name)
+            return
         state = state_of(outcome)
         if isinstance(outcome, Result):
             facts = outcome.model_dump(mode="json", exclude_none=True)
@@ -120,20 +121,24 @@ class Output:
     def _line(self, job_id: str, name: str | None, state: str, text: str, key: str = "state", **facts: Any) -> None:
         if self.as_json:
             line = {"id": job_id, "name": name, key: state, **facts}
-            self._write(Text(json.dumps({field: value for field, value in line.items() if value is not None})))
+            self._write(json.dumps({field: value for field, value in line.items() if value is not None}))
             return
-        shown = Text(one_line(job_id))
-        if name is not None:
-            shown.append(f"  {one_line(name)}")
-        shown.append("  ").append(state, style=_STYLES.get(state, ""))
-        if text:
-            shown.append(f"  {one_line(text)}")
-        self._write(shown)
+        shown = [one_line(job_id), *([] if name is None else [one_line(name)])]
+        shown.append(click.style(state, fg=_COLOURS.get(state)) if self._has_colours else state)
+        self._write("  ".join([*shown, *([one_line(text)] if text else [])]))
 
-    def _write(self, line: Text) -> None:
-        # With a bar on the same terminal, the line must pass through the bar's console or it tears the bar.
-        through_bar = self.has_bar and sys.stdout.isatty()
-        (self.stderr if through_bar else self.stdout).print(line)
+    def _write(self, line: str) -> None:
+        # On the terminal of a bar, a line that does not go through it tears the bar.
+        if self.print_above_bar is not None and sys.stdout.isatty():
+            self.print_above_bar(line)
+        else:
+            _print(sys.stdout, line)
+
+
+def _print(stream: TextIO, line: str) -> None:
+    # Not `click.echo`, which writes UTF-8 where the terminal reads ASCII.
+    stream.write(f"{line}\n")
+    stream.flush()
 
 
 def _life_of(urls_expire_at: datetime) -> str:

@@ -6,6 +6,7 @@ import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, Self
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
@@ -53,13 +54,14 @@ class BatchProgress:
         self._started = self._shown = time.monotonic()
         self._ends: deque[float] = deque()
         self._bar: _Bar | None = None
-        if output.stderr.is_terminal and not output.stderr.is_dumb_terminal:
+        console = Console(stderr=True, emoji=False, markup=False, highlight=False, soft_wrap=True)
+        if console.is_terminal and not console.is_dumb_terminal:
             self._bar = _Bar(
                 BarColumn(bar_width=None, complete_style="cyan"),
                 MofNCompleteColumn(),
                 TextColumn("{task.description}"),
                 TimeElapsedColumn(),
-                console=output.stderr,
+                console=console,
                 # stdout may be a file or a pipe; `Output` decides which lines pass through the bar's console.
                 redirect_stdout=False,
                 redirect_stderr=False,
@@ -71,7 +73,7 @@ class BatchProgress:
     def __enter__(self) -> Self:
         if self._bar is not None:
             self._bar.start()
-            self._output.has_bar = True
+            self._output.print_above_bar = self._print_above
         return self
 
     def __exit__(
@@ -79,7 +81,11 @@ class BatchProgress:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
-            self._output.has_bar = False
+            self._output.print_above_bar = None
+
+    def _print_above(self, line: str) -> None:
+        assert self._bar is not None, "a bar is drawn"  # noqa: S101
+        self._bar.console.print(Text.from_ansi(line))
 
     def enqueued(self) -> None:
         """Count a job that is being enqueued."""

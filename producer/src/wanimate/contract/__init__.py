@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .cost import LONGEST_BILLED_SECONDS, SHORTEST_BILLED_SECONDS, billed_seconds
-from .job import MAX_RETRIES, AnimateJob, Job, OnUnknown, Provider, ReplaceJob, Resolution, parse_job
+from .job import MAX_RETRIES, AnimateJob, Job, JobFields, OnUnknown, Provider, ReplaceJob, Resolution, parse_job
 from .names import (
     CANCEL_TASK,
     CLAIM_TTL_MS,
@@ -28,6 +28,7 @@ __all__ = [
     "MAX_RETRIES",
     "AnimateJob",
     "Job",
+    "JobFields",
     "OnUnknown",
     "Outcome",
     "OutcomeKind",

@@ -232,6 +232,17 @@ class Kinds:
         return sum(count * self.of(kind).mean_seconds for kind, count in observed.items()) / total
 
 
+def seconds_until_slot(place: int, in_flight: int, mean_seconds: float) -> float | None:
+    """Return in how many seconds a place in line will probably get a slot; None if no slot is in use.
+
+    Args:
+        place: 1 is next.
+        in_flight: How many slots are held.
+        mean_seconds: How long a task takes on average.
+    """
+    return place * mean_seconds / in_flight if in_flight else None
+
+
 def _area(hazard: float, seconds: float) -> float:
     """Return the integral of exp(-hazard t) over so many seconds."""
     return (1 - exp(-hazard * seconds)) / hazard

@@ -6,7 +6,7 @@ import hashlib
 import json
 import uuid
 from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Required, TypedDict
 
 from pydantic import (
     BaseModel,
@@ -54,6 +54,24 @@ MAX_RETRIES: Final = 10
 _SHOWN_PROBLEMS: Final = 10
 
 _JOB_ID_NAMESPACE: Final = uuid.UUID("5e3c5f0e-6f63-5a58-9d0d-7f0b1f5f6c11")
+
+
+class JobFields(TypedDict, total=False):
+    """The fields of `AnimateJob` and `ReplaceJob`, for type checkers and editors; those classes describe each."""
+
+    image_url: Required[str]
+    video_url: Required[str]
+    prompt: str | None
+    resolution: Resolution
+    seed: int
+    provider: Provider
+    priority: int
+    labels: dict[str, str]
+    idempotency_key: str | None
+    on_unknown: OnUnknown | None
+    retry_transient: int | None
+    deadline_seconds: float | None
+    video_seconds: float | None
 
 
 class _Job(BaseModel):

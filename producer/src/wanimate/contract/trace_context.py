@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from ..per_process import FORKS
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -19,12 +17,11 @@ _LONGEST: Final = 512
 def current_trace() -> dict[str, str]:
     """Return the headers of the span that the caller is in; none without one.
 
-    Nothing is imported for it: whoever is in a span has imported OpenTelemetry.
+    Nothing is imported for it: code that is in a span has imported OpenTelemetry.
     """
     if "opentelemetry.trace" not in sys.modules:
         return {}
-    with FORKS.kept_away():
-        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
     headers: dict[str, str] = {}
     TraceContextTextMapPropagator().inject(headers)

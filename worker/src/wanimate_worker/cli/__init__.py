@@ -6,9 +6,8 @@ import signal
 import sys
 
 import click
-from wanimate.completion import completion_of
 from wanimate.errors import WanimateError
-from wanimate.program import Program
+from wanimate.program import Program, completion_of
 from wanimate.text import one_line
 
 from .cancel import cancel

@@ -15,7 +15,7 @@ from .script import Concern
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from wanimate.effects import Presence
+    from wanimate.presence import Presence
 
 #: Records read in one exchange.
 _READ_SIZE: Final = 500

@@ -9,8 +9,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Final, cast
 
 from wanimate.contract import Keys
-from wanimate.contract.durations import Kinds
-from wanimate.estimates import seconds_until_slot
+from wanimate.contract.durations import Kinds, seconds_until_slot
 from wanimate.transport import PRIORITY_STEPS, UNACKED_KEY
 
 from ..ledger import AccountLimits, BalanceReading, GateState, Throttle, Throttles

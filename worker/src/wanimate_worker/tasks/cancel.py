@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wanimate.contract import CANCEL_TASK, CancelOutcome, Outcome, Stage
-from wanimate.effects import Presence
 from wanimate.errors import InvalidRequest, JobCancelled, JobNotFound
+from wanimate.presence import Presence
 
 from ..dead_letters import is_name
 from ..observability import get_logger
