@@ -74,7 +74,6 @@ format: setup ## put the code in shape
 
 bench: setup $(PEERS)/.ready ## Wanimate beside what users would write instead, in 10 minutes
 	@$(BIN)/python benchmarks/bench.py --profile $(PROFILE) $(addprefix --only ,$(ONLY))
-	@$(PEERS)/bin/python benchmarks/plots.py build/reports/bench.json
 
 bench-full: ## the same at full size, about an hour
 	@$(MAKE) bench PROFILE=full
@@ -86,7 +85,7 @@ $(PEERS)/.ready: benchmarks/peers/pyproject.toml benchmarks/peers/uv.lock | .ven
 	@touch $@
 
 bench-smoke: setup ## 3,000 jobs over 200 slots, judged by the simulator's ground truth
-	@$(BIN)/python benchmarks/smoke.py
+	@$(BIN)/python benchmarks/bench.py --only smoke --report build/reports/bench-smoke.json
 
 bench-planner: setup ## what polling can reach at the vendor's limits, computed; draws docs/images/polling.svg
 	@$(BIN)/python benchmarks/planner.py

@@ -12,6 +12,8 @@ import random
 from pathlib import Path
 from typing import Any
 
+#: What the peer is called in the report.
+CONTENDER = os.environ.get("BENCH_CONTENDER", "")
 REDIS_URL = os.environ.get("BENCH_REDIS_URL", "redis://127.0.0.1:6379/0")
 VENDOR_URL = os.environ.get("BENCH_VENDOR_URL", "http://127.0.0.1:8900")
 VENDOR_KEY = os.environ.get("BENCH_VENDOR_KEY", "simulator-key")

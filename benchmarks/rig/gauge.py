@@ -1,11 +1,11 @@
-"""What a run costs: CPU of the contender's processes, and commands and memory of Redis."""
+"""What a run costs: CPU and memory of the contender's processes, and commands and memory of Redis."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import psutil
@@ -13,16 +13,16 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
-#: How often memory and the machine's load are looked at, in seconds.
-_LOOK_SECONDS = 0.5
+#: How often memory and the machine's load are sampled, in seconds.
+_SAMPLE_SECONDS = 0.5
 #: Commands of connections, and of looking at the server.
-CONNECTING: Final = {"setname", "setinfo", "auth", "hello", "select", "client", "info", "config", "ping"}
+_CONNECTING: Final = {"setname", "setinfo", "auth", "hello", "select", "client", "info", "config", "ping"}
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """Return the CPU time that processes and their living children have used."""
+    """Return the CPU time, of user and system, that processes and their living children have used."""
     total = 0.0
     for process in _with_children(pids):
         with contextlib.suppress(psutil.Error):
@@ -31,22 +31,21 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return total
 
 
-def resident_bytes(pids: Iterable[int]) -> int:
-    """Return the resident memory of processes and their children."""
+def memory_mb(pids: Iterable[int]) -> float:
+    """Return the memory of processes and their children: PSS, or the resident set where the system has no PSS."""
     total = 0
     for process in _with_children(pids):
         with contextlib.suppress(psutil.Error):
-            total += process.memory_info().rss
-    return total
+            info = process.memory_full_info()
+            total += getattr(info, "pss", info.rss)
+    return total / 1e6
 
 
-def _with_children(pids: Iterable[int]) -> list[psutil.Process]:
-    found: list[psutil.Process] = []
+def _with_children(pids: Iterable[int]) -> Iterator[psutil.Process]:
     for pid in pids:
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(pid)
-            found += [process, *process.children(recursive=True)]
-    return found
+            yield from (process, *process.children(recursive=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,46 +53,35 @@ class Counters:
     """What Redis has done so far.
 
     Args:
-        commands: Commands carried out, those inside scripts included, without those of connecting.
+        by_command: Commands carried out, those inside scripts included, without those of connecting.
         calls: Reads of the server from its connections; a pipeline or a script is about one, so these are round trips.
-        bytes_in: Bytes received.
-        bytes_out: Bytes sent.
-        by_command: Commands by name.
+        bytes: Bytes received and sent.
     """
 
-    commands: int
+    by_command: dict[str, int]
     calls: int
-    bytes_in: int
-    bytes_out: int
-    by_command: dict[str, int] = field(default_factory=dict)
+    bytes: int
+
+    @classmethod
+    def of(cls, redis: Redis) -> Counters:
+        """Read Redis's counters."""
+        stats: dict[str, Any] = redis.info("stats")
+        commands = {name.removeprefix("cmdstat_"): of["calls"] for name, of in redis.info("commandstats").items()}
+        return cls(
+            {name: calls for name, calls in commands.items() if name.split("|")[0] not in _CONNECTING},
+            int(stats["total_reads_processed"]),
+            int(stats["total_net_input_bytes"]) + int(stats["total_net_output_bytes"]),
+        )
+
+    @property
+    def commands(self) -> int:
+        """All commands."""
+        return sum(self.by_command.values())
 
     def since(self, before: Counters) -> Counters:
         """Return what was done after another reading."""
-        return Counters(
-            self.commands - before.commands,
-            self.calls - before.calls,
-            self.bytes_in - before.bytes_in,
-            self.bytes_out - before.bytes_out,
-            {name: count - before.by_command.get(name, 0) for name, count in self.by_command.items()},
-        )
-
-
-def counters(redis: Redis) -> Counters:
-    """Read Redis's counters."""
-    stats: dict[str, Any] = redis.info("stats")
-    commands: dict[str, Any] = redis.info("commandstats")
-    by_command = {
-        name.removeprefix("cmdstat_"): int(of["calls"])
-        for name, of in commands.items()
-        if name.removeprefix("cmdstat_").split("|")[0] not in CONNECTING
-    }
-    return Counters(
-        sum(by_command.values()),
-        int(stats["total_reads_processed"]),
-        int(stats["total_net_input_bytes"]),
-        int(stats["total_net_output_bytes"]),
-        by_command,
-    )
+        by_command = {name: calls - before.by_command.get(name, 0) for name, calls in self.by_command.items()}
+        return Counters(by_command, self.calls - before.calls, self.bytes - before.bytes)
 
 
 def dataset_bytes(redis: Redis) -> int:
@@ -133,14 +121,14 @@ class Sampler:
         return sum(self._machine) / len(self._machine) / 100 if self._machine else None
 
     def _watch(self) -> None:
-        while not self._stop.wait(_LOOK_SECONDS):
+        while not self._stop.wait(_SAMPLE_SECONDS):
             self._machine.append(psutil.cpu_percent())
             with contextlib.suppress(RedisError, KeyError):
                 self.dataset_bytes_max = max(self.dataset_bytes_max, dataset_bytes(self._redis))
                 self.own_calls += 1
 
 
-def wait_until(condition: Any, timeout_seconds: float, what: str) -> None:
+def wait_until(condition: Callable[[], bool], timeout_seconds: float, what: str) -> None:
     """Wait for a condition.
 
     Raises:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import httpx
 from wanimate_devstack import SIMULATOR_KEY, Process, ProcessGroup, RedisServer, free_port
 
-from .arrivals import Arrivals, FileArrivals, ListArrivals
-from .contender import Contender
+from .contender import Contender, FileArrivals, ListArrivals
 
 if TYPE_CHECKING:
+    from .contender import Arrivals
     from .load import Load
 
 _ROOT = Path(__file__).parents[2]
@@ -52,14 +52,13 @@ class Kind:
     bin: Path = _PEERS_BIN
 
 
-def _celery(module: str) -> tuple[str, ...]:
-    worker = f"-A {module} worker -P threads -c {_CELERY_THREADS} -Q celery,poll --loglevel INFO"
-    return ("celery", *worker.split(), "-n", "peer{number}@%h", "--without-gossip", "--without-mingle")
-
-
+_CELERY = (
+    *f"celery -A celery_jobs worker -P threads -c {_CELERY_THREADS} -Q celery,poll --loglevel INFO".split(),
+    *("-n", "peer{number}@%h", "--without-gossip", "--without-mingle"),
+)
 KINDS = (
-    Kind("Celery, retry", "celery_retry", _celery("celery_retry"), " ready.", bin=_OWN_BIN),
-    Kind("Celery, semaphore", "celery_semaphore", _celery("celery_semaphore"), " ready.", bin=_OWN_BIN),
+    Kind("Celery, retry", "celery_jobs", _CELERY, " ready.", bin=_OWN_BIN),
+    Kind("Celery, semaphore", "celery_jobs", _CELERY, " ready.", bin=_OWN_BIN),
     Kind("arq", "arq_jobs", ("arq", "arq_jobs.WorkerSettings"), "Starting worker"),
     Kind("asyncio script", "asyncio_script", ("python", "asyncio_script.py"), "ready", has_enqueue=False, processes=1),
     Kind(
@@ -169,6 +168,7 @@ class Peer(Contender):
 
     def _environment(self) -> dict[str, str]:
         return {
+            "BENCH_CONTENDER": self.name,
             "BENCH_REDIS_URL": self.redis_url,
             "BENCH_VENDOR_URL": self.simulator_url,
             "BENCH_VENDOR_KEY": SIMULATOR_KEY,
@@ -189,15 +189,13 @@ class Peer(Contender):
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what the peers are made of."""
+    """Return the versions of what the peers are made of, those of their own environment only where there is one."""
     program = (
         "import importlib.metadata as m, json; "
         "print(json.dumps({n: m.version(n) for n in ('arq', 'dramatiq', 'saq', 'aiohttp', 'redis')}))"
     )
-    told = subprocess.run([_PEERS_BIN / "python", "-c", program], check=True, capture_output=True, text=True)
-    return {
-        **json.loads(told.stdout),
-        "celery": version("celery"),
-        "kombu": version("kombu"),
-        "httpx": version("httpx"),
-    }
+    told = {name: version(name) for name in ("celery", "kombu", "httpx", "wanimate")}
+    if (_PEERS_BIN / "python").exists():
+        found = subprocess.run([_PEERS_BIN / "python", "-c", program], check=True, capture_output=True, text=True)
+        told |= json.loads(found.stdout)
+    return told

@@ -13,179 +13,121 @@ if TYPE_CHECKING:
 
     from .goals import Goal
 
-#: For each scenario: its title, and for each column its head, the figure, and how it is written.
+#: Each figure that is shown: its head, and how it is written.
+_FIGURES = {
+    "above_cap": ("above cap", ""),
+    "bytes_per_waiting_job": ("bytes/job", ",.0f"),
+    "call_median_ms": ("call ms", ".1f"),
+    "contender": ("contender", ""),
+    "count_429": ("429", ""),
+    "cpu_ms_per_job": ("CPU ms/job", ".2f"),
+    "cpu_share": ("CPU of a core", ".1%"),
+    "enqueue_per_second": ("enqueued/s", ",.0f"),
+    "fault": ("fault", ""),
+    "finished": ("finished", ""),
+    "handover_median_ms": ("slot free ms", ".0f"),
+    "in_flight_max": ("in flight at most", ""),
+    "jobs": ("jobs", ","),
+    "jobs_per_second": ("jobs/s", ".0f"),
+    "lag_bound": ("bound", ".3f"),
+    "lag_mean": ("late mean", ".3f"),
+    "lag_median_ms": ("late ms, median", ".0f"),
+    "lag_p50": ("p50", ".3f"),
+    "lag_p99": ("p99", ".3f"),
+    "largest_mb": ("largest MB", ".0f"),
+    "machine_load": ("machine", ".0%"),
+    "makespan_ratio": ("makespan/ideal", ".3f"),
+    "memory_mb": ("MB", ".0f"),
+    "mode": ("mode", ""),
+    "never_sent": ("never sent", ""),
+    "paid_twice": ("paid twice", ""),
+    "per_cpu_second": ("jobs/CPU s", ",.0f"),
+    "per_second": ("jobs/s", ",.0f"),
+    "plan": ("tasks/requests", ""),
+    "polls_bound": ("bound", ".2f"),
+    "polls_per_job": ("polls/job", ".2f"),
+    "process": ("process", ""),
+    "rate": ("limit", ""),
+    "record_per_second": ("recorded/s", ",.0f"),
+    "redis_calls_per_job": ("trips", ".1f"),
+    "redis_commands_per_job": ("Redis cmds", ".0f"),
+    "redis_peak_bytes_per_job": ("bytes", ",.0f"),
+    "requests_window_max": ("fullest window", ""),
+    "slot_use": ("slots used", ".3f"),
+    "slot_use_bound": ("bound", ".3f"),
+    "status_cpu_ms": ("CPU ms", ".0f"),
+    "status_ms": ("status ms", ".0f"),
+    "stranded": ("stranded", ""),
+    "throttled_per_job": ("429 a job", ".2f"),
+    "turns_per_second": ("jobs/s", ".1f"),
+    "unknown": ("of these unknown", ""),
+    "urgent_median_ms": ("urgent to vendor ms", ".0f"),
+    "urgent_p95_ms": ("p95", ".0f"),
+    "waiting": ("waiting", ","),
+    "way": ("way", ""),
+    "workers": ("processes", ""),
+}
+_COSTS = "cpu_ms_per_job redis_commands_per_job redis_calls_per_job redis_peak_bytes_per_job memory_mb machine_load"
 _EVERYONE = (
-    ("contender", "contender", ""),
-    ("slot use", "slot_use", ".3f"),
-    ("429 a job", "throttled_per_job", ".2f"),
-    ("makespan/ideal", "makespan_ratio", ".3f"),
-    ("lag mean", "lag_mean_share", ".3f"),
-    ("lag median", "lag_median_share", ".3f"),
-    ("CPU ms", "cpu_ms_per_job", ".1f"),
-    ("Redis cmds", "redis_commands_per_job", ".0f"),
-    ("trips", "redis_calls_per_job", ".1f"),
-    ("bytes", "redis_peak_bytes_per_job", ",.0f"),
-    ("never sent", "never_sent", ""),
-    ("stranded", "stranded", ""),
-    ("paid twice", "paid_twice", ""),
-    ("machine", "machine_load", ".0%"),
+    "contender slot_use slot_use_bound throttled_per_job makespan_ratio lag_mean lag_bound lag_p50 lag_p99 "
+    f"handover_median_ms {_COSTS} never_sent stranded paid_twice"
 )
-_COLUMNS: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
-    "peers": (
-        "the same jobs for everyone; lags in parts of the mean duration; commands, trips, peak bytes of Redis a job",
-        _EVERYONE,
-    ),
-    "limits": ("the same at the vendor's own limits, or a part of them, for everyone who polls", _EVERYONE),
-    "commands": (
-        "what a job makes Redis do",
-        (
-            ("mode", "contender", ""),
-            ("sent", "sent_per_job", ".1f"),
-            ("by scripts", "in_scripts_per_job", ".1f"),
-            ("most of what is sent", "most_sent", ""),
-            ("most of what scripts do", "most_in_scripts", ""),
-        ),
-    ),
+#: For each scenario: its title, and the figures of a row.
+_SCENARIOS = {
+    "peers": ("the same jobs for everyone; late in mean durations; costs a job", _EVERYONE),
+    "limits": ("the work of the vendor's own limits, at speed 10", _EVERYONE),
+    "scale": ("the vendor's own limits, in a short run a quarter of them", f"{_EVERYONE} polls_per_job lag_median_ms"),
     "faults": (
         "what became of the jobs when something went wrong in the middle",
-        (
-            ("fault", "fault", ""),
-            ("contender", "contender", ""),
-            ("jobs", "jobs", ""),
-            ("finished", "finished", ""),
-            ("never sent", "never_sent", ""),
-            ("stranded", "stranded", ""),
-            ("of these unknown", "unknown", ""),
-            ("paid twice", "paid_twice", ""),
-            ("above cap", "above_cap", ""),
-            ("makespan/ideal", "makespan_ratio", ".2f"),
-        ),
+        "fault contender jobs finished never_sent stranded unknown paid_twice above_cap makespan_ratio",
     ),
-    "scale": (
-        "the vendor's limits, or a part of them",
+    "enqueue": ("processes that have just begun; the median of three", "way jobs per_second per_cpu_second"),
+    "throughput": ("one worker process, no limits", f"contender jobs_per_second polls_per_job {_COSTS}"),
+    "idle": ("a stack that has nothing to do", "process cpu_share memory_mb status_ms status_cpu_ms"),
+    "growth": (
+        "a growing backlog",
         (
-            ("mode", "contender", ""),
-            ("slot use", "slot_use", ".3f"),
-            ("makespan/ideal", "makespan_ratio", ".3f"),
-            ("lag mean s", "lag_mean_seconds", ".3f"),
-            ("lag median s", "lag_median_seconds", ".3f"),
-            ("bound s", "lag_mean_bound_seconds", ".3f"),
-            ("429", "count_429", ""),
-            ("polls/job", "polls_per_job", ".1f"),
-            ("CPU ms/job", "cpu_ms_per_job", ".1f"),
-            ("machine", "machine_load", ".0%"),
-        ),
-    ),
-    "plans": (
-        "the vendor's plans, with a backlog; lateness in parts of the mean duration",
-        (
-            ("tasks/requests", "plan", ""),
-            ("mode", "mode", ""),
-            ("jobs", "jobs", ""),
-            ("slots", "slot_use", ".3f"),
-            ("bound", "slot_use_bound", ".3f"),
-            ("late mean", "lag_mean_share", ".3f"),
-            ("bound", "lag_mean_bound_share", ".3f"),
-            ("p50", "lag_median_share", ".3f"),
-            ("p99", "lag_p99_share", ".3f"),
-            ("polls/job", "polls_per_job", ".2f"),
-            ("bound", "polls_bound", ".2f"),
-            ("429", "count_429", ""),
-            ("fullest window", "requests_window_max", ""),
-            ("limit", "rate", ""),
-            ("machine", "machine_load", ".0%"),
+            "waiting enqueue_per_second record_per_second call_median_ms urgent_median_ms urgent_p95_ms lag_median_ms "
+            "turns_per_second largest_mb bytes_per_waiting_job"
         ),
     ),
     "workers": (
         "more worker processes on one ledger",
         (
-            ("processes", "workers", ""),
-            ("slot use", "slot_use", ".3f"),
-            ("in flight at most", "in_flight_max", ""),
-            ("above cap", "above_cap", ""),
-            ("fullest window", "requests_window_max", ""),
-            ("limit", "rate", ""),
-            ("429", "count_429", ""),
-            ("makespan/ideal", "makespan_ratio", ".3f"),
-            ("CPU ms/job", "cpu_ms_per_job", ".1f"),
-            ("machine", "machine_load", ".0%"),
+            "workers slot_use in_flight_max above_cap requests_window_max rate count_429 makespan_ratio cpu_ms_per_job "
+            "machine_load"
         ),
     ),
-    "pools": (
-        "what a worker process is made of",
+    "plans": (
+        "the vendor's plans, with a backlog; late in mean durations",
         (
-            ("workers of", "choice", ""),
-            ("slot use", "slot_use", ".3f"),
-            ("makespan/ideal", "makespan_ratio", ".3f"),
-            ("lag median s", "lag_median_seconds", ".3f"),
-            ("CPU ms/job", "cpu_ms_per_job", ".1f"),
-            ("MB/worker", "worker_mb", ".0f"),
-            ("machine", "machine_load", ".0%"),
+            "plan mode jobs slot_use slot_use_bound lag_mean lag_bound lag_p50 lag_p99 polls_per_job polls_bound "
+            "count_429 requests_window_max rate machine_load"
         ),
     ),
-    "throughput": (
-        "one worker process, a vendor without limits",
-        (
-            ("mode", "contender", ""),
-            ("jobs/s", "jobs_per_second", ".0f"),
-            ("worker cores", "worker_cores", ".2f"),
-            ("worker CPU ms/job", "worker_cpu_ms_per_job", ".1f"),
-            ("Redis cmds/job", "redis_commands_per_job", ".0f"),
-            ("round trips/job", "redis_calls_per_job", ".1f"),
-            ("bytes/job", "redis_bytes_per_job", ",.0f"),
-            ("polls/job", "polls_per_job", ".1f"),
-            ("machine", "machine_load", ".0%"),
-        ),
-    ),
-    "enqueue": (
-        "one producer process",
-        (
-            ("way", "way", ""),
-            ("jobs", "jobs", ","),
-            ("jobs/s", "jobs_per_second", ",.0f"),
-            ("CPU ms/job", "cpu_ms_per_job", ".3f"),
-            ("jobs per CPU s", "jobs_per_cpu_second", ",.0f"),
-        ),
-    ),
-    "growth": (
-        "a growing backlog",
-        (
-            ("waiting", "waiting", ","),
-            ("enqueued/s", "enqueue_per_second", ",.0f"),
-            ("recorded/s", "record_per_second", ",.0f"),
-            ("call ms", "call_median_ms", ".1f"),
-            ("urgent job to vendor ms", "submit_median_ms", ".0f"),
-            ("p95", "submit_p95_ms", ".0f"),
-            ("lag median ms", "lag_median_ms", ".0f"),
-            ("jobs/s", "slot_turns_per_second", ".1f"),
-            ("worker MB", "worker_rss_mb", ".0f"),
-            ("bytes/job", "bytes_per_waiting_job", ",.0f"),
-        ),
-    ),
+    "smoke": ("3,000 jobs, polling", _EVERYONE),
 }
 
 
 def show(console: Console, scenario: str, rows: Iterable[dict[str, Any]]) -> None:
     """Print the figures of one scenario."""
-    title, columns = _COLUMNS[scenario]
+    title, names = _SCENARIOS[scenario]
+    columns = {name: _FIGURES[name] for name in names.split()}
     table = Table(title=f"{scenario}: {title}", title_justify="left")
-    for head, key, _ in columns:
-        is_name = key in {"contender", "fault", "way", "choice"}
-        table.add_column(head, justify="left" if is_name else "right", no_wrap=is_name)
+    for name, (head, spec) in columns.items():
+        is_text = not spec and name in {"contender", "fault", "way", "process", "mode"}
+        table.add_column(head, justify="left" if is_text else "right", no_wrap=is_text)
     for row in rows:
-        own = str(row.get("contender", "")).startswith("Wanimate")
-        table.add_row(*(_written(row.get(key), spec) for _, key, spec in columns), style="bold" if own else "")
+        style = "bold" if str(row.get("contender", "")).startswith("Wanimate") else ""
+        cells = [(row.get(name), spec) for name, (_, spec) in columns.items()]
+        table.add_row(*("" if value is None else format(value, spec) for value, spec in cells), style=style)
     console.print(table)
 
 
 def show_goals(console: Console, goals: Iterable[Goal]) -> None:
     """Print the goals."""
-    table = Table("figure", "goal", "measured", "", "bounded by", title="goals", title_justify="left")
+    table = Table("figure", "goal", "measured", "", "note", title="goals", title_justify="left")
     for goal in goals:
         verdict = {True: "[green]met[/]", False: "[bold red]not met[/]", None: ""}[goal.is_met]
-        table.add_row(goal.figure, goal.goal, goal.measured, verdict, goal.bound)
+        table.add_row(goal.figure, goal.goal, goal.measured, verdict, goal.note)
     console.print(table)
-
-
-def _written(value: Any, spec: str) -> str:
-    return "" if value is None else format(value, spec)

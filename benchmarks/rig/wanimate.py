@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 from redis import Redis
 from wanimate import Client, Result, WaitTimeout
 from wanimate.contract import Keys, Stage
+from wanimate.contract.durations import DEFAULT_RESOLUTION, EXPECTED_SECONDS
 from wanimate.settings import Settings
 from wanimate_devstack import Stack, StackOptions
 from wanimate_worker.pacing import RequestRate
 from wanimate_worker.settings import WorkerSettings
 
-from .arrivals import CeleryArrivals
-from .contender import Contender
+from .contender import CeleryArrivals, Contender
+from .judge import Bound, polling_bound
 from .load import marker
 
 if TYPE_CHECKING:
@@ -34,7 +37,6 @@ class Wanimate(Contender):
     Args:
         load: What it is given to do.
         has_callbacks: Whether the vendor calls back.
-        settings: Further `WANIMATE_*` variables.
         worker_options: Options of Celery's `worker` command.
         simulator_options: Further options of the simulator.
     """
@@ -44,20 +46,27 @@ class Wanimate(Contender):
         load: Load,
         *,
         has_callbacks: bool,
-        settings: dict[str, str] | None = None,
         worker_options: Sequence[str] = (),
         simulator_options: Mapping[str, str] | None = None,
     ) -> None:
-        self.name = "Wanimate, callbacks" if has_callbacks else "Wanimate, polling"
+        self.name = f"Wanimate, {'callbacks' if has_callbacks else 'polling'}"
         self.load = load
+        settings, app = settings_for(load), "wanimate_worker"
+        if load.prior is not None:
+            self.name += f", prior x {load.prior:g}"
+            expected = load.prior * load.mean_seconds / load.speed
+            settings["BENCH_PRIOR"] = str(expected / EXPECTED_SECONDS[DEFAULT_RESOLUTION])
+            settings["PYTHONPATH"] = str(Path(__file__).parents[1])
+            app = "rig.worker_with_prior"
         self.stack = Stack(
             StackOptions(
                 workers=load.workers,
+                worker_app=app,
                 worker_options=tuple(worker_options),
                 has_flower=False,
                 has_callbacks=has_callbacks,
                 simulator={**load.simulator_options(), **(simulator_options or {})},
-                settings={**settings_for(load), **(settings or {})},
+                settings=settings,
             )
         )
         self.redis_url = self.stack.redis.url
@@ -69,7 +78,8 @@ class Wanimate(Contender):
         self.simulator_url = str(self.stack.simulator_url)
 
     def stop(self) -> None:
-        """Stop the stack."""
+        """Stop the stack, also if it stands still."""
+        self.signal(signal.SIGCONT)
         self.stack.stop()
 
     def client(self) -> Client:
@@ -151,7 +161,7 @@ def settings_for(load: Load) -> dict[str, str]:
         settings |= {
             "WANIMATE_POLL_TICK_SECONDS": f"{max(1 / load.speed, 0.1):g}",
             "WANIMATE_POLL_FLOOR_SECONDS": f"{max(0.5 / load.speed, 0.1):g}",
-            # After these somebody else looks at what a dead worker had in hand.
+            # After these other workers take over what a dead worker had in hand.
             "WANIMATE_LEASE_SECONDS": f"{max(15 / load.speed, 2):g}",
             "WANIMATE_CONNECT_TIMEOUT_SECONDS": f"{max(5 / load.speed, 1):g}",
             "WANIMATE_POLL_TIMEOUT_SECONDS": f"{max(10 / load.speed, 2):g}",
@@ -161,14 +171,15 @@ def settings_for(load: Load) -> dict[str, str]:
 
 
 def poll_lease_seconds(load: Load) -> float:
-    """Return after how long a job is looked at again whose poll died.
-
-    Args:
-        load: What the workers are given to do.
-    """
+    """Return after how long a job is checked again whose poll died."""
     fields = {name.removeprefix("WANIMATE_").lower(): value for name, value in settings_for(load).items()}
     settings = WorkerSettings.model_validate({"redis_url": "redis://localhost", **fields})
     return settings.ledger_limits().poll_lease_ms / 1000
+
+
+def reachable(load: Load, mean_seconds: float) -> Bound:
+    """Return what polling can reach within the budget that the workers are given, in simulated seconds."""
+    return polling_bound(load.cap, requests_per_minute(load) / 60 / load.speed, round(mean_seconds, 1), load.sigma)
 
 
 def requests_per_minute(load: Load) -> int:

@@ -84,6 +84,7 @@ class Stack:
         self.workers: list[Process] = []
         self.beat: Process | None = None
         self.receiver: Process | None = None
+        self.ops: Process | None = None
         self._processes = ProcessGroup()
 
     def __enter__(self) -> Self:
@@ -189,9 +190,9 @@ class Stack:
 
     def _start_ops(self) -> None:
         port = free_port()
-        ops = self._start("ops", *_WORKER_COMMAND, "ops", "--port", str(port))
+        self.ops = self._start("ops", *_WORKER_COMMAND, "ops", "--port", str(port))
         self.ops_url = f"http://127.0.0.1:{port}"
-        ops.wait_until(lambda: _answers(f"{self.ops_url}/health"), "ready")
+        self.ops.wait_until(lambda: _answers(f"{self.ops_url}/health"), "ready")
 
     def _celery(self, name: str, *arguments: str) -> Process:
         return self._start(name, sys.executable, "-m", "celery", "-q", "-A", "wanimate_worker", *arguments)

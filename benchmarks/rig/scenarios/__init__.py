@@ -1,1 +1,0 @@
-"""The scenarios: each is a function that takes a profile and returns figures."""
