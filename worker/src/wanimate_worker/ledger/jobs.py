@@ -44,22 +44,18 @@ class Jobs(Concern):
     # -- until the vendor has it --------------------------------------------------------------------------------
 
     def admit(self, entries: Sequence[Entry]) -> list[Admission]:
-        """Record new jobs and hand out free slots, in one round trip.
+        """Record new jobs and hand out free slots, in one round trip for a hundred.
 
         Args:
             entries: The jobs. One that was recorded before is left alone. Slots are handed out when all of a batch are
                 recorded; what its batch was granted is told with its last entry.
         """
-        with self._redis.pipeline(transaction=False) as pipeline:
-            for start in range(0, len(entries), _ADMIT_BATCH):
-                batch = entries[start : start + _ADMIT_BATCH]
-                keys = [Key(key) for entry in batch for key in self._keys_of(entry.job_id)]
-                self._admit.on(pipeline, keys, [value for entry in batch for value in _values(entry)])
-            answers: list[list[str]] = pipeline.execute()
         admissions: list[Admission] = []
-        for answer in answers:
-            size = min(_ADMIT_BATCH, len(entries) - len(admissions))
-            told, granted = answer[: 3 * size], answer[3 * size :]
+        for start in range(0, len(entries), _ADMIT_BATCH):
+            batch = entries[start : start + _ADMIT_BATCH]
+            keys = [Key(key) for entry in batch for key in self._keys_of(entry.job_id)]
+            answer = self._admit(keys, [value for entry in batch for value in _values(entry)])
+            told, granted = answer[: 3 * len(batch)], answer[3 * len(batch) :]
             for at in range(0, len(told), 3):
                 started = [told[at + 2]] if told[at + 2] else []
                 started += granted if at == len(told) - 3 else []
