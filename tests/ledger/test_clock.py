@@ -29,6 +29,20 @@ def test_only_jobs_whose_time_has_come_are_claimed_the_earliest_first(make_bench
     bench.drain()
 
 
+def test_a_claim_tells_when_the_next_job_is_due(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(max_in_flight=3)
+    assert bench.ledger.claim(1).due_in_ms is None
+    bench.admit("a", "b")
+    bench.redis.zadd(bench.keys.due, {"a": 1, "b": bench.now_ms() + LONG_MS})
+    claim = bench.ledger.claim(1)
+    assert claim.job_ids == ["a"]
+    assert LONG_MS - 60_000 < (claim.due_in_ms or 0) <= LONG_MS
+    bench.redis.zadd(bench.keys.due, {"a": 1, "b": 2})
+    assert bench.ledger.claim(1).due_in_ms == 0, "another one is due already"
+    assert bench.ledger.claim(1).due_in_ms == bench.limits.poll_lease_ms
+    bench.drain()
+
+
 def test_a_claimed_job_stays_under_the_clock_until_the_end_of_the_lease(bench: Bench) -> None:
     bench.admit("a")
     bench.let_time_pass()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 #: Everything here exists since Redis 6.2.
 COMMANDS = {
-    *("DEL", "EXISTS", "GET", "PERSIST", "PEXPIRE", "SET", "TIME"),
+    *("DEL", "EXISTS", "GET", "PERSIST", "PEXPIRE", "PUBLISH", "SET", "TIME"),
     *("HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HKEYS", "HMGET", "HSET"),
     *("SADD", "SMEMBERS", "SREM"),
     *("LINDEX", "LLEN", "LPUSH", "LREM", "LTRIM"),
@@ -82,7 +82,7 @@ def test_each_file_touches_declared_keys_only_and_builds_no_name(name: str) -> N
     assert unused <= {"tally"}, "declared, and not touched"
     for command, key in re.findall(r"redis\.call\('(\w+)'(?:, ([^,)]+))?", code(name)):
         assert command in COMMANDS
-        assert command == "TIME" or key in declared | STANDING_FOR_KEYS | {"job", "result"}
+        assert command == "TIME" or key in declared | STANDING_FOR_KEYS | {"job", "result", "started"}
 
 
 def declared_by(name: str) -> set[str]:
@@ -114,7 +114,7 @@ def test_the_documented_user_of_redis_may_run_every_script() -> None:
 
 
 def test_each_step_of_the_state_table_is_a_scripts_and_each_move_a_step() -> None:
-    moving = {name for name in script_names() if re.search(r"\b(transition|end_job)\(", code(name))}
+    moving = {name for name in script_names() if re.search(r"\b(transition|end_job|close_record)\(", code(name))}
     assert moving == {step.script for step in STEPS} - {"grant"}
 
 
@@ -153,7 +153,7 @@ def live_through_everything(bench: Bench) -> None:
     submit = bench.start("a")
     bench.admit("b", "c", "d")
     b_submit = bench.begin("b")
-    assert ledger.jobs._confirm("b", b_submit.nonce)
+    assert ledger.durable._confirm("b", b_submit.nonce)
     ledger.gate.postpone("why", 0)
     ledger.lose("b", b_submit.nonce, "why")
     assert ledger.refuse("b", b_submit.nonce, "403") is None

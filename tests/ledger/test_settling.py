@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from wanimate.contract import CancelOutcome, Stage
-from wanimate_worker.ledger import Deliver, Ledger, NothingToDo, ResultMissing
+from wanimate_worker.ledger import Deliver, Ledger, NothingToDo, ResultMissing, Settled
 
-from .bench import ACCOUNT, CANCELLED, UNKNOWN, eventually, success
+from .bench import ACCOUNT, CANCELLED, UNKNOWN, eventually, follower, success
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -215,3 +215,61 @@ def test_cancelling_a_job_whose_record_was_deleted_frees_its_slot(make_bench: Ca
     assert (cancelled.outcome, cancelled.granted) == (CancelOutcome.UNKNOWN, ["b"]), "it may have been sent"
     assert bench.state().slots == {"b"}
     bench.drain()
+
+
+# -- settled and delivered in one step ------------------------------------------------------------------------------
+
+KEY, STORED = "celery-task-meta-a", '{"status":"SUCCESS"}'
+
+
+def test_a_plain_job_is_delivered_by_the_script_that_settles_it(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(max_in_flight=1)
+    submit = bench.start("a")
+    bench.admit("b")
+    with bench.redis.pubsub() as told:
+        told.subscribe(KEY)
+        eventually(lambda: told.get_message(timeout=1))
+        settled = bench.ledger.jobs.settle_and_deliver("a", submit.nonce, success("t"), (KEY, STORED))
+        assert settled == Settled(["b"], is_delivered=True)
+        assert eventually(lambda: told.get_message(timeout=1))["data"] == STORED
+    assert bench.redis.get(KEY) == STORED
+    assert 0 < bench.redis.pttl(KEY) <= bench.limits.result_ttl_ms
+    state = bench.state()
+    assert (state.stage("a"), set(state.due), state.slots) == ("delivered", {"b"}, {"b"})
+    assert 0 < bench.redis.pttl(bench.keys.job("a")) <= bench.limits.result_ttl_ms
+    assert "message" not in state.jobs["a"]
+    stages = [line.split()[1] for line in state.jobs["a"]["history"].splitlines()]
+    assert stages[-2:] == ["settled", "delivered"]
+    bench.redis.delete(KEY)
+    bench.drain()
+    assert "a" not in bench.delivered
+
+
+def test_a_late_writer_delivers_nothing(bench: Bench) -> None:
+    bench.start("a")
+    before = bench.state()
+    assert bench.ledger.jobs.settle_and_deliver("a", "stale", success("t"), (KEY, STORED)) is None
+    assert bench.state() == before
+    assert bench.redis.get(KEY) is None
+    bench.drain()
+
+
+def test_a_plain_job_that_failed_can_be_run_again(bench: Bench) -> None:
+    submit = bench.start("a")
+    settled = bench.ledger.jobs.settle_and_deliver("a", submit.nonce, UNKNOWN, None)
+    assert settled == Settled([], is_delivered=True)
+    assert bench.state().failed == ["a"]
+    assert bench.job("a").message == {"seen": True}
+    retry = bench.ledger.retry("a", priority=0, deadline_ms=None, result_key=KEY)
+    assert retry.granted == ["a"]
+    bench.drain()
+
+
+def test_a_job_with_followers_is_delivered_by_its_caller(bench: Bench) -> None:
+    submit = bench.start("a")
+    bench.ledger.follow(follower("more", leader="a"))
+    settled = bench.ledger.jobs.settle_and_deliver("a", submit.nonce, success("t"), (KEY, STORED))
+    assert settled == Settled([], is_delivered=False)
+    assert bench.redis.get(KEY) is None
+    bench.drain()
+    assert bench.delivered.keys() == {"a", "more"}

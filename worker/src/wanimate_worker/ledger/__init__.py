@@ -29,6 +29,7 @@ from .values import (
     ResultMissing,
     Retried,
     Retry,
+    Settled,
     Survey,
     Tick,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "ResultMissing",
     "Retried",
     "Retry",
+    "Settled",
     "Step",
     "Submit",
     "Survey",

@@ -8,29 +8,25 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from kombu.utils.json import dumps
-from redis.exceptions import ResponseError
 from wanimate.contract import CLAIM_TTL_MS, CancelOutcome, Outcome, Stage
 
 from ..stopwatch import Stopwatch
-from .script import Cause, Concern, Key, script
+from .script import Cause, Concern, Key, Stored, script
 from .steps import Busy, Deliver, Later, NothingToDo, Step, Submit, WaitForPermit
 from .values import (
     Admission,
     Admitted,
     Bill,
-    CallbackEffect,
     Cancelled,
     Expired,
-    NotReplicated,
     Parked,
     Proven,
     ResultMissing,
+    Settled,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from redis import Redis
+    from collections.abc import Iterator, Sequence
 
     from .values import Entry, Observation
 
@@ -99,6 +95,7 @@ class Jobs(Concern):
     @script(list)
     def _begin(self, job_id: str, nonce: str, *, holds_permit: bool) -> list[Any]: ...
 
+    @script(bool)
     def accept(
         self,
         job_id: str,
@@ -107,7 +104,7 @@ class Jobs(Concern):
         task_id: str,
         first_poll_ms: int,
         begun_at_ms: int,
-        started: tuple[str, str] | None = None,
+        started: Stored | None = None,
     ) -> bool:
         """Record that the vendor has the task; False if this attempt is no longer the job's.
 
@@ -120,20 +117,6 @@ class Jobs(Concern):
             started: Where Celery keeps its result, and what it keeps there of a task that has started; None for a job
                 that wants no result.
         """
-        key, mark = (Key(started[0]), started[1]) if started else (None, "")
-        return self._accept(job_id, nonce, task_id, first_poll_ms, begun_at_ms, mark, key)
-
-    @script(bool)
-    def _accept(
-        self,
-        job_id: str,
-        nonce: str,
-        task_id: str,
-        first_poll_ms: int,
-        begun_at_ms: int,
-        started: str,
-        result: Key | None,
-    ) -> bool: ...
 
     @script(bool)
     def mark_unknown(self, job_id: str, nonce: str, why: Cause, *, is_ours: bool = False, hint: str = "") -> bool:
@@ -229,7 +212,6 @@ class Jobs(Concern):
     def mark_unreadable(self, job_id: str, nonce: str, why: Cause) -> bool:
         """Note why a running task's answers cannot be read, '' if they can; False if the attempt is another's."""
 
-    @script(lambda granted: granted)
     def settle(
         self,
         job_id: str,
@@ -257,6 +239,50 @@ class Jobs(Concern):
         Returns:
             The jobs that were given a slot and must be started too.
         """
+        answer = self._settle(job_id, nonce, outcome, token, observed, delivers=delivers, is_free=is_free, hint=hint)
+        return None if answer is None else answer[1:]
+
+    def settle_and_deliver(
+        self,
+        job_id: str,
+        nonce: str,
+        outcome: Outcome,
+        result: Stored | None,
+        *,
+        token: str = "",
+        observed: Observation | None = None,
+    ) -> Settled | None:
+        """Record the outcome as `settle` does, and store the result, in one step; the record is closed.
+
+        Only for a job without callbacks, chain or chord. One with followers is only settled: the caller delivers it.
+
+        Args:
+            job_id: The job.
+            nonce: The attempt the outcome belongs to.
+            outcome: How the job ended.
+            result: Where Celery keeps its result, and what it keeps there of the outcome; None for a job that wants no
+                result.
+            token: The claim's fencing token, where the outcome comes from a claimed poll.
+            observed: How long the vendor had the task, where that is known.
+        """
+        answer = self._settle(job_id, nonce, outcome, token, observed, delivers=True, is_plain=True, result=result)
+        return None if answer is None else Settled(answer[1:], is_delivered=bool(answer[0]))
+
+    @script(lambda answer: answer)
+    def _settle(
+        self,
+        job_id: str,
+        nonce: str,
+        outcome: Outcome,
+        token: str,
+        observed: Observation | None,
+        *,
+        delivers: bool,
+        is_free: bool = False,
+        hint: str | None = None,
+        is_plain: bool = False,
+        result: Stored | None = None,
+    ) -> list[Any] | None: ...
 
     def mark_delivered(self, job_id: str, result_key: str | None = None) -> list[str] | None:
         """Record that the outcome was delivered; None if there was nothing to deliver.
@@ -309,69 +335,6 @@ class Jobs(Concern):
         Returns:
             The jobs that were given its slot.
         """
-
-    # -- what must outlive the server that took it: on replicas -------------------------------------------------
-
-    def confirm(self, job_id: str, nonce: str) -> str | None:
-        """Wait until the intent of an attempt is as safe as the settings ask; None if it is, else why not.
-
-        The intent is written once more and the wait follows on the same connection. So a server that forgot the intent
-        says so, and no connection that was opened in between is asked about writes it never made.
-
-        Args:
-            job_id: The job.
-            nonce: The attempt.
-        """
-        if not self._limits.intent_replicas:
-            return None
-        is_known, why = self._replicated("the intent", lambda pipeline: self._confirm.on(pipeline, job_id, nonce))
-        return why if is_known else "Redis does not know the intent any more"
-
-    @script(bool)
-    def _confirm(self, job_id: str, nonce: str) -> bool: ...
-
-    def callback(self, job_id: str, nonce: str, task_id: str = "") -> CallbackEffect:
-        """Note that the vendor called back, and return what that changed.
-
-        A callback that was taken never comes again, and while the answer to a submission is missing it is all that
-        tells whose task it was. So it is kept as safe as the intent.
-
-        Args:
-            job_id: The job.
-            nonce: The attempt whose callback it is.
-            task_id: The task id that the callback names, if it names one; it is checked before it is believed.
-
-        Raises:
-            NotReplicated: It was noted, and too few replicas have it; the same call again may find more.
-        """
-        if not self._limits.intent_replicas:
-            return self._callback(job_id, nonce, task_id)
-        answer, why = self._replicated(
-            "the callback", lambda pipeline: self._callback.on(pipeline, job_id, nonce, task_id)
-        )
-        effect = CallbackEffect(answer)
-        if why is not None and effect in {CallbackEffect.DUE, CallbackEffect.NOTED}:
-            raise NotReplicated(why)
-        return effect
-
-    @script(CallbackEffect)
-    def _callback(self, job_id: str, nonce: str, task_id: str) -> CallbackEffect: ...
-
-    def _replicated(self, what: str, write: Callable[[Redis], None]) -> tuple[Any, str | None]:
-        """Write and wait for the replicas on one connection; return the answer, and why too few replicas have it."""
-        wanted, within_ms = self._limits.intent_replicas, self._limits.intent_timeout_ms
-        with self._redis.pipeline(transaction=False) as pipeline:
-            write(pipeline)
-            pipeline.wait(wanted, within_ms)
-            answer, replicas = pipeline.execute(raise_on_error=False)
-        if isinstance(answer, Exception):
-            raise answer
-        if isinstance(replicas, ResponseError):
-            return answer, f"the server refuses WAIT: {replicas}"
-        if int(replicas) < wanted:
-            within = f"within {within_ms / 1000:g} s"
-            return answer, f"{replicas} of {wanted} replicas had {what} {within} (WANIMATE_INTENT_REPLICAS)"
-        return answer, None
 
 
 def _values(entry: Entry) -> Iterator[str | int]:

@@ -8,6 +8,7 @@ from wanimate.contract import DATABASE_KEY
 from wanimate.errors import SettingsError
 
 from .balance import Balance
+from .durable import Durable
 from .followers import Followers
 from .gate import Gate
 from .jobs import Jobs
@@ -38,6 +39,8 @@ class Ledger:
         context = self._context = Context(redis, account, limits)
         #: The steps of jobs.
         self.jobs: Final = Jobs(context)
+        #: What must outlive the server.
+        self.durable: Final = Durable(context)
         #: Their further callers.
         self.followers: Final = Followers(context)
         #: The clock and the request budget.
@@ -71,8 +74,8 @@ class Ledger:
         self.refuse = self.jobs.refuse
         self.unpark = self.jobs.unpark
         self.expire = self.jobs.expire
-        self.confirm = self.jobs.confirm
-        self.callback = self.jobs.callback
+        self.confirm = self.durable.confirm
+        self.callback = self.durable.callback
         self.follow = self.followers.add
         self.conclude = self.followers.conclude
         self.claim = self.polls.claim

@@ -36,6 +36,8 @@ R = TypeVar("R")
 
 #: A key that the caller names. None, which only the last one may be, leaves its local nil.
 Key = NewType("Key", str)
+#: A key that the caller names, and what is stored there, the local with `_text` behind its name. None passes no key.
+Stored = tuple[str, str]
 #: Why something happened, as a job's history has it; it is cut.
 Cause = str
 
@@ -86,6 +88,7 @@ class _Kind:
 
 _AS_TEXT = _Kind(lambda value: (value,), ("{}",))
 _AS_NUMBER = _Kind(lambda value: ("" if value is None else value,), ("tonumber({})",))
+_STORED = _Kind(lambda stored: ("" if stored is None else stored[1],), ("{}",), ("_text",))
 _OPTIONAL_TEXT: Final = "{0} ~= '' and string.sub({0}, 2) or nil"
 _KINDS: Final[Mapping[str, _Kind]] = {
     **dict.fromkeys(("str", "PausedFor"), _AS_TEXT),
@@ -122,6 +125,9 @@ class ScriptSource:
             match parameter.annotation:
                 case "Key | None":
                     self._given_keys.append(parameter.name)
+                case "Stored | None":
+                    self._given_keys.append(parameter.name)
+                    self._arguments[parameter.name] = _STORED
                 case "Sequence[Key]":
                     self._rest_keys = parameter.name
                 case kind if kind in _KINDS:
@@ -192,8 +198,8 @@ class ScriptSource:
         found = []
         for name in self.keys:
             if name in self._given_keys:
-                if values[name] is not None:
-                    found.append(values[name])
+                if (given := values[name]) is not None:
+                    found.append(given[0] if isinstance(given, tuple) else given)
             elif (key_of := _KEYS_OF.get(name)) is not None:
                 found.append(key_of(names, values))
             else:

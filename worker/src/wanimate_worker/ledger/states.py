@@ -53,6 +53,7 @@ STEPS: Final = (
     Step("waiting", "settled", "expire", "DeadlineExceeded"),
     Step(ADMITTED, "settled", "expire", "DeadlineExceeded"),
     Step("settled", "delivered", "mark_delivered"),
+    Step("settled", "delivered", "settle", "nothing hangs on it"),
     Step("delivered", "waiting", "retry", "failed"),
     Step("delivered", "running", "attach_task", "failed"),
     Step("delivered", "settled", "replace_outcome", "failed"),

@@ -152,6 +152,19 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """A job that has ended.
+
+    Args:
+        granted: Jobs that got its slot and must be started.
+        is_delivered: Whether its result is stored and its record closed.
+    """
+
+    granted: Sequence[str]
+    is_delivered: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Cancelled:
     """What became of a cancellation.
 

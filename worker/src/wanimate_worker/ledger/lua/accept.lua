@@ -18,9 +18,9 @@ if is_answer and record.look_at_ms then
 end
 local dropped = (record.hint or record.refusals) and {'hint', 'hint_by', 'refusals', 'refused_at_ms', 'proofs'}
 transition(record, 'running', task_id, due_ms, {'task_id', task_id}, dropped)
-if result then
+if started then
   -- Never over an outcome.
-  redis.call('SET', result, started, 'NX', 'PX', result_ttl_ms)
+  redis.call('SET', started, started_text, 'NX', 'PX', result_ttl_ms)
 end
 gate_success(begun_at_ms)
 if is_answer then

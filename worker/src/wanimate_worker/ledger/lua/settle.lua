@@ -1,9 +1,11 @@
 -- Records a job's outcome, frees its slot and hands it to the next waiting jobs, in one step.
--- Counts how long the vendor had the task, and whether its callback came before a poll noticed the end.
--- Uses: job, ending, breaker, billing, durations, grant
--- Returns: granted job ids; nothing if the attempt or the claim is no longer the caller's, or a callback has named the task
+-- Counts how long the vendor had the task, and whether its callback came before a poll noticed the end. Where nothing
+-- hangs on the job its result is stored and announced as Celery's backend does, and the record closed.
+-- Uses: job, ending, delivery, breaker, billing, durations, grant
+-- Returns: {1 if the outcome is delivered or 0, granted job ids...}; nothing if the attempt or the claim is no longer the caller's, or a callback has named the task
 --          of a lost submission that is given up; it may even be on record.
-local record = read_job('nonce', 'look_at_ms', 'billed', 'hint', 'billed_micro_usd')
+local record = read_job('nonce', 'look_at_ms', 'billed', 'hint', 'billed_micro_usd', 'fingerprint', 'has_key',
+  'is_followed')
 local stage = record.stage
 if record.nonce ~= nonce or not IN_SLOT[stage] then
   return false
@@ -32,4 +34,12 @@ if stage == 'submitting' then
   -- The vendor has answered: it refuses this request.
   note_reply(nonce)
 end
-return grant()
+local is_delivered = is_plain and not record.is_followed
+if is_delivered then
+  if result then
+    redis.call('SET', result, result_text, 'PX', result_ttl_ms)
+    redis.call('PUBLISH', result, result_text)
+  end
+  close_record(record)
+end
+return grant_after(is_delivered and 1 or 0)

@@ -11,6 +11,7 @@ local function end_job(record, cause, fields, dropped, counts)
     set[#set + 1] = part
   end
   if has_failed then
+    record.has_failed = '1'
     set[#set + 1], set[#set + 2] = 'has_failed', 1
   end
   transition(record, 'settled', cause, now_ms() + lease_ms, set, dropped)

@@ -51,6 +51,7 @@ local function transition(record, to, cause, due_ms, fields, dropped)
   if dropped then
     redis.call('HDEL', job, unpack(dropped))
   end
+  record.stage, record.history = to, set[4]
   if from == 'unknown' then
     redis.call('ZREM', unknown, job_id)
   elseif to == 'unknown' then
