@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
-from wanimate.transport import UNACKED_KEY
+from wanimate.contract import UNACKED_KEY
 from wanimate_devstack import redis_of
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 from wanimate import AnimateJob
-from wanimate.transport import UNACKED_KEY
+from wanimate.contract import UNACKED_KEY
 from wanimate_worker.queues import queue_lengths
 
 if TYPE_CHECKING:

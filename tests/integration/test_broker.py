@@ -13,8 +13,8 @@ from harness import CRASHING_PATH, PATIENCE_SECONDS, Vendor, eventually, job
 from pydantic import SecretStr
 from redis import Redis
 from wanimate import Client, Settings
-from wanimate.contract import CONTROL_QUEUE, DATABASE_KEY, ENTRY_QUEUE, Keys
-from wanimate.transport import UNACKED_KEY, celery_settings
+from wanimate.contract import CONTROL_QUEUE, DATABASE_KEY, ENTRY_QUEUE, UNACKED_KEY, Keys
+from wanimate.transport import celery_settings
 from wanimate_devstack import Process, RedisServer, Stack, StackOptions, redis_of
 
 if TYPE_CHECKING:

@@ -22,8 +22,7 @@ from wanimate import (
     Settings,
     SubmissionUnknown,
 )
-from wanimate.contract import Keys
-from wanimate.transport import UNACKED_KEY
+from wanimate.contract import UNACKED_KEY, Keys
 from wanimate_worker.queues import queue_lengths
 
 if TYPE_CHECKING:

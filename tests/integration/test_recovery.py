@@ -9,7 +9,7 @@ import pytest
 from harness import PATIENCE_SECONDS, Vendor, eventually, is_recorded, job, stack_settings
 from pydantic import SecretStr
 from wanimate import Client, JobState, Result, Settings, SubmissionUnknown
-from wanimate.transport import UNACKED_KEY
+from wanimate.contract import UNACKED_KEY
 from wanimate_devstack import Stack, StackOptions, redis_of
 
 if TYPE_CHECKING:

@@ -28,10 +28,15 @@ def test_importing_the_producer_brings_in_no_http_client_no_server_and_no_worker
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
-def test_enqueueing_loads_neither_celery_nor_the_command_line() -> None:
-    code = (
-        "import sys, wanimate, wanimate.store, wanimate.messages; wanimate.Client(); wanimate.AsyncClient()\n"
-        "print([m for m in ('celery', 'kombu', 'click', 'rich') if m in sys.modules])"
-    )
+@pytest.mark.parametrize(
+    ("code", "unused"),
+    [
+        ("import wanimate", ("celery", "kombu", "redis", "click", "rich")),
+        ("import wanimate; wanimate.Client(); wanimate.AsyncClient()", ("celery", "kombu", "click", "rich")),
+        ("import wanimate.cli", ("celery", "kombu", "redis", "rich")),
+    ],
+)
+def test_nothing_is_loaded_before_it_is_needed(code: str, unused: tuple[str, ...]) -> None:
+    code = f"import sys; {code}; print([m for m in {unused!r} if m in sys.modules])"
 
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

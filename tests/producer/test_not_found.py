@@ -20,8 +20,8 @@ from wanimate import (
     WaitTimeout,
     WorkerUnavailable,
 )
-from wanimate.contract import ENQUEUE_TASK, GENERATE_TASK, Keys, Outcome
-from wanimate.transport import UNACKED_KEY, celery_settings
+from wanimate.contract import ENQUEUE_TASK, GENERATE_TASK, UNACKED_KEY, Keys, Outcome
+from wanimate.transport import celery_settings
 
 from .conftest import FIELDS, RESULT, Database
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from kombu.transport import _transport_cache, get_transport_cls, redis
-from wanimate.contract import ENTRY_QUEUE
-from wanimate.transport import UNACKED_KEY
+from wanimate.contract import ENTRY_QUEUE, UNACKED_KEY
 from wanimate_worker import broker
 from wanimate_worker.broker import transport
 

@@ -14,7 +14,8 @@ import httpx
 from pydantic import SecretStr
 from redis import Redis
 from wanimate import Settings
-from wanimate.transport import UNACKED_KEY, connection_pool
+from wanimate.contract import UNACKED_KEY
+from wanimate.transport import connection_pool
 from wanimate_worker.queues import queue_lengths
 
 from .processes import Process, ProcessGroup, free_port

@@ -22,13 +22,14 @@ from .contract import (
     ENQUEUE_TASK,
     ENTRY_QUEUE,
     GENERATE_TASK,
+    PRIORITY_STEPS,
     AnimateJob,
     Job,
     ReplaceJob,
+    list_of,
 )
 from .contract.trace_context import current_trace
 from .errors import InvalidRequest
-from .transport import PRIORITY_STEPS, list_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -11,8 +11,7 @@ import json
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from .contract import ENQUEUE_TASK, ENTRY_QUEUE
-from .transport import STEPS, UNACKED_KEY, list_of
+from .contract import ENQUEUE_TASK, ENTRY_QUEUE, STEPS, UNACKED_KEY, list_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

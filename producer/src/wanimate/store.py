@@ -9,18 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
-from redis import Redis
-from redis.backoff import EqualJitterBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
-from redis.retry import Retry
-
 from .address import sentinel_of, without_secrets
 from .contract import CLAIM_TTL_MS, DATABASE_KEY, Keys, Stage
 from .contract.cost import Prices
 from .errors import ClientClosed, QueueUnavailable, SettingsError
 from .presence import Presence, look_for
-from .transport import connection_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -113,6 +106,8 @@ class Store:
         self.is_closed = False
         self._keys = Keys(settings.account)
         self._redis: PerProcess[Any] = PerProcess(self._connect)
+        # Loads redis-py, so that the first call need not.
+        self._redis.get()
         self._knows_owner = False
 
     def publish(self, message: Message) -> None:
@@ -234,6 +229,14 @@ class Store:
         self._redis.get().connection_pool.disconnect()
 
     def _connect(self) -> Any:
+        # Not at the top of the file: redis-py takes a tenth of a second to import, which `import wanimate` need not.
+        from redis import Redis
+        from redis.backoff import EqualJitterBackoff
+        from redis.exceptions import ConnectionError as RedisConnectionError
+        from redis.retry import Retry
+
+        from .transport import connection_pool
+
         # redis-py would try ten times: a caller is told within seconds instead. One retry, for a connection that the
         # server has closed; none after a time-out, which has taken long enough.
         retry = Retry(EqualJitterBackoff(base=0.05, cap=0.5), 1, supported_errors=(RedisConnectionError,))
@@ -252,6 +255,8 @@ class Store:
             if self.is_closed:
                 # Connections that another thread closes raise all kinds of errors.
                 raise ClientClosed(CLOSED) from error
+            from redis.exceptions import RedisError
+
             if isinstance(error, (RedisError, OSError)):
                 raise QueueUnavailable(self._explain(error)) from error
             raise

@@ -11,26 +11,17 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection, SentinelManagedSSLConnection
 
 from .address import sentinel_of, tls_of
+from .contract import PRIORITY_STEPS, UNACKED_KEY
 
 if TYPE_CHECKING:
     from .address import SentinelAddress
     from .settings import Settings
 
-#: Celery's default steps, named because producer and worker must use the same ones: each step is a list in Redis.
-PRIORITY_STEPS: Final = (0, 3, 6, 9)
-#: kombu's separator between a queue's name and a priority.
-SEPARATOR: Final = "\x06\x16"
-#: Senders may have other `priority_steps` than workers: Celery's documentation has an example with all ten.
-STEPS: Final = range(10)
 #: How long the message of a worker that died stays away, in seconds. Every task may safely run twice (the ledger lets
 #: one run take each step), so this need not exceed the longest request, and a dead worker is noticed within seconds.
 VISIBILITY_TIMEOUT_SECONDS: Final = 5
 #: How often workers look for such messages, in seconds.
 RESTORE_INTERVAL_SECONDS: Final = 1
-#: Where messages that workers hold are kept. Not kombu's default name: its sweep gives back every message it finds
-#: there after the visibility time-out, also those of other Celery apps in the same database, whose tasks may rightly
-#: take longer.
-UNACKED_KEY: Final = "wanimate.unacked"
 #: Time-out for opening a connection to Redis, in seconds.
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 #: Bound on one question to a sentinel, in seconds: a dead one must not keep us from the next.
@@ -39,11 +30,6 @@ _SENTINEL_TIMEOUT_SECONDS: Final = 1.0
 #: Connections of one pool, and how long a thread waits for a free one, in seconds.
 _CONNECTIONS: Final = 100
 _POOL_TIMEOUT_SECONDS: Final = 10
-
-
-def list_of(queue: str, step: int) -> str:
-    """Return the list in Redis in which a queue's messages of one priority step lie."""
-    return f"{queue}{SEPARATOR}{step}" if step else queue
 
 
 def connection_pool(settings: Settings, retry: Retry | None = None) -> BlockingConnectionPool:

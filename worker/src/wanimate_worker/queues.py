@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from wanimate.contract import CONTROL_QUEUE, ENTRY_QUEUE, RESUME_QUEUE
-from wanimate.transport import STEPS, list_of
+from wanimate.contract import CONTROL_QUEUE, ENTRY_QUEUE, RESUME_QUEUE, STEPS, list_of
 
 if TYPE_CHECKING:
     from redis import Redis

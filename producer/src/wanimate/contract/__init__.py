@@ -16,8 +16,13 @@ from .names import (
     GENERATE_TASK,
     HOUSEKEEPING_TASK,
     POLL_TASK,
+    PRIORITY_STEPS,
     RESUME_QUEUE,
+    SEPARATOR,
+    STEPS,
+    UNACKED_KEY,
     Keys,
+    list_of,
 )
 from .record import JobStatus, Outcome, OutcomeKind
 from .result import RESULT_URLS_TTL_SECONDS, Result
@@ -59,6 +64,11 @@ __all__ = [
     "GENERATE_TASK",
     "HOUSEKEEPING_TASK",
     "POLL_TASK",
+    "PRIORITY_STEPS",
     "RESUME_QUEUE",
+    "SEPARATOR",
+    "STEPS",
+    "UNACKED_KEY",
     "Keys",
+    "list_of",
 ]

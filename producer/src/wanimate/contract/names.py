@@ -36,6 +36,23 @@ CONTRACT_HEADER: Final = "wanimate_contract"
 CLAIM_TTL_MS: Final = 90 * 86_400_000
 
 
+#: Celery's default steps, named because producer and worker must use the same ones: each step is a list in Redis.
+PRIORITY_STEPS: Final = (0, 3, 6, 9)
+#: kombu's separator between a queue's name and a priority.
+SEPARATOR: Final = "\x06\x16"
+#: Senders may have other `priority_steps` than workers: Celery's documentation has an example with all ten.
+STEPS: Final = range(10)
+#: Where messages that workers hold are kept. Not kombu's default name: its sweep gives back every message it finds
+#: there after the visibility time-out, also those of other Celery apps in the same database, whose tasks may rightly
+#: take longer.
+UNACKED_KEY: Final = "wanimate.unacked"
+
+
+def list_of(queue: str, step: int) -> str:
+    """Return the list in Redis in which a queue's messages of one priority step lie."""
+    return f"{queue}{SEPARATOR}{step}" if step else queue
+
+
 class Keys:
     """The names of the ledger's keys for one account.
 

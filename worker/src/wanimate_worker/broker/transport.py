@@ -20,7 +20,7 @@ from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
-from wanimate.transport import STEPS, list_of
+from wanimate.contract import STEPS, list_of
 
 from ..observability import get_logger
 from ..outage import is_away

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from redis.exceptions import ResponseError
-from wanimate.transport import SEPARATOR, STEPS, list_of
+from wanimate.contract import SEPARATOR, STEPS, list_of
 
 from ..queues import QUEUES
 from .finding import Finding, ok, warn

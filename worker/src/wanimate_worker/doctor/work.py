@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, cast
 
-from wanimate.contract import Keys, Stage
-from wanimate.transport import UNACKED_KEY
+from wanimate.contract import UNACKED_KEY, Keys, Stage
 
 from ..durations import spelled
 from ..ledger import read_history

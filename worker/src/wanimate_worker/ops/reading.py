@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final, cast
 
-from wanimate.contract import Keys
+from wanimate.contract import PRIORITY_STEPS, UNACKED_KEY, Keys
 from wanimate.contract.durations import Kinds, seconds_until_slot
-from wanimate.transport import PRIORITY_STEPS, UNACKED_KEY
 
 from ..ledger import AccountLimits, BalanceReading, GateState, Throttle, Throttles
 from ..ledger.tally import Sample, Tally
