@@ -30,9 +30,8 @@ from typing import TYPE_CHECKING
 
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 from redis.retry import Retry
-from wanimate_devstack import Process, find_redis_server, free_port
+from wanimate_devstack import RedisServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -83,15 +82,8 @@ class Loss:
     of: int
     seconds: float
 
-    @classmethod
-    def between(cls, acknowledged_at: Sequence[float], kept: int) -> Loss:
-        """Compare what was acknowledged with the number of the last write that is still known."""
-        total = len(acknowledged_at)
-        gone = max(0, total - kept)
-        return cls(gone, total, acknowledged_at[-1] - acknowledged_at[kept] if gone else 0.0)
 
-
-class Server:
+class Server(RedisServer):
     """A server under one policy, which may be killed and started again on its data.
 
     Args:
@@ -100,18 +92,17 @@ class Server:
     """
 
     def __init__(self, policy: Policy, folder: Path) -> None:
-        self.policy, self.folder, self.port = policy, folder, free_port()
-        self.process: Process | None = None
-
-    def start(self) -> Process:
-        """Start it and wait until it has read its data."""
-        command = [find_redis_server(), "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder)]
-        command += ["--save", self.policy.save, "--appendonly", "yes" if self.policy.fsync else "no"]
         # Never rewritten, the file only grows, and its beginning is what the disk would have.
-        command += ["--appendfsync", self.policy.fsync or "no", "--auto-aof-rewrite-percentage", "0"]
-        self.process = Process("redis", command, self.folder / "redis.log")
-        self.process.wait_until(self._is_ready, "ready")
-        return self.process
+        super().__init__(
+            folder,
+            options={
+                "save": policy.save,
+                "appendonly": "yes" if policy.fsync else "no",
+                "appendfsync": policy.fsync or "no",
+                "auto-aof-rewrite-percentage": "0",
+            },
+        )
+        self.policy = policy
 
     def connect(self) -> Redis:
         """Return a connection that tries nothing twice."""
@@ -122,11 +113,6 @@ class Server:
         [aof] = (self.folder / "appendonlydir").glob("*.incr.aof")
         return aof
 
-    def _is_ready(self) -> bool:
-        with contextlib.suppress(RedisError), self.connect() as redis:
-            return bool(redis.ping())
-        return False
-
 
 def crash(policy: Policy, seconds: float, *, loses_power: bool) -> Loss:
     """Write for a while, end the server, and count what it no longer knows.
@@ -136,24 +122,22 @@ def crash(policy: Policy, seconds: float, *, loses_power: bool) -> Loss:
         seconds: How long to write.
         loses_power: Whether what was not synchronised goes too.
     """
-    with TemporaryDirectory(prefix="wanimate-loss-") as name:
-        server = Server(policy, Path(name))
-        process = server.start()
-        try:
-            if not (loses_power and policy.fsync):
-                acknowledged_at = list(write(server, seconds))
-                process.kill()
-            else:
-                log = Path(name) / "strace.log"
-                with traced(process.pid, server.aof(), log):
-                    acknowledged_at = list(write(server, seconds))
-                    process.kill()
-                with server.aof().open("r+b") as file:
-                    file.truncate(synchronised_bytes(log))
-            return Loss.between(acknowledged_at, survivors(server))
-        finally:
-            if server.process is not None and server.process.is_running:
-                server.process.kill()
+    with TemporaryDirectory(prefix="wanimate-loss-") as name, Server(policy, Path(name)) as server:
+        assert server.process is not None
+        log = Path(name) / "strace.log"
+        is_traced = loses_power and policy.fsync is not None
+        with traced(server.process.pid, server.aof(), log) if is_traced else contextlib.nullcontext():
+            acknowledged_at = list(write(server, seconds))
+            server.process.kill()
+        if is_traced:
+            with server.aof().open("r+b") as file:
+                file.truncate(synchronised_bytes(log))
+        server.start()
+        with server.connect() as redis:
+            kept = int(str(redis.get("written") or 0))
+        total = len(acknowledged_at)
+        gone = max(0, total - kept)
+        return Loss(gone, total, acknowledged_at[-1] - acknowledged_at[kept] if gone else 0.0)
 
 
 def write(server: Server, seconds: float) -> Iterator[float]:
@@ -171,13 +155,6 @@ def write(server: Server, seconds: float) -> Iterator[float]:
             if server.policy.waits:
                 redis.waitaof(1, 0, 5000)
             yield time.monotonic()
-
-
-def survivors(server: Server) -> int:
-    """Start the server on what is left and return the number of the last write it knows."""
-    server.start()
-    with server.connect() as redis:
-        return int(str(redis.get("written") or 0))
 
 
 @contextlib.contextmanager

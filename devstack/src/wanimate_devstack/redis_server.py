@@ -7,13 +7,19 @@ import shutil
 from abc import ABC, abstractmethod
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Self
+from typing import TYPE_CHECKING, Final, Self
 
 from redis import Redis
 from redis.exceptions import RedisError
 from wanimate.errors import SettingsError
 
 from .processes import Process, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: What the queue needs: see the documentation's page about Redis.
+_SAFE: Final = {"save": "", "appendfsync": "everysec", "maxmemory-policy": "noeviction"}
 
 
 def find_redis_server() -> str:
@@ -80,22 +86,29 @@ class RedisServer(LocalServers):
         folder: Where its data and log go; a temporary one if not given.
         port: Its port; a free one if not given.
         is_durable: Whether it writes an append-only file.
+        options: Options of the server, in place of these or beside them.
     """
 
-    def __init__(self, folder: Path | None = None, port: int | None = None, *, is_durable: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path | None = None,
+        port: int | None = None,
+        *,
+        is_durable: bool = True,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(folder)
         self.port = port or free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._is_durable = is_durable
+        self._options = {**_SAFE, "appendonly": "yes" if is_durable else "no", **(options or {})}
         self.process: Process | None = None
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         command = [
             find_redis_server(),
-            *("--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder), "--save", ""),
-            *("--appendonly", "yes" if self._is_durable else "no", "--appendfsync", "everysec"),
-            *("--maxmemory-policy", "noeviction"),
+            *("--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder)),
+            *(part for name, value in self._options.items() for part in (f"--{name}", value)),
         ]
         self.process = Process("redis", command, self.folder / "redis.log")
         self.process.wait_until(self._answers, "ready")
