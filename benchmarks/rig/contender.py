@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -14,8 +15,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 if TYPE_CHECKING:
-    import signal
     from pathlib import Path
+
+    from wanimate_devstack import Process, Stack
 
     from .load import Load
 
@@ -26,13 +28,18 @@ DONE = "bench:done"
 
 
 class Contender(ABC):
-    """A system that runs jobs: with its own Redis server, its own simulator, and as many processes as the load says."""
+    """A system that runs jobs: with its own Redis server, its own simulator, and as many processes as the load says.
 
-    #: What it is called in reports.
-    name: str
-    load: Load
-    redis_url: str
-    simulator_url: str
+    Args:
+        name: What it is called in reports.
+        load: What it is given to do.
+        stack: Server and simulator, and what else of it belongs to the product.
+    """
+
+    def __init__(self, name: str, load: Load, stack: Stack) -> None:
+        self.name, self.load, self.stack = name, load, stack
+        self.redis_url = stack.redis.url
+        self.simulator_url = ""
 
     def __enter__(self) -> Self:
         try:
@@ -45,13 +52,15 @@ class Contender(ABC):
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    @abstractmethod
     def start(self) -> None:
         """Start everything and wait until it is ready for jobs."""
+        self.stack.start()
+        self.simulator_url = str(self.stack.simulator_url)
 
-    @abstractmethod
     def stop(self) -> None:
-        """Stop everything."""
+        """Stop everything, also if it stands still."""
+        self.signal(signal.SIGCONT)
+        self.stack.stop()
 
     @abstractmethod
     def enqueue(self) -> None:
@@ -62,24 +71,21 @@ class Contender(ABC):
         """Return a caller that waits for the results."""
 
     @abstractmethod
-    def pids(self) -> list[int]:
-        """Return the processes whose CPU and memory count: workers and whatever schedules or receives for them."""
-
-    @abstractmethod
-    def kill_worker(self) -> None:
-        """Kill one worker process without notice."""
+    def workers(self) -> list[Process]:
+        """Return every worker process that was started, the oldest first."""
 
     @abstractmethod
     def tend(self) -> None:
-        """Do what a process supervisor does: start worker processes in place of those that have ended."""
+        """Do what a process supervisor does: start processes in place of those that have ended."""
 
-    @abstractmethod
-    def stop_redis(self) -> None:
-        """Stop the server; its data stays."""
+    def pids(self) -> list[int]:
+        """Return the processes whose CPU and memory count: workers and whatever schedules or receives for them."""
+        processes = [*self.workers(), self.stack.beat, self.stack.receiver]
+        return [process.pid for process in processes if process is not None and process.is_running]
 
-    @abstractmethod
-    def start_redis(self) -> None:
-        """Start the server again, on its data."""
+    def missing_workers(self, wanted: int) -> int:
+        """Return how many workers have ended."""
+        return wanted - sum(worker.is_running for worker in self.workers())
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to each of its processes: SIGSTOP while jobs are enqueued, then SIGCONT."""

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
-import httpx
-from wanimate_devstack import SIMULATOR_KEY, Process, ProcessGroup, RedisServer, free_port
+from wanimate_devstack import SIMULATOR_KEY, Process, Stack, StackOptions
 
 from .contender import Contender, FileArrivals, ListArrivals
 
@@ -80,35 +77,18 @@ class Peer(Contender):
     """
 
     def __init__(self, kind: Kind, load: Load) -> None:
-        self.name = kind.name
-        self.load = load
+        options = StackOptions(workers=0, has_beat=False, has_flower=False, simulator=load.simulator_options())
+        super().__init__(kind.name, load, Stack(options))
         self._kind = kind
         self._count = kind.processes or load.workers
-        self._folder = Path(mkdtemp(prefix="wanimate-bench-"))
-        (self._folder / "redis").mkdir()
-        self._redis = RedisServer(self._folder / "redis")
-        self.redis_url = self._redis.url
-        self._jobs = self._folder / "jobs.json"
-        self._results = self._folder / "results.jsonl"
-        self._processes = ProcessGroup()
+        self._jobs = self.stack.folder / "jobs.json"
+        self._results = self.stack.folder / "results.jsonl"
         self._workers: list[Process] = []
 
     def start(self) -> None:
         """Start server, simulator and workers."""
-        self._redis.start()
-        port = free_port()
-        options = [part for name, value in self.load.simulator_options().items() for part in (f"--{name}", value)]
-        simulator = self._processes.add(
-            Process(
-                "simulator",
-                [str(_OWN_BIN / "wanimate-simulator"), "--port", str(port), *options],
-                self._folder / "simulator.log",
-            )
-        )
-        self.simulator_url = f"http://127.0.0.1:{port}"
-        simulator.wait_until(self._simulator_answers, "ready")
-        for _ in range(self._count):
-            self._start_worker()
+        super().start()
+        self.tend()
         for worker in self._workers:
             worker.wait_until(lambda worker=worker: self._kind.ready in worker.log_path.read_text(), "ready")  # type: ignore[misc]
 
@@ -116,9 +96,7 @@ class Peer(Contender):
         """Stop everything; workers without notice, for some would wait for their jobs."""
         for worker in self._workers:
             worker.kill()
-        self._processes.stop()
-        self._redis.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        super().stop()
 
     def enqueue(self) -> None:
         """Write the file of jobs and have the peer enqueue them in its own way."""
@@ -137,17 +115,13 @@ class Peer(Contender):
         """Return a caller on the peer's list or file of results."""
         return ListArrivals(self.redis_url) if self._kind.has_enqueue else FileArrivals(self._results)
 
-    def pids(self) -> list[int]:
+    def workers(self) -> list[Process]:
         """Return the workers."""
-        return [worker.pid for worker in self._workers if worker.is_running]
-
-    def kill_worker(self) -> None:
-        """Kill the first worker with its children."""
-        self._workers[0].kill()
+        return self._workers
 
     def tend(self) -> None:
         """Start workers in place of those that have ended."""
-        for _ in range(self._count - len(self.pids())):
+        for _ in range(self.missing_workers(self._count)):
             self._start_worker()
 
     def _start_worker(self) -> None:
@@ -156,15 +130,9 @@ class Peer(Contender):
         program, *arguments = [part.format(**values) for part in self._kind.command]
         # Run in the peers' folder, so that the modules are found; `_environment` names everything else.
         command = ["/usr/bin/env", "-C", str(_FOLDER), str(self._kind.bin / program), *arguments]
-        self._workers.append(Process(f"worker{number}", command, self._folder / f"{number}.log", self._environment()))
-
-    def stop_redis(self) -> None:
-        """Stop the server."""
-        self._redis.stop()
-
-    def start_redis(self) -> None:
-        """Start the server."""
-        self._redis.start()
+        self._workers.append(
+            Process(f"worker{number}", command, self.stack.folder / f"{number}.log", self._environment())
+        )
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -180,12 +148,6 @@ class Peer(Contender):
             "PYTHONPATH": str(_FOLDER),
             "PYTHONUNBUFFERED": "1",
         }
-
-    def _simulator_answers(self) -> bool:
-        try:
-            return httpx.get(f"{self.simulator_url}/simulator/health", timeout=2, trust_env=False).is_success
-        except httpx.HTTPError:
-            return False
 
 
 def versions() -> dict[str, str]:

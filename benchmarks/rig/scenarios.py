@@ -50,64 +50,57 @@ _FAULTS = {
 
 def run_peers(profile: Profile, tell: Tell) -> Iterable[Row]:
     """Give everyone the same jobs, one after the other."""
-    return (_measure(name, make, tell) for name, make in _everyone(profile.peers).items())
+    return (_measure(make, tell) for make in _everyone(profile.peers))
 
 
 def run_limits(profile: Profile, tell: Tell) -> Iterable[Row]:
     """Do the work of the vendor's own limits in real time, with priors that are wrong by ten both ways."""
     makers = _everyone(profile.limits) if profile.limits_for_everyone else _own(profile.limits)
-    makers |= _own(replace(profile.limits, prior=0.1), ways=("polling",))
-    return (_measure(name, make, tell) for name, make in makers.items())
+    too_short = partial(Wanimate, replace(profile.limits, prior=0.1), has_callbacks=False)
+    return (_measure(make, tell) for make in (*makers, too_short))
 
 
 def run_scale(profile: Profile, tell: Tell) -> Iterable[Row]:
     """Meet the vendor's own limits at its own speed."""
-    return (_measure(name, make, tell) for name, make in _own(profile.scale).items())
+    return (_measure(make, tell) for make in _own(profile.scale))
 
 
 def run_faults(profile: Profile, tell: Tell) -> list[Row]:
-    """Let each fault happen to everyone once; a plain script has nothing to do with Redis."""
+    """Let each fault happen to everyone once."""
     patience = {"patience_seconds": profile.patience_seconds, "lease_seconds": poll_lease_seconds(profile.faults)}
 
-    def meet(what: str, name: str, make: Callable[[], Contender]) -> Row:
-        tell(f"{what}: {name}")
+    def meet(what: str, make: Callable[[], Contender]) -> Row:
         with make() as contender:
+            tell(f"{what}: {contender.name}")
             figures = trial.run(contender, fault=_FAULTS[what], patience_seconds=profile.patience_seconds)
         return {"fault": what, **patience, **figures}
 
     with ThreadPoolExecutor(profile.faults_at_once) as threads:
-        trials = [
-            threads.submit(meet, what, name, make)
-            for what in _FAULTS
-            for name, make in _everyone(profile.faults).items()
-            if (what, name) != ("Redis restart", "asyncio script")
-        ]
+        trials = [threads.submit(meet, what, make) for what in _FAULTS for make in _everyone(profile.faults)]
         return [each.result() for each in trials]
 
 
-def _own(load: Load, ways: Sequence[str] = ("callbacks", "polling")) -> dict[str, Callable[[], Contender]]:
-    made = {way: partial(Wanimate, load, has_callbacks=way == "callbacks") for way in ways}
-    suffix = "" if load.prior is None else f", prior x {load.prior:g}"
-    return {f"Wanimate, {way}{suffix}": make for way, make in made.items()}
+def _own(load: Load) -> list[Callable[[], Contender]]:
+    return [partial(Wanimate, load, has_callbacks=has_callbacks) for has_callbacks in (True, False)]
 
 
-def _everyone(load: Load) -> dict[str, Callable[[], Contender]]:
+def _everyone(load: Load) -> list[Callable[[], Contender]]:
     """Return what makes each contender, Wanimate first."""
-    return {**_own(load), **{kind.name: partial(Peer, kind, load) for kind in KINDS}}
+    return [*_own(load), *(partial(Peer, kind, load) for kind in KINDS)]
 
 
-def _measure(name: str, make: Callable[[], Contender], tell: Tell) -> Row:
-    tell(name)
+def _measure(make: Callable[[], Contender], tell: Tell) -> Row:
     with make() as contender:
+        tell(contender.name)
         row = trial.run(contender)
-        load = contender.load
-        # While the slots fill as fast as requests may be sent, half of them are free on average.
-        row["filling_loss"] = load.cap / (load.rate / 60) / load.speed / 2 / row["makespan_seconds"]
-        if "polling" in name:
-            bound = reachable(load, row["mean_duration_seconds"] * load.speed)
-            row["slot_use_bound"] = bound.slot_use
-            row["lag_bound"] = bound.lag_seconds / load.speed / row["mean_duration_seconds"]
-        return row
+    load = contender.load
+    # While the slots fill as fast as requests may be sent, half of them are free on average.
+    row["filling_loss"] = load.cap / (load.rate / 60) / load.speed / 2 / row["makespan_seconds"]
+    if "polling" in contender.name:
+        bound = reachable(load, row["mean_duration_seconds"] * load.speed)
+        row["slot_use_bound"] = bound.slot_use
+        row["lag_bound"] = bound.lag_seconds / load.speed / row["mean_duration_seconds"]
+    return row
 
 
 # -- one process, or idle ones ----------------------------------------------------------------------------------------
@@ -137,14 +130,12 @@ def _cold(contender: Wanimate, way: str, jobs: int) -> tuple[float, float]:
     return float(told[0]), float(told[1])
 
 
-def run_throughput(profile: Profile, tell: Tell) -> list[Row]:
+def run_throughput(profile: Profile, tell: Tell) -> Iterable[Row]:
     """Run jobs that are over almost at once through one worker process."""
-    rows = []
-    for name, make in _own(profile.throughput).items():
-        tell(name)
+    for make in _own(profile.throughput):
         with make() as contender:
-            rows.append(trial.run(contender))
-    return rows
+            tell(contender.name)
+            yield trial.run(contender)
 
 
 def run_idle(profile: Profile, tell: Tell) -> list[Row]:
@@ -234,7 +225,7 @@ def _watch(contender: Wanimate, client: Client, redis: Redis, length: int, secon
         "urgent_p95_ms": sorted(way_ms)[int(len(way_ms) * 0.95)],
         "lag_median_ms": median(lags_ms) if lags_ms else None,
         "turns_per_second": len(lags_ms) / seconds,
-        "largest_mb": max(gauge.memory_mb([pid]) for pid in contender.worker_pids()),
+        "largest_mb": max(gauge.memory_mb([worker.pid]) for worker in contender.workers()),
         "bytes_per_waiting_job": (stored - empty_bytes) / rank if rank else None,
     }
 

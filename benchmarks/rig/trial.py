@@ -25,15 +25,15 @@ _MAX_SECONDS = 1_200.0
 
 def kill_a_worker(contender: Contender) -> None:
     """Kill a worker process without notice; its supervisor starts another a second later."""
-    contender.kill_worker()
+    contender.workers()[0].kill()
     time.sleep(_AWAY_SECONDS)
 
 
 def restart_redis(contender: Contender) -> None:
     """Stop Redis, which writes its append-only file, and start it a second later on the same data."""
-    contender.stop_redis()
+    contender.stack.redis.stop()
     time.sleep(_AWAY_SECONDS)
-    contender.start_redis()
+    contender.stack.redis.start()
 
 
 def run(

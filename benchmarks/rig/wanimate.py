@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +20,10 @@ from .judge import Bound, polling_bound
 from .load import marker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from wanimate import JobHandle
+    from wanimate_devstack import Process
 
     from .load import Load
 
@@ -37,7 +37,6 @@ class Wanimate(Contender):
     Args:
         load: What it is given to do.
         has_callbacks: Whether the vendor calls back.
-        worker_options: Options of Celery's `worker` command.
         simulator_options: Further options of the simulator.
     """
 
@@ -46,41 +45,26 @@ class Wanimate(Contender):
         load: Load,
         *,
         has_callbacks: bool,
-        worker_options: Sequence[str] = (),
         simulator_options: Mapping[str, str] | None = None,
     ) -> None:
-        self.name = f"Wanimate, {'callbacks' if has_callbacks else 'polling'}"
-        self.load = load
+        name = f"Wanimate, {'callbacks' if has_callbacks else 'polling'}"
         settings, app = settings_for(load), "wanimate_worker"
         if load.prior is not None:
-            self.name += f", prior x {load.prior:g}"
+            name += f", prior x {load.prior:g}"
             expected = load.prior * load.mean_seconds / load.speed
             settings["BENCH_PRIOR"] = str(expected / EXPECTED_SECONDS[DEFAULT_RESOLUTION])
             settings["PYTHONPATH"] = str(Path(__file__).parents[1])
             app = "rig.worker_with_prior"
-        self.stack = Stack(
-            StackOptions(
-                workers=load.workers,
-                worker_app=app,
-                worker_options=tuple(worker_options),
-                has_flower=False,
-                has_callbacks=has_callbacks,
-                simulator={**load.simulator_options(), **(simulator_options or {})},
-                settings=settings,
-            )
+        options = StackOptions(
+            workers=load.workers,
+            worker_app=app,
+            has_flower=False,
+            has_callbacks=has_callbacks,
+            simulator={**load.simulator_options(), **(simulator_options or {})},
+            settings=settings,
         )
-        self.redis_url = self.stack.redis.url
+        super().__init__(name, load, Stack(options))
         self.handles: list[JobHandle] = []
-
-    def start(self) -> None:
-        """Start the stack."""
-        self.stack.start()
-        self.simulator_url = str(self.stack.simulator_url)
-
-    def stop(self) -> None:
-        """Stop the stack, also if it stands still."""
-        self.signal(signal.SIGCONT)
-        self.stack.stop()
 
     def client(self) -> Client:
         """Return a client of the stack."""
@@ -95,33 +79,16 @@ class Wanimate(Contender):
         """Return a caller on Celery's result channel."""
         return CeleryArrivals(self.redis_url)
 
-    def pids(self) -> list[int]:
-        """Return workers, beat and, with callbacks, the receiver."""
-        processes = [*self.stack.workers, self.stack.beat, self.stack.receiver]
-        return [process.pid for process in processes if process is not None and process.is_running]
-
-    def worker_pids(self) -> list[int]:
+    def workers(self) -> list[Process]:
         """Return the workers."""
-        return [worker.pid for worker in self.stack.workers if worker.is_running]
-
-    def kill_worker(self) -> None:
-        """Kill the first worker."""
-        self.stack.workers[0].kill()
+        return self.stack.workers
 
     def tend(self) -> None:
         """Start workers, or beat, in place of those that have ended."""
-        for _ in range(self.load.workers - len(self.worker_pids())):
+        for _ in range(self.missing_workers(self.load.workers)):
             self.stack.start_worker()
         if self.stack.beat is not None and not self.stack.beat.is_running:
             self.stack.start_beat()
-
-    def stop_redis(self) -> None:
-        """Stop the server."""
-        self.stack.redis.stop()
-
-    def start_redis(self) -> None:
-        """Start the server."""
-        self.stack.redis.start()
 
     def late_results(self) -> set[str]:
         """Ask for the result of every job, as a caller does that has lost its connection."""
