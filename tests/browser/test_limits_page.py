@@ -100,7 +100,7 @@ def test_top_shows_the_same_on_a_terminal(stack: Stack) -> None:
     assert top.exit_code == 0, top.text
     for told in ("submitting", "20 of 20", "All 20 slots are taken", f"team={LABEL}", "1 failed job kept"):
         assert told in top.text, top.text
-    title = "A terminal running wanimate-worker top: slots, requests, cost, waiting jobs and what needs somebody"
+    title = "A terminal running wanimate-worker top: slots, requests, cost, waiting jobs and what needs an operator"
     take_terminal_picture(top.lines, "top", 100, title, "wanimate-worker top")
 
 

@@ -14,10 +14,11 @@ from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricF
 from promql import promtool, selectors
 from wanimate_devstack import RedisServer
 from wanimate_worker.database import open_database
-from wanimate_worker.ops import Reader
-from wanimate_worker.ops.metrics import SnapshotCollector
+from wanimate_worker.health import rules as health_rules
+from wanimate_worker.health.exports import SnapshotCollector
+from wanimate_worker.health.finding import BlockReason
+from wanimate_worker.health.reading import Reader
 from wanimate_worker.settings import WorkerSettings
-from wanimate_worker.stops import StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +72,7 @@ def test_the_exporter_gives_the_metrics_that_rules_and_dashboard_are_checked_aga
         assert isinstance(family, HistogramMetricFamily) == (f"{name}_bucket" in series()), name
         given[name] = frozenset(family._labelnames) - {"account"}
     assert given == METRICS
-    assert {reason.value for reason in StopReason} == GATE_REASONS
+    assert {reason.value for reason in BlockReason} == GATE_REASONS
 
 
 def test_every_rule_asks_for_what_the_exporter_gives_or_another_rule_records() -> None:
@@ -95,6 +96,25 @@ def test_every_reason_of_a_closed_gate_has_an_alert() -> None:
         if matcher.name == "reason"
     }
     assert matched == GATE_REASONS
+
+
+def test_alerts_compare_with_the_thresholds_of_the_rules_of_health() -> None:
+    thresholds = {
+        # An alert does not know how often beat ticks, and waits longer than the page until a balance is old.
+        "WanimateBeatDead": 2 * health_rules.MAX_SILENCE_SECONDS,
+        "WanimateBalanceOld": 3 * health_rules.MAX_BALANCE_AGE_SECONDS,
+        "WanimateDueLagHigh": health_rules.MAX_DUE_LAG_SECONDS,
+        "WanimateOldestWaiting": health_rules.MAX_WAIT_SECONDS,
+        "WanimateQueueBehind": health_rules.MAX_QUEUE_MESSAGES,
+        "WanimateThrottled": health_rules.MAX_THROTTLED_RATIO,
+        **dict.fromkeys(("WanimateUnknownJobs", "WanimateSlotsLeaked", "WanimateDeadLetters"), 0.0),
+    }
+    compared = {
+        name: float(found[1])
+        for name, rule in alerts().items()
+        if "wanimate_gate_closed" not in rule["expr"] and (found := re.search(r"> ([\d.]+)", rule["expr"]))
+    }
+    assert compared == thresholds
 
 
 def test_every_alert_says_what_it_is_and_what_to_do_and_how_bad_it_is() -> None:

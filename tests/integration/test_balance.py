@@ -144,7 +144,7 @@ def test_a_days_limit_in_dollars_is_kept(paying: Stack, client: Client, vendor: 
     assert all_succeed(client, handles)
     account = httpx.get(f"{paying.simulator_url}/simulator/balance", trust_env=False).json()
     assert account["spent_usd"] == 14
-    eventually(lambda: limits_page(paying)["stops"] == [], "the page is that of now")
+    eventually(lambda: limits_page(paying)["blockers"] == [], "the page is that of now")
     counted = limits_page(paying)["billed"]["money"]["today_usd"]
     assert counted == pytest.approx(spent + 14), "what was counted is what the vendor took"
 

@@ -15,9 +15,10 @@ from harness import Vendor, eventually, job, stack_settings
 from pydantic import SecretStr
 from wanimate import Client, InvalidRequest, Result, Settings, SubmissionUnknown
 from wanimate_devstack import Stack, StackOptions, redis_of
-from wanimate_worker.ops import Reader
+from wanimate_worker.health.finding import BlockReason, Severity
+from wanimate_worker.health.reading import Reader
+from wanimate_worker.health.rules import blockers_of
 from wanimate_worker.settings import WorkerSettings
-from wanimate_worker.stops import StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -122,8 +123,8 @@ def test_an_account_that_is_refused_for_a_while_loses_no_job(
     batch = Batch(caller)
     with redis_of(refused_stack) as redis:
         reader = Reader(redis, WorkerSettings(_env_file=None, redis_url=SecretStr(refused_stack.redis.url)))
-        stops = eventually(lambda: reader.read().stops, "the breaker has opened")
-    assert (stops[0].reason, stops[0].is_failure) == (StopReason.REFUSED, True)
+        blockers = eventually(lambda: blockers_of(reader.read()), "the breaker has opened")
+    assert (blockers[0].reason, blockers[0].severity) == (BlockReason.REFUSED, Severity.FAIL)
     timer = after(10.0, at_vendor.set_faults)
     assert all(isinstance(outcome, Result) for outcome in batch.wait())
     timer.join()

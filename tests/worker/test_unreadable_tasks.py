@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from wanimate.contract import Keys, Outcome, Result, Stage
-from wanimate_worker.doctor import Finding, Level, check_ledger
+from wanimate_worker.health.finding import Finding, Severity
+from wanimate_worker.health.work import check_jobs
 from wanimate_worker.upstream import Forgotten, Pending, StatusAnswer, Succeeded, Throttled, Unreadable
 
 from .conftest import command
@@ -29,8 +30,7 @@ def fields(run: Run) -> dict[str, str]:
 
 
 def finding(run: Run, name: str) -> Finding:
-    findings = check_ledger(run.ledger, run.redis, run.task.runtime.settings)
-    return next(each for each in findings if each.name == name)
+    return next(each for each in check_jobs(run.ledger) if each.check == name)
 
 
 def test_why_and_since_when_answers_cannot_be_read_is_on_record_until_one_can(run: Run) -> None:
@@ -48,10 +48,10 @@ def test_why_and_since_when_answers_cannot_be_read_is_on_record_until_one_can(ru
 
 def test_doctor_warns_of_slots_held_by_tasks_whose_answers_cannot_be_read(run: Run) -> None:
     run()
-    assert finding(run, "unreadable tasks").level is Level.OK
+    assert finding(run, "unreadable tasks").severity is Severity.OK
     poll(run, Unreadable("no videos"))
     found = finding(run, "unreadable tasks")
-    assert found.level is Level.WARN
+    assert found.severity is Severity.WARN
     assert "no videos" in found.text
     assert found.text.endswith(": a")
     assert "wanimate-worker end" in found.advice
@@ -90,12 +90,3 @@ def test_an_answer_that_can_be_read_at_last_ends_the_job_as_if_nothing_had_been(
     assert run.stage() is Stage.SETTLED
     code, told = command(run, "end", "a")
     assert (code, told["message"]) == (1, "it has ended already (succeeded)")
-
-
-def test_doctor_warns_of_lost_submissions_with_their_ids(run: Run) -> None:
-    run()
-    run.redis.hset(KEYS.job("a"), "stage", "unknown")
-    found = finding(run, "unknown submissions")
-    assert found.level is Level.WARN
-    assert found.text.endswith(": a")
-    assert "resolve" in found.advice

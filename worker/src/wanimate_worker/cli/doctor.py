@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -15,23 +14,15 @@ from .session import open_runtime
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..doctor import Finding
+    from ..health.finding import Finding
 
 EXIT_CODES: Final = """\b
 Exit codes:
-  0    all is well
+  0    all is well, or only to be known
   1    warnings
   2    failures, or wrong settings
 """
-_STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "red"}
-
-
-class Health(IntEnum):
-    """The exit codes; see `EXIT_CODES`."""
-
-    OK = 0
-    WARNINGS = 1
-    FAILURES = 2
+_STYLES: Final = {"ok": "green", "info": "blue", "warn": "yellow", "fail": "red"}
 
 
 @click.command(epilog=EXIT_CODES)
@@ -39,56 +30,66 @@ class Health(IntEnum):
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout.")
 def doctor(*, no_vendor: bool, as_json: bool) -> None:
     """Check Redis, settings, the vendor's key, queues, workers, beat and the ledger; say what to do about each."""
-    found = []
+    from ..health.finding import Severity
+
+    worst = Severity.OK
     with reported_errors():
         for finding in _findings(asks_vendor=not no_vendor):
-            found.append(finding.level.value)
+            worst = max(worst, finding.severity)
             _show(finding, as_json=as_json)
-    raise SystemExit(Health.FAILURES if "fail" in found else Health.WARNINGS if "warn" in found else Health.OK)
+    raise SystemExit(max(0, worst - Severity.INFO))
 
 
 def _findings(*, asks_vendor: bool) -> Iterator[Finding]:
     from redis.exceptions import RedisError
     from wanimate.errors import SettingsError
 
-    from .. import doctor as checks
-    from ..doctor.finding import fail
+    from ..health import setup, work
+    from ..health.finding import fail
+    from ..health.reading import Reader
+    from ..health.rules import findings_of
 
     runtime, redis = open_runtime()
-    settings, ledger = runtime.settings, runtime.ledger
-    server = list(checks.check_server(redis))
+    settings, ledger, app = runtime.settings, runtime.ledger, runtime.app
+    server = list(setup.check_server(redis))
     yield from server
-    yield from checks.check_transport(runtime.app)
-    yield from checks.check_callbacks(settings)
-    yield from checks.check_results(settings)
+    yield setup.check_transport(app)
+    yield setup.check_callbacks(settings)
+    yield setup.check_results(settings)
     if asks_vendor:
-        yield from checks.check_vendor(runtime)
-    if len(server) == 1 and server[0].level is checks.Level.FAIL:
-        # Without Redis there is nothing more to see.
+        yield setup.check_vendor(runtime)
+    if len(server) == 1:
+        # Redis does not answer, so there is nothing more to see.
         return
     try:
         ledger.check_database()
-        yield from checks.check_binding(ledger, settings)
-        limits = ledger.account_limits()
-        yield from checks.check_limits(settings, limits)
-        yield from checks.check_balance(runtime, limits, asks_vendor=asks_vendor)
-        yield from checks.check_replicas(redis, settings)
-        yield from checks.check_queues(runtime.app, redis)
-        yield from checks.check_unread(runtime.app, redis)
-        yield from checks.check_workers(runtime.app, ledger, redis, settings)
-        yield from checks.check_ledger(ledger, redis, settings)
+        yield from setup.check_binding(ledger, settings)
+        yield from setup.check_limits(settings, ledger.account_limits())
+        yield setup.check_replicas(redis, settings)
+        yield work.check_held(app, redis)
+        yield from work.check_unread(app, redis)
+        yield from work.check_workers(app, redis)
+        now = Reader(redis, settings).read()
+        if asks_vendor and settings.api_key is not None:
+            now = work.with_balance_of_vendor(runtime, now)
+        yield from findings_of(now)
+        yield from work.check_jobs(ledger)
     except SettingsError as error:
-        yield fail("account", str(error), "nothing else here was looked at: the jobs in it are another account's")
+        yield fail("account", str(error), "nothing else here was checked: the jobs in it are another account's")
     except RedisError as error:
-        yield fail("redis", f"lost while looking: {type(error).__name__}", "see whether it restarts; run doctor again")
+        yield fail("redis", f"lost meanwhile: {type(error).__name__}", "see whether it restarts; run doctor again")
 
 
 def _show(finding: Finding, *, as_json: bool) -> None:
+    from ..health.exports import finding_to_json
+    from ..health.finding import DOCTOR
+
     if as_json:
-        facts = {"check": finding.name, "level": finding.level.value, "text": finding.text}
-        click.echo(json.dumps({**facts, **({"advice": finding.advice} if finding.advice else {})}))
+        click.echo(json.dumps(finding_to_json(finding)))
         return
-    level = click.style(f"{finding.level.value:<4}", fg=_STYLES[finding.level.value])
-    click.echo(f"{level}  {one_line(finding.name)}: {one_line(finding.text)}")
+    severity = finding.severity.name.lower()
+    head = click.style(f"{severity:<4}", fg=_STYLES[severity])
+    click.echo(f"{head}  {one_line(finding.check)}: {one_line(finding.text)}")
     if finding.advice:
-        click.echo(f"      → {one_line(finding.advice)}")
+        command = "" if finding.command == DOCTOR else f": {finding.command}"
+        click.echo(f"      → {one_line(finding.advice + command)}")

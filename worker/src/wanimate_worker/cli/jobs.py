@@ -47,8 +47,8 @@ def jobs(
 
 
 def _say_why_they_wait(session: Session) -> None:
-    from ..ops import Reader
-    from ..ops.words import why_waiting
+    from ..health.reading import Reader
+    from ..health.verdict import why_waiting
 
     if why := why_waiting(Reader(session.redis, session.runtime.settings).read()):
         session.output.note(why)

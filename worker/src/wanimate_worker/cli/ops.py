@@ -10,6 +10,6 @@ import click
 @click.option("--port", default=8001, show_default=True, type=click.IntRange(1, 65_535), help="The port to listen on.")
 def ops(host: str, port: int) -> None:
     """Serve the limits page, the same as JSON, and metrics for Prometheus."""
-    from ..ops.server import run_ops
+    from ..health.page import run_ops
 
     run_ops(host, port)

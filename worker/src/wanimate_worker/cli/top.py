@@ -14,9 +14,9 @@ from .exits import EXIT_CODES, Exit, reported_errors
 from .session import open_runtime
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
 
-    from ..ops import Reader
+    from ..health.reading import Reader
 
 
 @click.command(epilog=EXIT_CODES)
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     help="How often to look.",
 )
 def top(*, once: bool, as_json: bool, interval: float) -> None:
-    """Show slots, waiting jobs, the request budget, the gate, cost and what needs somebody; Ctrl-C ends it."""
+    """Show slots, waiting jobs, the request budget, the gate, cost and what needs an operator; Ctrl-C ends it."""
     with reported_errors():
         raise SystemExit(_show(interval, once=once, as_json=as_json))
 
@@ -39,20 +39,20 @@ def top(*, once: bool, as_json: bool, interval: float) -> None:
 def _show(interval: float, *, once: bool, as_json: bool) -> Exit:
     from rich.console import Console
 
-    from ..ops import Reader
-    from ..ops.facts import facts_of
-    from ..ops.terminal import panel_of
+    from ..health.exports import to_json
+    from ..health.reading import Reader
+    from ..health.terminal import panel_of
 
     runtime, redis = open_runtime()
     runtime.ledger.check_database()
     reader = Reader(redis, runtime.settings)
-    snapshot = reader.read()
+    now = reader.read()
     if as_json:
-        click.echo(json.dumps(facts_of(snapshot)))
+        click.echo(json.dumps(to_json(now)))
         return Exit.OK
     console = Console(emoji=False, markup=False, highlight=False)
     if once or not console.is_terminal:
-        console.print(panel_of(snapshot))
+        console.print(panel_of(now))
         return Exit.OK
     _watch(console, reader, interval)
     return Exit.OK
@@ -60,19 +60,20 @@ def _show(interval: float, *, once: bool, as_json: bool) -> Exit:
 
 def _watch(console: Console, reader: Reader, interval: float) -> None:
     from rich.live import Live
+    from rich.text import Text
 
-    from ..ops.terminal import away, panel_of
+    from ..health.terminal import panel_of
 
-    shown: RenderableType = panel_of(reader.read())
+    now, away = reader.read(), ""
     try:
-        with Live(shown, console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
+        with Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
             while True:
-                live.update(shown, refresh=True)
+                live.update(Text(away, "red") if away else panel_of(now, console), refresh=True)
                 time.sleep(interval)
                 try:
-                    shown = panel_of(reader.read())
+                    now, away = reader.read(), ""
                 except RedisError as error:
-                    shown = away(error)
+                    away = f"Redis does not answer ({type(error).__name__}); retrying. See wanimate-worker doctor."
     except KeyboardInterrupt:
         # The screen of before is back; the last figures stay to be read.
-        console.print(shown)
+        console.print(panel_of(now))

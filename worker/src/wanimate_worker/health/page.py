@@ -1,25 +1,33 @@
-"""The limits page, the metrics and the health check as an ASGI app; it changes nothing."""
+"""The limits page, its JSON, the metrics and the health check over HTTP: `wanimate-worker ops`. It changes nothing."""
 
 from __future__ import annotations
 
 import base64
 import hmac
+from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import orjson
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from prometheus_client.exposition import choose_encoder
 from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from wanimate.contract.cost import format_usd
+from wanimate.errors import SettingsError
 
 from ..addresses import is_loopback
-from ..observability import get_logger
-from .facts import facts_of
-from .metrics import registry_of
-from .page import limits_page, stylesheet, unavailable_page
+from ..observability import get_logger, set_up_logs
+from ..serving import open_hasty_database, serve
+from ..settings import WorkerSettings
+from . import verdict
+from .exports import registry_of, to_json
+from .formatting import capitalize, number, percent, span
+from .reading import Reader
+from .rules import is_balance_low, is_balance_old, problems_of
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -27,10 +35,14 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from .reading import Reader
+    from .snapshot import Snapshot
 
 log = get_logger(__name__)
 
+#: How often the page asks for itself again, in seconds.
+REFRESH_SECONDS: Final = 5
+#: Requests at once; beyond that callers get 503.
+_MAX_REQUESTS: Final = 100
 _UNAUTHORISED: Final = 401
 _FORBIDDEN: Final = 403
 _UNAVAILABLE: Final = 503
@@ -45,6 +57,66 @@ _HEADERS: Final = {
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
 }
+_TEMPLATES: Final = Environment(
+    loader=PackageLoader("wanimate_worker.health", "templates"),
+    # Labels and the vendor's messages are anybody's text.
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters.update(span=span, number=number, percent=percent, usd=format_usd, sentence=capitalize)
+
+
+def run_ops(host: str, port: int) -> None:
+    """Serve the figures until told to stop.
+
+    Raises:
+        SettingsError: They would be open to strangers, or a setting is wrong.
+    """
+    settings = WorkerSettings.load()
+    set_up_logs(settings.log_format, settings.log_level)
+    check_access(settings, host)
+    serve(make_ops(settings), host, port, most_requests=_MAX_REQUESTS)
+
+
+def check_access(settings: WorkerSettings, host: str) -> None:
+    """Make sure that the figures are not open to strangers.
+
+    Raises:
+        SettingsError: Others than this machine could reach them without a password.
+    """
+    if settings.ops_auth is None and not is_loopback(host):
+        raise SettingsError(
+            f"WANIMATE_OPS_AUTH: the figures would be open to everybody who reaches {host}: set it to user:password, "
+            "or listen on 127.0.0.1"
+        )
+
+
+def make_ops(settings: WorkerSettings) -> OpsApp:
+    """Return the app for the settings of the workers whose account it shows.
+
+    Raises:
+        SettingsError: The Redis database belongs to another account.
+    """
+    redis, _ = open_hasty_database(settings)
+    return OpsApp(Reader(redis, settings), redis, settings.ops_auth)
+
+
+def limits_page(now: Snapshot) -> str:
+    """Return the page: one snapshot as HTML, without scripts."""
+    return _TEMPLATES.get_template("limits.html").render(
+        now=now,
+        problems=problems_of(now),
+        state=verdict.state_of(now),
+        is_submitting=verdict.is_submitting(now),
+        needs_operator=verdict.needs_operator(now),
+        why_waiting=verdict.why_waiting(now),
+        balance_details=verdict.balance_details(now.balance),
+        is_balance_low=is_balance_low(now.balance),
+        is_balance_old=is_balance_old(now.balance),
+        refresh_seconds=REFRESH_SECONDS,
+    )
 
 
 class OpsApp:
@@ -75,32 +147,26 @@ class OpsApp:
     # These are plain functions: Starlette runs them in threads, for Redis makes them wait.
 
     def _page(self, _: Request) -> Response:
-        try:
-            return HTMLResponse(limits_page(self._reader.snapshot()))
-        except RedisError as error:
-            _tell(error)
-            return HTMLResponse(unavailable_page(), _UNAVAILABLE)
+        if (now := self._snapshot()) is None:
+            page = _TEMPLATES.get_template("unavailable.html").render(refresh_seconds=REFRESH_SECONDS)
+            return HTMLResponse(page, _UNAVAILABLE)
+        return HTMLResponse(limits_page(now))
 
     def _json(self, _: Request) -> Response:
-        try:
-            facts = facts_of(self._reader.snapshot())
-        except RedisError as error:
-            _tell(error)
+        if (now := self._snapshot()) is None:
             return JSONResponse({"error": _AWAY}, _UNAVAILABLE)
-        return Response(orjson.dumps(facts), media_type="application/json")
+        return Response(orjson.dumps(to_json(now)), media_type="application/json")
 
     def _metrics(self, request: Request) -> Response:
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        try:
-            registry = registry_of(self._reader.snapshot())
-        except RedisError as error:
+        if (now := self._snapshot()) is None:
             # Not an empty answer: Prometheus shall see that nothing is known.
-            _tell(error)
             return PlainTextResponse(_AWAY, _UNAVAILABLE)
-        return Response(encode(registry), headers={"content-type": content_type})
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(registry_of(now)), headers={"content-type": content_type})
 
     def _style(self, _: Request) -> Response:
-        return Response(stylesheet(), media_type="text/css")
+        style = (files("wanimate_worker.health") / "templates" / "style.css").read_text()
+        return Response(style, media_type="text/css")
 
     def _health(self, _: Request) -> Response:
         try:
@@ -108,6 +174,13 @@ class OpsApp:
         except RedisError:
             return JSONResponse({"status": "Redis does not answer"}, _UNAVAILABLE)
         return JSONResponse({"status": "ok"})
+
+    def _snapshot(self) -> Snapshot | None:
+        try:
+            return self._reader.snapshot()
+        except RedisError as error:
+            log.warning("Redis does not answer; no figures are served", cause=type(error).__name__)
+            return None
 
 
 class _Guard:
@@ -156,7 +229,3 @@ def _host_of(host: str) -> str:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""
-
-
-def _tell(error: RedisError) -> None:
-    log.warning("no figures, Redis is away", cause=type(error).__name__)

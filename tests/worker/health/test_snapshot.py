@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 import pytest
 from wanimate.contract import Keys, Outcome, Result
 from wanimate.errors import GenerationFailed, JobCancelled
-from wanimate_worker.doctor import Level, check_ledger
+from wanimate_worker.health.exports import to_json
+from wanimate_worker.health.finding import BlockReason, Severity
+from wanimate_worker.health.rules import blockers_of, findings_of, is_polling, problems_of
+from wanimate_worker.health.snapshot import Balance, Cost, Days
+from wanimate_worker.health.verdict import is_submitting, needs_operator, state_of, why_waiting
+from wanimate_worker.health.work import check_jobs
 from wanimate_worker.ledger import Later, Observation, PausedFor
-from wanimate_worker.ops import problems_of
-from wanimate_worker.ops.facts import facts_of
-from wanimate_worker.ops.money import Balance, Cost, Days
-from wanimate_worker.ops.problems import Urgency
-from wanimate_worker.ops.words import state_of, why_waiting
-from wanimate_worker.stops import StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from wanimate_worker.health.finding import Finding
 
     from .conftest import Account
 
@@ -30,20 +31,20 @@ def commands(account: Account) -> list[str]:
     return [problem.command for problem in problems_of(account.reader.read())]
 
 
-def doctor_on_429(account: Account) -> Level:
-    findings = check_ledger(account.ledger, account.redis, account.settings)
-    return next(finding.level for finding in findings if finding.name == "429 answers")
+def finding(account: Account, check: str) -> Finding:
+    return next(finding for finding in findings_of(account.reader.read()) if finding.check == check)
 
 
 def test_an_account_that_was_never_used_reads_as_empty(account: Account) -> None:
     now = account.reader.read()
-    assert (now.slots.used, now.slots.effective_cap, now.waiting, now.unknown, now.stops) == (0, 3, 0, 0, ())
+    assert (now.slots.used, now.slots.effective_cap, now.waiting, now.unknown) == (0, 3, 0, 0)
+    assert blockers_of(now) == []
     assert now.recent is None
     assert now.beat_age_seconds is None
     assert now.cost == Cost(Days(0.0, None, {}, 0.0, {}), None)
     assert now.balance == Balance(None, None, None, "", None, None)
     assert [band.priorities for band in now.bands] == ["0-2", "3-5", "6-8", "9"]
-    assert facts_of(now)["waiting"]["bands"][0] == {
+    assert to_json(now)["waiting"]["bands"][0] == {
         "priorities": "0-2",
         "waiting": 0,
         "oldest_seconds": None,
@@ -58,7 +59,7 @@ def test_parked_jobs_are_counted_among_the_waiting_and_told_apart(account: Accou
     now = account.reader.read()
     assert (now.waiting, now.parked, sum(band.waiting for band in now.bands)) == (1, 1, 0)
     assert why_waiting(now) == "1 of them waits for a next attempt."
-    assert facts_of(now)["waiting"]["parked"] == 1
+    assert to_json(now)["waiting"]["parked"] == 1
 
 
 def test_waiting_jobs_are_counted_by_band_with_the_age_of_the_next_and_the_time_until_the_last_is_done(
@@ -139,8 +140,8 @@ def test_the_pace_and_the_last_hour_are_told_from_copies_of_the_counts(account: 
     assert recent.task_mean_seconds == 40.0
     assert recent.tally.lag.mean_seconds == pytest.approx(0.7, abs=0.5)
     assert now.budget.submits_per_minute == pytest.approx(6, rel=0.2)
-    assert now.budget.polls_per_minute == pytest.approx(2 * now.since_ever.polls, rel=0.2)
-    assert now.budget.used_ratio == pytest.approx((6 + 2 * now.since_ever.polls) / 600, rel=0.2)
+    assert now.budget.polls_per_minute == pytest.approx(2 * now.total.polls, rel=0.2)
+    assert now.budget.used_ratio == pytest.approx((6 + 2 * now.total.polls) / 600, rel=0.2)
 
 
 def test_cost_is_told_by_day_and_by_label_the_largest_first(account: Account) -> None:
@@ -175,13 +176,13 @@ def test_every_reason_why_nothing_is_sent_is_told_those_that_need_somebody_first
         },
     )
     now = account.reader.read()
-    assert {stop.reason for stop in now.stops} == set(StopReason) - {StopReason.REFUSED}
+    assert {blocker.reason for blocker in blockers_of(now)} == set(BlockReason) - {BlockReason.REFUSED}
     why = {"trial_for": "refused", "refused_in_a_row": 3, "refused_why": "refused: 403 Forbidden"}
     account.redis.hset(KEYS.gate, mapping=why)
     now = account.reader.read()
-    assert {stop.reason for stop in now.stops} == set(StopReason) - {StopReason.TRIAL}
-    urgencies = [problem.urgency for problem in problems_of(now)]
-    assert urgencies == sorted(urgencies)
+    assert {blocker.reason for blocker in blockers_of(now)} == set(BlockReason) - {BlockReason.TRIAL}
+    severities = [problem.severity for problem in problems_of(now)]
+    assert severities == sorted(severities, reverse=True)
     assert commands(account).count("wanimate-worker resume") == 1
 
 
@@ -192,11 +193,11 @@ def test_jobs_that_are_refused_for_no_reason_of_their_own_need_a_person(account:
         account.ledger.refuse(job_id, account.begin(job_id).nonce, "refused: 403 Forbidden")
     now = account.reader.read()
     assert state_of(now) == "refused for no job's own reason, trying one at a time"
-    assert (now.needs_somebody, now.waiting, now.parked) == (True, 3, 3)
-    assert "the last 3 jobs were refused" in now.stops[0].text
-    assert "(refused: 403 Forbidden)" in now.stops[0].text
-    gate = next(each for each in check_ledger(account.ledger, account.redis, account.settings) if each.name == "gate")
-    assert gate.level is Level.FAIL
+    assert (needs_operator(now), now.waiting, now.parked) == (True, 3, 3)
+    assert "the last 3 jobs were refused" in blockers_of(now)[0].text
+    assert "(refused: 403 Forbidden)" in blockers_of(now)[0].text
+    gate = finding(account, "gate")
+    assert gate.severity is Severity.FAIL
 
 
 def test_a_job_that_nothing_can_be_compared_with_is_named_by_doctor(account: Account) -> None:
@@ -204,22 +205,21 @@ def test_a_job_that_nothing_can_be_compared_with_is_named_by_doctor(account: Acc
     for _ in range(3):
         account.ledger.unpark("a")
         account.ledger.refuse("a", account.begin("a").nonce, "refused: 403 Forbidden")
-    findings = check_ledger(account.ledger, account.redis, account.settings)
-    waiting = next(each for each in findings if each.name == "waiting")
-    assert waiting.level is Level.WARN
-    assert waiting.text == "1 jobs, 1 of them parked; a was refused 3 times (refused: 403 Forbidden)"
+    [stuck] = [each for each in check_jobs(account.ledger) if each.check == "stuck jobs"]
+    assert stuck.severity is Severity.WARN
+    assert stuck.text == "a was refused 3 times (refused: 403 Forbidden)"
 
 
 def test_an_account_that_was_paused_stops_nothing_until_one_is_tried(account: Account) -> None:
     account.ledger.pause("402", PausedFor.CREDIT)
-    assert "there is no credit: 402" in account.reader.read().stops[0].text
+    assert "there is no credit: 402" in blockers_of(account.reader.read())[0].text
     account.ledger.unpause()
-    assert account.reader.read().stops == ()
+    assert blockers_of(account.reader.read()) == []
     account.admit("a")
     account.begin("a")
-    [stop] = account.reader.read().stops
-    assert (stop.reason, stop.is_failure) == (StopReason.TRIAL, False)
-    assert "one submission is tried before the others" in stop.text
+    [blocker] = blockers_of(account.reader.read())
+    assert (blocker.reason, blocker.severity) == (BlockReason.TRIAL, Severity.WARN)
+    assert "one submission is tried before the others" in blocker.text
 
 
 def test_a_gateway_that_answers_for_the_vendor_is_named_also_between_two_back_offs(account: Account) -> None:
@@ -228,10 +228,10 @@ def test_a_gateway_that_answers_for_the_vendor_is_named_also_between_two_back_of
         account.ledger.close_gate("not sent: HTTP 400, but not from the vendor's API", sent_at_ms=2**50)
     account.redis.hset(KEYS.gate, "closed_until_ms", account.ledger.now_ms() - 1)
     now = account.reader.read()
-    assert now.stops == ()
+    assert blockers_of(now) == []
     assert [problem.text for problem in problems_of(now) if "HTTP 400" in problem.text]
-    gate = next(each for each in check_ledger(account.ledger, account.redis, account.settings) if each.name == "gate")
-    assert gate.level is Level.WARN
+    gate = finding(account, "gate")
+    assert gate.severity is Severity.WARN
     assert "HTTP 400" in gate.text
 
 
@@ -245,11 +245,10 @@ def test_a_job_that_does_not_get_through_is_named_by_doctor_with_the_reason(
         if not tries_left:
             account.ledger.hold("so that it waits")
         account.ledger.release("a", submit.nonce, "not sent: HTTP 413, but not from the vendor's API")
-    findings = check_ledger(account.ledger, account.redis, account.settings)
-    waiting = next(each for each in findings if each.name == "waiting")
-    assert waiting.level is Level.WARN
-    assert "a was tried 10 times" in waiting.text
-    assert "HTTP 413" in waiting.text
+    [stuck] = [each for each in check_jobs(account.ledger) if each.check == "stuck jobs"]
+    assert stuck.severity is Severity.WARN
+    assert "a was tried 10 times" in stuck.text
+    assert "HTTP 413" in stuck.text
 
 
 def test_the_days_limit_is_told_with_what_to_do(open_account: Callable[..., Account]) -> None:
@@ -257,9 +256,9 @@ def test_the_days_limit_is_told_with_what_to_do(open_account: Callable[..., Acco
     account.start("a", 100)
     account.admit("b")
     assert account.ledger.begin("b") == Later()
-    [stop] = account.reader.read().stops
-    assert stop.reason is StopReason.DAILY_LIMIT
-    assert "wanimate-worker limits --daily-billed-seconds" in stop.advice
+    [blocker] = blockers_of(account.reader.read())
+    assert blocker.reason is BlockReason.DAILY_LIMIT
+    assert "wanimate-worker limits --daily-billed-seconds" in blocker.command
 
 
 def test_each_problem_names_the_command_that_answers_it(account: Account) -> None:
@@ -278,7 +277,7 @@ def test_each_problem_names_the_command_that_answers_it(account: Account) -> Non
     ]
     account.redis.zadd(KEYS.due, {"a": account.ledger.now_ms() - 60_000})
     [late, *_] = problems_of(account.reader.read())
-    assert (late.command, late.urgency) == ("wanimate-worker doctor", Urgency.NOW)
+    assert (late.command, late.severity) == ("wanimate-worker doctor", Severity.FAIL)
     account.redis.delete(KEYS.tick)
     assert commands(account)[0] == "celery -A wanimate_worker beat"
 
@@ -288,20 +287,20 @@ def test_without_polls_nothing_is_said_to_be_submitted_and_no_time_is_promised(a
     account.start("a")
     account.admit("b", "c", "d", priority=4)
     now = account.reader.read()
-    assert (state_of(now), now.is_submitting, now.needs_somebody) == ("submitting", True, False)
+    assert (state_of(now), is_submitting(now), needs_operator(now)) == ("submitting", True, False)
     assert why_waiting(now) == "All 3 slots are taken: the next job is sent when a task ends."
     assert now.bands[1].eta_seconds is not None
 
     account.redis.decrby(KEYS.tick, 31_000)
     now = account.reader.read()
-    facts = facts_of(now)
-    assert (facts["state"], facts["is_submitting"], facts["is_polling"], facts["stops"]) == (
+    facts = to_json(now)
+    assert (facts["state"], facts["is_submitting"], facts["is_polling"], facts["blockers"]) == (
         "no polls: beat or workers are missing",
         False,
         False,
         [],
     )
-    assert now.needs_somebody
+    assert needs_operator(now)
     assert now.bands[1].eta_seconds is None
     assert (why_waiting(now) or "").startswith("Nothing is sent now (no polls")
     account.ledger.hold("maintenance")
@@ -312,20 +311,20 @@ def test_a_slow_beat_is_missed_later(open_account: Callable[..., Account]) -> No
     account = open_account(poll_tick_seconds=10)
     account.tick()
     account.redis.decrby(KEYS.tick, 60_000)
-    assert account.reader.read().is_polling
+    assert is_polling(account.reader.read())
     account.redis.decrby(KEYS.tick, 60_000)
-    assert not account.reader.read().is_polling
+    assert not is_polling(account.reader.read())
 
 
 def test_a_vendor_that_throttles_is_a_problem_from_one_request_in_a_hundred(account: Account) -> None:
     account.tick()
     account.redis.hset(KEYS.tally, mapping={"submits": 40, "polls": 159, "throttled": 1})
     assert commands(account) == []
-    assert doctor_on_429(account) is Level.OK
+    assert finding(account, "429 answers").severity is Severity.OK
     account.redis.hincrby(KEYS.tally, "throttled", 2)
     [throttled] = problems_of(account.reader.read())
-    assert throttled.text.startswith("The vendor answered 429 to 1.5 % of the requests of the last ")
-    assert doctor_on_429(account) is Level.WARN
+    assert throttled.text.startswith("the vendor answered 429 to 1.5 % of the requests: 3 in the last ")
+    assert finding(account, "429 answers").severity is Severity.WARN
 
 
 def test_however_many_readers_there_are_redis_is_asked_once_a_second(account: Account) -> None:
@@ -352,4 +351,22 @@ def test_a_cancelled_job_is_counted_as_such(account: Account) -> None:
     account.ledger.hold("x")
     account.admit("a")
     account.ledger.cancel("a", Outcome.failure(JobCancelled("no")))
-    assert account.reader.read().since_ever.ended["cancelled"] == 1
+    assert account.reader.read().total.ended["cancelled"] == 1
+
+
+def test_lost_submissions_are_named_with_what_to_do(open_account: Callable[..., Account]) -> None:
+    account = open_account(max_in_flight=10, requests_per_minute=10_000)
+    account.redis.flushdb()
+    account.ledger.fill_limits(account.settings.account_limits())
+    assert finding(account, "unknown submissions").severity is Severity.OK
+    for number in range(7):
+        account.admit(f"j{number}")
+        # Not one at a time, although answers are lost.
+        account.redis.delete(KEYS.gate)
+        account.ledger.lose(f"j{number}", account.begin(f"j{number}").nonce, "timeout")
+    found = finding(account, "unknown submissions")
+    assert found.severity is Severity.WARN
+    assert found.text.startswith("7 submissions whose answer was lost, the oldest for 0s: ")
+    assert {*found.text.rpartition(": ")[2].removesuffix(" …").split(", ")} <= {f"j{number}" for number in range(7)}
+    assert found.text.endswith(" …"), "not all of them"
+    assert "resolve" in found.advice

@@ -14,17 +14,11 @@ from wanimate.contract import ENTRY_QUEUE, GENERATE_TASK, POLL_TASK
 from wanimate_devstack import RedisServer
 from wanimate_worker.app import create_app
 from wanimate_worker.database import open_database
-from wanimate_worker.doctor import (
-    Level,
-    check_balance,
-    check_callbacks,
-    check_limits,
-    check_results,
-    check_transport,
-    check_unread,
-    check_vendor,
-    check_workers,
-)
+from wanimate_worker.health.finding import Severity
+from wanimate_worker.health.reading import Reader
+from wanimate_worker.health.rules import findings_of
+from wanimate_worker.health.setup import check_callbacks, check_limits, check_results, check_transport, check_vendor
+from wanimate_worker.health.work import check_unread, check_workers, with_balance_of_vendor
 from wanimate_worker.queues import queue_lengths
 from wanimate_worker.roster import connected_workers
 from wanimate_worker.runtime import Runtime
@@ -61,71 +55,79 @@ def settings(**values: Any) -> WorkerSettings:
 @pytest.mark.parametrize(
     ("answer", "level"),
     [
-        (Forgotten("no such task"), Level.OK),
-        (Pending("processing"), Level.OK),
-        (Unauthorised(401, "bad key"), Level.FAIL),
-        (Unauthorised(402, "no credit"), Level.FAIL),
-        (NotSent("no route"), Level.FAIL),
-        (Throttled(None, "slow down", None), Level.WARN),
-        (Unreadable("503"), Level.WARN),
+        (Forgotten("no such task"), Severity.OK),
+        (Pending("processing"), Severity.OK),
+        (Unauthorised(401, "bad key"), Severity.FAIL),
+        (Unauthorised(402, "no credit"), Severity.FAIL),
+        (NotSent("no route"), Severity.FAIL),
+        (Throttled(None, "slow down", None), Severity.WARN),
+        (Unreadable("503"), Severity.WARN),
     ],
 )
-def test_the_key_is_judged_by_the_answer_to_one_status_request(answer: StatusAnswer, level: Level) -> None:
+def test_the_key_is_judged_by_the_answer_to_one_status_request(answer: StatusAnswer, level: Severity) -> None:
     upstream = SimpleNamespace(status=lambda _: answer)
-    [finding] = check_vendor(SimpleNamespace(upstream=upstream, settings=settings()))  # type: ignore[arg-type]
-    assert finding.level is level
-    assert bool(finding.advice) is (level is not Level.OK)
+    finding = check_vendor(SimpleNamespace(upstream=upstream, settings=settings()))  # type: ignore[arg-type]
+    assert finding.severity is level
+    assert bool(finding.advice) is (level is not Severity.OK)
 
 
 def test_a_missing_key_is_a_failure_that_names_the_variable() -> None:
     app = create_app(WorkerSettings(_env_file=None))  # type: ignore[call-arg]
-    [finding] = check_vendor(Runtime(app, WorkerSettings(_env_file=None)))  # type: ignore[call-arg]
-    assert finding.level is Level.FAIL
+    finding = check_vendor(Runtime(app, WorkerSettings(_env_file=None)))  # type: ignore[call-arg]
+    assert finding.severity is Severity.FAIL
     assert "WANIMATE_API_KEY" in finding.advice
 
 
 def test_a_proxy_that_cannot_be_used_is_a_finding_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "nonsense://127.0.0.1")
     trusting = settings(trust_env=True)
-    [finding] = check_vendor(Runtime(create_app(trusting), trusting))
-    assert (finding.name, finding.level) == ("vendor", Level.FAIL)
+    finding = check_vendor(Runtime(create_app(trusting), trusting))
+    assert (finding.check, finding.severity) == ("vendor", Severity.FAIL)
     assert "HTTPS_PROXY" in finding.text
 
 
 @pytest.mark.parametrize(
     ("answer", "thresholds", "level", "told"),
     [
-        (Balance(50_000_000), {}, Level.OK, "$50.00"),
-        (Balance(50_000_000), {"balance_warn_usd": 50, "balance_hold_usd": 10}, Level.OK, "$50.00"),
-        (Balance(49_990_000), {"balance_warn_usd": 50, "balance_hold_usd": 10}, Level.WARN, "below $50.00"),
-        (Balance(9_990_000), {"balance_warn_usd": 50, "balance_hold_usd": 10}, Level.FAIL, "held below $10.00"),
-        (Balance(0), {}, Level.FAIL, "empty"),
-        (NoBalance("HTTP 404"), {}, Level.OK, "not known: HTTP 404"),
-        (NoBalance("HTTP 404"), {"balance_hold_usd": 10}, Level.WARN, "not known"),
-        (Unauthorised(403, "no"), {"balance_warn_usd": 10}, Level.WARN, "not known"),
+        (Balance(50_000_000), {}, Severity.OK, "$50.00"),
+        (Balance(50_000_000), {"balance_warn_usd": 50, "balance_hold_usd": 10}, Severity.OK, "$50.00"),
+        (Balance(49_990_000), {"balance_warn_usd": 50, "balance_hold_usd": 10}, Severity.WARN, "below $50.00"),
+        (Balance(9_990_000), {"balance_warn_usd": 50, "balance_hold_usd": 10}, Severity.FAIL, "held below $10.00"),
+        (Balance(0), {}, Severity.FAIL, "empty"),
+        (NoBalance("HTTP 404"), {}, Severity.OK, "not known: HTTP 404"),
+        (NoBalance("HTTP 404"), {"balance_hold_usd": 10}, Severity.WARN, "not be read: HTTP 404"),
+        (
+            Unauthorised(403, "no"),
+            {"balance_warn_usd": 10},
+            Severity.WARN,
+            "not be read: the vendor refuses to tell it",
+        ),
     ],
 )
 def test_the_balance_is_judged_by_its_thresholds(
-    answer: BalanceAnswer, thresholds: dict[str, float], level: Level, told: str
+    redis: Redis, answer: BalanceAnswer, thresholds: dict[str, float], level: Severity, told: str
 ) -> None:
-    here = settings(**thresholds)
-    runtime = SimpleNamespace(upstream=SimpleNamespace(balance=lambda: answer), settings=here)
-    [finding] = check_balance(runtime, here.account_limits(), asks_vendor=True)  # type: ignore[arg-type]
-    assert (finding.name, finding.level) == ("balance", level)
+    here = settings(redis_url=SecretStr(redis.url), **thresholds)  # type: ignore[attr-defined]
+    with open_database(here).redis as connection:
+        open_database(here).ledger.fill_limits(here.account_limits())
+        runtime: Any = SimpleNamespace(upstream=SimpleNamespace(balance=lambda: answer))
+        now = with_balance_of_vendor(runtime, Reader(connection, here).read())
+        connection.connection_pool.disconnect()
+    [finding] = [finding for finding in findings_of(now) if finding.check == "balance"]
+    assert (finding.check, finding.severity) == ("balance", level)
     assert told in finding.text
-    assert bool(finding.advice) is (level is not Level.OK)
+    assert bool(finding.advice) is (level is not Severity.OK)
 
 
 def test_without_the_vendor_the_last_reading_is_told_with_its_age(redis: Redis) -> None:
     here = settings(redis_url=SecretStr(redis.url))  # type: ignore[attr-defined]
-    with open_database(here).redis as connection:
-        ledger = open_database(here).ledger
-        runtime: Any = SimpleNamespace(ledger=ledger, settings=here)
-        [unread] = check_balance(runtime, None, asks_vendor=False)
-        ledger.record_balance(5_000_000, 0)
-        [read] = check_balance(runtime, None, asks_vendor=False)
-        connection.connection_pool.disconnect()
-    assert (unread.level, unread.text) == (Level.OK, "not known: no worker has read it")
+    connection, ledger = open_database(here)
+    unread = next(iter(findings_of(Reader(connection, here).read())))
+    ledger.record_balance(5_000_000, 0)
+    read = next(iter(findings_of(Reader(connection, here).read())))
+    connection.close()
+    connection.connection_pool.disconnect()
+    assert (unread.severity, unread.text) == (Severity.OK, "not known: no worker has read it")
     assert read.text.startswith("$5.00, read ")
 
 
@@ -133,7 +135,7 @@ def test_an_environment_with_other_limits_is_told_that_the_accounts_count() -> N
     account = settings(max_in_flight=2, daily_billed_seconds=240).account_limits()
     [verdict, difference] = check_limits(settings(), account)
     assert verdict.text == "10000 requests a minute for 2 slots"
-    assert difference.level is Level.WARN
+    assert difference.severity is Severity.WARN
     assert difference.text == (
         "WANIMATE_MAX_IN_FLIGHT is 1000 here, the account's is 2; "
         "WANIMATE_DAILY_BILLED_SECONDS is not set here, the account's is 240"
@@ -156,40 +158,42 @@ def test_one_vendor_has_one_spelling(one: str, other: str) -> None:
 
 @pytest.mark.parametrize(
     ("slots", "requests", "level"),
-    [(1000, 10_000, Level.OK), (1000, 1999, Level.WARN), (1000, 1000, Level.WARN), (1000, 999, Level.FAIL)],
+    [(1000, 10_000, Severity.OK), (1000, 1999, Severity.WARN), (1000, 1000, Severity.WARN), (1000, 999, Severity.FAIL)],
 )
-def test_the_budget_must_allow_a_poll_a_minute_for_each_slot(slots: int, requests: int, level: Level) -> None:
+def test_the_budget_must_allow_a_poll_a_minute_for_each_slot(slots: int, requests: int, level: Severity) -> None:
     here = settings(max_in_flight=slots, requests_per_minute=requests)
     [finding] = check_limits(here, here.account_limits())
-    assert finding.level is level
+    assert finding.severity is level
 
 
 @pytest.mark.parametrize(
     ("url", "vendor", "level"),
     [
-        (None, "https://api.example", Level.OK),
-        ("https://callbacks.example", "https://api.example", Level.OK),
-        ("http://127.0.0.1:8000", "http://127.0.0.1:8900", Level.OK),
-        ("http://callbacks:8000", "http://simulator:8900", Level.OK),
-        ("http://callbacks.example", "https://api.example", Level.WARN),
-        ("https://8.8.8.8:8443", "https://api.example", Level.OK),
-        ("https://callbacks", "https://api.example", Level.FAIL),
-        ("http://callbacks:8000", "https://api.example", Level.FAIL),
-        ("https://10.0.0.7", "https://api.example", Level.FAIL),
-        ("https://[fd00::1]:8443", "https://api.example", Level.FAIL),
-        ("https://receiver.internal", "https://api.example", Level.FAIL),
-        ("https://receiver.prod.svc.cluster.local", "https://api.example", Level.FAIL),
-        ("http://127.0.0.1:8000", "https://api.example", Level.FAIL),
-        ("https://localhost", "https://api.example", Level.FAIL),
+        (None, "https://api.example", Severity.OK),
+        ("https://callbacks.example", "https://api.example", Severity.OK),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8900", Severity.OK),
+        ("http://callbacks:8000", "http://simulator:8900", Severity.OK),
+        ("http://callbacks.example", "https://api.example", Severity.WARN),
+        ("https://8.8.8.8:8443", "https://api.example", Severity.OK),
+        ("https://callbacks", "https://api.example", Severity.FAIL),
+        ("http://callbacks:8000", "https://api.example", Severity.FAIL),
+        ("https://10.0.0.7", "https://api.example", Severity.FAIL),
+        ("https://[fd00::1]:8443", "https://api.example", Severity.FAIL),
+        ("https://receiver.internal", "https://api.example", Severity.FAIL),
+        ("https://receiver.prod.svc.cluster.local", "https://api.example", Severity.FAIL),
+        ("http://127.0.0.1:8000", "https://api.example", Severity.FAIL),
+        ("https://localhost", "https://api.example", Severity.FAIL),
     ],
 )
-def test_the_address_of_callbacks_must_be_one_that_the_vendor_calls(url: str | None, vendor: str, level: Level) -> None:
+def test_the_address_of_callbacks_must_be_one_that_the_vendor_calls(
+    url: str | None, vendor: str, level: Severity
+) -> None:
     here = settings(
         callback_base_url=url, api_base_url=vendor, allow_http=True, callback_secret=SecretStr("0123456789abcdef")
     )
-    [finding] = check_callbacks(here)
-    assert finding.level is level
-    assert bool(finding.advice) is (level is not Level.OK)
+    finding = check_callbacks(here)
+    assert finding.severity is level
+    assert bool(finding.advice) is (level is not Severity.OK)
 
 
 @pytest.mark.parametrize(
@@ -200,33 +204,32 @@ def test_the_address_of_callbacks_must_be_one_that_the_vendor_calls(url: str | N
     ],
 )
 def test_doctor_says_for_how_long_results_are_of_use(values: dict[str, Any], text: str) -> None:
-    [finding] = check_results(settings(**values))
-    assert (finding.level, finding.text) == (Level.OK, text)
+    finding = check_results(settings(**values))
+    assert (finding.severity, finding.text) == (Severity.OK, text)
 
 
-@pytest.mark.parametrize(("visibility", "level"), [(5, Level.OK), (50, Level.OK), (3600, Level.WARN)])
-def test_messages_of_dead_workers_must_come_back_in_a_sensible_time(visibility: float, level: Level) -> None:
+@pytest.mark.parametrize(("visibility", "level"), [(5, Severity.OK), (50, Severity.OK), (3600, Severity.WARN)])
+def test_messages_of_dead_workers_must_come_back_in_a_sensible_time(visibility: float, level: Severity) -> None:
     conf = SimpleNamespace(broker_transport_options={"visibility_timeout": visibility})
-    [finding] = check_transport(SimpleNamespace(conf=conf))  # type: ignore[arg-type]
-    assert finding.level is level
+    finding = check_transport(SimpleNamespace(conf=conf))  # type: ignore[arg-type]
+    assert finding.severity is level
 
 
 @pytest.mark.parametrize(
     ("answering", "level", "told"),
     [
-        ({"celerybeat@a": [POLL_TASK], "w@b": [f"{POLL_TASK} [rate_limit=9/s]"]}, Level.OK, "1 answer: w@b"),
-        ({"celerybeat@a": [POLL_TASK]}, Level.FAIL, "none answers"),
-        ({"shop@a": ["shop.pay"], "odd@a": []}, Level.FAIL, "none answers"),
-        (None, Level.FAIL, "none answers"),
+        ({"celerybeat@a": [POLL_TASK], "w@b": [f"{POLL_TASK} [rate_limit=9/s]"]}, Severity.OK, "1 answer: w@b"),
+        ({"celerybeat@a": [POLL_TASK]}, Severity.FAIL, "none answers"),
+        ({"shop@a": ["shop.pay"], "odd@a": []}, Severity.FAIL, "none answers"),
+        (None, Severity.FAIL, "none answers"),
     ],
 )
 def test_beats_and_workers_of_other_apps_do_not_count_as_workers(
-    redis: Redis, answering: dict[str, list[str]] | None, level: Level, told: str
+    redis: Redis, answering: dict[str, list[str]] | None, level: Severity, told: str
 ) -> None:
     control = SimpleNamespace(inspect=lambda *_, **__: SimpleNamespace(registered=lambda: answering))
-    none: Any = None
-    finding = next(check_workers(SimpleNamespace(control=control), none, redis, settings()))  # type: ignore[arg-type]
-    assert (finding.level, finding.text) == (level, told)
+    finding = next(check_workers(SimpleNamespace(control=control), redis))  # type: ignore[arg-type]
+    assert (finding.severity, finding.text) == (level, told)
 
 
 @pytest.mark.parametrize(
@@ -247,12 +250,12 @@ def test_messages_of_the_queue_that_workers_do_not_read_are_found(
     with Celery(broker=url, broker_transport_options=transport, set_as_current=False) as sender:
         for _ in range(2):
             sender.send_task(GENERATE_TASK, queue=ENTRY_QUEUE, priority=priority)
-    told = [(found.name, found.level, found.text) for found in check_unread(sender, redis)]
+    told = [(found.check, found.severity, found.text) for found in check_unread(sender, redis)]
     if where is None:
-        assert told == [("unread queues", Level.OK, "none")]
+        assert told == [("unread queues", Severity.OK, "none")]
         assert queue_lengths(redis)[ENTRY_QUEUE] == 2
     else:
-        assert told == [(f"list {where}", Level.WARN, "2 messages where no worker looks")]
+        assert told == [(f"list {where}", Severity.WARN, "2 messages where no worker looks")]
 
 
 @pytest.mark.slow
@@ -265,7 +268,7 @@ def test_messages_for_a_task_of_a_caller_in_a_queue_that_nobody_reads_are_found(
             app.send_task("shop.slow")
             app.send_task("shop.slow")
             [found] = check_unread(app, redis)
-    assert (found.name, found.level) == ("queue videos", Level.WARN)
+    assert (found.check, found.severity) == ("queue videos", Severity.WARN)
     assert found.text == "2 messages, and no worker reads it"
     assert "-Q videos" in found.advice
 
@@ -293,7 +296,6 @@ def test_a_user_who_may_not_name_connections_still_connects(redis: Redis) -> Non
     connection = open_database(settings(redis_url=SecretStr(url)), worker="w@a").redis
     assert connection.ping()
     control = SimpleNamespace(inspect=lambda *_, **__: SimpleNamespace(registered=lambda: {"w@a": [POLL_TASK]}))
-    none: Any = None
-    checked = check_workers(SimpleNamespace(control=control), none, connection, settings())  # type: ignore[arg-type]
-    assert [next(checked).level, next(checked).level] == [Level.WARN, Level.OK]
+    checked = check_workers(SimpleNamespace(control=control), connection)  # type: ignore[arg-type]
+    assert [finding.severity for finding in checked] == [Severity.WARN, Severity.OK]
     connection.connection_pool.disconnect()

@@ -11,8 +11,8 @@ from pydantic import SecretStr
 from wanimate.contract import Outcome, Result
 from wanimate.errors import SettingsError
 from wanimate_devstack import RedisServer
+from wanimate_worker.health.page import check_access
 from wanimate_worker.ledger import Observation
-from wanimate_worker.ops.server import check_access
 from wanimate_worker.settings import WorkerSettings
 
 from .conftest import Account, served

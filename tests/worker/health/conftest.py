@@ -15,9 +15,9 @@ from pydantic import SecretStr
 from wanimate.contract import Keys
 from wanimate_devstack import RedisServer, free_port
 from wanimate_worker.database import open_database
+from wanimate_worker.health.page import make_ops
+from wanimate_worker.health.reading import Reader
 from wanimate_worker.ledger import Bill, Entry, Ledger, Submit
-from wanimate_worker.ops import Reader
-from wanimate_worker.ops.server import make_ops
 from wanimate_worker.settings import WorkerSettings
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 from wanimate.contract import Keys
+from wanimate_worker.health.exports import to_json
+from wanimate_worker.health.finding import Severity
+from wanimate_worker.health.rules import problems_of
+from wanimate_worker.health.terminal import panel_of
+from wanimate_worker.health.verdict import balance_details, balance_of, state_of
 from wanimate_worker.ledger import Entry
-from wanimate_worker.ops import problems_of
-from wanimate_worker.ops.facts import facts_of
-from wanimate_worker.ops.problems import Urgency
-from wanimate_worker.ops.terminal import panel_of
-from wanimate_worker.ops.words import balance_details, balance_of, state_of
 
 from .conftest import Account, served
 
@@ -60,7 +60,7 @@ def test_money_stands_beside_seconds_wherever_they_are(open_priced: Callable[...
     assert cost.money is not None
     assert (cost.seconds.today, cost.money.today) == (35, 2_400_000)
     assert list(cost.money.by_label.items()) == [("team=blue", 2_000_000), ("team=red", 400_000)]
-    assert facts_of(account.reader.read())["billed"]["money"] == {
+    assert to_json(account.reader.read())["billed"]["money"] == {
         "today_usd": 2.4,
         "limit_usd": None,
         "by_label": {"team=blue": 2.0, "team=red": 0.4},
@@ -100,14 +100,14 @@ def test_a_balance_is_told_with_its_age_and_what_was_sent_since(open_priced: Cal
         "Warns below $100.00.",
         "Holds submissions below $20.00.",
     ]
-    assert facts_of(account.reader.read())["balance"]["left_usd"] == 127.6
+    assert to_json(account.reader.read())["balance"]["left_usd"] == 127.6
     assert "$130.00 read" in on_page(account)
     account.redis.hincrby(KEYS.balance, "at_ms", -1_800_000)
     account.ledger.note_no_balance("HTTP 503")
     assert balance_of(account.reader.read().balance) == "$130.00 30m 0s ago, old"
     assert "Not read since: HTTP 503." in on_page(account)
     assert [each.text for each in problems_of(account.reader.read())] == [
-        "The balance could not be read for 30m 0s: HTTP 503"
+        "the balance could not be read for 30m 0s: HTTP 503"
     ]
 
 
@@ -115,10 +115,10 @@ def test_a_low_balance_is_warned_of_before_it_holds(open_priced: Callable[..., A
     account = open_priced(balance_warn_usd=100, balance_hold_usd=20)
     account.ledger.record_balance(99_000_000, 2_400_000)
     [problem] = problems_of(account.reader.read())
-    assert (problem.text, problem.urgency) == ("The balance is $99.00, below $100.00", Urgency.SOON)
+    assert (problem.text, problem.severity) == ("the balance is $99.00, below $100.00", Severity.WARN)
     account.ledger.record_balance(19_990_000, 2_400_000)
     [problem] = problems_of(account.reader.read())
-    assert (problem.command, problem.urgency) == ("wanimate-worker limits --balance-hold-usd USD", Urgency.NOW)
+    assert (problem.command, problem.severity) == ("wanimate-worker limits --balance-hold-usd USD", Severity.FAIL)
     assert state_of(account.reader.read()) == "held by the balance"
 
 
@@ -128,7 +128,7 @@ def test_an_account_without_prices_shows_no_money(account: Account) -> None:
     shown = on_page(account) + on_terminal(account)
     assert "$" not in shown.replace("$ wanimate", "")
     assert "not known" in on_page(account), "the balance"
-    assert facts_of(account.reader.read())["billed"]["money"] is None
+    assert to_json(account.reader.read())["billed"]["money"] is None
 
 
 def test_a_reason_of_the_vendor_is_text_and_never_markup(account: Account) -> None:

@@ -1,0 +1,96 @@
+"""What a check has found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Final
+
+
+class Severity(IntEnum):
+    """How bad it is; lower-cased where it is shown."""
+
+    OK = 0
+    #: It is worth knowing.
+    INFO = 1
+    #: It costs something, or will; or it cannot be judged from here.
+    WARN = 2
+    #: Work stands still, or may be lost, until an operator acts.
+    FAIL = 3
+
+
+class BlockReason(StrEnum):
+    """Why nothing is submitted; the values are those of the metrics."""
+
+    #: The vendor refuses the key, and nothing is polled either; or the account is empty.
+    PAUSED = "paused"
+    #: An operator wants it so.
+    HELD = "held"
+    #: The day's limit of what is billed is reached.
+    DAILY_LIMIT = "daily_limit"
+    #: The balance is too low for the next job.
+    BALANCE = "balance"
+    #: The vendor throttles or cannot be reached. Nothing is polled either.
+    BACK_OFF = "back_off"
+    #: Redis could not make an intent safe.
+    UNSAFE = "unsafe"
+    #: Several jobs were refused without a verdict on any of them; one at a time is tried.
+    REFUSED = "refused"
+    #: The answers to several submissions were lost, or the account was paused; one at a time is tried.
+    TRIAL = "trial"
+
+
+#: What all commands lead to that have none of their own.
+DOCTOR: Final = "wanimate-worker doctor"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check.
+
+    Args:
+        check: What was checked.
+        text: What was found: a sentence without its first capital and its full stop.
+        advice: What to do next, likewise; empty when all is well.
+        command: What to type next.
+        page: Where the documentation has more.
+    """
+
+    check: str
+    severity: Severity
+    text: str
+    advice: str = ""
+    page: str = ""
+    command: str = DOCTOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocker(Finding):
+    """A finding because of which nothing is submitted now.
+
+    Args:
+        for_seconds: For how long it lasts, where that is known.
+    """
+
+    reason: BlockReason
+    for_seconds: float | None = None
+
+
+def ok(check: str, text: str) -> Finding:
+    """Return a finding that all is well."""
+    return Finding(check, Severity.OK, text)
+
+
+def info(check: str, text: str, advice: str, page: str = "", command: str = DOCTOR) -> Finding:
+    """Return a finding that is worth knowing."""
+    return Finding(check, Severity.INFO, text, advice, page, command)
+
+
+def warn(check: str, text: str, advice: str, page: str = "", command: str = DOCTOR) -> Finding:
+    """Return a finding to look at soon."""
+    return Finding(check, Severity.WARN, text, advice, page, command)
+
+
+def fail(check: str, text: str, advice: str, page: str = "", command: str = DOCTOR) -> Finding:
+    """Return a finding to act on now."""
+    return Finding(check, Severity.FAIL, text, advice, page, command)

@@ -1,0 +1,205 @@
+"""What `doctor` checks of the set-up: the Redis server, the settings against each other, and the vendor's key."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import urlsplit
+
+from redis.exceptions import RedisError
+from wanimate.errors import SettingsError
+from wanimate.transport import VISIBILITY_TIMEOUT_SECONDS
+
+from ..addresses import is_public
+from ..upstream import NotSent, Throttled, Unauthorised, Unreadable
+from .finding import Finding, fail, ok, warn
+from .formatting import format_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from celery import Celery
+    from redis import Redis
+
+    from ..ledger import AccountLimits, Ledger
+    from ..runtime import Runtime
+    from ..settings import WorkerSettings
+
+#: The scripts use what this version has.
+_MIN_VERSION: Final = (6, 2)
+#: Leases are Redis time only, so a difference harms no job; but logs and results then tell two times.
+_MAX_CLOCK_SECONDS: Final = 5.0
+#: No task has this id: that the vendor says so shows that it takes the key.
+_PROBE_TASK_ID: Final = "wanimate-key-probe"
+_PAYMENT_REQUIRED: Final = 402
+
+
+def check_server(redis: Redis) -> Iterator[Finding]:
+    """Yield what is found about the server: version, clock, durability, eviction; one failure if it does not answer."""
+    before = time.time()
+    try:
+        info = redis.info("server")
+        seconds, micros = redis.time()
+    except RedisError as error:
+        yield fail(
+            "redis",
+            f"not reachable: {' '.join(str(error).split()) or type(error).__name__}",
+            "check WANIMATE_REDIS_URL, that the server runs, and that this machine may reach it",
+        )
+        return
+    took = time.time() - before
+    yield _version(info)
+    yield _clock(seconds + micros / 1_000_000 - before - took / 2)
+    yield _config(redis, "appendonly", "yes", "a restart loses jobs, some of them paid for: set appendonly yes")
+    yield _config(
+        redis, "maxmemory-policy", "noeviction", "evicted records are lost jobs: set maxmemory-policy noeviction"
+    )
+
+
+def _version(info: dict[str, Any]) -> Finding:
+    # Valkey calls itself Redis 7.2.4 for old clients, which is true enough here.
+    version = str(info.get("redis_version", "0"))
+    parts = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    name = f"{info.get('server_name', 'redis')} {info.get('valkey_version', version)}"
+    if parts < _MIN_VERSION:
+        return fail("redis", f"{name} is too old", "use Redis or Valkey 6.2 or newer")
+    return ok("redis", f"{name} answers")
+
+
+def _clock(ahead_seconds: float) -> Finding:
+    text = f"Redis is {abs(ahead_seconds):.2f} s {'ahead of' if ahead_seconds > 0 else 'behind'} this host"
+    if abs(ahead_seconds) > _MAX_CLOCK_SECONDS:
+        return warn("clock", text, "set both clocks by NTP; jobs are safe, but times in logs and results differ")
+    return ok("clock", text)
+
+
+def _config(redis: Redis, name: str, wanted: str, advice: str) -> Finding:
+    elsewhere = f"look at your provider's settings: {advice}"
+    try:
+        value = cast("dict[str, str]", redis.config_get(name)).get(name)
+    except RedisError as error:
+        return warn(name, f"cannot be read here ({type(error).__name__})", elsewhere)
+    if value is None:
+        return warn(name, "the server does not say", elsewhere)
+    return ok(name, value) if value == wanted else fail(name, value, advice)
+
+
+def check_replicas(redis: Redis, settings: WorkerSettings) -> Finding:
+    """Return whether intents are as safe as the settings ask, and whether the settings use the replicas there are."""
+    wanted = settings.intent_replicas
+    try:
+        info = redis.info("replication")
+    except RedisError as error:
+        return warn("replicas", f"cannot be read here ({type(error).__name__})", "allow the user +info")
+    there = int(info.get("connected_slaves", 0))
+    text = f"{there} connected, {wanted} must have an intent before its request is sent"
+    if info.get("role") != "master":
+        return fail("replicas", f"this server is a {info.get('role')}", "point WANIMATE_REDIS_URL at the master")
+    if wanted > there:
+        advice = "bring the replicas back, or lower WANIMATE_INTENT_REPLICAS"
+        return fail("replicas", f"{text}: nothing is submitted", advice)
+    if there and not wanted:
+        return warn(
+            "replicas",
+            f"{text}: a fail-over may forget one, and its job is billed twice",
+            f"set WANIMATE_INTENT_REPLICAS={there} on all workers",
+        )
+    return ok("replicas", text)
+
+
+def check_vendor(runtime: Runtime) -> Finding:
+    """Return whether the vendor takes the key, by one status request for a task that cannot exist."""
+    try:
+        answer = runtime.upstream.status(_PROBE_TASK_ID)
+    except SettingsError as error:
+        if runtime.settings.api_key is None:
+            name, advice = "api key", "set WANIMATE_API_KEY, here and on all workers"
+        else:
+            name, advice = "vendor", "correct it here and on all workers; they do not start with it"
+        return fail(name, str(error), advice)
+    match answer:
+        case Unauthorised(status, message):
+            right_key = "set the right WANIMATE_API_KEY on all workers and restart them"
+            advice = "add credit" if status == _PAYMENT_REQUIRED else right_key
+            return fail("api key", f"refused ({status}): {message}", advice)
+        case NotSent(reason):
+            advice = "check WANIMATE_API_BASE_URL and the network"
+            return fail("api key", f"the vendor cannot be reached: {reason}", advice)
+        case Throttled(_, message):
+            return warn("api key", f"throttled: {message}", "try again in a minute; see wanimate-worker limits")
+        case Unreadable(reason):
+            return warn("api key", f"the answer says nothing: {reason}", "try again; ask the vendor if it stays so")
+        case _:
+            return ok("api key", f"{runtime.settings.api_base_url} takes it")
+
+
+def check_binding(ledger: Ledger, settings: WorkerSettings) -> Iterator[Finding]:
+    """Yield a failure if the account's tasks are at another vendor than this environment says."""
+    try:
+        ledger.check_vendor(settings.api_base_url)
+    except SettingsError as error:
+        yield fail("vendor", str(error), "workers do not start with it; resolve would ask the wrong vendor")
+
+
+def check_limits(settings: WorkerSettings, limits: AccountLimits | None) -> Iterator[Finding]:
+    """Yield whether the request budget suffices for the slots, and whether this environment means the same limits.
+
+    Args:
+        settings: This environment's.
+        limits: The account's, which count; None where no worker has filled them yet.
+    """
+    counts = limits or settings.account_limits()
+    slots, requests = counts.max_in_flight, counts.requests_per_minute
+    text, fewer = f"{requests} requests a minute for {slots} slots", f"--max-in-flight {max(1, requests // 2)}"
+    if requests < slots:
+        advice = f"wanimate-worker limits {fewer}, or more requests if the vendor allows it"
+        yield fail("limits", f"{text}: not even one poll a minute for each", advice)
+    elif requests < 2 * slots:
+        advice = f"fewer slots are used better: wanimate-worker limits {fewer}"
+        yield warn("limits", f"{text}: results are noticed late", advice)
+    else:
+        yield ok("limits", text)
+    if differences := [] if limits is None else settings.disagreements(limits):
+        yield warn(
+            "limits here",
+            "; ".join(differences),
+            "the account's limits count: correct this environment, or change them for all (wanimate-worker limits)",
+        )
+
+
+def check_callbacks(settings: WorkerSettings) -> Finding:
+    """Return whether the vendor can reach the address of callbacks, as far as the address tells."""
+    url = settings.callback_base_url
+    if url is None:
+        return ok("callbacks", "off; tasks are polled")
+    ours, vendor = urlsplit(url), urlsplit(settings.api_base_url)
+    if is_public(vendor.hostname or "") and not is_public(ours.hostname or ""):
+        return fail(
+            "callbacks",
+            f"{url} is no public address: the vendor at {settings.api_base_url} cannot reach it",
+            "set WANIMATE_CALLBACK_BASE_URL to a public https:// address, or unset it: tasks are then polled",
+        )
+    if ours.scheme == "http" and vendor.scheme == "https":
+        return warn(
+            "callbacks",
+            f"{url} is not https://, and the vendor documents that it calls https:// only",
+            "set WANIMATE_CALLBACK_BASE_URL to a public https:// address, and unset WANIMATE_ALLOW_HTTP",
+        )
+    return ok("callbacks", f"at {url}")
+
+
+def check_results(settings: WorkerSettings) -> Finding:
+    """Return for how long results are kept, beside how long the vendor serves their URLs."""
+    kept, served = settings.result_ttl_seconds, settings.result_urls_ttl_seconds
+    text = f"kept for {format_seconds(kept)}, their URLs are served for {format_seconds(served)}"
+    return ok("results", f"{text}; after that wait() raises ResultExpired" if served < kept else text)
+
+
+def check_transport(app: Celery) -> Finding:
+    """Return whether messages of workers that died come back in a sensible time."""
+    options: dict[str, Any] = app.conf.broker_transport_options
+    seconds = float(options.get("visibility_timeout", 3600))
+    text = f"messages of a worker that died come back after {seconds:.0f} s"
+    if seconds > 10 * VISIBILITY_TIMEOUT_SECONDS:
+        return warn("visibility", text, "lower visibility_timeout: every task of ours may safely run twice")
+    return ok("visibility", text)

@@ -1,0 +1,240 @@
+"""What is known about an account at one moment: figures without a verdict. All times are Redis time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..ledger import Fitting, GateState
+    from ..ledger.tally import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """The vendor's concurrent tasks.
+
+    Args:
+        effective_cap: The most there may be now: lower than `cap` after a 429 for concurrency.
+        without_record: Slots whose job has lost its record, among the longest held.
+    """
+
+    used: int
+    cap: int
+    effective_cap: int
+    without_record: int
+
+    @property
+    def used_ratio(self) -> float:
+        """The share of the cap that is used."""
+        return _share(self.used, self.cap)
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Waiting jobs of a few priorities.
+
+    Args:
+        priorities: Which, as `0-2`.
+        oldest_seconds: How long the job that is next has waited; None if none waits.
+        eta_seconds: In how many seconds the vendor will probably have finished all of them, and those before them;
+            None if none waits, or while nothing is submitted.
+    """
+
+    priorities: str
+    waiting: int
+    oldest_seconds: float | None
+    eta_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The request budget, and the pace of requests over the last minute or two."""
+
+    per_minute_limit: int
+    submits_per_minute: float
+    polls_per_minute: float
+
+    @property
+    def used_ratio(self) -> float:
+        """The share of the limit that is used."""
+        return self.submits_ratio + self.polls_ratio
+
+    @property
+    def submits_ratio(self) -> float:
+        """The share of the limit that submissions use."""
+        return _share(self.submits_per_minute, self.per_minute_limit)
+
+    @property
+    def polls_ratio(self) -> float:
+        """The share of the limit that status requests use."""
+        return _share(self.polls_per_minute, self.per_minute_limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """What was counted in the last hour.
+
+    Args:
+        over_seconds: How far back it reaches: about an hour, or as long as there are figures.
+    """
+
+    over_seconds: float
+    tally: Tally
+
+    @property
+    def ended(self) -> int:
+        """How many jobs have ended."""
+        return sum(self.tally.ended.values())
+
+    @property
+    def ended_per_minute(self) -> float:
+        """How many jobs have ended a minute."""
+        return 60 * _share(self.ended, self.over_seconds)
+
+    @property
+    def task_mean_seconds(self) -> float | None:
+        """How long the vendor had a task on average; None if none has ended."""
+        took = self.tally.took.values()
+        count = sum(histogram.count for histogram in took)
+        return sum(histogram.sum_seconds for histogram in took) / count if count else None
+
+    @property
+    def throttled_ratio(self) -> float:
+        """The share of requests that the vendor answered with 429."""
+        return _share(self.tally.throttled, self.tally.submits + self.tally.polls)
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """An estimate of what the vendor bills, in seconds of video or in micro-dollars; days are UTC.
+
+    Args:
+        limit: The most that may be billed in a day; None for no limit.
+        by_label: Today, by `name=value`; a job with several labels counts under each.
+        other_labels: Today, under labels that have no figure of their own.
+        by_day: By date, as `2026-11-24`, the latest first.
+    """
+
+    today: float
+    limit: float | None
+    by_label: Mapping[str, float]
+    other_labels: float
+    by_day: Mapping[str, float]
+
+    @property
+    def used_ratio(self) -> float:
+        """The share of the limit that is used; 0 without one."""
+        return _share(self.today, self.limit or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the vendor bills, as an estimate.
+
+    Args:
+        seconds: In seconds of video; the largest labels first.
+        money: In micro-dollars, for the same labels, in the same order; None where no price was ever set. What was sent
+            while none was set is not in it.
+    """
+
+    seconds: Days
+    money: Days | None
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether a day has a limit, in seconds or in money."""
+        return self.seconds.limit is not None or (self.money is not None and self.money.limit is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """The account's balance, in micro-dollars.
+
+    Args:
+        micro_usd: As the vendor reported it last; None if it never did.
+        left_micro_usd: The same, less what was sent since, as far as prices are known.
+        age_seconds: How long ago it was read; None if it never was.
+        why: Why the last reading failed; empty if it did not, or none was made.
+        warn_micro_usd: Below this operators are warned; None for never.
+        hold_micro_usd: No submission may take the balance below this; None for no such threshold.
+    """
+
+    micro_usd: int | None
+    left_micro_usd: int | None
+    age_seconds: float | None
+    why: str
+    warn_micro_usd: int | None
+    hold_micro_usd: int | None
+
+    @property
+    def has_threshold(self) -> bool:
+        """Whether anything depends on it."""
+        return self.warn_micro_usd is not None or self.hold_micro_usd is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything about one account.
+
+    Args:
+        at_ms: When this was read.
+        bands: Waiting jobs by priority, the most urgent first.
+        parked: Jobs that wait for their next attempt, and are in none of the bands.
+        due_lag_seconds: For how long the job that is due longest has been left alone.
+        unknown: Jobs whose submission's answer was lost.
+        unknown_ids: The first of them.
+        lost_ids: The first of the jobs that hold a slot without a record.
+        failed: Failed jobs that are kept.
+        dead_letters: Messages that no worker could use.
+        queues: Messages that no worker has taken, by queue.
+        held_messages: Messages that workers hold.
+        recent: The last hour; None before the first tick of beat.
+        fitting: Limits that would fit, where the vendor's 429s show that those that are set are too large; else None.
+        total: What was counted since the counts began.
+        beat_age_seconds: How long ago a poll began; None if none did in the last day.
+        poll_tick_seconds: How often beat starts one.
+        mean_seconds: How long the vendor has a task on average.
+    """
+
+    account: str
+    at_ms: int
+    slots: Slots
+    bands: tuple[Band, ...]
+    parked: int
+    due_lag_seconds: float
+    unknown: int
+    unknown_ids: tuple[str, ...]
+    unknown_oldest_seconds: float | None
+    lost_ids: tuple[str, ...]
+    failed: int
+    dead_letters: int
+    queues: Mapping[str, int]
+    held_messages: int
+    gate: GateState
+    budget: Budget
+    recent: Recent | None
+    fitting: Fitting | None
+    total: Tally
+    cost: Cost
+    balance: Balance
+    beat_age_seconds: float | None
+    poll_tick_seconds: float
+    mean_seconds: float
+
+    @property
+    def at(self) -> datetime:
+        """When this was read."""
+        return datetime.fromtimestamp(self.at_ms / 1000, tz=UTC)
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait, parked ones included."""
+        return sum(band.waiting for band in self.bands) + self.parked
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0

@@ -1,0 +1,228 @@
+"""What `doctor` checks of the work under way that no snapshot has: it asks workers, and looks through many keys."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from redis.exceptions import ResponseError
+from wanimate.contract import SEPARATOR, STEPS, UNACKED_KEY, list_of
+
+from ..ledger import read_history
+from ..queues import QUEUES
+from ..roster import answering_workers, connected_workers
+from ..tasks.balance import why_unread
+from ..upstream import Balance as BalanceAnswer
+from .finding import Finding, fail, ok, warn
+from .formatting import format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from celery import Celery
+    from redis import Redis
+
+    from ..ledger import JobRecord, Ledger
+    from ..runtime import Runtime
+    from .snapshot import Snapshot
+
+#: Of the jobs that are next, so many are checked; one that was tried, or refused without a verdict, so often is named.
+_CHECKED_JOBS: Final = 100
+_MIN_ATTEMPTS: Final = 10
+_MIN_REFUSALS: Final = 3
+_PAGE: Final = 500
+#: How long all workers have to answer, and those that did not have once more, in seconds.
+_ANSWER_SECONDS: Final = 2.0
+_LAST_ANSWER_SECONDS: Final = 5.0
+#: So many workers, jobs and unread queues are named.
+_MAX_NAMED: Final = 5
+_MAX_QUEUES: Final = 10
+#: Keys that Redis looks at in one go.
+_SCANNED: Final = 5_000
+_READ: Final = frozenset(list_of(queue, step) for queue in QUEUES for step in STEPS)
+#: How kombu calls what tells which queues there are.
+_BINDING: Final = "_kombu.binding."
+#: A list of one of our queues, as a sender names it that has another separator, a prefix, or other steps than 0 to 9.
+_MISPLACED: Final = re.compile(rf"(?:.*[\W_])?(?P<queue>{'|'.join(map(re.escape, QUEUES))})(?:\D+\d+)?", re.DOTALL)
+#: Answers to remote control that nobody waited for; kombu removes them.
+_REPLIES: Final = ".celery.pidbox"
+
+
+def with_balance_of_vendor(runtime: Runtime, now: Snapshot) -> Snapshot:
+    """Return a snapshot with the balance as the vendor reports it now, and the gate as that balance closes it."""
+    answer = runtime.upstream.balance()
+    if not isinstance(answer, BalanceAnswer):
+        unread = replace(now.balance, micro_usd=None, left_micro_usd=None, age_seconds=None, why=why_unread(answer))
+        return replace(now, balance=unread)
+    left, hold = answer.micro_usd, now.balance.hold_micro_usd
+    balance = replace(now.balance, micro_usd=left, left_micro_usd=left, age_seconds=0.0, why="")
+    return replace(now, balance=balance, gate=replace(now.gate, is_balance_low=hold is not None and left < hold))
+
+
+def check_held(app: Celery, redis: Redis) -> Finding:
+    """Return how many messages workers hold, and whether one was held for too long."""
+    held = int(redis.hlen(UNACKED_KEY))
+    index = cast("list[tuple[str, float]]", redis.zrange(f"{UNACKED_KEY}.index", 0, 0, withscores=True))
+    age = time.time() - index[0][1] if index else 0.0
+    if age > 2 * float(app.conf.broker_transport_options["visibility_timeout"]):
+        return warn("held messages", f"{held}, the oldest for {age:.0f} s", "no worker gives them back: start one")
+    return ok("held messages", f"{held} with workers")
+
+
+def check_workers(app: Celery, redis: Redis) -> Iterator[Finding]:
+    """Yield whether workers answer, those first that Redis says are connected."""
+    answering = answering_workers(app, _ANSWER_SECONDS)
+    silent: set[str] = set()
+    try:
+        silent = connected_workers(redis) - answering
+        if silent:
+            late = answering_workers(app, _LAST_ANSWER_SECONDS, sorted(silent))
+            # Those that have ended meanwhile are no worry.
+            silent = (silent - late) & connected_workers(redis)
+            answering |= late
+    except ResponseError as error:
+        text = f"cannot be seen here ({type(error).__name__})"
+        yield warn("frozen workers", text, "allow the user +client|list and +client|setname")
+    text = f"{len(answering)} answer: {_named(sorted(answering))}" if answering else "none answers"
+    if silent:
+        text = f"{text}; connected to Redis, but no answer from {_named(sorted(silent))}"
+        yield fail("workers", text, "they are frozen or overloaded, or just stopping: see their logs, restart them")
+    elif answering:
+        yield ok("workers", text)
+    else:
+        yield fail("workers", text, "start one: celery -A wanimate_worker worker")
+
+
+def check_jobs(ledger: Ledger) -> Iterator[Finding]:
+    """Yield tasks whose answers cannot be read, and waiting jobs that do not get through."""
+    yield _unreadable(ledger)
+    yield _stuck(ledger)
+
+
+def _unreadable(ledger: Ledger) -> Finding:
+    job_ids: list[str] = []
+    while page := ledger.page("slots", len(job_ids), _PAGE):
+        job_ids += page
+    records = [record for record in ledger.records(job_ids) if "unreadable_why" in record.fields]
+    if not records:
+        return ok("unreadable tasks", "none")
+    first = min(records, key=lambda record: _count(record, "unreadable_since_ms"))
+    age = format_duration(ledger.now_ms() - _count(first, "unreadable_since_ms"))
+    return warn(
+        "unreadable tasks",
+        f"{len(records)} slots are held by tasks whose answers cannot be read, the first for {age} "
+        f"({first.fields['unreadable_why']}): "
+        f"{_named(record.job_id for record in records)}",
+        "they are polled for as long as it takes; ask the vendor, or give one up: wanimate-worker end ID",
+    )
+
+
+def _stuck(ledger: Ledger) -> Finding:
+    parked = ledger.records(ledger.page("parked", 0, _CHECKED_JOBS))
+    worst = max(parked, key=lambda record: _count(record, "refusals"), default=None)
+    if worst is not None and (refusals := _count(worst, "refusals")) >= _MIN_REFUSALS:
+        return warn(
+            "stuck jobs",
+            f"{worst.job_id} was refused {refusals} times ({_cause(worst)})",
+            "whose fault it is shows when other jobs are sent: docs/refusals.md; look at it with wanimate-worker show "
+            f"{worst.job_id}, or cancel it for free",
+        )
+    first = ledger.records(ledger.page("waiting", 0, _CHECKED_JOBS))
+    worst = max(first, key=lambda record: _count(record, "attempts"), default=None)
+    if worst is not None and (attempts := _count(worst, "attempts")) >= _MIN_ATTEMPTS:
+        return warn(
+            "stuck jobs",
+            f"{worst.job_id} was tried {attempts} times ({_cause(worst)})",
+            f"if only few jobs come back so, something on the way refuses them: wanimate-worker show {worst.job_id}",
+        )
+    return ok("stuck jobs", "none")
+
+
+def check_unread(app: Celery, redis: Redis) -> Iterator[Finding]:
+    """Yield queues with messages that no worker reads, ours and those where callers' tasks go on."""
+    try:
+        lists = {name for name in redis.scan_iter(count=_SCANNED, _type="list") if name not in _READ}
+        foreign = _foreign_queues(redis, lists)
+    except ResponseError as error:
+        yield warn("unread queues", f"cannot be seen here ({type(error).__name__})", "allow the user +scan")
+        return
+    findings = [
+        *_misplaced(redis, lists - foreign),
+        *_unread(app, redis, {queue: _lists_of(queue, lists) for queue in sorted(foreign)}),
+    ]
+    yield from findings[:_MAX_QUEUES]
+    if not findings:
+        yield ok("unread queues", "none")
+
+
+def _misplaced(redis: Redis, lists: set[str]) -> Iterator[Finding]:
+    for name in sorted(lists):
+        if found := _MISPLACED.fullmatch(name):
+            yield warn(
+                f"list {name}",
+                f"{redis.llen(name)} messages where no worker looks",
+                "their sender's broker_transport_options have another sep or global_keyprefix than the workers' "
+                f"(docs/celery.md): correct it there, then move each message: LMOVE LIST {found['queue']} RIGHT LEFT",
+            )
+
+
+def _foreign_queues(redis: Redis, lists: set[str]) -> set[str]:
+    """Return the queues of others that have messages."""
+    queues: set[str] = set()
+    for key in redis.scan_iter(f"{_BINDING}*", count=_SCANNED, _type="set"):
+        exchange = key.removeprefix(_BINDING)
+        for member in cast("set[str]", redis.smembers(key)):
+            # With another separator it is one word; a queue mostly has the name of its exchange.
+            parts = member.split(SEPARATOR)
+            queues.add(parts[2] if len(parts) == 3 else exchange)  # noqa: PLR2004 - routing key, pattern, queue
+    return {queue for queue in queues - set(QUEUES) if not queue.endswith(_REPLIES) and _lists_of(queue, lists)}
+
+
+def _lists_of(queue: str, lists: set[str]) -> list[str]:
+    return [name for name in lists if name == queue or name.startswith(f"{queue}{SEPARATOR}")]
+
+
+def _unread(app: Celery, redis: Redis, queues: dict[str, list[str]]) -> Iterator[Finding]:
+    if not queues:
+        return
+    before = _next_messages(redis, queues)
+    answers: dict[str, list[dict[str, Any]]] = app.control.inspect(timeout=_ANSWER_SECONDS).active_queues() or {}
+    read = {queue["name"] for consumed in answers.values() for queue in consumed}
+    after = _next_messages(redis, queues)
+    for queue, names in queues.items():
+        # A worker that does not answer remote control may read it: then another message is the next one by now.
+        if queue not in read and before[queue] == after[queue] and any(after[queue]):
+            yield warn(
+                f"queue {queue}",
+                f"{sum(redis.llen(name) for name in names)} messages, and no worker reads it",
+                "chains, callbacks and chords of jobs may go on there: start a worker of the app that has these tasks, "
+                f"celery -A APP worker -Q {queue}, or name a queue that it reads when you enqueue (docs/celery.md)",
+            )
+
+
+def _next_messages(redis: Redis, queues: dict[str, list[str]]) -> dict[str, list[str | None]]:
+    """Return the message of each list that a worker would take next; none where this user may not look."""
+    with redis.pipeline(transaction=False) as pipeline:
+        for names in queues.values():
+            for name in names:
+                pipeline.lindex(name, -1)
+        answers = iter(pipeline.execute(raise_on_error=False))
+    return {
+        queue: [None if isinstance(answer, Exception) else answer for answer in (next(answers) for _ in names)]
+        for queue, names in queues.items()
+    }
+
+
+def _count(record: JobRecord, field: str) -> int:
+    return int(record.fields.get(field, 0))
+
+
+def _cause(record: JobRecord) -> str:
+    return read_history(record.fields)[-1].cause
+
+
+def _named(names: Iterable[str]) -> str:
+    named = list(names)
+    return f"{', '.join(named[:_MAX_NAMED])}{' …' if len(named) > _MAX_NAMED else ''}"
