@@ -12,10 +12,10 @@ from pathlib import Path
 from statistics import NormalDist, fmean
 from typing import TYPE_CHECKING
 
+from bounds import Reach, best_schedule, by_hazard, cost, every
 from rich.table import Table
 from svg import how_late
 from wanimate.contract.durations import BINS, EDGES, Durations, Kinds, kind_of
-from wanimate_worker.pacing.bounds import Reach, best_schedule, by_hazard, cost, every
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

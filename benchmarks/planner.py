@@ -1,7 +1,8 @@
 """What polling can reach, computed: uniform, hazard-aware and the best of all schedules, at the vendor's limits.
 
 1,000 slots, 10,000 requests a minute for submissions and polls together, a mean duration of 41 s, log-normal. Nothing
-is run. It prints tables, writes `build/reports/bench-planner.json` and draws `docs/images/polling.svg`; `lengths.py`
+is run. Then what the worker's own pacer reaches, simulated, also where the vendor is ten times as fast or as slow as
+expected. It prints tables, writes `build/reports/bench-planner.json` and draws `docs/images/polling.svg`; `lengths.py`
 beside it has videos of different lengths.
 
 Run it with `make bench-planner`; docs/polling.md has the derivation.
@@ -18,11 +19,12 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import lengths
+from bounds import Reach, best_schedule, by_hazard, cost, every, reach
 from rich.console import Console
 from rich.table import Table
+from simulated import EXPECTED_SECONDS, Budget, Load, simulate
 from svg import COLOURS, axis, how_late, line, text_at
 from wanimate.contract.durations import BINS, EDGES, Durations
-from wanimate_worker.pacing.bounds import Reach, best_schedule, by_hazard, cost, every, reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,6 +37,9 @@ SIGMAS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 SIGMA = 0.3
 #: So many tasks were observed that the prior does not matter.
 OBSERVED = 1e7
+#: Slots, requests a minute and jobs of what is simulated.
+SIMULATED = ((3, 10, 300), (10, 60, 500), (100, 1000, 1000), (1000, 10_000, 5000))
+_CAPTION = "lateness in mean durations; 41.4 s are expected"
 REPORT = Path("build/reports/bench-planner.json")
 PLOT = Path("docs/images/polling.svg")
 WAYS = ("uniform", "hazard-aware", "best of all")
@@ -65,10 +70,42 @@ def main() -> None:
     report["by length"] = {
         sigma: {name: asdict(way) for name, way in ways.items()} for sigma, ways in by_length.items()
     }
+    report["simulated"] = show_simulated(console)
     REPORT.write_text(json.dumps(report, indent=2))
     PLOT.write_text(_plot(reached))
     lengths.draw(by_length)
     console.print(f"written to {REPORT}, {PLOT} and {lengths.PLOT}")
+
+
+def show_simulated(console: Console) -> list[dict[str, Any]]:
+    """Print and return what the worker's pacer reaches from its first task on.
+
+    Where tasks take a tenth as long the account has ten times the requests, so that there are as many for each task.
+    """
+    table = Table("tasks/requests", "mean, s", title="simulated, sigma 0.3, from the first task on", caption=_CAPTION)
+    for name in ("late: mean", "bound", "median", "p99", "polls\na job", "slots\nin use", "bound"):
+        table.add_column(name, justify="right")
+    rows, truth = [], log_normal(SIGMA)
+    for slots, per_minute, jobs in SIMULATED:
+        rate = Budget(slots, per_minute).per_second
+        bound = reach(lambda stride: by_hazard(truth, stride), truth, slots, rate)
+        for times in (1.0, 0.1, 10.0):
+            load = Load(slots, round(per_minute / times), jobs, EXPECTED_SECONDS * times, SIGMA)
+            seen = simulate(load)
+            row: dict[str, Any] = {
+                "load": asdict(load),
+                "late": {"mean": seen.mean, "p50": seen.quantile(0.5), "p99": seen.quantile(0.99)},
+                "bound": {"late": bound.lag_seconds / MEAN_SECONDS, "slot_use": bound.slot_use},
+                "polls": seen.polls,
+                "slot_use": seen.slot_use,
+            }
+            rows.append(row)
+            late = (seen.mean, bound.lag_seconds / MEAN_SECONDS, seen.quantile(0.5), seen.quantile(0.99))
+            cells = [*(f"{each:.3f}" for each in late), f"{seen.polls:.2f}"]
+            cells += [f"{seen.slot_use:.3f}", f"{bound.slot_use:.3f}"]
+            table.add_row(f"{slots}/{load.per_minute}", f"{load.mean_seconds:g}", *cells)
+    console.print(table)
+    return rows
 
 
 def log_normal(sigma: float) -> Durations:

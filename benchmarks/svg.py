@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from wanimate_worker.pacing.bounds import Reach
+    from bounds import Reach
 
 #: The colour of each way of polling.
 COLOURS = {

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from oracles import closed_for_seconds, grown, lowered
 from wanimate.contract import Outcome
 from wanimate.errors import InvalidRequest
 from wanimate_worker.ledger import Later, Ledger, PausedFor, TrialFor
-from wanimate_worker.pacing import closed_for_seconds, grown, lowered
 
 from .bench import ACCOUNT, LONG_MS, success
 from .frozen import at_us, run

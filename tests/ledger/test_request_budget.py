@@ -1,4 +1,4 @@
-"""The request budget: the scripts agree with `pacing.reserve`, and nobody gets more than the rate allows."""
+"""The request budget: the scripts agree with `oracles.reserve`, and nobody gets more than the rate allows."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from oracles import reserve
 from wanimate_worker.ledger import Busy, Ledger, Submit, WaitForPermit
-from wanimate_worker.pacing import RequestRate, reserve
+from wanimate_worker.pacing import RequestRate
 
 from .bench import ACCOUNT
 from .frozen import at_us

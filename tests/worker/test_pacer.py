@@ -5,13 +5,16 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from statistics import fmean
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from wanimate.contract.durations import field_of
 from wanimate_worker.ledger import Ledger, Survey
 from wanimate_worker.pacer import Pacer
 from wanimate_worker.settings import WorkerSettings
+
+if TYPE_CHECKING:
+    from wanimate_worker.pacing import Mix
 
 REQUEST = {"type": "animate", "resolution": "480p"}
 CALLBACKS = {"callback_base_url": "https://callbacks.example.com", "callback_secret": "0123456789abcdef"}
@@ -64,13 +67,24 @@ def test_a_long_video_is_first_polled_when_long_videos_end() -> None:
 
 
 def test_a_few_more_tasks_do_not_make_a_new_plan_and_many_do() -> None:
-    surveyed, pacer = Surveyed(), Pacer(cast("Ledger", Surveyed()), WorkerSettings())
-    first = pacer._mix_of(surveyed.survey_.durations)
-    assert pacer._mix_of({**surveyed.survey_.durations, "total": "4250"}) is first
-    assert pacer._mix_of({**surveyed.survey_.durations, "total": "4300"}) is not first
-    faded = pacer._mix_of({**surveyed.survey_.durations, "total": "2000"})
+    survey, pacer = Surveyed().survey_, Pacer(cast("Ledger", Surveyed()), WorkerSettings())
+
+    def mix_of(total: int) -> Mix:
+        return pacer._mix_of({**survey.durations, "total": str(total)}, survey.in_flight_by_age)
+
+    first = mix_of(4200)
+    assert mix_of(4250) is first
+    assert mix_of(4300) is not first
+    faded = mix_of(2000)
     assert faded.mean_seconds == pytest.approx(first.mean_seconds, rel=0.01)
-    assert pacer._mix_of({}) is not faded
+    assert pacer._mix_of({}, survey.in_flight_by_age) is not faded
+
+
+def test_tasks_that_outlive_what_is_expected_make_a_new_plan() -> None:
+    surveyed, pacer = Surveyed(), Pacer(cast("Ledger", Surveyed()), WorkerSettings())
+    young = pacer._mix_of({}, surveyed.survey_.in_flight_by_age)
+    old = pacer._mix_of({}, [(age + 200, count) for age, count in surveyed.survey_.in_flight_by_age])
+    assert old.mean_seconds > 3 * young.mean_seconds
 
 
 def test_late_polls_make_the_next_ones_rarer() -> None:

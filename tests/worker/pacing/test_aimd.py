@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wanimate_worker.pacing import grown, lowered
+from oracles import grown, lowered
 
 
 @pytest.mark.parametrize(

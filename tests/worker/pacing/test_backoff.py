@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wanimate_worker.pacing import closed_for_seconds
+from oracles import closed_for_seconds
 
 chances = st.floats(0, 1, exclude_max=True)
 

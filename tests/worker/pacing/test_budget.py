@@ -9,8 +9,9 @@ import pytest
 import throttled
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from oracles import Reservation, reserve
 from throttled import Quota, Rate
-from wanimate_worker.pacing import RequestRate, Reservation, default_burst, reserve
+from wanimate_worker.pacing import RequestRate, default_burst
 
 START_US = 1_767_965_610_000_000
 WINDOW_US = 60_000_000

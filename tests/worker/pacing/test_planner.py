@@ -7,12 +7,20 @@ from math import exp, sqrt
 from statistics import fmean
 
 import pytest
+from bounds import best_schedule, by_hazard, cost, every, reach
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from wanimate.contract.durations import BINS, EDGES, Durations, Kinds
 from wanimate_worker.pacing import Mix, Urgency, fallback_share, polls_per_second, stride_of
-from wanimate_worker.pacing.bounds import best_schedule, by_hazard, cost, every, reach
-from wanimate_worker.pacing.planner import JITTER, LONGEST_SECONDS, LOOK_AHEAD, MOST_LATE_SHARE
+from wanimate_worker.pacing.planner import (
+    JITTER,
+    LOOK_AHEAD,
+    MAX_LATE_SHARE,
+    MAX_SECONDS,
+    MOST_LATE_SHARE,
+    TAIL_SHARE,
+    Bounds,
+)
 
 from .spread import MEAN_SECONDS, counts, drawn, learnt, log_normal, mix_of
 
@@ -38,8 +46,28 @@ def test_progress_and_age_are_each_others_inverse(sigma: float, age: float) -> N
 def test_an_interval_is_never_below_the_floor_nor_too_long(
     sigma: float, age: float, stride: float, floor: float, chance: float
 ) -> None:
-    interval = Urgency(log_normal(sigma)).next_poll_seconds(age, stride, floor, chance)
-    assert floor <= interval <= max(LONGEST_SECONDS, floor)
+    bounds = Bounds.of(PER_SECOND, SLOTS, MEAN_SECONDS)
+    interval = Urgency(log_normal(sigma)).next_poll_seconds(age, stride, floor, chance, bounds)
+    assert floor <= interval <= max(MAX_SECONDS, floor)
+
+
+@settings(deadline=None, max_examples=50)
+@given(sigmas, st.floats(0, 100), chances)
+def test_few_tasks_are_noticed_late_however_long_the_stride(sigma: float, age: float, chance: float) -> None:
+    durations, bounds = log_normal(sigma), Bounds.of(PER_SECOND, SLOTS, MEAN_SECONDS)
+    next_age = age + Urgency(durations).next_poll_seconds(age, 1e6, 0, chance, bounds)
+    # A bin is 4.4 % wide.
+    late_before = max(age, (next_age - MAX_LATE_SHARE * MEAN_SECONDS) / 1.045)
+    assert 1 - durations.survival_at(late_before) / durations.survival_at(age) <= TAIL_SHARE + 1e-9
+
+
+def test_with_few_requests_for_each_task_intervals_may_be_longer() -> None:
+    rich, poor = Bounds.of(1.0, 10, MEAN_SECONDS), Bounds.of(0.15, 3, MEAN_SECONDS)
+    assert rich == Bounds(60.0, MAX_LATE_SHARE * MEAN_SECONDS)
+    assert poor.max_seconds == pytest.approx(80)
+    assert 2 * rich.max_late_seconds < poor.max_late_seconds < 3 * rich.max_late_seconds
+    # Callbacks leave a tenth of the polls.
+    assert Bounds.of(1.0, 10, MEAN_SECONDS, 0.1).max_late_seconds > MEAN_SECONDS
 
 
 @settings(deadline=None, max_examples=50)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wanimate.contract.durations import CALLED_FIELD, TOTAL_FIELD, Kinds, kind_of_request
 
-from .pacing import Mix, fallback_share, polls_per_second, stride_of
+from .pacing import Bounds, Mix, Pace, fallback_share, polls_per_second, stride_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from .ledger import Ledger
     from .settings import WorkerSettings
@@ -35,6 +35,7 @@ class _Plan:
     floor_seconds: float
     #: The time between two requests. A poll waits about so long for its permit, and is planned so much earlier.
     permit_seconds: float
+    bounds: Bounds
 
 
 class Pacer:
@@ -43,15 +44,27 @@ class Pacer:
     Args:
         ledger: The account's ledger.
         settings: The worker's settings.
+        clock: Returns a time in seconds that is never set back.
+        chance: Returns a random number in [0, 1).
     """
 
-    def __init__(self, ledger: Ledger, settings: WorkerSettings) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        settings: WorkerSettings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._clock = clock
+        self._chance = chance
         self._ledger = ledger
         self._settings = settings
         self._reading = threading.Lock()
         self._plan: _Plan | None = None
         self._mix: Mix | None = None
         self._mix_total = 0
+        self._pace = Pace(())
         self._read_at = 0.0
 
     def next_poll_ms(self, request: Mapping[str, Any], age_ms: int = 0, until_ms: int | None = None) -> int:
@@ -64,39 +77,39 @@ class Pacer:
         """
         plan = self._current()
         urgency = plan.mix.of(kind_of_request(request))
-        chance = random.random()  # noqa: S311 - jitter, not a secret
-        seconds = urgency.next_poll_seconds(age_ms / 1000, plan.stride, plan.floor_seconds, chance)
+        seconds = urgency.next_poll_seconds(age_ms / 1000, plan.stride, plan.floor_seconds, self._chance(), plan.bounds)
         delay_ms = round(max(plan.floor_seconds, seconds - plan.permit_seconds) * 1000)
         return delay_ms if until_ms is None or until_ms <= 0 else min(delay_ms, until_ms)
 
     def _current(self) -> _Plan:
         plan = self._plan
-        if plan is not None and time.monotonic() < self._read_at + _SURVEY_SECONDS:
+        if plan is not None and self._clock() < self._read_at + _SURVEY_SECONDS:
             return plan
         # One thread reads; the others go on with what there is, if there is anything.
         if self._reading.acquire(blocking=plan is None):
             try:
                 if self._plan is plan:
                     self._plan = self._survey()
-                    self._read_at = time.monotonic()
+                    self._read_at = self._clock()
             finally:
                 self._reading.release()
         return self._plan or self._survey()
 
-    def _mix_of(self, durations: Mapping[str, str]) -> Mix:
-        """Return what the durations say; what was made of them before serves until there are some more."""
+    def _mix_of(self, durations: Mapping[str, str], in_flight_by_age: Sequence[tuple[float, int]]) -> Mix:
+        """Return what is known of durations; what was made of it before serves until something has changed."""
         total = int(durations.get(TOTAL_FIELD, 0))
-        mix = self._mix
-        if mix is None or not self._mix_total <= total <= self._mix_total * (1 + _SAME_DURATIONS_SHARE):
-            mix = self._mix = Mix(Kinds.read(durations))
-            self._mix_total = total
+        pace = Pace.learn(durations, in_flight_by_age)
+        mix, is_same = self._mix, self._mix_total <= total <= self._mix_total * (1 + _SAME_DURATIONS_SHARE)
+        if mix is None or not is_same or not pace.is_like(self._pace):
+            mix = self._mix = Mix(Kinds.read(durations, pace.expected_shares))
+            self._mix_total, self._pace = total, pace
         return mix
 
     def _survey(self) -> _Plan:
         known, settings = self._plan, self._settings
         grace_ms = 0 if known is None else round(_GRACE_REQUESTS * known.permit_seconds * 1000)
         survey = self._ledger.survey(max(_GRACE_MS, grace_ms))
-        mix = self._mix_of(survey.durations)
+        mix = self._mix_of(survey.durations, survey.in_flight_by_age)
         free = max(0, survey.max_in_flight - survey.in_flight)
         # Where the account's limits are not known nothing is polled, whatever is planned.
         budget = survey.requests_per_second or 1.0
@@ -119,4 +132,5 @@ class Pacer:
             floor_seconds,
             # Polls that stand in for callbacks are in no hurry.
             share / budget,
+            Bounds.of(budget, survey.in_flight, mix.mean_seconds, share),
         )

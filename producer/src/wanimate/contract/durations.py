@@ -14,7 +14,7 @@ from math import erf, exp, log, log2, sqrt
 from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 #: The lower end of the first bin, in seconds. Shorter durations are counted there.
 SHORTEST_SECONDS: Final = 0.1
@@ -186,10 +186,16 @@ class Kinds:
 
     Args:
         counts: For each kind that was observed, how many tasks ended in each bin.
+        expected: Gives the prior of a resolution.
     """
 
-    def __init__(self, counts: Mapping[str, Sequence[float]]) -> None:
+    def __init__(
+        self,
+        counts: Mapping[str, Sequence[float]],
+        expected: Callable[[str], Sequence[float]] | None = None,
+    ) -> None:
         self._counts = counts
+        self._expected = expected or expected_shares
         self._of_all_lengths: dict[str, list[float]] = {}
         for kind, each in counts.items():
             known = self._of_all_lengths.get(without_length(kind), [0.0] * BINS)
@@ -199,14 +205,14 @@ class Kinds:
         self.observed: Final = {kind: sum(each) for kind, each in counts.items()}
 
     @classmethod
-    def read(cls, fields: Mapping[str, str]) -> Self:
-        """Build from the hash of durations."""
+    def read(cls, fields: Mapping[str, str], expected: Callable[[str], Sequence[float]] | None = None) -> Self:
+        """Build from the hash of durations; see the class for `expected`."""
         counts: dict[str, list[float]] = {}
         for field, count in fields.items():
             kind, _, number = field.rpartition(":")
             if kind and number.isdecimal() and int(number) < BINS:
                 counts.setdefault(kind, [0.0] * BINS)[int(number)] = float(count)
-        return cls(counts)
+        return cls(counts, expected)
 
     def of(self, kind: str) -> Durations:
         """Return how long tasks of a kind take, observed or not."""
@@ -219,7 +225,7 @@ class Kinds:
     def _durations(self, kind: str) -> Durations:
         whole = without_length(kind)
         if kind == whole:
-            return Durations(self._of_all_lengths.get(kind, ()), expected_shares(kind.partition(":")[2]))
+            return Durations(self._of_all_lengths.get(kind, ()), self._expected(kind.partition(":")[2]))
         return Durations(self._counts.get(kind, ()), self.of(whole).shares, LENGTHS_WEIGHT)
 
     @property
@@ -262,10 +268,18 @@ def _log_normal_cdf(seconds: float, mean_seconds: float) -> float:
     return (1 + erf((log(seconds) - mu) / (EXPECTED_SIGMA * sqrt(2)))) / 2
 
 
-@cache
 def expected_shares(resolution: str) -> tuple[float, ...]:
     """Return the prior of a resolution: the shares of tasks that end in each bin, and beyond the last."""
-    mean_seconds = EXPECTED_SECONDS.get(resolution, EXPECTED_SECONDS[DEFAULT_RESOLUTION])
+    return shares_around(EXPECTED_SECONDS.get(resolution, EXPECTED_SECONDS[DEFAULT_RESOLUTION]))
+
+
+@cache
+def shares_around(mean_seconds: float) -> tuple[float, ...]:
+    """Return the prior of tasks expected to take so long: the shares that end in each bin, and beyond the last.
+
+    Args:
+        mean_seconds: The mean that is expected.
+    """
     cumulated = [0.0, *(_log_normal_cdf(edge, mean_seconds) for edge in EDGES[1:-1]), 1.0]
     typical = [above - below for below, above in pairwise(cumulated)]
     surprises = [min(1.0, mean_seconds / edge) for edge in EDGES[1:]]

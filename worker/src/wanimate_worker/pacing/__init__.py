@@ -1,29 +1,24 @@
-"""When to send what: pure functions, time and chance are passed in; the reference for the ledger's scripts."""
+"""When to send what: pure functions, time and chance are passed in."""
 
 from __future__ import annotations
 
-from .aimd import grown, lowered
-from .backoff import BASE_SECONDS, CAP_SECONDS, closed_for_seconds
-from .budget import RequestRate, Reservation, default_burst, reserve
-from .planner import Mix, Urgency, fallback_share, polls_per_second, stride_of
+from .budget import BASE_SECONDS, CAP_SECONDS, RequestRate, default_burst
+from .pace import Pace
+from .planner import Bounds, Mix, Urgency, fallback_share, polls_per_second, stride_of
 
 __all__ = [
     # The request budget.
     "RequestRate",
-    "Reservation",
     "default_burst",
-    "reserve",
     # The shared back-off.
     "BASE_SECONDS",
     "CAP_SECONDS",
-    "closed_for_seconds",
     # When to ask about a task.
+    "Bounds",
     "Mix",
+    "Pace",
     "Urgency",
     "fallback_share",
     "polls_per_second",
     "stride_of",
-    # The effective cap.
-    "grown",
-    "lowered",
 ]

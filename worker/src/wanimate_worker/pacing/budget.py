@@ -1,4 +1,6 @@
-"""The request budget: the generic cell rate algorithm (GCRA) in whole microseconds.
+"""The request budget and the shared back-off, as the numbers that the ledger's scripts work with.
+
+The budget is the generic cell rate algorithm (GCRA) in whole microseconds.
 
 One number is kept, the theoretical arrival time (TAT): the moment at which the budget is full again (ITU-T I.371,
 annex A). A request of interval T with burst B conforms at t if TAT <= t + (B - 1) T and moves TAT to max(TAT, t) + T.
@@ -10,10 +12,16 @@ B + floor(W / T) of them, in whatever order they are sent. T is chosen so that t
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 #: The window the vendor counts in, in seconds (vendor document, "Rate Limits": requests a minute).
 WINDOW_SECONDS: Final = 60
+
+#: The longest wait after the first failure, in seconds; it doubles with each further one. At most this is also added to
+#: the vendor's own figure, so that not everybody comes back in the same instant.
+BASE_SECONDS: Final = 0.5
+#: The longest wait after any number of failures, in seconds.
+CAP_SECONDS: Final = 60.0
 
 _US: Final = 1_000_000
 #: Of fewer requests a minute only one may be sent at once.
@@ -57,20 +65,6 @@ class RequestRate:
         return f"RequestRate({self.requests_per_minute}, burst={self.burst}, skew_seconds={self.skew_seconds})"
 
 
-class Reservation(NamedTuple):
-    """What became of a request for permits.
-
-    Args:
-        tat_us: The TAT to store, in Unix microseconds; the old one if nothing was granted.
-        granted: How many requests may be sent.
-        wait_us: In how many microseconds they may be sent; if none was granted, when asking again is worthwhile.
-    """
-
-    tat_us: int
-    granted: int
-    wait_us: int
-
-
 def default_burst(requests_per_minute: int) -> int:
     """Return one hundredth of the limit, at least 2 and at most 100: as much as it costs of the steady rate.
 
@@ -81,37 +75,3 @@ def default_burst(requests_per_minute: int) -> int:
         requests_per_minute: The vendor's limit.
     """
     return min(100, max(2 if requests_per_minute >= _BURST_FROM else 1, requests_per_minute // 100))
-
-
-def reserve(
-    tat_us: int, now_us: int, count: int, rate: RequestRate, max_wait_us: int = 0, headroom: int = 0
-) -> Reservation:
-    """Grant as many of the requests as conform now; a single one may also be granted for a little later.
-
-    A request granted for later has its place: it is counted at once and must be sent then, not be asked for again.
-
-    Args:
-        tat_us: The stored TAT, in Unix microseconds; 0 if there is none.
-        now_us: The current time, in Unix microseconds.
-        count: Requests asked for, at least 1.
-        rate: The budget.
-        max_wait_us: The longest acceptable wait, in microseconds; only for a count of 1.
-        headroom: Requests of the burst that are left to more important ones. At most all but one of them: else the
-            less important would never be sent at all.
-
-    Raises:
-        ValueError: A value is out of its range.
-    """
-    if count < 1 or max_wait_us < 0 or headroom < 0:
-        raise ValueError("count must be at least 1, max_wait_us and headroom at least 0")
-    interval_us = rate.emission_interval_us
-    start_us = max(tat_us, now_us)
-    room = rate.burst - min(headroom, rate.burst - 1)
-    free_us = now_us + room * interval_us - start_us
-    granted = min(count, max(0, free_us // interval_us))
-    if granted > 0:
-        return Reservation(start_us + granted * interval_us, granted, 0)
-    wait_us = interval_us - free_us
-    if count == 1 and wait_us <= max_wait_us:
-        return Reservation(start_us + interval_us, 1, wait_us)
-    return Reservation(tat_us, 0, wait_us)

@@ -9,25 +9,33 @@ the tasks in flight divided by the polls per second there shall be.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from itertools import accumulate
-from math import sqrt
-from typing import TYPE_CHECKING, Final
+from math import inf, sqrt
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from wanimate.contract.durations import BINS, EDGES, Durations
+from wanimate.contract.durations import BINS, EDGES, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wanimate.contract.durations import Kinds
+    from wanimate.contract.durations import Durations, Kinds
 
 #: The first poll comes after this many strides, a little later than the others: the formula holds for short intervals,
 #: and the first is long. Found by comparison with the exact optimum, which is then less than 3 % better.
 FIRST_STRIDES: Final = 1.25
 #: A stride varies by this share to either side, so that tasks submitted together are not polled together for ever.
 JITTER: Final = 0.1
-#: A task is asked about after this at the latest, in seconds: the distribution may be wrong about it.
-LONGEST_SECONDS: Final = 60.0
+#: A task is asked about after this at the latest, in seconds, for the distribution may be wrong about it; or after so
+#: many times the interval that all tasks would have if the whole budget were spread evenly over them.
+MAX_SECONDS: Final = 60.0
+MAX_EVEN_INTERVALS: Final = 4.0
+#: An interval is at most so long that of the tasks which may end in it this share is noticed later than this share of
+#: the mean duration. The square root of the hazard makes the mean delay shortest, at the price of a long tail.
+TAIL_SHARE: Final = 0.01
+MAX_LATE_SHARE: Final = 0.25
+#: With fewer requests for each task it is longer, by the square: then the mean is all that there are polls for.
+TAIL_REQUESTS: Final = 3.0
 #: Polls get at least this share of the budget: without them no slot becomes free, and submissions stop too.
 LEAST_POLL_SHARE: Final = 0.1
 #: Polls that are late, and submissions for slots that are free, are made up for within this time, in seconds. What is
@@ -53,6 +61,35 @@ LEAST_FALLBACK_SHARE: Final = 0.1
 _SUBMISSION: Final = 1 - (FIRST_STRIDES - 1)
 
 
+class Bounds(NamedTuple):
+    """How long an interval may be.
+
+    Args:
+        max_seconds: At most.
+        max_late_seconds: So many seconds after the first few tasks have ended, at most.
+    """
+
+    max_seconds: float
+    max_late_seconds: float
+
+    @classmethod
+    def of(cls, requests_per_second: float, in_flight: int, mean_seconds: float, share: float = 1.0) -> Bounds:
+        """Return the bounds that the budget allows.
+
+        Args:
+            requests_per_second: The request budget.
+            in_flight: Tasks in flight.
+            mean_seconds: How long a task takes on average.
+            share: The share of polls that callbacks leave to make.
+        """
+        even_seconds = max(1, in_flight) / requests_per_second
+        wanting = max(1.0, TAIL_REQUESTS * even_seconds / (share * mean_seconds))
+        return cls(max(MAX_SECONDS, MAX_EVEN_INTERVALS * even_seconds), MAX_LATE_SHARE * mean_seconds * wanting**2)
+
+
+NO_BOUNDS: Final = Bounds(inf, inf)
+
+
 class Urgency:
     """How pressing it is to ask about a task of a certain age: sqrt(h) and its integral.
 
@@ -60,7 +97,7 @@ class Urgency:
         durations: How long tasks of this kind take.
     """
 
-    __slots__ = ("_progress", "_roots", "durations")
+    __slots__ = ("_gone", "_progress", "_roots", "durations")
 
     def __init__(self, durations: Durations) -> None:
         self.durations = durations
@@ -68,6 +105,8 @@ class Urgency:
         starts = (0.0, *EDGES[1:-1])
         steps = (root * (end - start) for root, start, end in zip(self._roots, starts, EDGES[1:], strict=True))
         self._progress: Final = [0.0, *accumulate(steps)]
+        #: What rises with the age, to search in.
+        self._gone: Final = [-left for left in durations.survival]
 
     @property
     def over_life(self) -> float:
@@ -90,8 +129,18 @@ class Urgency:
         start = EDGES[number] if number else 0.0
         return start + (progress - self._progress[number]) / self._roots[number]
 
+    def tail_at(self, age_seconds: float) -> float:
+        """Return the age by which few of the tasks have ended that have not ended yet: `TAIL_SHARE` of them."""
+        left = self.durations.survival_at(age_seconds) * (1 - TAIL_SHARE)
+        return max(age_seconds, EDGES[min(BINS, bisect_left(self._gone, -left))])
+
     def next_poll_seconds(
-        self, age_seconds: float, stride: float, floor_seconds: float, uniform_random_01: float
+        self,
+        age_seconds: float,
+        stride: float,
+        floor_seconds: float,
+        uniform_random_01: float,
+        bounds: Bounds = NO_BOUNDS,
     ) -> float:
         """Return in how many seconds to ask about a task; the first time if it is new.
 
@@ -100,11 +149,13 @@ class Urgency:
             stride: How far apart polls are.
             floor_seconds: The shortest interval.
             uniform_random_01: A random number in [0, 1).
+            bounds: The longest interval.
         """
         age = max(0.0, age_seconds)
         strides = (1.0 if age > 0 else FIRST_STRIDES) * (1 - JITTER + 2 * JITTER * uniform_random_01)
         interval = self.age_at(self.progress(age) + strides * stride) - age
-        return min(max(interval, floor_seconds), max(LONGEST_SECONDS, floor_seconds))
+        longest = min(bounds.max_seconds, self.tail_at(age) - age + bounds.max_late_seconds)
+        return max(min(interval, longest), floor_seconds)
 
 
 class Mix:
@@ -117,7 +168,7 @@ class Mix:
     def __init__(self, kinds: Kinds) -> None:
         self._kinds = kinds
         self._urgencies: dict[str, Urgency] = {}
-        self._unseen = Urgency(Durations())
+        self._unseen = self.of(kind_of("", None))
         observed = sum(kinds.observed.values())
         self._shares = (
             [(count / observed, self.of(kind)) for kind, count in kinds.observed.items()]
@@ -200,7 +251,9 @@ def polls_per_second(
         spare: Permits that polls could take now and that nobody has used.
     """
     catch_up_seconds = max(CATCH_UP_SECONDS, CATCH_UP_REQUESTS / requests_per_second)
-    submits = in_flight / (mean_seconds + lag_seconds) * _SUBMISSION + free_and_wanted / catch_up_seconds
+    # Each task is polled once at least, so no more than half of all requests are submissions for long.
+    ends = min(in_flight / (mean_seconds + lag_seconds), requests_per_second / 2)
+    submits = ends * _SUBMISSION + free_and_wanted / catch_up_seconds
     left = requests_per_second - submits + spare / catch_up_seconds
     left -= min(late / catch_up_seconds, left * MOST_LATE_SHARE)
     return min(max(left, requests_per_second * LEAST_POLL_SHARE), requests_per_second)

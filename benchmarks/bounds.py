@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING, Final
 
-from .planner import FIRST_STRIDES, Urgency
+from wanimate_worker.pacing.planner import FIRST_STRIDES, Urgency
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
