@@ -1,4 +1,4 @@
-"""Where Redis is: one URL, read once, told to each library in its own words and to people without the password."""
+"""The URL of Redis: read once, and written in the form of each library, and for people without its password."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PLAIN: Final = {"redis", "rediss", "unix"}
 _SENTINEL: Final = {"sentinel", "sentinel+tls"}
 _PORT: Final = 6379
 _SENTINEL_PORT: Final = 26379
-#: What a URL may say about TLS, in the words of redis-py, Celery and kombu alike.
+#: Options of a URL about TLS, as redis-py, Celery and kombu alike call them.
 _TLS_OPTIONS: Final = ("ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 #: A name or an address; of an IPv6 address `urlsplit` has taken the brackets.
 _HOST: Final = re.compile(r"[A-Za-z0-9_.:-]+")

@@ -60,36 +60,19 @@ class AsyncClient:
     async def animate(self, **fields: Unpack[JobFields]) -> AsyncJobHandle:
         """Enqueue one job that brings the character of an image to life with the motion of a video.
 
-        Args:
-            fields: The fields of `AnimateJob`.
-
-        Raises:
-            InvalidRequest: A field breaks the vendor's rules; nothing was sent.
-            IdempotencyConflict: The idempotency key was used before for a different request.
-            QueueUnavailable: Redis could not be reached.
+        Takes the fields of `AnimateJob`; works and fails as `Client.animate` does.
         """
         return await self.submit(AnimateJob(**fields))
 
     async def replace(self, **fields: Unpack[JobFields]) -> AsyncJobHandle:
         """Enqueue one job that replaces the person in a video with the character of an image.
 
-        Args:
-            fields: The fields of `ReplaceJob`.
-
-        Raises:
-            InvalidRequest: A field breaks the vendor's rules; nothing was sent.
-            IdempotencyConflict: The idempotency key was used before for a different request.
-            QueueUnavailable: Redis could not be reached.
+        Takes the fields of `ReplaceJob`; works and fails as `Client.replace` does.
         """
         return await self.submit(ReplaceJob(**fields))
 
     async def submit(self, job: Job) -> AsyncJobHandle:
-        """Enqueue one job.
-
-        Raises:
-            IdempotencyConflict: The idempotency key was used before for a different request.
-            QueueUnavailable: Redis could not be reached.
-        """
+        """Enqueue one job; works and fails as `Client.submit` does."""
         entry = messages.enter(job, self.store.settings.account)
         await self.call(operations.submit, self.store, entry)
         return self.job(entry.job_id)
@@ -97,15 +80,7 @@ class AsyncClient:
     async def submit_many(self, jobs: Iterable[Job]) -> list[AsyncJobHandle]:
         """Enqueue many jobs, some hundreds to a message, and return their handles in order.
 
-        Works and fails as `Client.submit_many` does.
-
-        Args:
-            jobs: Jobs, from any iterable; it is read in the event loop, a few hundred jobs at a time.
-
-        Raises:
-            InvalidRequest: An item is not a job; `field` names its index.
-            IdempotencyConflict: An idempotency key was used before for a different request.
-            QueueUnavailable: Redis could not be reached.
+        Works and fails as `Client.submit_many` does; `jobs` is read in the event loop, a few hundred at a time.
         """
         enqueued: list[AsyncJobHandle] = []
         with operations.errors_carry(enqueued):
@@ -131,17 +106,7 @@ class AsyncClient:
     ) -> list[Result | JobFailed | ResultExpired]:
         """Return how each job ended, in order, once all have; errors are returned, not raised.
 
-        Args:
-            handles: The jobs.
-            timeout: How long to wait for all of them, in seconds; None waits for ever.
-            allow_expired: Whether to return results whose URLs the vendor no longer serves; without it those are
-                `ResultExpired`.
-
-        Raises:
-            InvalidArgument: The time-out is not a number of seconds, or what was given are no handles.
-            JobNotFound: Nothing is known about one of them.
-            WaitTimeout: Some had not ended; they go on.
-            QueueUnavailable: Redis could not be reached.
+        Works and fails as `Client.wait_all` does.
         """
         ids = checked_ids(handles)
         wait = Wait(ids, checked_seconds(timeout), allow_expired=allow_expired)
@@ -157,17 +122,7 @@ class AsyncClient:
     ) -> AsyncIterator[tuple[AsyncJobHandle, Result | JobFailed | ResultExpired]]:
         """Yield each job with how it ended, as they end.
 
-        Args:
-            handles: The jobs.
-            timeout: How long to wait for all of them, in seconds; None waits for ever.
-            allow_expired: Whether to return results whose URLs the vendor no longer serves; without it those are
-                `ResultExpired`.
-
-        Raises:
-            InvalidArgument: The time-out is not a number of seconds, or what was given are no handles.
-            JobNotFound: Nothing is known about one of them.
-            WaitTimeout: Some had not ended; they go on.
-            QueueUnavailable: Redis could not be reached.
+        Works and fails as `Client.as_completed` does.
         """
         # Not a generator itself: what is wrong with the arguments is raised here, and not where it is iterated.
         wait = Wait(checked_ids(handles), checked_seconds(timeout), allow_expired=allow_expired)

@@ -81,9 +81,9 @@ class Client:
     def submit_many(self, jobs: Iterable[Job]) -> list[JobHandle]:
         """Enqueue many jobs, some hundreds to a message, and return their handles in order.
 
-        The jobs are read as they are sent, so a generator of any length will do. Whatever ends the call early carries
-        the handles of the jobs that are certainly in the queue as `.enqueued`; whether the few hundred jobs after them
-        arrived is not known. Give jobs an `idempotency_key` to be able to send them all again without paying twice.
+        The jobs are read as they are sent, so a generator of any length will do. An error carries the handles of the
+        jobs that are certainly in the queue as `.enqueued`; whether the few hundred jobs after them arrived is not
+        known. Give jobs an `idempotency_key` to be able to send them all again without paying twice.
 
         Args:
             jobs: Jobs, from any iterable.

@@ -129,8 +129,8 @@ class ResultExpired(WanimateError):
 class JobFailed(WanimateError):
     """A job ended without a result.
 
-    Its arguments are plain strings, in this order, so that Celery's JSON result carries the very same exception
-    to whoever calls `AsyncResult.get()` (Celery rebuilds an exception from its module, its name and its args).
+    Its arguments are plain strings, in this order, so that `AsyncResult.get()` raises the very same exception: Celery
+    rebuilds it from its module, its name and its args.
 
     Args:
         message: What happened and what to do next.
@@ -186,7 +186,7 @@ class SubmissionUnknown(JobFailed):
 
 
 class DeadlineExceeded(JobFailed):
-    """The deadline passed before the job was sent, so for free, or with the vendor's task unfinished at a last look."""
+    """The deadline passed: before the job was sent, so for free, or with the vendor's task still unfinished."""
 
 
 class TaskUnreadable(JobFailed):

@@ -111,12 +111,7 @@ class AsyncJobHandle(_Handle):
         self._client = client
 
     async def status(self) -> JobStatus:
-        """Return where the job stands now; see `JobHandle.status`.
-
-        Raises:
-            JobNotFound: Nothing is known about it.
-            QueueUnavailable: Redis could not be reached.
-        """
+        """Return where the job stands now; works and fails as `JobHandle.status` does."""
         return await self._client.call(operations.status, self._client.store, self.id)
 
     async def wait(
@@ -127,17 +122,7 @@ class AsyncJobHandle(_Handle):
     ) -> Result:
         """Return the result once the job has ended, holding no thread meanwhile.
 
-        Args:
-            timeout: How long to wait, in seconds; None waits for ever.
-            allow_expired: Whether to return a result whose URLs the vendor no longer serves.
-
-        Raises:
-            InvalidArgument: The time-out is not a number of seconds.
-            JobFailed: The job ended without a result; the class says how.
-            ResultExpired: It succeeded too long ago: the vendor no longer serves the URLs.
-            JobNotFound: Nothing is known about it.
-            WaitTimeout: The job goes on and can be waited for again.
-            QueueUnavailable: Redis could not be reached, or not for half a minute after it had been.
+        Works and fails as `JobHandle.wait` does.
         """
         (outcome,) = await self._client.wait_all([self], timeout, allow_expired=allow_expired)
         if isinstance(outcome, Exception):
@@ -147,14 +132,7 @@ class AsyncJobHandle(_Handle):
     async def cancel(self, timeout: float = 10.0) -> CancelOutcome:  # noqa: ASYNC109 - the request stays queued
         """Cancel the job if it has not been sent to the vendor, and return what became of it.
 
-        Args:
-            timeout: How long to wait for a worker's answer, in seconds.
-
-        Raises:
-            InvalidArgument: The time-out is not a number of seconds.
-            JobNotFound: Nothing is known about it.
-            WorkerUnavailable: No worker answered; the request stays queued.
-            QueueUnavailable: Redis could not be reached.
+        Works and fails as `JobHandle.cancel` does.
         """
         store, seconds = self._client.store, checked_bound(timeout)
         request_id = await self._client.call(operations.request_cancellation, store, self.id)
@@ -169,8 +147,8 @@ def checked_id(job_id: str | uuid.UUID) -> str:
     if isinstance(job_id, uuid.UUID):
         return str(job_id)
     if not isinstance(job_id, str) or not job_id:
-        told = "an empty string" if job_id == "" else type(job_id).__name__
-        raise InvalidArgument(f"job_id: a string or a UUID is expected, got {told}")
+        given = "an empty string" if job_id == "" else type(job_id).__name__
+        raise InvalidArgument(f"job_id: a string or a UUID is expected, got {given}")
     try:
         job_id.encode()
     except UnicodeEncodeError:

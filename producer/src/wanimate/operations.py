@@ -97,7 +97,7 @@ def status(store: Store, job_id: str) -> JobStatus:
 
 def _check_presence(store: Store, job_id: str) -> None:
     """Raise `JobNotFound` if nothing is known about a job that has no record."""
-    if store.look_for([job_id])[job_id] is Presence.ABSENT:
+    if store.find_jobs([job_id])[job_id] is Presence.ABSENT:
         raise JobNotFound.of(job_id)
 
 

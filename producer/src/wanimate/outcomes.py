@@ -28,7 +28,7 @@ def read_meta(stored: str | None) -> dict[str, Any] | None:
         return meta if meta["status"] in _FINAL else None
     except (ValueError, TypeError, LookupError):
         raise errors.WanimateError(
-            "the stored result cannot be read: it is not what a worker writes, so look for what else writes into this "
+            "the stored result cannot be read: it is not what a worker writes, so find out what else writes into this "
             "Redis database"
         ) from None
 

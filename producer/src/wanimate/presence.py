@@ -1,7 +1,7 @@
 """Whether a job exists that no worker has recorded: its message lies in the entry queue, or a worker has just taken it.
 
 What this library enqueues is in the set of enqueued jobs until a worker records it. Only what other Celery code sends
-has to be looked for in the messages themselves.
+has to be searched for in the messages themselves.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 
     from .contract import Keys
 
-#: Bounds on what one look reads: messages, and their length in characters.
+#: Bounds on what one search reads: messages, and their length in characters.
 MAX_MESSAGES: Final = 10_000
 MAX_CHARACTERS: Final = 16 * 1024 * 1024
 #: Messages in one command: few at first, for one of them may hold hundreds of jobs, more if they are small.
 _FIRST_PAGE: Final = 10
 _LAST_PAGE: Final = 1000
-_SMALL_PAGE: Final = 256 * 1024
+_SMALL_PAGE_CHARACTERS: Final = 256 * 1024
 
 
 class Presence(StrEnum):
-    """What a look for a job has found."""
+    """What a search for a job has found."""
 
     #: There is a record, a result, an entry in the set of enqueued jobs, or a message.
     THERE = "there"
     #: There is nothing.
     ABSENT = "absent"
-    #: There are more messages than one look reads.
+    #: There are more messages than one search reads.
     UNSURE = "unsure"
 
 
-def look_for(redis: Any, keys: Keys, job_ids: Iterable[str]) -> dict[str, Presence]:
+def find_jobs(redis: Any, keys: Keys, job_ids: Iterable[str]) -> dict[str, Presence]:
     """Return for each job whether there is anything of it.
 
     Args:
@@ -50,8 +50,8 @@ def look_for(redis: Any, keys: Keys, job_ids: Iterable[str]) -> dict[str, Presen
     _mark(found, _known(redis, keys, found))
     if Presence.ABSENT not in found.values():
         return found
-    # Messages go from the queue to a worker, and from there to a record or to the dead letters: looked for in this
-    # order, none slips through.
+    # Messages go from the queue to a worker, and from there to a record or to the dead letters: read in this order,
+    # none is missed.
     budget = _Budget()
     for step in STEPS:
         for text in _messages(redis, list_of(ENTRY_QUEUE, step), budget):
@@ -86,7 +86,7 @@ def _mark(found: dict[str, Presence], job_ids: set[str]) -> None:
 
 
 class _Budget:
-    """What may still be read."""
+    """How much one search may still read."""
 
     def __init__(self) -> None:
         self.messages = MAX_MESSAGES
@@ -96,29 +96,25 @@ class _Budget:
     def is_spent(self) -> bool:
         return self.messages <= 0 or self.characters <= 0
 
-    def spend(self, page: list[str]) -> int:
-        """Count a page, and return how many characters it had."""
-        size = sum(map(len, page))
-        self.messages -= len(page)
-        self.characters -= size
-        return size
-
 
 def _messages(redis: Any, name: str, budget: _Budget) -> Iterator[str]:
     start, length = 0, _FIRST_PAGE
     while not budget.is_spent:
-        # From the newest on: what is enqueued meanwhile moves the others back, so that some may be seen twice.
+        # From the newest on: jobs enqueued meanwhile move the others back, so that some may be read twice.
         page: list[str] = redis.lrange(name, start, start + length - 1)
         if not page:
             return
         yield from page
         start += len(page)
-        if budget.spend(page) < _SMALL_PAGE:
+        characters = sum(map(len, page))
+        budget.messages -= len(page)
+        budget.characters -= characters
+        if characters < _SMALL_PAGE_CHARACTERS:
             length = min(_LAST_PAGE, 4 * length)
 
 
 def _ids_in(text: str) -> set[str]:
-    """Return the ids of the jobs in a message, of whatever version of Celery's protocol."""
+    """Return the ids of the jobs in a message, of either version of Celery's protocol."""
     try:
         message = json.loads(text)
         if isinstance(message, list):  # held by a worker: the message, its exchange and its routing key

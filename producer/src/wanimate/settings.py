@@ -96,7 +96,7 @@ def _explain(error: ValidationError) -> str:
 
 
 def _problem(problem: ErrorDetails) -> str:
-    told = problem["msg"].removeprefix("Value error, ")
+    text = problem["msg"].removeprefix("Value error, ")
     # What concerns several settings names them itself.
     names = "_".join(str(part) for part in problem["loc"]).upper()
-    return f"WANIMATE_{names}: {told}" if names else told
+    return f"WANIMATE_{names}: {text}" if names else text

@@ -13,7 +13,7 @@ from .address import sentinel_of, without_secrets
 from .contract import CLAIM_TTL_MS, DATABASE_KEY, Keys, Stage
 from .contract.cost import Prices
 from .errors import ClientClosed, QueueUnavailable, SettingsError
-from .presence import Presence, look_for
+from .presence import Presence, find_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -203,10 +203,10 @@ class Store:
             for enqueued, slot, (stage, outcome) in zip(rows[::3], rows[1::3], rows[2::3], strict=True)
         ]
 
-    def look_for(self, job_ids: Sequence[str]) -> dict[str, Presence]:
+    def find_jobs(self, job_ids: Sequence[str]) -> dict[str, Presence]:
         """Return for each job whether it exists anywhere, even as a message that other Celery code has sent."""
         with self._exchange() as redis:
-            return look_for(redis, self._keys, job_ids)
+            return find_jobs(redis, self._keys, job_ids)
 
     def prices(self) -> Prices:
         """Return what a billed second costs, as far as the operator has set it."""
@@ -237,8 +237,8 @@ class Store:
 
         from .transport import connection_pool
 
-        # redis-py would try ten times: a caller is told within seconds instead. One retry, for a connection that the
-        # server has closed; none after a time-out, which has taken long enough.
+        # redis-py would try ten times: a caller gets the error within seconds instead. One retry, for a connection that
+        # the server has closed; none after a time-out, which has taken long enough.
         retry = Retry(EqualJitterBackoff(base=0.05, cap=0.5), 1, supported_errors=(RedisConnectionError,))
         return Redis(connection_pool=connection_pool(self.settings, retry=retry))
 

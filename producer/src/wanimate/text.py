@@ -33,7 +33,7 @@ def pairs_of(labels: Mapping[str, str], prefix: str = "") -> list[str]:
     return [f"{prefix}{quoted(name)}={quoted(value)}" for name, value in labels.items()]
 
 
-def spelled(milliseconds: int) -> str:
+def format_duration(milliseconds: int) -> str:
     """Return a duration in its two largest units."""
     seconds = max(0, milliseconds) // 1000
     days, hours, minutes = seconds // 86_400, seconds // 3600 % 24, seconds // 60 % 60

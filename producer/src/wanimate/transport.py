@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: How long the message of a worker that died stays away, in seconds. Every task may safely run twice (the ledger lets
 #: one run take each step), so this need not exceed the longest request, and a dead worker is noticed within seconds.
 VISIBILITY_TIMEOUT_SECONDS: Final = 5
-#: How often workers look for such messages, in seconds.
+#: How often workers give such messages back, in seconds.
 RESTORE_INTERVAL_SECONDS: Final = 1
 #: Time-out for opening a connection to Redis, in seconds.
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
@@ -46,7 +46,7 @@ def connection_pool(settings: Settings, retry: Retry | None = None) -> BlockingC
     options |= {
         "decode_responses": True,
         # One value that is no text must not spoil the command that reads it together with others. JSON knows no `\x`,
-        # so whoever parses it still finds it wrong.
+        # so a parser still rejects it.
         "encoding_errors": "backslashreplace",
         "max_connections": _CONNECTIONS,
         "timeout": _POOL_TIMEOUT_SECONDS,
@@ -144,7 +144,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "result_backend_max_retries": 10,
         "result_expires": settings.result_ttl_seconds,
         "result_chord_expires": max(7 * 86_400, settings.result_ttl_seconds),
-        # JSON only: a pickle in a queue is code execution for whoever can write to Redis.
+        # JSON only: a pickle in a queue runs the code of anyone who can write to Redis.
         "task_serializer": "json",
         "result_serializer": "json",
         "accept_content": ["json"],

@@ -72,7 +72,7 @@ def read(store: Store, job_ids: Collection[str], to_check: Collection[str] = ())
             outcomes[job_id] = ending_of_record(standing.outcome)
         elif not standing.is_known:
             unknown.append(job_id)
-    presences = store.look_for(unknown) if unknown else {}
+    presences = store.find_jobs(unknown) if unknown else {}
     missing = frozenset(job_id for job_id, presence in presences.items() if presence is Presence.ABSENT)
     return Found(outcomes, missing, to_check)
 

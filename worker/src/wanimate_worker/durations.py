@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from wanimate.text import spelled
+from wanimate.text import format_duration as spelled
 
 __all__ = ["read_seconds", "spelled"]
 

@@ -9,7 +9,7 @@ from typing import Final, Self
 
 from pydantic import Field, model_validator
 from wanimate.contract import MAX_RETRIES
-from wanimate.contract.cost import LONGEST_BILLED_SECONDS, to_micro_usd
+from wanimate.contract.cost import MAX_BILLED_SECONDS, to_micro_usd
 from wanimate.settings import Settings
 
 
@@ -95,10 +95,10 @@ class MoneySettings(Settings):
                 "WANIMATE_DAILY_BILLED_USD needs WANIMATE_PRICE_480P_USD_PER_SECOND and "
                 "WANIMATE_PRICE_720P_USD_PER_SECOND: without a price nothing is known to reach it"
             )
-        dearest = LONGEST_BILLED_SECONDS * max(price or 0.0 for price in prices)
+        dearest = MAX_BILLED_SECONDS * max(price or 0.0 for price in prices)
         if self.daily_billed_usd is not None and self.daily_billed_usd < dearest:
             raise ValueError(
-                f"WANIMATE_DAILY_BILLED_USD must be at least {dearest:g}, what {LONGEST_BILLED_SECONDS:g} s cost at "
+                f"WANIMATE_DAILY_BILLED_USD must be at least {dearest:g}, what {MAX_BILLED_SECONDS:g} s cost at "
                 "the dearer price: a job that costs more would never be sent"
             )
         warn, hold = self.balance_warn_usd, self.balance_hold_usd

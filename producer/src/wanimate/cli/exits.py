@@ -92,7 +92,7 @@ def reported_errors() -> Iterator[None]:
         code = next((code for kind, code in _OF_ERROR if isinstance(error, kind)), Exit.JOB_FAILED)
         raise SystemExit(code) from None
     except BrokenPipeError:
-        # Whoever read the results has gone; nor is anybody there for what Python still writes at its end.
+        # The reader of stdout has gone, also for what Python still writes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(Exit.INTERRUPTED) from None
     except KeyboardInterrupt:

@@ -12,7 +12,7 @@ import click
 
 from ..contract import JobState, Result
 from ..errors import JobCancelled, JobFailed, JobNotFound, ResultExpired
-from ..text import indented_lines, one_line, pairs_of, quoted, spelled
+from ..text import format_duration, indented_lines, one_line, pairs_of, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -144,4 +144,8 @@ def _print(stream: TextIO, line: str) -> None:
 def _life_of(urls_expire_at: datetime) -> str:
     """Return for how long URLs are still served, for people."""
     left_ms = round((urls_expire_at - datetime.now(UTC)).total_seconds() * 1000)
-    return f"the URLs expire in {spelled(left_ms)}" if left_ms > 0 else f"the URLs expired {spelled(-left_ms)} ago"
+    return (
+        f"the URLs expire in {format_duration(left_ms)}"
+        if left_ms > 0
+        else f"the URLs expired {format_duration(-left_ms)} ago"
+    )

@@ -1,4 +1,4 @@
-"""How a batch is getting on: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of a batch: a bar on a terminal, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _PLAIN_INTERVAL_SECONDS: Final = 10.0
 #: The rate is that of so many seconds, or of those since the first job ended.
 _RATE_SECONDS: Final = 60.0
 #: What remains is not guessed from fewer ended jobs, or from fewer seconds.
-_FEWEST_FOR_ETA: Final = 5
-_SHORTEST_PACE_SECONDS: Final = 5.0
+_MIN_ENDED_FOR_ETA: Final = 5
+_MIN_PACE_SECONDS: Final = 5.0
 #: What ends so soon after everything is in the queue had ended before, and says nothing about the pace.
 _EARLIER_SECONDS: Final = 2.0
 
@@ -132,12 +132,12 @@ class BatchProgress:
         now = time.monotonic()
         while self._ends and self._ends[0] < now - _RATE_SECONDS:
             self._ends.popleft()
-        if len(self._ends) < _FEWEST_FOR_ETA or now - self._ends[0] < _SHORTEST_PACE_SECONDS:
+        if len(self._ends) < _MIN_ENDED_FOR_ETA or now - self._ends[0] < _MIN_PACE_SECONDS:
             return "ETA -"
         # From end to end: before the first one, all were on their way, which says nothing about the pace.
         rate = (len(self._ends) - 1) / (now - self._ends[0])
-        told = f"{rate:.1f}/s" if rate >= 1 else f"{rate * 60:.1f}/min"
-        return f"{told} ETA {_duration((self._total - self._counts.total()) / rate)}"
+        rate_text = f"{rate:.1f}/s" if rate >= 1 else f"{rate * 60:.1f}/min"
+        return f"{rate_text} ETA {_duration((self._total - self._counts.total()) / rate)}"
 
     def _show(self) -> None:
         now = time.monotonic()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .cost import LONGEST_BILLED_SECONDS, SHORTEST_BILLED_SECONDS, billed_seconds
+from .cost import MAX_BILLED_SECONDS, MIN_BILLED_SECONDS, billed_seconds
 from .job import MAX_RETRIES, AnimateJob, Job, JobFields, OnUnknown, Provider, ReplaceJob, Resolution, parse_job
 from .names import (
     CANCEL_TASK,
@@ -24,8 +24,7 @@ from .names import (
     Keys,
     list_of,
 )
-from .record import JobStatus, Outcome, OutcomeKind
-from .result import RESULT_URLS_TTL_SECONDS, Result
+from .record import RESULT_URLS_TTL_SECONDS, JobStatus, Outcome, OutcomeKind, Result
 from .states import CancelOutcome, JobState, Stage
 
 __all__ = [
@@ -44,8 +43,8 @@ __all__ = [
     "Result",
     "parse_job",
     # What they cost.
-    "LONGEST_BILLED_SECONDS",
-    "SHORTEST_BILLED_SECONDS",
+    "MAX_BILLED_SECONDS",
+    "MIN_BILLED_SECONDS",
     "billed_seconds",
     # Where a job stands.
     "CancelOutcome",

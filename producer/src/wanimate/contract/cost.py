@@ -1,6 +1,6 @@
 """What a job will probably cost: in seconds of video that the vendor bills, and in US dollars where prices are set.
 
-Money is whole micro-dollars wherever it is kept or added up.
+Money is kept and added up in whole micro-dollars.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: Shorter videos are billed as this, in seconds (vendor document, "Tips").
-SHORTEST_BILLED_SECONDS: Final = 5.0
+MIN_BILLED_SECONDS: Final = 5.0
 #: Longer videos are billed as this, in seconds (vendor document, "Tips").
-LONGEST_BILLED_SECONDS: Final = 120.0
+MAX_BILLED_SECONDS: Final = 120.0
 #: Micro-dollars in a US dollar.
 MICRO_USD: Final = 1_000_000
 
@@ -26,8 +26,8 @@ def billed_seconds(video_seconds: float | None) -> float:
         video_seconds: The length of the motion video; None if it is not known, which counts as the longest.
     """
     if video_seconds is None:
-        return LONGEST_BILLED_SECONDS
-    return max(SHORTEST_BILLED_SECONDS, min(LONGEST_BILLED_SECONDS, video_seconds))
+        return MAX_BILLED_SECONDS
+    return max(MIN_BILLED_SECONDS, min(MAX_BILLED_SECONDS, video_seconds))
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ MAX_SEED: Final = 2**31 - 1
 MAX_PROMPT_CHARACTERS: Final = 10_000
 #: A year.
 MAX_DEADLINE_SECONDS: Final = 366 * 86_400
-#: A day: whoever says more has meant milliseconds.
+#: A day: a larger number was meant in milliseconds.
 MAX_VIDEO_SECONDS: Final = 86_400
 
 #: How often at most a job runs again after transient failures.
@@ -92,7 +92,7 @@ class _Job(BaseModel):
         retry_transient: How often it is sent again when its task has failed with a code that the vendor documents as
             transient, 0 to 10. Each time is a new task, which may be billed. Without it the account's limit decides.
         deadline_seconds: The job may take this long, counted from when a worker has recorded it. Then it ends as
-            `DeadlineExceeded`: for free while it waits; while it runs, after a last look at the vendor's task.
+            `DeadlineExceeded`: for free while it waits; while it runs, after a last poll of the vendor's task.
         video_seconds: How long the motion video is, in seconds; not sent to the vendor, only for the estimate of what
             is billed.
 
@@ -286,7 +286,7 @@ class _RecordedReplaceJob(ReplaceJob):
 
 
 def parse_job(kwargs: Mapping[str, Any], *, is_recorded: bool = False) -> Job:
-    """Read the keyword arguments of a `wanimate.generate` task, whoever sent them.
+    """Read the keyword arguments of a `wanimate.generate` task.
 
     Args:
         kwargs: `type` and the fields of the job.

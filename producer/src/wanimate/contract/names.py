@@ -74,7 +74,7 @@ class Keys:
         self.parked: Final = f"{self.prefix}parked"
         #: zset: jobs that hold an upstream slot; score = when it was taken, Unix ms.
         self.slots: Final = f"{self.prefix}slots"
-        #: zset: the only clock; score = when somebody must next look at the job, Unix ms.
+        #: zset: the only clock; score = when the job must next be checked, Unix ms.
         self.due: Final = f"{self.prefix}due"
         #: string: the request budget (GCRA), Unix µs.
         self.budget: Final = f"{self.prefix}budget"
@@ -84,13 +84,13 @@ class Keys:
         self.gate: Final = f"{self.prefix}gate"
         #: zset: jobs that failed and can be run again; score = when they were settled, Unix ms.
         self.failed: Final = f"{self.prefix}failed"
-        #: list: messages that nobody could use, the newest first, each with its number and the reason.
+        #: list: messages that no worker could use, the newest first, each with its number and the reason.
         self.dead: Final = f"{self.prefix}dead"
         #: string: when the last poll began, Unix ms: beat and a worker were alive then.
         self.tick: Final = f"{self.prefix}tick"
         #: zset: jobs whose submission's answer was lost; score = when, Unix ms.
         self.unknown: Final = f"{self.prefix}unknown"
-        #: hash: what happened since ever: requests, ends, histograms.
+        #: hash: totals of what happened: requests, ends, histograms.
         self.tally: Final = f"{self.prefix}tally"
         #: zset: copies of the tally, about one a minute; score = when, Unix ms.
         self.samples: Final = f"{self.prefix}samples"
@@ -98,7 +98,7 @@ class Keys:
         self.billed: Final = f"{self.prefix}billed"
         #: hash: the same in money, in micro-dollars, at the price of the moment; empty while no price is set.
         self.spent: Final = f"{self.prefix}spent"
-        #: hash: the account's balance as the vendor told it last, and what was sent since.
+        #: hash: the account's balance as the vendor stated it last, and what was sent since.
         self.balance: Final = f"{self.prefix}balance"
         #: hash: how many requests the vendor has answered, and in each second of the last minute.
         self.answered: Final = f"{self.prefix}answered"

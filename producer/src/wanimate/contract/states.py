@@ -13,8 +13,8 @@ class Stage(StrEnum):
 
     #: Recorded, in the waiting set, no message in flight. The script that frees a slot moves it on; nothing to lose.
     WAITING = "waiting"
-    #: Not a job but one more caller of one: it ends as that job, its leader, ends. Whoever delivers the leader's
-    #: outcome settles it; dies that one, its due time passes and a poll does.
+    #: Not a job but one more caller of one: it ends as that job, its leader, ends. The worker that delivers the
+    #: leader's outcome settles it; if that worker dies, its due time passes and a poll settles it.
     FOLLOWING = "following"
     #: Has a slot; a resume message is on its way to submit it. Lost message: its due time passes, it is resumed again.
     #: Derived, not stored: the hash says `waiting` and the slots set holds the job.
@@ -29,7 +29,7 @@ class Stage(StrEnum):
     #: The outcome is known, the slot is handed on, a resume message is on its way to deliver it. Lost message: its due
     #: time passes, it is resumed again.
     SETTLED = "settled"
-    #: The result is in the Celery backend. Nobody moves it; the record expires with the result.
+    #: The result is in the Celery backend. Final; the record expires with the result.
     DELIVERED = "delivered"
 
 
@@ -63,7 +63,7 @@ class CancelOutcome(StrEnum):
     CANCELLED = "cancelled"
     #: Sent already. The vendor has no cancel: it runs on, is billed, and its result will be delivered.
     BILLED = "billed"
-    #: Being sent, or its answer was lost: nobody knows whether the vendor has it.
+    #: Being sent, or its answer was lost: it is not known whether the vendor has it.
     UNKNOWN = "unknown"
     #: It had ended before.
     FINISHED = "finished"
@@ -79,7 +79,7 @@ class CancelOutcome(StrEnum):
                 "delivered"
             ),
             CancelOutcome.UNKNOWN: (
-                "sent to the vendor, whose answer is not known: it may run and may be billed, and nobody knows yet; "
+                "sent to the vendor, whose answer is not known: it may run and may be billed; "
                 "what becomes of it will be delivered"
             ),
             CancelOutcome.FINISHED: "had already ended; nothing was changed",

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 #: The message headers; the names are those of the standard, which other instrumented Celery code uses too.
 TRACE_HEADERS: Final = ("traceparent", "tracestate")
-#: Longer values are dropped, in characters: a vendor of traces must expect that (W3C Trace Context, 3.3.1.5).
-_LONGEST: Final = 512
+#: Longer values are dropped: a vendor of traces must expect that (W3C Trace Context, 3.3.1.5).
+_MAX_CHARACTERS: Final = 512
 
 
 def current_trace() -> dict[str, str]:
@@ -29,10 +29,10 @@ def current_trace() -> dict[str, str]:
 
 
 def trace_of(headers: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return the headers of a message that name its trace, whoever made them.
+    """Return the headers of a message that name its trace.
 
     Args:
         headers: The message's own headers.
     """
     named = {name: (headers or {}).get(name) for name in TRACE_HEADERS}
-    return {name: value for name, value in named.items() if isinstance(value, str) and len(value) <= _LONGEST}
+    return {name: value for name, value in named.items() if isinstance(value, str) and len(value) <= _MAX_CHARACTERS}

@@ -73,7 +73,7 @@ def check_format(url: str, what: str, allowed: tuple[str, ...]) -> None:
     """Raise a `ValueError` if the path of a URL says that the file has a format which the vendor does not take.
 
     A URL says nothing of the format, and is taken, if its path has no extension or ends in a program such as `.php`.
-    Query and fragment are not looked at.
+    Query and fragment do not count.
 
     Args:
         url: The URL, which `check_http_url` has passed.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import orjson
 from kombu.utils.json import loads
 from wanimate.contract import Stage
-from wanimate.presence import look_for
+from wanimate.presence import find_jobs
 
 from .script import Concern
 
@@ -197,7 +197,7 @@ class Records(Concern):
 
     def presence(self, job_id: str) -> Presence:
         """Return whether there is anything of a job, be it only a message that no worker has recorded."""
-        return look_for(self._redis, self._keys, [job_id])[job_id]
+        return find_jobs(self._redis, self._keys, [job_id])[job_id]
 
     def in_flight(self) -> int:
         """Return how many slots are held."""

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import orjson
-from wanimate.contract import LONGEST_BILLED_SECONDS, billed_seconds
+from wanimate.contract import MAX_BILLED_SECONDS, billed_seconds
 from wanimate.contract.durations import field_of, without_length
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Bill:
         labels: The job's labels, each as `name=value`.
     """
 
-    seconds: float = LONGEST_BILLED_SECONDS
+    seconds: float = MAX_BILLED_SECONDS
     labels: tuple[str, ...] = ()
 
     def to_json(self) -> str:
