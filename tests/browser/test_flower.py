@@ -17,7 +17,7 @@ from pictures import pictures_wanted
 from pydantic import SecretStr
 from secrets_in import secrets_in_stack
 from wanimate import AnimateJob, Client, JobFailed, ReplaceJob, Settings
-from wanimate.contract import CONTROL_QUEUE, ENTRY_QUEUE, GENERATE_TASK, RESUME_QUEUE
+from wanimate.contract import CONTROL_QUEUE, ENTRY_QUEUE, GENERATE_TASK
 from wanimate_devstack import SIMULATOR_KEY, Stack, StackOptions, leftovers, redis_of
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def test_only_jobs_and_real_workers_are_seen_and_the_runtime_histogram_is_that_o
 def test_the_broker_page_shows_how_long_the_queues_are_with_all_priorities(
     client: Client, flower: Flower, vendor: Vendor, stack: Stack
 ) -> None:
-    assert all(queue in flower.page("/broker") for queue in (ENTRY_QUEUE, CONTROL_QUEUE, RESUME_QUEUE))
+    assert all(queue in flower.page("/broker") for queue in (ENTRY_QUEUE, CONTROL_QUEUE))
     worker = stack.workers[0]
     os.kill(worker.pid, signal.SIGSTOP)
     try:

@@ -19,10 +19,10 @@ from kombu.transport import virtual
 from wanimate import Settings
 from wanimate.transport import connection_pool
 from wanimate_worker import celery as app
+from wanimate_worker.bridge.callers import CeleryCallers
 from wanimate_worker.ledger import Submit
 from wanimate_worker.ledger.jobs import Jobs
 from wanimate_worker.ledger.polls import Polls
-from wanimate_worker.tasks import GenerateTask
 from wanimate_worker.upstream import UpstreamClient
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ _patch(Jobs, "admit", before="run-and-record")
 _patch(UpstreamClient, "submit", before="intent-and-post", after="post-and-record")
 _patch(Polls, "claim", after="claim-and-poll")
 _patch(Jobs, "settle", after="settle-and-delivery")
-_patch(GenerateTask, "after_return", before="during-delivery")
+_patch(CeleryCallers, "deliver", after="during-delivery")
 
 
 _deliver = virtual.Transport._deliver

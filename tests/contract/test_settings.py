@@ -9,7 +9,7 @@ from wanimate import AsyncClient, Client, Settings
 from wanimate.address import sentinel_of, without_secrets
 from wanimate.errors import SettingsError
 from wanimate.transport import celery_settings, celery_url, connection_pool
-from wanimate_worker.app import create_app
+from wanimate_worker.bridge.app import create_app
 from wanimate_worker.settings import WorkerSettings
 
 if TYPE_CHECKING:

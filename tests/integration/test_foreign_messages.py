@@ -16,7 +16,7 @@ from celery.exceptions import NotRegistered
 from harness import PATIENCE_SECONDS, Vendor, eventually, fields_of, is_recorded, job
 from wanimate import InvalidRequest, JobCancelled, JobFailed
 from wanimate.contract import CANCEL_TASK, ENQUEUE_TASK, ENTRY_QUEUE, GENERATE_TASK, Keys
-from wanimate_worker.dead_letters import DeadLetter
+from wanimate_worker.bridge.dead_letters import DeadLetter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

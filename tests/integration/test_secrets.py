@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from secrets_in import dump, secrets_in, secrets_in_stack
 from typed import run
 from wanimate import AnimateJob, Client, JobFailed, Settings
-from wanimate.contract import CONTROL_QUEUE, ENTRY_QUEUE, GENERATE_TASK, RESUME_QUEUE, Keys
+from wanimate.contract import CONTROL_QUEUE, ENTRY_QUEUE, GENERATE_TASK, Keys
 from wanimate_devstack import SIMULATOR_KEY, Stack, StackOptions, redis_of
 from wanimate_worker.callbacks import Signer
 
@@ -192,7 +192,7 @@ def test_the_payload_would_do_harm_if_it_were_read(tmp_path: Path) -> None:
     assert (tmp_path / "harm").exists()
 
 
-@pytest.mark.parametrize("queue", [ENTRY_QUEUE, RESUME_QUEUE, CONTROL_QUEUE])
+@pytest.mark.parametrize("queue", [ENTRY_QUEUE, CONTROL_QUEUE])
 @pytest.mark.parametrize("content_type", ["application/x-python-serialize", "application/x-yaml"])
 def test_a_worker_buries_what_is_not_json_and_runs_nothing(
     redis: Redis, stack: Stack, tmp_path: Path, queue: str, content_type: str

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 #: Forks a process for each command from one that has imported what they all need, for that takes longer than they do.
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(
-    ["__main__", "wanimate_worker.cli", "wanimate_worker.app", "wanimate_worker.health.work"]
+    ["__main__", "wanimate_worker.cli", "wanimate_worker.bridge.app", "wanimate_worker.health.work"]
 )
 
 

@@ -1,19 +1,24 @@
-"""One run of a task in this process, on a real server."""
+"""The engine in this process, step by step, on a real server."""
 
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from kombu import Message
 from pydantic import SecretStr
 from redis import Redis
 from typed import run as typed
-from wanimate.contract import GENERATE_TASK, POLL_TASK, Keys, Stage
+from wanimate.contract import GENERATE_TASK, Keys, Stage, parse_job
 from wanimate_devstack import RedisServer
-from wanimate_worker.app import create_app
+from wanimate_worker.bridge.admission import Recorder, entry_of
+from wanimate_worker.bridge.app import create_app
+from wanimate_worker.bridge.callers import CeleryCallers, GenerateTask
+from wanimate_worker.bridge.events import JobEvents
+from wanimate_worker.engine.engine import Engine
 from wanimate_worker.settings import WorkerSettings
-from wanimate_worker.tasks import GenerateTask
 from wanimate_worker.upstream import (
     Accepted,
     BalanceAnswer,
@@ -39,12 +44,19 @@ JOB = {
 
 
 class Run:
-    """A task that runs in this process, on a real server; the vendor answers as told."""
+    """An engine without threads of its own, on a real server; the vendor answers as told."""
 
     def __init__(self, redis: Redis, task: GenerateTask) -> None:
         self.redis = redis
         self.task = task
+        self.runtime = task.runtime
         self.ledger = task.runtime.ledger
+        events = JobEvents(lambda: None)
+        callers = CeleryCallers(task, events)
+        self.recorder = Recorder(task, callers, events)
+        self.engine = Engine(task.runtime, callers, submissions=1)
+        #: What became of the messages that were taken: "acknowledged" or "given back", by delivery tag.
+        self.settled: dict[str, str] = {}
         self.answer: Callable[[], SubmitAnswer] = lambda: Accepted("task-a")
         #: What the stage of the job was whenever it was sent.
         self.sent: list[Stage | None] = []
@@ -77,13 +89,14 @@ class Run:
     def poll(self) -> None:
         """Look at the job, as if its time had come."""
         self.redis.zadd(Keys("default").due, {"a": 0})
-        self.task.app.tasks[POLL_TASK].apply()
+        self.engine.tick()
+        self.engine.poller.look()
+        self.end_asking()
 
     def end_asking(self) -> None:
-        """Wait until no thread asks the vendor any more."""
-        pollers = self.task.runtime.__dict__.pop("pollers", None)
-        if pollers is not None:
-            pollers.shutdown()
+        """Wait until no thread asks the vendor any more, and write down what came of it."""
+        assert self.engine.poller.askers.wait_until_idle(self.runtime.settings.poll_concurrency, 30)
+        self.engine.poller.write_plans()
 
     def stage(self) -> Stage | None:
         return self.ledger.read(["a"])[0].stage
@@ -91,8 +104,49 @@ class Run:
     def has_slot(self) -> bool:
         return bool(self.redis.zscore(Keys("default").slots, "a"))
 
-    def __call__(self) -> None:
-        self.task.apply(kwargs=JOB, task_id="a")
+    def __call__(self, **fields: Any) -> None:
+        """Record the job unless it is on record, and bring it one step further."""
+        request = {**JOB, **fields}
+        self.ledger.admit([entry_of("a", parse_job(request), {}, request)])
+        self.advance()
+
+    def take(self, task_id: str = "a", request: Any = None, **headers: Any) -> None:
+        """Take the message of a job as a worker does, and bring the job one step further if it has a slot."""
+        self.record(task_id, request, **headers)
+        for job in self.ledger.read([task_id]):
+            self.engine.submitter.advance(job)
+
+    def record(self, task_id: str = "a", request: Any = None, **headers: Any) -> None:
+        """Take the message of a job as a worker does."""
+        request = JOB if request is None else request
+        made = self.task.app.amqp.create_task_message(task_id, self.task.name, (), request)
+        channel = SimpleNamespace(
+            basic_ack=lambda tag, **_: self.settled.update({tag: "acknowledged"}),
+            basic_reject=lambda tag, **_: self.settled.update({tag: "given back"}),
+            no_ack_consumers=None,
+        )
+        message = Message(
+            body=json.dumps(made.body),
+            delivery_tag=f"tag-{task_id}",
+            content_type="application/json",
+            content_encoding="utf-8",
+            delivery_info={"exchange": "", "routing_key": "wanimate"},
+            headers={**made.headers, **headers},
+            properties={**made.properties, "delivery_tag": f"tag-{task_id}"},
+            channel=channel,
+            accept={"application/json"},
+        )
+        self.recorder.record([message])
+
+    def advance(self) -> None:
+        """Bring the job one step further."""
+        [job] = self.ledger.read(["a"])
+        self.engine.submitter.advance(job)
+
+    def result(self) -> Any:
+        """Return what the job's caller gets, or None while there is nothing."""
+        meta = self.task.backend.get_task_meta("a")
+        return meta["result"] if meta["status"] in {"SUCCESS", "FAILURE"} else None
 
 
 def command(run: Run, *words: str) -> tuple[int, dict[str, Any]]:
@@ -111,6 +165,6 @@ def run() -> Iterator[Run]:
         assert isinstance(task, GenerateTask)
         run = Run(redis, task)
         yield run
-        run.end_asking()
+        run.engine.stop()
         app.backend.client.close()
         app.close()

@@ -6,9 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from wanimate.contract import CONTROL_QUEUE, HOUSEKEEPING_TASK, POLL_TASK
-from wanimate_worker import beat
-from wanimate_worker.callbacks import server
+from wanimate.contract import CONTROL_QUEUE, HOUSEKEEPING_TASK, POLL_TASK, Keys
+from wanimate_worker.bridge import beat
 from wanimate_worker.queues import ENOUGH_TICKS
 
 if TYPE_CHECKING:
@@ -71,11 +70,11 @@ def test_ticks_do_not_pile_up_where_no_worker_takes_them(run: Run, scheduler: be
         scheduler.tick()
         clock.now += 60
     assert run.redis.llen(CONTROL_QUEUE) == ENOUGH_TICKS
-    # Nor where callbacks ask for polls.
-    server._publish_poll(run.task.app, run.redis)
-    assert run.redis.llen(CONTROL_QUEUE) == ENOUGH_TICKS
+    # Nor where callbacks ask for a look.
+    for _ in range(3):
+        run.runtime.doorbell.ring_wake()
+    assert run.redis.llen(Keys("default").wake) == 1
     sent(run)
-    server._publish_poll(run.task.app, run.redis)
     scheduler.tick()
     assert POLL_TASK in sent(run)
 

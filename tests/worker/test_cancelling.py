@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from wanimate.contract import CANCEL_TASK, CancelOutcome, Keys
 from wanimate.errors import JobNotFound
-from wanimate_worker.tasks.cancel import cancel_job
+from wanimate_worker.engine.cancelling import cancel_job
 
 if TYPE_CHECKING:
     from .conftest import Run

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from wanimate.contract import Stage
+from wanimate_worker.engine.deadlines import expired_in_line, overdue
 from wanimate_worker.ledger import JobFields
-from wanimate_worker.tasks.deadlines import expired_in_line, overdue
 from wanimate_worker.upstream import Forgotten, NotSent, Pending, StatusAnswer, Throttled, Unauthorised, Unreadable
 
 NOW_MS = 1_795_000_000_000

@@ -9,8 +9,8 @@ import pytest
 from wanimate.contract import Outcome, Result
 from wanimate.errors import ContentViolation, GenerationFailed, InvalidRequest, JobFailed
 from wanimate.failure_codes import CODES, FailureKind
+from wanimate_worker.engine.endings import Served, ending_of, proven_refusal_of, refusal_of, wants_credit
 from wanimate_worker.reference import failure_codes_page
-from wanimate_worker.tasks.endings import Served, ending_of, proven_refusal_of, refusal_of, wants_credit
 from wanimate_worker.upstream import Failed, Refused, Rejected, Succeeded
 
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from wanimate import InvalidRequest
 from wanimate.contract import CANCEL_TASK, ENQUEUE_TASK, Keys, Stage
-from wanimate_worker.dead_letters import DeadLetter
-from wanimate_worker.tasks import enqueue
+from wanimate_worker.bridge import tasks
+from wanimate_worker.bridge.dead_letters import DeadLetter
 
 from .conftest import JOB
 
@@ -63,8 +63,9 @@ def test_a_job_that_redis_refuses_is_refused_and_its_neighbours_are_recorded(run
 
 def test_a_single_job_that_redis_refuses_fails_at_once(run: Run) -> None:
     run.redis.set(Keys("default").job("b"), "no hash")
+    run.record("b")
     with pytest.raises(InvalidRequest, match="cannot be recorded"):
-        run.task.apply(kwargs=JOB, task_id="b").get()
+        run.task.AsyncResult("b").get(timeout=1)
 
 
 def test_a_message_with_more_than_jobs_is_kept(run: Run) -> None:
@@ -73,7 +74,7 @@ def test_a_message_with_more_than_jobs_is_kept(run: Run) -> None:
 
 
 def test_jobs_come_again_while_the_server_refuses_writes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(enqueue, "AGAIN_SECONDS", 0)
+    monkeypatch.setattr(tasks, "AGAIN_SECONDS", 0)
     run.ledger.hold("so that nothing is sent")
     run.redis.config_set("min-replicas-to-write", "1")
     ended = run.task.app.tasks[ENQUEUE_TASK].apply(kwargs={"jobs": [["a", JOB]]})

@@ -16,15 +16,15 @@ from redis import Redis
 from wanimate.contract import ENQUEUE_TASK, GENERATE_TASK, Keys, Outcome
 from wanimate.errors import GenerationFailed, SettingsError
 from wanimate_devstack import Process, RedisServer, free_port
-from wanimate_worker.app import create_app
+from wanimate_worker.bridge import tasks
+from wanimate_worker.bridge.app import create_app
+from wanimate_worker.bridge.events import JobEvents, unsigned
+from wanimate_worker.bridge.flower.live import live_view
+from wanimate_worker.bridge.flower.safety import secure
 from wanimate_worker.database import open_database
-from wanimate_worker.events import unsigned
-from wanimate_worker.flower.live import live_view
-from wanimate_worker.flower.safety import secure
 from wanimate_worker.ledger import Entry, Ledger, Submit
 from wanimate_worker.service_settings import FlowerSettings
 from wanimate_worker.settings import WorkerSettings
-from wanimate_worker.tasks import enqueue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,7 +147,13 @@ def enqueue_while_listening(redis: Redis, app: Celery, job_ids: list[str]) -> li
         assert channel.get_message(timeout=5)
         # The jobs have no slot: a job with one would be resumed, and nobody runs it here.
         redis.hset(KEYS.gate, "held", "a test")
-        app.tasks[ENQUEUE_TASK].apply(kwargs={"jobs": [[job_id, REQUEST] for job_id in job_ids]})
+        with (
+            app.connection_for_write() as connection,
+            app.events.Dispatcher(connection, hostname="worker@here", buffer_group={"task"}) as dispatcher,
+        ):
+            app.tasks[ENQUEUE_TASK].events = JobEvents(lambda: dispatcher)
+            app.tasks[ENQUEUE_TASK].apply(kwargs={"jobs": [[job_id, REQUEST] for job_id in job_ids]})
+            dispatcher.flush()
         redis.publish("celeryev.end", "{}")
         messages = []
         while (message := channel.get_message(timeout=5)) and "body" in json.loads(message["data"] or "{}"):
@@ -174,7 +180,7 @@ def test_a_bulk_message_that_comes_twice_is_announced_once(redis: Redis, app: Ce
 def test_behind_a_long_line_jobs_are_announced_when_they_get_their_slots(
     redis: Redis, app: Celery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(enqueue, "_LONGEST_SHOWN_LINE", 2)
+    monkeypatch.setattr(tasks, "_LONGEST_SHOWN_LINE", 2)
     assert len(enqueue_while_listening(redis, app, ["a", "b"])) == 1
     assert enqueue_while_listening(redis, app, ["c"]) == []
     assert "seen" not in json.loads(redis.hget(KEYS.job("c"), "message") or ""), "its first message will be an event"

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from kombu.transport import _transport_cache, get_transport_cls, redis
 from wanimate.contract import ENTRY_QUEUE, UNACKED_KEY
-from wanimate_worker import broker
-from wanimate_worker.broker import transport
+from wanimate_worker.bridge import transport
 
 if TYPE_CHECKING:
     from .conftest import Run
@@ -36,9 +35,9 @@ def take(run: Run, item: str) -> str:
 def test_the_transport_is_ours_also_where_a_redis_was_spoken_to_before(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("redis", "rediss", "sentinel"):
         monkeypatch.setitem(_transport_cache, name, redis.Transport)
-    broker.install()
-    assert {get_transport_cls(name) for name in ("redis", "rediss")} == {broker.Transport}
-    assert get_transport_cls("sentinel") is broker.SentinelTransport
+    transport.install()
+    assert {get_transport_cls(name) for name in ("redis", "rediss")} == {transport.Transport}
+    assert get_transport_cls("sentinel") is transport.SentinelTransport
 
 
 @pytest.mark.parametrize("what", UNREADABLE)

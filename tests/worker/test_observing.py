@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from wanimate.contract import Result, Stage
+from wanimate_worker.engine.observing import observe
 from wanimate_worker.ledger import JobFields, Observation
-from wanimate_worker.tasks.observing import observe
 from wanimate_worker.upstream import Failed, Pending, StatusAnswer, Succeeded, Unreadable
 
 NOW_MS = 1_795_000_000_000

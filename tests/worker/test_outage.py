@@ -10,7 +10,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import BusyLoadingError, DataError, NoPermissionError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from wanimate_worker.outage import is_away
+from wanimate_worker.bridge.outage import is_away
 
 if TYPE_CHECKING:
     from collections.abc import Callable

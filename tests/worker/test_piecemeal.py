@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from kombu.utils.json import loads
-from wanimate_worker.piecemeal import body_of, read_piecemeal
+from wanimate_worker.bridge.piecemeal import body_of, read_piecemeal
 
 ORDER = {"__type__": "order", "__value__": "7"}
 

@@ -19,12 +19,12 @@ from wanimate.errors import (
     SubmissionUnknown,
 )
 from wanimate_worker.cli.selection import View
+from wanimate_worker.engine.cancelling import cancel_job
+from wanimate_worker.engine.retrying import delay_ms_of
 from wanimate_worker.ledger import read_history
-from wanimate_worker.tasks.cancel import cancel_job
-from wanimate_worker.tasks.retrying import delay_ms_of
 from wanimate_worker.upstream import Accepted, Failed, Forgotten, Pending, Unknown, Unreadable
 
-from .conftest import JOB, Run, command
+from .conftest import Run, command
 
 if TYPE_CHECKING:
     import subprocess
@@ -48,7 +48,7 @@ def allow(run: Run, retries: int) -> None:
 
 def start(run: Run, **fields: Any) -> None:
     """Bring the job to where the vendor has its first task."""
-    run.task.apply(kwargs={**JOB, **fields}, task_id="a")
+    run(**fields)
     assert run.stage() is Stage.RUNNING
 
 

@@ -7,18 +7,16 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from celery.app.trace import build_tracer
 from celery.worker import state
 from wanimate import JobCancelled
 from wanimate.contract import ENQUEUE_TASK, POLL_TASK, Keys, Stage
-from wanimate_worker.revocation import QueueRequest
-from wanimate_worker.revoking import cancel_known, revoke
-from wanimate_worker.suspension import SuspendableRequest, quick_tracer
-
-from .conftest import JOB, Run
+from wanimate_worker.bridge.revocation import QueueRequest
+from wanimate_worker.bridge.revoking import cancel_known, revoke
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from .conftest import Run
 
 # Celery's backend writes so.
 pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
@@ -29,26 +27,6 @@ def _nothing_is_revoked() -> Iterator[None]:
     yield
     state.revoked.clear()
     state.revoked_stamps.clear()
-
-
-def request_of(run: Run, task_name: str, task_id: str, **headers: Any) -> QueueRequest:
-    """Return the request that a worker makes of a message."""
-    task = run.task.app.tasks[task_name]
-    kwargs = JOB if task is run.task else {}
-    made = run.task.app.amqp.create_task_message(task_id, task_name, (), kwargs)
-    carrier = SimpleNamespace(
-        headers={**made.headers, **headers}, properties=made.properties, delivery_info={}, body=None
-    )
-    kind = SuspendableRequest if task is run.task else QueueRequest
-    return kind(carrier, body=made.body, decoded=True, app=run.task.app, task=task)
-
-
-def take(run: Run, task_id: str, **headers: Any) -> None:
-    """Take a job's message, and run what comes of it."""
-    request = request_of(run, run.task.name, task_id, **headers)
-    assert not request.revoked(), "Celery would discard it"
-    tracer = quick_tracer(run.task, build_tracer(run.task.name, run.task, app=run.task.app))
-    tracer(task_id, (), JOB, request.request_dict)
 
 
 def knows(worker_knows: str) -> dict[str, Any]:
@@ -69,7 +47,7 @@ def test_a_job_whose_revoke_is_known_is_cancelled_when_its_message_comes(
         run.ledger.hold("so that it waits")
         run()
         run.ledger.unhold()
-    take(run, "a", **knows(known))
+    run.take(**knows(known))
     with pytest.raises(JobCancelled):
         run.task.AsyncResult("a").get(timeout=1)
     assert (run.sent, run.has_slot()) == ([], False)
@@ -79,19 +57,19 @@ def test_a_job_whose_revoke_is_known_is_cancelled_when_its_message_comes(
 @pytest.mark.parametrize("known", ["id", "stamp"])
 def test_a_job_that_was_sent_is_not_touched_by_a_revoke(run: Run, known: str) -> None:
     run()
-    take(run, "a", **knows(known))
+    run.take(**knows(known))
     assert (run.stage(), run.has_slot(), len(run.sent)) == (Stage.RUNNING, True, 1)
 
 
 def test_a_message_cannot_say_that_its_job_is_revoked(run: Run) -> None:
-    take(run, "a", wanimate_revoked=True)
+    run.take(wanimate_revoked=True)
     assert run.stage() is Stage.RUNNING
 
 
 def test_a_worker_that_connects_cancels_the_waiting_jobs_whose_revokes_it_has_learned(run: Run) -> None:
     run()
     run.ledger.hold("so that it waits")
-    run.task.apply(kwargs=JOB, task_id="b")
+    run.take("b")
     state.revoked.update(["a", "b", "of-another-app", "\ud800", 5])
     cancel_known(run.task.runtime)
     stages = [job.stage for job in run.ledger.read(["a", "b", "of-another-app"])]
@@ -101,7 +79,11 @@ def test_a_worker_that_connects_cancels_the_waiting_jobs_whose_revokes_it_has_le
 @pytest.mark.parametrize("task", [ENQUEUE_TASK, POLL_TASK])
 def test_no_message_of_the_queue_itself_is_discarded(run: Run, task: str) -> None:
     state.revoked.add("a")
-    assert not request_of(run, task, "a", expires="2001-01-01T00:00:00+00:00").revoked()
+    registered = run.task.app.tasks[task]
+    made = run.task.app.amqp.create_task_message("a", task, (), {}, expires="2001-01-01T00:00:00+00:00")
+    carrier = SimpleNamespace(headers=made.headers, properties=made.properties, delivery_info={}, body=None)
+    request = QueueRequest(carrier, body=made.body, decoded=True, app=run.task.app, task=registered)
+    assert not request.revoked()
 
 
 def test_a_revoke_that_redis_refuses_is_said_and_not_forgotten(run: Run) -> None:
@@ -122,6 +104,6 @@ def test_an_unknown_id_is_cancelled_in_advance_and_revoked_by_celery(run: Run) -
     assert job_id in state.revoked
     # No worker that starts later, and knows of no revoke, sends it.
     state.revoked.clear()
-    take(run, job_id)
+    run.take(job_id)
     assert run.sent == []
     assert run.redis.ttl(Keys("default").job(job_id)) > 0

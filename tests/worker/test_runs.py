@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from celery import states
+from celery.canvas import Signature
 from redis.exceptions import ConnectionError as RedisConnectionError
 from wanimate import JobCancelled
-from wanimate.contract import Keys, Outcome, OutcomeKind, Result, Stage
-from wanimate_worker.ledger import Deliver, Entry, NothingToDo, PausedFor, read_history
+from wanimate.contract import Keys, Outcome, Result, Stage
+from wanimate_worker.ledger import Entry, NothingToDo, PausedFor, read_history
 from wanimate_worker.upstream import (
     Failed,
     NotSent,
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from wanimate_worker.ledger import JobFields
+
+# Celery's backend writes so.
+pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
 
 
 def test_the_intent_is_on_record_when_the_request_is_sent(run: Run) -> None:
@@ -206,7 +210,7 @@ def test_a_task_keeps_its_slot_until_its_end_is_on_record(run: Run, monkeypatch:
     assert (run.stage(), run.has_slot()) == (Stage.RUNNING, True)
 
     run.poll()
-    assert (run.stage(), run.has_slot()) == (Stage.SETTLED, False)
+    assert (run.stage(), run.has_slot()) == (Stage.DELIVERED, False)
 
 
 def pass_deadline(run: Run) -> None:
@@ -218,9 +222,8 @@ def test_a_job_whose_time_is_up_has_its_result_if_the_last_look_finds_one(run: R
     pass_deadline(run)
     run.state = Succeeded(Result(urls=("https://example.com/v.mp4",), task_id="task-a"))
     run.poll()
-    step = run.ledger.begin("a")
-    assert isinstance(step, Deliver)
-    assert step.outcome.kind is OutcomeKind.SUCCEEDED
+    assert (run.result() or {})["task_id"] == "task-a"
+    assert run.stage() is Stage.DELIVERED
 
 
 def test_a_job_whose_time_is_up_is_not_ended_by_a_poll_that_lost_its_claim(run: Run) -> None:
@@ -238,8 +241,7 @@ def test_an_outcome_that_a_poll_delivers_is_delivered_by_no_other_run(
     run()
     run.state = Failed("GENERATION_FAILED", "it failed")
     steps: list[object] = []
-    monkeypatch.setattr(run.task, "consumer", "as in a worker")
-    monkeypatch.setattr(run.task.runtime, "deliver", lambda *_: steps.append(run.ledger.begin("a")))
+    monkeypatch.setattr(run.engine.deliverer, "deliver", lambda *_: steps.append(run.ledger.begin("a")))
     run.poll()
     assert steps == [NothingToDo(Stage.SETTLED)]
 
@@ -286,7 +288,7 @@ def test_a_poll_that_looked_before_the_callback_came_gives_no_lost_submission_up
     run: Run, monkeypatch: pytest.MonkeyPatch, on_unknown: str
 ) -> None:
     run.answer = lambda: Unknown("read timeout")
-    run.task.apply(kwargs={**JOB, "on_unknown": on_unknown}, task_id="a")
+    run(on_unknown=on_unknown)
     run.redis.hset(Keys("default").job("a"), "unknown_until_ms", 1)
     read = run.ledger.read
 
@@ -304,42 +306,60 @@ def test_a_poll_that_looked_before_the_callback_came_gives_no_lost_submission_up
 # -- delivering -----------------------------------------------------------------------------------------------------
 
 
-def deliver(run: Run, status: str, stored: str | None = '{"status": "SUCCESS"}') -> Stage | None:
-    """Let a run deliver a success, as Celery does after it has stored the result and sent the callbacks."""
+def deliver(run: Run, **message: Any) -> Stage | None:
+    """Deliver the success of a job with this message."""
     run()
     outcome = Outcome.success(Result(urls=("https://example.com/v.mp4",), task_id="task-a"))
     run.ledger.settle("a", run.ledger.read(["a"])[0].nonce, outcome)
-    if stored is not None:
-        run.redis.set("celery-task-meta-a", stored)
-    run.task.push_request(id="a", ignore_result=False, delivering=Deliver(outcome), delivering_since_ns=1)
-    run.task.after_return(status, None, "a")
-    run.task.pop_request()
+    run.redis.hset(Keys("default").job("a"), "message", json.dumps(message))
+    run.advance()
     return run.stage()
 
 
-def test_a_job_is_delivered_when_its_result_is_in_redis_and_its_callbacks_are_sent(run: Run) -> None:
-    assert deliver(run, states.SUCCESS) is Stage.DELIVERED
+LINKED = {
+    "link": [{"task": "theirs", "args": [], "kwargs": {}, "options": {}, "subtask_type": None, "immutable": False}]
+}
 
 
-def test_a_job_is_not_closed_by_the_run_that_gives_its_outcome_to_celery(run: Run) -> None:
-    run()
-    run.ledger.settle("a", run.ledger.read(["a"])[0].nonce, Outcome.success(Result(urls=("u",), task_id="task-a")))
-    # As if the worker died before Celery has stored the result: nothing is stored here.
-    run()
-    assert run.stage() is Stage.SETTLED
+@pytest.mark.parametrize("message", [{}, LINKED], ids=["plain", "with a callback"])
+def test_a_job_is_delivered_when_its_result_is_stored_and_its_callbacks_are_sent(
+    run: Run, monkeypatch: pytest.MonkeyPatch, message: dict[str, Any]
+) -> None:
+    sent: list[Any] = []
+    monkeypatch.setattr(Signature, "apply_async", lambda *args, **_: sent.append(args))
+    assert deliver(run, **message) is Stage.DELIVERED
+    assert (run.result() or {})["task_id"] == "task-a"
+    assert len(sent) == bool(message)
 
 
-def test_a_job_whose_callbacks_could_not_be_sent_is_delivered_again(run: Run) -> None:
+def test_a_job_whose_callbacks_could_not_be_sent_is_delivered_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ValueError("no broker")
+
+    monkeypatch.setattr(Signature, "apply_async", refuse)
     # Celery has stored a failure in place of the result then.
-    assert deliver(run, states.FAILURE) is Stage.SETTLED
+    assert deliver(run, **LINKED) is Stage.SETTLED
+    monkeypatch.undo()
+    monkeypatch.setattr(Signature, "apply_async", lambda *_, **__: None)
+    run.redis.hset(Keys("default").job("a"), "delivering_until_ms", 0)
+    run.advance()
+    assert run.stage() is Stage.DELIVERED
 
 
 @pytest.mark.parametrize("stored", [None, '{"status": "STARTED"}'], ids=["nothing", "only that it has started"])
-def test_a_job_whose_result_is_not_in_redis_is_delivered_again(run: Run, stored: str | None) -> None:
-    assert deliver(run, states.SUCCESS, stored) is Stage.SETTLED
+def test_a_job_whose_result_is_not_in_redis_is_delivered_again(
+    run: Run, monkeypatch: pytest.MonkeyPatch, stored: str | None
+) -> None:
+    def forget(*_: Any, **__: Any) -> None:
+        """Store nothing: the server that took the result has been replaced."""
+        run.redis.delete("celery-task-meta-a")
+        if stored is not None:
+            run.redis.set("celery-task-meta-a", stored)
+
+    monkeypatch.setattr(run.task.backend, "mark_as_done", forget)
+    assert deliver(run) is Stage.SETTLED
 
 
-@pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
 @pytest.mark.parametrize("stored", [pickle.dumps({"status": "REVOKED"}), b"garbage", b"5", b"\xff"])
 def test_a_result_is_stored_over_one_that_cannot_be_read(run: Run, stored: bytes) -> None:
     # Such as another app's worker writes which heard a revoke, and speaks pickle.

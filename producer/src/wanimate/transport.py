@@ -127,7 +127,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
             "health_check_interval": 25,
             "max_connections": 50,
             "priority_steps": list(PRIORITY_STEPS),
-            # Queues are read in the order they are declared in: resumed jobs before new ones.
+            # Queues are read in the order they are declared in: ticks and cancellations before new jobs.
             "queue_order_strategy": "priority",
             **sentinels,
         },

@@ -11,9 +11,11 @@ import httpx
 import pytest
 from pydantic import SecretStr
 from redis import Redis
+from wanimate.contract import Keys
 from wanimate_devstack import RedisServer
 from wanimate_worker.callbacks import Signer
 from wanimate_worker.callbacks.receiver import Receiver
+from wanimate_worker.engine.doorbell import Doorbell
 from wanimate_worker.ledger import AccountLimits, Entry, Ledger, LedgerLimits, Submit
 
 if TYPE_CHECKING:
@@ -43,8 +45,6 @@ class Place:
     redis: Redis
     ledger: Ledger
     signer: Signer = field(default_factory=lambda: Signer(SECRET))
-    #: Polls published.
-    polls: int = 0
 
     def start(self, job_id: str) -> Submit:
         """Bring a job to where the vendor has its task, to be polled in ten minutes."""
@@ -64,8 +64,9 @@ class Place:
     def due(self) -> list[str]:
         return sorted(self.ledger.claim(1000).job_ids)
 
-    def publish(self) -> None:
-        self.polls += 1
+    def wakes(self) -> int:
+        """How many looks are asked for."""
+        return self.redis.llen(Keys(ACCOUNT).wake)
 
     @contextlib.asynccontextmanager
     async def serve(
@@ -73,7 +74,9 @@ class Place:
     ) -> AsyncIterator[tuple[httpx.AsyncClient, Receiver]]:
         """Run a receiver, on this place's server or on another, and give a client of it."""
         ledger = Ledger(redis or self.redis, ACCOUNT, limits)
-        receiver = Receiver(redis or self.redis, ledger, ACCOUNT, self.signer, self.publish)
+        receiver = Receiver(
+            redis or self.redis, ledger, ACCOUNT, self.signer, Doorbell(self.redis, Keys(ACCOUNT), 1000)
+        )
         transport = httpx.ASGITransport(receiver)
         async with receiver._lifespan(receiver._app), httpx.AsyncClient(transport=transport) as client:
             yield client, receiver

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 from wanimate.contract import Result, Stage
+from wanimate_worker.engine.hints import CLOCK_TOLERANCE_MS, SETTLING_MS, HintVerdict, check_hint
 from wanimate_worker.ledger import JobFields
-from wanimate_worker.tasks.hints import CLOCK_TOLERANCE_MS, SETTLING_MS, HintVerdict, check_hint
 from wanimate_worker.upstream import (
     Failed,
     Forgotten,

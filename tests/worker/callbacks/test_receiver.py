@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from redis.retry import Retry
 from wanimate_devstack import free_port
 from wanimate_worker.callbacks.body import MAX_BODY_BYTES
 
-from .conftest import BODY, OWN, eventually, post
+from .conftest import BODY, OWN, post
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,13 +24,12 @@ if TYPE_CHECKING:
     from .conftest import Place
 
 
-def test_a_callback_makes_its_job_due_and_a_poll_is_published(place: Place) -> None:
+def test_a_callback_makes_its_job_due_and_wakes_a_worker(place: Place) -> None:
     async def scenario() -> None:
         async with place.serve() as (client, receiver):
             answer = await client.post(place.url("a", submit.nonce), content=BODY)
             assert (answer.status_code, answer.content) == (200, b"")
-            await eventually(lambda: place.polls)
-            assert (receiver.counts.due, place.polls) == (1, 1)
+            assert (receiver.counts.due, place.wakes()) == (1, 1)
 
     submit = place.start("a")
     assert place.due() == []
@@ -137,7 +135,7 @@ def test_a_callback_of_an_older_attempt_is_taken_and_changes_nothing(place: Plac
     asyncio.run(scenario())
     assert place.redis.hgetall("wanimate:{acct}:job:a") == before
     assert place.due() == []
-    assert place.polls == 0
+    assert place.wakes() == 0
 
 
 def test_replayed_callbacks_make_a_job_due_once(place: Place) -> None:
@@ -155,20 +153,16 @@ def test_replayed_callbacks_make_a_job_due_once(place: Place) -> None:
     assert place.due() == []
 
 
-def test_callbacks_that_come_together_share_a_poll(place: Place) -> None:
-    async def scenario() -> float:
-        async with place.serve() as (client, receiver):
-            began = time.monotonic()
+def test_callbacks_that_come_together_share_a_look(place: Place) -> None:
+    async def scenario() -> None:
+        async with place.serve() as (client, _):
             urls = [place.url(job_id, submit.nonce) for job_id, submit in submits.items()]
             await asyncio.gather(*(client.post(url, content=BODY) for url in urls))
-            await eventually(lambda: place.polls and not receiver._wake_ups._wanted.is_set())
-            return time.monotonic() - began
 
     submits = {f"job-{number}": place.start(f"job-{number}") for number in range(60)}
-    seconds = asyncio.run(scenario())
+    asyncio.run(scenario())
     assert place.due() == sorted(submits)
-    assert 1 <= place.polls <= 2 + seconds / 0.02
-    assert place.polls < 60
+    assert place.wakes() == 1
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD"])

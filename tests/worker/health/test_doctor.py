@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from redis import Redis
 from wanimate.contract import ENTRY_QUEUE, GENERATE_TASK, POLL_TASK
 from wanimate_devstack import RedisServer
-from wanimate_worker.app import create_app
 from wanimate_worker.database import open_database
+from wanimate_worker.engine.runtime import Runtime
 from wanimate_worker.health.finding import Severity
 from wanimate_worker.health.reading import Reader
 from wanimate_worker.health.rules import findings_of
@@ -21,7 +21,6 @@ from wanimate_worker.health.setup import check_callbacks, check_limits, check_re
 from wanimate_worker.health.work import check_unread, check_workers, with_balance_of_vendor
 from wanimate_worker.queues import queue_lengths
 from wanimate_worker.roster import connected_workers
-from wanimate_worker.runtime import Runtime
 from wanimate_worker.settings import WorkerSettings
 from wanimate_worker.upstream import (
     Balance,
@@ -72,8 +71,7 @@ def test_the_key_is_judged_by_the_answer_to_one_status_request(answer: StatusAns
 
 
 def test_a_missing_key_is_a_failure_that_names_the_variable() -> None:
-    app = create_app(WorkerSettings(_env_file=None))  # type: ignore[call-arg]
-    finding = check_vendor(Runtime(app, WorkerSettings(_env_file=None)))  # type: ignore[call-arg]
+    finding = check_vendor(Runtime(WorkerSettings(_env_file=None)))  # type: ignore[call-arg]
     assert finding.severity is Severity.FAIL
     assert "WANIMATE_API_KEY" in finding.advice
 
@@ -81,7 +79,7 @@ def test_a_missing_key_is_a_failure_that_names_the_variable() -> None:
 def test_a_proxy_that_cannot_be_used_is_a_finding_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "nonsense://127.0.0.1")
     trusting = settings(trust_env=True)
-    finding = check_vendor(Runtime(create_app(trusting), trusting))
+    finding = check_vendor(Runtime(trusting))
     assert (finding.check, finding.severity) == ("vendor", Severity.FAIL)
     assert "HTTPS_PROXY" in finding.text
 

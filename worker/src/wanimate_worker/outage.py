@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from celery.exceptions import BackendError
-from kombu.exceptions import OperationalError
 from redis.exceptions import (
     AskError,
     ClusterDownError,
@@ -27,7 +25,6 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 _AWAY: Final = (
     ConnectionError,
     TimeoutError,
-    OperationalError,
     RedisConnectionError,
     RedisTimeoutError,
     ReadOnlyError,
@@ -51,12 +48,8 @@ def is_away(error: BaseException) -> bool:
     """Return whether an error says that Redis cannot be used now, and nothing about what it was asked.
 
     Args:
-        error: What a call to Redis, to the broker or to the result backend raised.
+        error: What a call to Redis raised.
     """
-    if isinstance(error, BackendError):
-        # Celery's backend has given up; what it met is behind it.
-        cause = error.__cause__ or error.__context__
-        return cause is not None and is_away(cause)
     if isinstance(error, _AWAY):
         return True
     if not isinstance(error, RedisError | ResponseError):

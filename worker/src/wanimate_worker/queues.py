@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from wanimate.contract import CONTROL_QUEUE, ENTRY_QUEUE, RESUME_QUEUE, STEPS, list_of
+from wanimate.contract import CONTROL_QUEUE, ENTRY_QUEUE, STEPS, list_of
 
 if TYPE_CHECKING:
     from redis import Redis
 
 #: The queues that workers read, the most urgent first.
-QUEUES: Final = (RESUME_QUEUE, CONTROL_QUEUE, ENTRY_QUEUE)
+QUEUES: Final = (CONTROL_QUEUE, ENTRY_QUEUE)
 #: With so many messages unread in the queue of polls and cancellations, another poll would bring nothing.
 ENOUGH_TICKS: Final = 20
 

@@ -17,9 +17,6 @@ HOUSEKEEPING_TASK: Final = "wanimate.housekeeping"
 
 #: Where new jobs arrive.
 ENTRY_QUEUE: Final = "wanimate"
-#: Where jobs that have a slot or an outcome are resumed; read before the entry queue, so that a backlog of new jobs
-#: never delays a running one.
-RESUME_QUEUE: Final = "wanimate.resume"
 #: Polls, housekeeping and cancellations.
 CONTROL_QUEUE: Final = "wanimate.control"
 
@@ -104,6 +101,10 @@ class Keys:
         self.answered: Final = f"{self.prefix}answered"
         #: list: the 429s that closed the gate in the last hour, the newest first, with what was under way.
         self.throttles: Final = f"{self.prefix}throttles"
+        #: list: jobs that have a slot or an outcome, offered to any worker. Only a hint; the ledger has the truth.
+        self.ready: Final = f"{self.prefix}ready"
+        #: list: an entry while a callback, or the tick of beat, wants a worker to look for due jobs.
+        self.wake: Final = f"{self.prefix}wake"
         #: hash: how many tasks of each kind took how long, and how often a callback came first.
         self.durations: Final = f"{self.prefix}durations"
 

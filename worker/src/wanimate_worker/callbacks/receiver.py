@@ -7,7 +7,6 @@ import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import RedisError
@@ -20,15 +19,15 @@ from ..observability import get_logger
 from .body import BodyCutOff, BodyTooLarge, named_task, read_body
 from .counts import Counts
 from .signature import CALLBACK_PATH, SignedPath
-from .wake_ups import WakeUps
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from redis import Redis
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
+    from ..engine.doorbell import Doorbell
     from ..ledger import Ledger
     from .signature import Signer
 
@@ -60,19 +59,17 @@ class Receiver:
         ledger: The account's ledger.
         account: The account; callbacks of another one are refused.
         signer: Tells our URLs from others.
-        publish_poll: Publishes one poll message; may block.
+        doorbell: Wakes a worker, to look at the job.
     """
 
-    def __init__(
-        self, redis: Redis, ledger: Ledger, account: str, signer: Signer, publish_poll: Callable[[], None]
-    ) -> None:
+    def __init__(self, redis: Redis, ledger: Ledger, account: str, signer: Signer, doorbell: Doorbell) -> None:
         self.counts = Counts()
         self._redis = redis
         self._ledger = ledger
         self._account = account
         self._signer = signer
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="callback")
-        self._wake_ups = WakeUps(publish_poll, self._threads)
+        self._doorbell = doorbell
         self._tell_forged_at = 0.0
         routes = [
             Route(CALLBACK_PATH + "{signed:path}", self._callback, methods=["POST"]),
@@ -86,11 +83,7 @@ class Receiver:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        waking = asyncio.create_task(self._wake_ups.run())
         yield
-        waking.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await waking
         self._threads.shutdown(wait=False, cancel_futures=True)
         log.info("callbacks received", **asdict(self.counts))
 
@@ -120,8 +113,6 @@ class Receiver:
             return Response(status_code=_UNAVAILABLE)
         setattr(self.counts, effect.value, getattr(self.counts, effect.value) + 1)
         log.debug("callback taken", job_id=path.job_id, effect=effect)
-        if effect is CallbackEffect.DUE:
-            self._wake_ups.ask()
         if effect is CallbackEffect.CHECKING:
             log.warning("a callback must come again, another task is checked before", job_id=path.job_id)
             return Response(status_code=_UNAVAILABLE)
@@ -131,9 +122,17 @@ class Receiver:
         return Response(status_code=_OK, headers=headers)
 
     async def _note(self, path: SignedPath, task_id: str) -> CallbackEffect:
-        note = partial(self._ledger.callback, path.job_id, path.nonce, task_id)
         async with asyncio.timeout(LEDGER_TIMEOUT_SECONDS):
-            return await asyncio.get_running_loop().run_in_executor(self._threads, note)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._note_here, path, task_id)
+
+    def _note_here(self, path: SignedPath, task_id: str) -> CallbackEffect:
+        effect = self._ledger.callback(path.job_id, path.nonce, task_id)
+        if effect is CallbackEffect.DUE:
+            try:
+                self._doorbell.ring_wake()
+            except RedisError as error:
+                log.warning("Redis is away; the next tick wakes a worker", job_id=path.job_id, cause=error)
+        return effect
 
     def _refuse(self) -> Response:
         self.counts.forged += 1

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from wanimate.contract import CONTROL_QUEUE, POLL_TASK
+from wanimate.contract import Keys
 from wanimate.errors import SettingsError
 
-from ..app import create_app, ignore_celery_variables
+from ..engine.doorbell import Doorbell
 from ..observability import set_up_logs
-from ..queues import has_enough_ticks
-from ..serving import hasty, open_hasty_database, serve
+from ..serving import open_hasty_database, serve
 from ..settings import WorkerSettings
 from .receiver import Receiver
 from .signature import Signer
-
-if TYPE_CHECKING:
-    from celery import Celery
-    from redis import Redis
 
 #: Requests at once; beyond that callers get 503. A full account has a few dozen callbacks a second.
 _MOST_REQUESTS: Final = 500
@@ -53,13 +47,7 @@ def make_receiver(settings: WorkerSettings) -> Receiver:
             "WANIMATE_CALLBACK_BASE_URL: set the address where the vendor reaches this receiver, here and for the "
             "workers; without it they ask for no callbacks"
         )
-    ignore_celery_variables()
     # Its URLs name the account, so callbacks of another one are refused even if Redis is away now.
     redis, ledger = open_hasty_database(settings)
-    publish = partial(_publish_poll, create_app(hasty(settings)), redis)
-    return Receiver(redis, ledger, settings.account, Signer(settings.callback_secret), publish)
-
-
-def _publish_poll(app: Celery, redis: Redis) -> None:
-    if not has_enough_ticks(redis):
-        app.send_task(POLL_TASK, queue=CONTROL_QUEUE, ignore_result=True, retry=False)
+    doorbell = Doorbell(redis, Keys(settings.account), round(settings.lease_seconds * 1000))
+    return Receiver(redis, ledger, settings.account, Signer(settings.callback_secret), doorbell)

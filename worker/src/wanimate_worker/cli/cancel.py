@@ -23,7 +23,7 @@ def cancel(session: Session, job_ids: tuple[str, ...]) -> Exit:
 
     Works without a worker.
     """
-    from ..tasks.cancel import cancel_job  # Celery: a quarter of a second
+    from ..engine.cancelling import cancel_job  # Celery: a quarter of a second
 
     code = Exit.OK
     for job_id in job_ids:

@@ -12,7 +12,7 @@ from .exits import EXIT_CODES, Exit
 from .session import with_session
 
 if TYPE_CHECKING:
-    from ..dead_letters import DeadLetter
+    from ..bridge.dead_letters import DeadLetter
     from .session import Session
 
 
@@ -26,7 +26,7 @@ def dead(session: Session, *, replay: bool, clear: bool) -> Exit:
     The newest 1,000 are kept. Run --replay after all workers were upgraded: a job comes back under its own id, so
     replaying twice is no harm.
     """
-    from ..dead_letters import DeadLetter
+    from ..bridge.dead_letters import DeadLetter
 
     if replay and clear:
         raise click.UsageError("--replay or --clear, not both")
@@ -46,7 +46,7 @@ def dead(session: Session, *, replay: bool, clear: bool) -> Exit:
 
 
 def _replay(session: Session, letters: list[DeadLetter]) -> Exit:
-    from ..dead_letters import publish_again
+    from ..bridge.dead_letters import publish_again
 
     left = 0
     for letter in reversed(letters):

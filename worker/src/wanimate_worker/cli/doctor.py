@@ -9,7 +9,7 @@ import click
 from wanimate.text import one_line
 
 from .exits import reported_errors
-from .session import open_runtime
+from .session import celery_app, open_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,8 +49,9 @@ def _findings(*, asks_vendor: bool) -> Iterator[Finding]:
     from ..health.reading import Reader
     from ..health.rules import findings_of
 
-    runtime, redis = open_runtime()
-    settings, ledger, app = runtime.settings, runtime.ledger, runtime.app
+    runtime = open_runtime()
+    app, redis = celery_app(runtime), runtime.redis
+    settings, ledger = runtime.settings, runtime.ledger
     server = list(setup.check_server(redis))
     yield from server
     yield setup.check_transport(app)

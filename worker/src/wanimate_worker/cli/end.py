@@ -60,7 +60,7 @@ def _end(session: Session, record: JobRecord) -> tuple[Exit, str, str]:
     granted = session.runtime.ledger.settle(record.job_id, fields.get("nonce", ""), Outcome.failure(failure))
     if granted is None:
         return Exit.REFUSED, "unchanged", "somebody else has changed this job just now: look at it again"
-    session.runtime.resume([record.job_id, *granted])
+    session.runtime.go_on([record.job_id, *granted])
     return Exit.OK, "ended", f"it failed as TaskUnreadable, its slot is free; the task {task_id} may have been billed"
 
 

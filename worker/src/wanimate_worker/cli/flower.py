@@ -18,6 +18,6 @@ def flower(host: str | None, port: int | None, options: tuple[str, ...]) -> None
     More of Flower's own OPTIONS may follow, as --name=value; FLOWER_* variables are read too.
     """
     # Tornado and Celery take half a second.
-    from ..flower.server import run_flower
+    from ..bridge.flower.server import run_flower
 
     run_flower(host, port, options)

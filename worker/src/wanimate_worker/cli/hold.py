@@ -40,7 +40,7 @@ def resume(session: Session) -> Exit:
     """End the hold of `pause` or `drain`."""
     ledger = session.runtime.ledger
     was_held = ledger.unhold()
-    session.runtime.resume(ledger.grant())
+    session.runtime.go_on(ledger.grant())
     gate = ledger.gate()
     text = "submissions go on" if was_held else "nothing was held"
     if gate.paused is not None:

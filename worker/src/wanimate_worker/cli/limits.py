@@ -65,7 +65,7 @@ def limits(session: Session, **options: Any) -> Exit:
                 changed=False,
             )
             return Exit.REFUSED
-        session.runtime.resume(ledger.grant())
+        session.runtime.go_on(ledger.grant())
         known = wanted
     if known is None:
         session.output.line("not known yet: the first worker that starts fills them from its settings", known=False)

@@ -105,7 +105,7 @@ class _Resolution:
         return self._ask(fields["settled_at_ms"], may_send)
 
     def _ask(self, settled_at_ms: str, may_send: MaySend) -> Exit:
-        from ..tasks.endings import Served, ending_of
+        from ..engine.endings import Served, ending_of
         from ..upstream import Forgotten, Pending
 
         runtime, task_id = self._session.runtime, self._task_id
@@ -126,7 +126,7 @@ class _Resolution:
         key = self._session.result_key(self._job_id)
         if not self._ledger.revise(self._job_id, settled_at_ms, ending, task_id=self._task_id, result_key=key):
             return self._tell(Exit.REFUSED, "unchanged", _MOVED_ON)
-        self._session.runtime.resume([self._job_id])
+        self._session.runtime.go_on([self._job_id])
         what = ending.error or ending.kind.value
         text = f"the task has ended ({what}); that is delivered in place of the failure"
         return self._tell(Exit.OK, "resolved", text)
@@ -144,7 +144,7 @@ class _Resolution:
 
     def _permit(self) -> MaySend | None:
         """Take a request permit, and return how long it is good for; None if there is none."""
-        from ..tasks.sending import RightToSend
+        from ..engine.sending import RightToSend
 
         give_up_at = time.monotonic() + _PERMIT_SECONDS
         while True:

@@ -88,7 +88,7 @@ def _give_up(session: Session, job: JobFields) -> tuple[Exit, str, str]:
     granted = ledger.release(job.job_id, job.nonce, why, may_be_billed=True, hint=job.hint or "")
     if granted is None:
         return Exit.REFUSED, "unchanged", "news of its submission came just now: look at it again"
-    session.runtime.resume(granted)
+    session.runtime.go_on(granted)
     return Exit.OK, "retried", f"its lost submission is given up; {BILLED}, if the vendor had accepted it"
 
 
@@ -103,7 +103,7 @@ def _run_again(session: Session, job: JobFields) -> tuple[Exit, str, str]:
         deadline_ms=request.deadline_ms,
         result_key=session.result_key(job.job_id),
     )
-    session.runtime.resume(answer.granted)
+    session.runtime.go_on(answer.granted)
     match answer.verdict:
         case Retried.RETRIED:
             return Exit.OK, "retried", f"in line again; {BILLED}"

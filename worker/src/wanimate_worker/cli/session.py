@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from celery import Celery
     from redis import Redis
 
-    from ..runtime import Runtime
+    from ..engine.runtime import Runtime
 
 
 class Output:
@@ -42,24 +43,27 @@ class Output:
         click.echo(indented_lines(text), err=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Session:
     """A worker's view of the queue, without being one.
 
     Args:
         runtime: Ledger, vendor, and the way to resume jobs.
         output: Where results go.
-        redis: The runtime's connection.
     """
 
     runtime: Runtime
     output: Output
-    redis: Redis
 
     @property
+    def redis(self) -> Redis:
+        """The connection of the ledger."""
+        return self.runtime.redis
+
+    @cached_property
     def app(self) -> Celery:
         """The Celery app, the same as the workers'."""
-        return self.runtime.app
+        return celery_app(self.runtime)
 
     def result_key(self, job_id: str) -> str:
         """Return where Celery keeps a job's result."""
@@ -74,33 +78,39 @@ def with_session(command: Callable[..., Exit]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*args: Any, as_json: bool, **options: Any) -> None:
         with reported_errors():
-            runtime, redis = open_runtime()
+            runtime = open_runtime()
             runtime.ledger.check_database()
-            code = command(Session(runtime, Output(as_json=as_json), redis), *args, **options)
+            code = command(Session(runtime, Output(as_json=as_json)), *args, **options)
         raise SystemExit(code)
 
     return run
 
 
-def open_runtime() -> tuple[Runtime, Redis]:
-    """Return what workers work with, and its connection to Redis; nothing is sent, and the account is not checked."""
-    # Celery takes a quarter of a second; --help needs none of it.
+def open_runtime() -> Runtime:
+    """Return what workers work with; nothing is sent, and the account is not checked."""
+    # These take a quarter of a second; --help needs none of it.
     from redis.backoff import EqualJitterBackoff
     from redis.exceptions import ConnectionError as RedisConnectionError
     from redis.retry import Retry
 
-    from ..app import create_app, ignore_celery_variables
     from ..database import open_database
+    from ..engine.runtime import Runtime
     from ..observability import set_up_logs
-    from ..runtime import Runtime
     from ..settings import WorkerSettings
 
-    ignore_celery_variables()
     settings = WorkerSettings.load()
     # Results are the command's own lines; of what it does only trouble is told, and to a person.
     set_up_logs("console", "WARNING")
-    runtime = Runtime(create_app(settings), settings)
+    runtime = Runtime(settings)
     # Workers ride out an outage; a person is told within a second.
     retry = Retry(EqualJitterBackoff(base=0.05, cap=0.5), 1, supported_errors=(RedisConnectionError,))
-    redis, runtime.ledger = open_database(settings, retry)
-    return runtime, redis
+    runtime.redis, runtime.ledger = open_database(settings, retry)
+    return runtime
+
+
+def celery_app(runtime: Runtime) -> Celery:
+    """Return the Celery app, the same as the workers', for commands that speak to workers or read results."""
+    from ..bridge.app import create_app, ignore_celery_variables
+
+    ignore_celery_variables()
+    return create_app(runtime.settings, runtime)

@@ -43,9 +43,9 @@ def _show(interval: float, *, once: bool, as_json: bool) -> Exit:
     from ..health.reading import Reader
     from ..health.terminal import panel_of
 
-    runtime, redis = open_runtime()
+    runtime = open_runtime()
     runtime.ledger.check_database()
-    reader = Reader(redis, runtime.settings)
+    reader = Reader(runtime.redis, runtime.settings)
     now = reader.read()
     if as_json:
         click.echo(json.dumps(to_json(now)))

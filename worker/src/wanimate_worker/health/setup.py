@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from celery import Celery
     from redis import Redis
 
+    from ..engine.runtime import Runtime
     from ..ledger import AccountLimits, Ledger
-    from ..runtime import Runtime
     from ..settings import WorkerSettings
 
 #: The scripts use what this version has.

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from redis.exceptions import ResponseError
 from wanimate.contract import SEPARATOR, STEPS, UNACKED_KEY, list_of
 
+from ..engine.balance import why_unread
 from ..ledger import read_history
 from ..queues import QUEUES
 from ..roster import answering_workers, connected_workers
-from ..tasks.balance import why_unread
 from ..upstream import Balance as BalanceAnswer
 from .finding import Finding, fail, ok, warn
 from .formatting import format_duration
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from celery import Celery
     from redis import Redis
 
+    from ..engine.runtime import Runtime
     from ..ledger import JobRecord, Ledger
-    from ..runtime import Runtime
     from .snapshot import Snapshot
 
 #: Of the jobs that are next, so many are checked; one that was tried, or refused without a verdict, so often is named.

@@ -1,0 +1,48 @@
+"""Celery's result backends for outcomes that must be stored: they wait, and nothing that is stored there stops them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from celery import states
+from celery.backends import redis
+
+from ..observability import get_logger
+from .outage import is_away
+
+log = get_logger(__name__)
+
+
+class _Storing:
+    """Waits for a Redis that refuses writes as for one that is gone, and overwrites what cannot be read."""
+
+    def exception_safe_to_retry(self, exc: Exception) -> bool:
+        """Return whether what failed may be tried again; Celery calls this."""
+        return is_away(exc)
+
+    def _get_task_meta_for(self: Any, task_id: str) -> Any:
+        # Celery looks for a success before it stores anything. A worker of another app that is told to revoke a job
+        # may have written there, in a serialization of its own.
+        try:
+            return super()._get_task_meta_for(task_id)  # type: ignore[misc]
+        except Exception as error:
+            if is_away(error):
+                raise
+            log.warning("a stored result cannot be read", task_id=task_id, cause=type(error).__name__)
+            return {"status": states.PENDING, "result": None}
+
+
+class RedisBackend(_Storing, redis.RedisBackend):
+    """For one server."""
+
+
+class SentinelBackend(_Storing, redis.SentinelBackend):
+    """For the server that Sentinels name."""
+
+
+#: By the scheme of the URL, as Celery's loader wants it.
+BACKENDS: Final = {
+    "redis": f"{__name__}:RedisBackend",
+    "rediss": f"{__name__}:RedisBackend",
+    "sentinel": f"{__name__}:SentinelBackend",
+}

@@ -1,0 +1,135 @@
+"""Flower's process: `wanimate-worker flower`."""
+
+from __future__ import annotations
+
+import atexit
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from flower import command
+from flower.options import options
+from flower.urls import settings as handler_settings
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from wanimate.errors import SettingsError
+
+from ...database import open_database
+from ...observability import get_logger, set_up_logs
+from ...settings import WorkerSettings
+from ..app import create_app, ignore_celery_variables
+from .guarded import GuardedFlower
+from .live import live_view
+from .safety import secure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from celery import Celery
+
+log = get_logger(__name__)
+
+#: Bound on one exchange with Redis while a page is made, in seconds.
+_REDIS_TIMEOUT_SECONDS: Final = 1.0
+#: What this queue wants where nobody says otherwise.
+_DEFAULTS: Final[dict[str, Any]] = {
+    # About 5 KB each. Flower's own 100,000 would take half a gigabyte.
+    "max_tasks": 10_000,
+    "tasks_columns": "state,uuid,kwargs,result,runtime,received",
+    "natural_time": True,
+    # Celery tasks take milliseconds, videos minutes; seconds.
+    "task_runtime_metric_buckets": [5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0, 1800.0],
+}
+
+
+def run_flower(host: str | None, port: int | None, arguments: Sequence[str]) -> None:
+    """Run Flower until told to stop.
+
+    Args:
+        host: The address to listen on; loopback if neither this nor Flower's own settings name one.
+        port: The port to listen on; 5555 if neither this nor Flower's own settings name one.
+        arguments: More of Flower's own options, such as `--url_prefix=flower`.
+
+    Raises:
+        SettingsError: It would be open to strangers, an option is unknown, or a setting is wrong.
+    """
+    settings = WorkerSettings.load()
+    _read_options(host, port, arguments)
+    command.extract_settings()
+    set_up_logs(settings.log_format, "DEBUG" if options.debug else settings.log_level)
+    ignore_celery_variables()
+    flower = make_flower(settings, options=options, capp=create_app(settings), **handler_settings)
+    atexit.register(flower.stop)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        bound_port = flower.start_http_server()
+    except OSError as error:
+        raise SettingsError(f"cannot listen on {options.address}:{options.port} ({error.strerror})") from None
+    log.info("Flower listens", address=options.unix_socket or f"http://{options.address}:{bound_port}")
+    try:
+        flower.start()
+    except (KeyboardInterrupt, SystemExit):
+        return
+
+
+def make_flower(settings: WorkerSettings, *, options: Any, capp: Celery, **handler_settings: Any) -> GuardedFlower:
+    """Return Flower before it listens.
+
+    Args:
+        settings: Where the password and the ledger are.
+        options: Flower's, as they were read.
+        capp: The Celery app.
+        handler_settings: Those of Flower's command.
+
+    Raises:
+        SettingsError: It would be open to strangers.
+    """
+    secure(options, settings)
+    if options.format_task is None:
+        options.format_task = _live_view(settings)
+    return GuardedFlower(options=options, capp=capp, **handler_settings)
+
+
+def guard_celery_flower(settings: WorkerSettings) -> None:
+    """Make `celery flower` run the same Flower; its command asks this module for the class.
+
+    Args:
+        settings: Where the password and the ledger are.
+    """
+
+    def make(**given: Any) -> GuardedFlower:
+        try:
+            return make_flower(settings, **given)
+        except SettingsError as error:
+            sys.exit(f"wanimate-worker: {error}")
+
+    command.Flower = make
+
+
+def _read_options(host: str | None, port: int | None, arguments: Sequence[str]) -> None:
+    unknown = [argument for argument in arguments if not command.is_flower_option(argument)]
+    if unknown:
+        # Flower itself would ignore them, a misspelt --basic_auth included.
+        raise SettingsError(f"Flower has no option {unknown[0].partition('=')[0]}; write options as --name=value")
+    for name, value in _DEFAULTS.items():
+        setattr(options, name, value)
+    command.apply_env_options()
+    command.apply_options(sys.argv[0], list(arguments))
+    if host is not None:
+        options.address = host
+    if port is not None:
+        options.port = port
+
+
+def _live_view(settings: WorkerSettings) -> Any:
+    hasty = settings.model_copy(
+        update={"redis_timeout_seconds": min(settings.redis_timeout_seconds, _REDIS_TIMEOUT_SECONDS)}
+    )
+    _, ledger = open_database(hasty, Retry(NoBackoff(), 0))
+    try:
+        ledger.check_database()
+    except RedisError as error:
+        # It must come up without Redis.
+        log.warning("Redis is away: whose database it is was not looked at", cause=type(error).__name__)
+    return live_view(ledger)

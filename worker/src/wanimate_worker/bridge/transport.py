@@ -1,0 +1,255 @@
+"""How workers read their queues.
+
+Kombu pops a message (`BRPOP`) and notes in a second step that a worker holds it. Whoever dies between the two loses the
+message, and so does a Redis that is full, or a connection that breaks while a message is on its way. Here a script does
+both at once. A script cannot wait, so a worker that finds nothing waits a moment, in Redis, and looks again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import contextmanager
+from importlib.resources import files
+from queue import Empty
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from kombu.transport import TRANSPORT_ALIASES, _transport_cache, redis, virtual
+from kombu.utils.encoding import bytes_to_str
+from kombu.utils.json import loads
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
+from wanimate.contract import STEPS, list_of
+
+from ..observability import get_logger
+from .outage import is_away
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+log = get_logger(__name__)
+
+#: How long a worker that found nothing waits, in seconds: half of it is what an idle queue adds to a message's way.
+NAP_SECONDS: Final = 0.05
+#: A list that nobody writes to.
+_NAP_KEY: Final = "wanimate.nap"
+#: How the script notes a message: with the exchange and the routing key, which is the queue.
+_NOTE: Final = re.compile(r'\[(?P<item>.*),"(?:[^"\\]|\\.)*",(?P<queue>"(?:[^"\\]|\\.)*")\]', re.DOTALL)
+_TAKE: Final = (files(__package__) / "take.lua").read_text()
+
+
+def install() -> None:
+    """Let every Redis URL of this process mean these transports; for the processes of the worker's app alone."""
+    own = dict.fromkeys(("redis", "rediss"), f"{__name__}:Transport")
+    own["sentinel"] = f"{__name__}:SentinelTransport"
+    TRANSPORT_ALIASES.update(own)
+    for name in own:
+        # Kombu remembers what a name meant when it was first used.
+        _transport_cache.pop(name, None)
+
+
+class QoS(redis.QoS):
+    """Notes of who holds which message."""
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Remember a message that this worker holds; the note in Redis is there already if the script took it."""
+        if delivery_tag == self.channel.taken_tag:
+            virtual.QoS.append(self, message, delivery_tag)
+        else:
+            super().append(message, delivery_tag)
+
+    @contextmanager
+    def pipe_or_acquire(self, pipe: Any = None, client: Any = None) -> Iterator[Any]:
+        """Return a pipeline, which is no transaction: see the order in `_remove_from_indices`."""
+        if pipe is not None:
+            yield pipe
+            return
+        with self.channel.conn_or_acquire(client) as redis_client:
+            yield redis_client.pipeline(transaction=False)
+
+    def _remove_from_indices(self, delivery_tag: str, pipe: Any = None) -> Any:
+        # A tag without a message is forgotten when it is given back; a message without a tag would stay for ever. So
+        # the message goes first, and the two need not be one step.
+        with self.pipe_or_acquire(pipe) as removing:
+            return removing.hdel(self.unacked_key, delivery_tag).zrem(self.unacked_index_key, delivery_tag)
+
+    def restore_by_tag(self, tag: str, client: Any = None, leftmost: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's
+        """Give a held message back; one that kombu cannot read goes back as it is, and keeps no other from it."""
+        try:
+            super().restore_by_tag(tag, client, leftmost)
+        except Exception as error:
+            if is_away(error):
+                raise
+            self._restore_unread(bytes_to_str(tag), client)
+
+    def _restore_unread(self, tag: str, client: Any) -> None:
+        with self.channel.conn_or_acquire(client) as redis_client:
+            note = redis_client.hget(self.unacked_key, tag)
+            noted = None if note is None else _NOTE.fullmatch(bytes_to_str(note))
+            with redis_client.pipeline() as giving_back:
+                self._remove_from_indices(tag, giving_back)
+                if noted is not None:
+                    giving_back.rpush(json.loads(noted["queue"]), noted["item"])
+                giving_back.execute()
+
+    def restore_visible(self, *args: Any, **options: Any) -> None:
+        """Give back what dead workers hold; a Redis that is full or read-only must not end this worker."""
+        try:
+            super().restore_visible(*args, **options)
+        except ResponseError as error:
+            log.warning("what dead workers hold could not be given back now", cause=error)
+
+
+class _Taking:
+    """The part of a channel that reads queues; kombu calls `_brpop_start`, then `_brpop_read` for the answer."""
+
+    QoS = QoS
+    taken_tag: str | None = None
+    _is_napping = False
+    _is_kombus = False
+
+    def __init__(self: Any, *args: Any, **options: Any) -> None:
+        #: Queues whose messages nobody acknowledges, so that they are read kombu's way: replies to remote control.
+        self._unacknowledged: set[str] = set()
+        super().__init__(*args, **options)
+
+    def basic_consume(self: Any, queue: str, no_ack: bool, *args: Any, **options: Any) -> Any:  # noqa: FBT001 - kombu's
+        """Read a queue too."""
+        (self._unacknowledged.add if no_ack else self._unacknowledged.discard)(queue)
+        return super().basic_consume(queue, no_ack, *args, **options)  # type: ignore[misc]
+
+    def _connparams(self: Any, *args: Any, **options: Any) -> Any:
+        # A task that ends after its connection was lost acknowledges on a closed channel. Celery logs a connection
+        # error and goes on; kombu's AttributeError would end the worker.
+        if self.connection is None or self.connection.client is None:
+            raise RedisConnectionError("the channel was closed when its connection was lost")
+        return super()._connparams(*args, **options)  # type: ignore[misc]
+
+    def decode_body(self: Any, body: Any, encoding: str | None = None) -> Any:
+        """Return the body decoded; what cannot be is returned as it is, and its reader finds that it makes no sense."""
+        decode: Callable[..., Any] = super().decode_body  # type: ignore[misc]
+        try:
+            return decode(body, encoding)
+        except (KeyError, ValueError, TypeError, AttributeError):
+            return body
+
+    def _do_restore_message(self: Any, payload: Any, *args: Any, **options: Any) -> None:
+        """Give a message back as kombu does, which would drop one without the parts that it marks, and log it whole."""
+        if not isinstance(payload.get("headers", {}), dict):
+            raise TypeError("it is no message of kombu's")
+        super()._do_restore_message(payload, *args, **options)  # type: ignore[misc]
+
+    def _brpop_start(self: Any, timeout: float | None = None) -> None:
+        self._is_kombus = not self._unacknowledged.isdisjoint(self.active_queues)
+        if self._is_kombus:
+            super()._brpop_start(timeout)  # type: ignore[misc]
+            return
+        queues = self._queue_cycle.consume(len(self.active_queues))
+        if not queues:
+            return
+        connection = self._in_poll = self.client.connection
+        self._brpop_sent_at = monotonic()
+        if self._is_napping:
+            connection.send_command("BRPOP", _NAP_KEY, NAP_SECONDS)
+            return
+        # What runs comes before what is new, however urgent: an entry never stands in front of a resumed job.
+        groups = (queues[:-1], queues[-1:])
+        lists = [(list_of(queue, step), queue) for group in groups for step in STEPS for queue in group]
+        keys = [self.unacked_key, self.unacked_index_key, *(key for key, _ in lists)]
+        # Not EVALSHA: a server that has just restarted would not know it, and the text is short.
+        connection.send_command("EVAL", _TAKE, len(keys), *keys, *(queue for _, queue in lists))
+
+    def _brpop_read(self: Any, **options: Any) -> bool:
+        if self._is_kombus:
+            return bool(super()._brpop_read(**options))  # type: ignore[misc]
+        connection = self.client.connection
+        try:
+            try:
+                answer = self.client.parse_response(connection, "BRPOP" if self._is_napping else "EVAL")
+            except ResponseError as error:
+                # Read-only after a fail-over, a script that blocks the server: Celery connects anew until it is over.
+                connection.disconnect()
+                raise RedisConnectionError(str(error)) from error
+            except self.connection_errors:
+                connection.disconnect()
+                raise
+            if not answer or self._is_napping:
+                self._is_napping = not self._is_napping
+                raise Empty
+            queue, tag, item = map(bytes_to_str, answer)
+            self._queue_cycle.rotate(queue)
+            self.taken_tag = tag
+            self.connection._deliver(self._message(item, tag, queue), queue)  # noqa: SLF001 - as kombu does
+            return True
+        finally:
+            self._in_poll = None
+            self._flush_brpop_reauth()
+
+    def _receive_one(self: Any, client: Any) -> bool:
+        """Read what was published to a channel, such as remote control; what makes no sense there ends no worker."""
+        try:
+            return bool(super()._receive_one(client))  # type: ignore[misc]
+        except Exception as error:
+            # Kombu counts a KeyError as a lost connection.
+            if isinstance(error, Empty) or is_away(error):
+                raise
+            log.warning("what was published for remote control makes no sense", cause=type(error).__name__)
+            raise Empty from error
+
+    def _message(self: Any, item: str, tag: str, queue: str) -> dict[str, Any]:
+        """Return a list's entry as a message; what is none in an envelope, which the consumer then keeps."""
+        try:
+            message: dict[str, Any] = loads(item)
+            if self.Message(message, channel=self).delivery_tag != tag:
+                # JSON to Python alone, such as half a character; Lua gave it a tag.
+                noted = {"delivery_tag": tag, "delivery_info": {"exchange": "", "routing_key": queue}}
+                message["properties"] = {**message["properties"], **noted}
+                self.Message(message, channel=self)
+            return message  # noqa: TRY300
+        except Exception as error:  # noqa: BLE001 - whatever a decoder raises
+            log.debug("an entry of a queue is no message", queue=queue, cause=type(error).__name__)
+        return {
+            "body": item,
+            "headers": {},
+            "properties": {"delivery_tag": tag, "delivery_info": {"exchange": "", "routing_key": queue}},
+        }
+
+
+class _KeepsClient:
+    """The part of a channel that keeps its Redis client: kombu makes one for each message, a fifth of its cost."""
+
+    _kept_client: Any = None
+
+    def _create_client(self: Any, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002 - kombu's
+        if asynchronous:
+            return super()._create_client(asynchronous)  # type: ignore[misc]
+        if self._kept_client is None or self._kept_client.connection_pool is not self.pool:
+            self._kept_client = super()._create_client()  # type: ignore[misc]
+        return self._kept_client
+
+
+class Channel(_Taking, _KeepsClient, redis.Channel):
+    """A channel to one server."""
+
+
+class SentinelChannel(_Taking, _KeepsClient, redis.SentinelChannel):
+    """A channel to the server that Sentinels name."""
+
+
+class _Waiting:
+    """The part of a transport that says what Celery waits for: also a server that refuses commands."""
+
+    connection_errors = (*redis.Transport.connection_errors, ResponseError)
+
+
+class Transport(_Waiting, redis.Transport):
+    """For `redis://`, `rediss://` and `redis+socket://`."""
+
+    Channel = Channel
+
+
+class SentinelTransport(_Waiting, redis.SentinelTransport):
+    """For `sentinel://`."""
+
+    Channel = SentinelChannel

@@ -1,0 +1,42 @@
+"""What the engine needs of the system through which jobs come in and results go out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from wanimate.contract import Outcome
+
+    from ..ledger import JobFields
+
+
+class Callers(Protocol):
+    """Those who enqueued the jobs; the bridge to Celery implements it."""
+
+    def started_mark(self, job: JobFields) -> tuple[str, str] | None:
+        """Return the key of the job's result, and what to store there once its task has started.
+
+        None for a job that wants no result.
+        """
+        ...
+
+    def result_key(self, job: JobFields) -> str | None:
+        """Return the key of the job's result; None for a job that wants no result."""
+        ...
+
+    def announce_start(self, job: JobFields, shown: str) -> None:
+        """Announce that the vendor has the job's task, or may have it.
+
+        Args:
+            job: The job.
+            shown: What monitoring shows as its state.
+        """
+        ...
+
+    def deliver(self, job: JobFields, outcome: Outcome) -> bool:
+        """Store the result, call the callbacks and announce the end; False if a part of it failed.
+
+        Raises:
+            RedisError: Redis is away.
+        """
+        ...

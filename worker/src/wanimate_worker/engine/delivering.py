@@ -1,0 +1,77 @@
+"""Outcomes: each goes to its callers, and then the ledger's record is closed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from redis.exceptions import RedisError
+from wanimate.contract import Stage
+
+from ..ledger import ResultMissing
+from ..observability import get_logger
+from .sending import seconds_between
+
+if TYPE_CHECKING:
+    from ..ledger import Deliver, JobFields
+    from .callers import Callers
+    from .runtime import Runtime
+
+log = get_logger(__name__)
+
+
+class Deliverer:
+    """Delivers outcomes in the thread that calls it.
+
+    Args:
+        runtime: The ledger and the settings.
+        callers: Where outcomes go.
+    """
+
+    def __init__(self, runtime: Runtime, callers: Callers) -> None:
+        self._runtime = runtime
+        self._callers = callers
+
+    def deliver(self, job: JobFields, step: Deliver) -> None:
+        """Deliver a job's outcome, close its record, and give its followers the outcome.
+
+        It does not fail: an outcome that was not delivered is delivered when its lease ends. After a crash in between
+        callbacks may run twice.
+
+        Args:
+            job: The job; its message names the callbacks.
+            step: The outcome, and since when the lease of this delivery runs.
+        """
+        runtime, job_id, begun_at_ns = self._runtime, job.job_id, time.time_ns()
+        if step.asked.seconds > runtime.settings.lease_seconds:
+            # This process stood still. Another may have delivered the outcome, and an operator run the job again.
+            log.warning("this worker stood still; another one delivers the outcome", job_id=job_id)
+            return
+        try:
+            if not self._callers.deliver(job, step.outcome):
+                log.error("the job's outcome could not be delivered, it is tried again", job_id=job_id)
+                return
+            followers = runtime.ledger.finish(job_id, self._callers.result_key(job))
+            if followers is None:
+                return
+            self._record(job, step, begun_at_ns)
+            runtime.go_on([each for each in followers if runtime.ledger.conclude(each, job_id)])
+        except ResultMissing:
+            # The backend's connection led to a master that has been replaced, and what it stored is forgotten.
+            log.warning("the job's outcome is not in Redis, it is delivered once more", job_id=job_id)
+        except RedisError:
+            log.warning("Redis is away; the outcome is delivered once more when its lease ends", job_id=job_id)
+        except Exception:
+            log.exception("unexpected error, the outcome is delivered when its lease ends", job_id=job_id)
+
+    def _record(self, job: JobFields, step: Deliver, begun_at_ns: int) -> None:
+        log.info(
+            "job delivered",
+            stage=Stage.DELIVERED,
+            job_id=job.job_id,
+            task_id=step.outcome.task_id,
+            outcome=step.outcome.kind,
+            attempts=step.attempts,
+            total_seconds=seconds_between(step.waiting_at_ms, step.begun_at_ms),
+        )
+        self._runtime.tracing.delivered(job.message.get("headers"), job.job_id, step, begun_at_ns)

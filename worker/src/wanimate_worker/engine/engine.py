@@ -1,0 +1,124 @@
+"""One worker process at work: its threads, how they start, and how they stop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from redis.exceptions import RedisError
+from wanimate.contract import Stage
+
+from ..observability import get_logger
+from .delivering import Deliverer
+from .polling import Poller
+from .pool import Pool
+from .sending import AGAIN_SECONDS
+from .submitting import Submitter
+
+if TYPE_CHECKING:
+    from .callers import Callers
+    from .runtime import Runtime
+
+log = get_logger(__name__)
+
+#: Outcomes that other processes, or a crash, left to be delivered.
+_DELIVERERS: Final = 4
+#: So many jobs are read in one exchange.
+_READ_SIZE: Final = 200
+
+
+class Engine:
+    """Submits jobs that have a slot, polls tasks that are due, delivers outcomes.
+
+    Args:
+        runtime: The ledger, the vendor and the settings.
+        callers: Where outcomes go.
+        submissions: How many submissions may be under way at once.
+    """
+
+    def __init__(self, runtime: Runtime, callers: Callers, submissions: int) -> None:
+        self._runtime = runtime
+        self._submitters = Pool(submissions, "submitter")
+        self._deliverers = Pool(_DELIVERERS, "deliverer")
+        self.deliverer = Deliverer(runtime, callers)
+        self.submitter = Submitter(runtime, callers, self.deliverer)
+        self.poller = Poller(runtime, self.deliverer)
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Start to take jobs that are ready, and to look for due ones when asked to."""
+        self._runtime.take = self.take
+        for work in (self._listen, self.poller.look_until_stopped):
+            thread = threading.Thread(target=work, name=f"engine-{work.__name__.strip('_')}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self, *, waits: bool = True) -> None:
+        """Take no more jobs, and end what was begun.
+
+        Args:
+            waits: Whether to wait for the answers of requests under way; each has a time-out.
+        """
+        self._runtime.take = None
+        self._stopping.set()
+        self.poller.stop()
+        if waits:
+            for thread in self._threads:
+                thread.join()
+        for pool in (self._submitters, self.poller.askers, self._deliverers):
+            pool.close(waits=waits)
+        if waits:
+            self.poller.write_plans()
+
+    def take(self, job_ids: list[str]) -> list[str]:
+        """Begin to work on jobs that have a slot or an outcome, and return those there is no room for.
+
+        Args:
+            job_ids: The jobs.
+        """
+        pending, left = list(job_ids), []
+        while pending and not self._stopping.is_set():
+            batch, pending = pending[:_READ_SIZE], pending[_READ_SIZE:]
+            for job in self._runtime.ledger.read(batch):
+                if job.stage is None:
+                    pending += self._forget(job.job_id)
+                elif job.stage is Stage.SETTLED:
+                    self._deliverers.start(self.submitter.advance, job)
+                elif self._submitters.room > 0:
+                    self._submitters.start(self.submitter.advance, job)
+                else:
+                    left.append(job.job_id)
+        return left + pending
+
+    def tick(self) -> None:
+        """Do what only the passing of time brings about, and look for due jobs until the next tick."""
+        self.poller.tick()
+
+    def _listen(self) -> None:
+        """Take the jobs that others offer, as there is room for them."""
+        runtime, is_away = self._runtime, False
+        while not self._stopping.is_set():
+            room = self._submitters.wait_for_room(AGAIN_SECONDS)
+            try:
+                job_ids = runtime.doorbell.wait_ready(room) if room else []
+                if job_ids:
+                    runtime.go_on(job_ids)
+                is_away = False
+            except RedisError as error:
+                if not is_away:
+                    log.warning("Redis is away; jobs that others offer are taken later", cause=error)
+                is_away = True
+                time.sleep(AGAIN_SECONDS)
+            except Exception:
+                log.exception("unexpected error; the jobs continue when their leases end")
+                time.sleep(AGAIN_SECONDS)
+
+    def _forget(self, job_id: str) -> list[str]:
+        """Free the slot of a job without a record, and return the jobs that got it."""
+        granted = self._runtime.ledger.forget(job_id)
+        if granted is None:
+            return []
+        log.error("the job has lost its record (evicted or deleted by hand); its slot is free again", job_id=job_id)
+        return granted

@@ -1,0 +1,21 @@
+"""Housekeeping: what no transition leaves behind, but a database edited by hand may."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..observability import get_logger
+
+if TYPE_CHECKING:
+    from .runtime import Runtime
+
+log = get_logger(__name__)
+
+
+def keep_house(runtime: Runtime) -> None:
+    """Put stray slots back under the clock, hand out slots that are free, forget failures whose records are gone."""
+    strays = runtime.ledger.repair()
+    if strays:
+        log.error("slots had no due time; they are looked at now", slots=strays)
+    runtime.ledger.trim()
+    runtime.go_on(runtime.ledger.grant())

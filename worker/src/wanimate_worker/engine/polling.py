@@ -1,0 +1,351 @@
+"""Polling: due jobs are claimed, the vendor is asked about their tasks, and those that have ended are settled."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from threading import Event, Lock
+from typing import TYPE_CHECKING, Final
+
+from wanimate.contract import Outcome, Stage
+
+from ..ledger import Deliver, RefusedBy, bounded, cause_of
+from ..observability import get_logger
+from ..outage import is_away
+from ..stopwatch import Stopwatch
+from ..upstream import (
+    Exchange,
+    Failed,
+    Forgotten,
+    NotSent,
+    Obstacle,
+    Pending,
+    StatusAnswer,
+    Succeeded,
+    Throttled,
+    Unauthorised,
+    Unreadable,
+)
+from .balance import read_balance
+from .deadlines import overdue
+from .endings import Served, ending_of, wants_credit
+from .hints import HintVerdict, check_hint
+from .observing import observe
+from .pausing import pause_account, probe_account, wait_for_credit
+from .pool import Pool
+from .recovering import decide_unknown, recover
+from .retrying import next_attempt
+from .sending import AGAIN_SECONDS, RightToSend, seconds_between
+
+if TYPE_CHECKING:
+    from structlog.stdlib import BoundLogger
+
+    from ..ledger import Claim, JobFields, Observation
+    from .delivering import Deliverer
+    from .runtime import Runtime
+
+log = get_logger(__name__)
+
+#: After an answer that said nothing about the task, it is asked again after this, in seconds.
+_ASK_AGAIN_SECONDS: Final = 5.0
+#: Pause between two looks while nothing is due, in seconds.
+_LOOK_AGAIN_SECONDS: Final = 0.05
+#: How long a worker waits for a wake-up before it asks itself whether it got the tick, in seconds.
+_IDLE_WAIT_SECONDS: Final = 0.25
+#: Jobs that get no request permit for so long are left to a later look, in seconds.
+_PATIENCE_SECONDS: Final = 0.5
+#: Pause before permits are asked for again, in seconds: at 10,000 requests a minute there are eight more.
+_NEXT_PERMITS_SECONDS: Final = 0.05
+#: A clock is set back by so much now and then, and nobody needs to know, in milliseconds.
+_HARMLESS_STEP_MS: Final = 1_000
+
+
+@dataclass(slots=True)
+class _Answered:
+    """What the answers to the polls of one claim come to, until it is written to the ledger."""
+
+    claimed_at_ms: int
+    delays_ms: dict[str, int] = field(default_factory=dict)
+    requests: int = 0
+    is_well: bool = False
+
+
+class Poller:
+    """Looks for due jobs in one thread, and asks the vendor in others.
+
+    Of all workers the one that got the last tick looks all the time; any looks when a callback wakes it.
+
+    Args:
+        runtime: The ledger, the vendor and the settings.
+        deliverer: Delivers the outcomes of jobs that have ended.
+    """
+
+    def __init__(self, runtime: Runtime, deliverer: Deliverer) -> None:
+        self._runtime = runtime
+        self._deliverer = deliverer
+        self.askers = Pool(runtime.settings.poll_concurrency, "asker")
+        self._stopping = Event()
+        self._look_until = 0.0
+        #: By the token of the claim.
+        self._answered: dict[str, _Answered] = {}
+        self._answering = Lock()
+
+    def tick(self) -> None:
+        """Probe a paused account, hand out free slots, read the balance; then look for due jobs until the next tick."""
+        runtime = self._runtime
+        tick = runtime.ledger.tick(runtime.settings.account_limits())
+        if tick.set_back_ms > _HARMLESS_STEP_MS:
+            log.error("the clock of Redis was set back; what was planned by it comes earlier", step_ms=tick.set_back_ms)
+        asked = Stopwatch()
+        if runtime.ledger.claim_probe():
+            self.askers.start(probe_account, runtime, asked)
+        runtime.go_on(runtime.ledger.grant())
+        asked = Stopwatch()
+        if (credit := runtime.ledger.claim_balance()) is not None:
+            self.askers.start(read_balance, runtime, asked, credit)
+        if runtime.ledger.in_flight():
+            self._look_until = time.monotonic() + runtime.settings.poll_tick_seconds + _IDLE_WAIT_SECONDS
+        runtime.doorbell.ring_wake()
+
+    def look_until_stopped(self) -> None:
+        """Look for due jobs whenever a callback or the tick asks for it; while tasks are in flight all the time."""
+        runtime, was_away = self._runtime, False
+        while not self._stopping.is_set():
+            try:
+                if time.monotonic() < self._look_until:
+                    runtime.doorbell.wait_wake(_LOOK_AGAIN_SECONDS)
+                elif not runtime.doorbell.wait_wake(_IDLE_WAIT_SECONDS):
+                    self.write_plans()
+                    continue
+                while self.look() and not self._stopping.is_set():
+                    pass
+                was_away = False
+            except Exception as error:
+                if not is_away(error):
+                    log.exception("unexpected error; what was claimed is looked at again when its lease ends")
+                elif not was_away:
+                    text = "Redis is away; what was claimed is looked at again when its lease ends"
+                    log.warning(text, cause=error)
+                was_away = is_away(error)
+                self._stopping.wait(AGAIN_SECONDS)
+
+    def stop(self) -> None:
+        """Look no more; requests under way go on."""
+        self._stopping.set()
+
+    def look(self) -> bool:
+        """Claim as many due jobs as there are free threads, and ask about them; return whether more may be due."""
+        runtime = self._runtime
+        self.write_plans()
+        wanted = min(runtime.settings.poll_batch_size, self.askers.wait_for_room(_PATIENCE_SECONDS))
+        if not wanted:
+            return True
+        claim = runtime.ledger.claim(wanted)
+        if not claim.job_ids:
+            return False
+        jobs = runtime.ledger.read(claim.job_ids)
+        recover(runtime, claim, [job for job in jobs if job.asks_about is None])
+        has_more = len(jobs) == wanted
+        if has_more:
+            # Another process begins with it while this one waits for answers.
+            runtime.doorbell.ring_wake()
+        return self._ask_all(claim, [job for job in jobs if job.asks_about is not None]) and has_more
+
+    def write_plans(self) -> None:
+        """Write to the ledger what the answers since the last time come to."""
+        with self._answering:
+            answered, self._answered = self._answered, {}
+        for token, each in answered.items():
+            since_ms = each.claimed_at_ms if each.is_well else None
+            self._runtime.ledger.plan(token, each.delays_ms, answered_since_ms=since_ms, answered=each.requests)
+
+    # -- tasks of the vendor: ask --------------------------------------------------------------------------------------
+
+    def _ask_all(self, claim: Claim, jobs: list[JobFields]) -> bool:
+        """Begin to ask about each job once it has a request permit, and return whether the budget allowed all."""
+        ledger, settings = self._runtime.ledger, self._runtime.settings
+        give_up_at = time.monotonic() + _PATIENCE_SECONDS
+        while jobs:
+            # Taken just before they are used: a permit that waits would be used in somebody else's window.
+            permitted = Stopwatch()
+            permits = ledger.permit(len(jobs))
+            for job in jobs[:permits]:
+                self.askers.start(self._ask, claim, job, RightToSend(settings, permitted))
+            jobs = jobs[permits:]
+            if permits:
+                give_up_at = time.monotonic() + _PATIENCE_SECONDS
+            elif time.monotonic() < give_up_at and not self._stopping.is_set():
+                time.sleep(_NEXT_PERMITS_SECONDS)
+            else:
+                # Due again at once, for the next look of any worker.
+                ledger.plan(claim.token, dict.fromkeys((job.job_id for job in jobs), 0))
+                return False
+        return True
+
+    def _ask(self, claim: Claim, job: JobFields, may_send: RightToSend) -> None:
+        answer = self._answer(claim, job, may_send)
+        delay_ms: int | None = None
+        if isinstance(answer, Pending):
+            delay_ms = self._delay_ms(claim, job)
+        elif not isinstance(answer, Succeeded | Failed):
+            delay_ms = round(_ASK_AGAIN_SECONDS * 1000)
+        with self._answering:
+            each = self._answered.setdefault(claim.token, _Answered(claim.claimed_at_ms))
+            each.is_well = each.is_well or isinstance(answer, Pending | Succeeded | Failed)
+            each.requests += not isinstance(answer, Throttled | NotSent)
+            if delay_ms is not None:
+                each.delays_ms[job.job_id] = delay_ms
+
+    def _delay_ms(self, claim: Claim, job: JobFields) -> int:
+        """Return when to ask again about a task that is at work: as planned, or when its time is up."""
+        begun_ms = job.submitted_at_ms or claim.claimed_at_ms
+        up_at_ms = begun_ms + round(self._runtime.settings.run_deadline_seconds * 1000)
+        deadlines_ms = [each for each in (up_at_ms, job.deadline_at_ms) if each is not None]
+        age_ms = max(1, claim.claimed_at_ms - begun_ms)
+        return self._runtime.pacer.next_poll_ms(job.request, age_ms, min(deadlines_ms) - claim.claimed_at_ms)
+
+    def _answer(self, claim: Claim, job: JobFields, may_send: RightToSend) -> StatusAnswer:
+        """Ask for one job's state and settle it at once if it has ended."""
+        exchange = Exchange()
+        try:
+            answer: StatusAnswer = self._runtime.upstream.status(job.asks_about or "", exchange, may_send=may_send)
+        except Exception as error:
+            log.exception("unexpected error while polling", job_id=job.job_id)
+            answer = Unreadable(f"{type(error).__name__} while polling")
+        told = log.bind(job_id=job.job_id, task_id=job.asks_about, attempt=job.attempts, **exchange.facts())
+        told.debug("polled", answer=type(answer).__name__)
+        if job.stage is Stage.UNKNOWN and not self._adopt(claim, job, answer, told):
+            return answer
+        if isinstance(answer, Failed) and wants_credit(answer):
+            wait_for_credit(self._runtime, job, answer.message, told)
+            return answer
+        # Neither end needs the claim's token: they are true whoever asked, and the attempt's nonce is checked. So a
+        # callback that makes a job due while it is asked about does not undo the answer.
+        ttl_seconds = self._runtime.settings.result_urls_ttl_seconds
+        served = Served(claim.claimed_at_ms, job.begun_at_ms, ttl_seconds)
+        outcome = ending_of(answer, job.asks_about, served)
+        if outcome is not None:
+            self._end(claim, job, answer, outcome, exchange, told)
+        else:
+            self._note_readability(job, answer)
+            self._note_trouble(claim, answer, told)
+            failure = overdue(job, answer, claim.claimed_at_ms, self._runtime.settings.run_deadline_seconds)
+            if failure is not None:
+                self._settle(claim, job, Outcome.failure(failure), exchange, told, token=claim.token)
+        return answer
+
+    def _adopt(self, claim: Claim, job: JobFields, answer: StatusAnswer, told: BoundLogger) -> bool:
+        """Decide about a task id that was only named; True if it is the job's task and now on record as such."""
+        runtime, hint = self._runtime, job.hint or ""
+        match check_hint(job, answer, claim.claimed_at_ms):
+            case HintVerdict.RIGHT:
+                is_ours = runtime.ledger.accept(
+                    job.job_id,
+                    job.nonce,
+                    task_id=hint,
+                    first_poll_ms=runtime.pacer.next_poll_ms(job.request),
+                    begun_at_ms=claim.claimed_at_ms,
+                )
+                if is_ours:
+                    told.info(
+                        "its answer was lost; the vendor has confirmed the task that was named", stage=Stage.RUNNING
+                    )
+                return is_ours
+            case HintVerdict.WRONG:
+                told.warning("the task that was named is not the job's", answer=answer)
+                runtime.ledger.drop_hint(job.job_id, job.nonce, hint)
+            case HintVerdict.UNDECIDED:
+                self._note_trouble(claim, answer, told)
+                if isinstance(answer, Pending | Unreadable):
+                    runtime.go_on(decide_unknown(runtime, claim, job))
+        return False
+
+    def _note_readability(self, job: JobFields, answer: StatusAnswer) -> None:
+        """Write down, once, that a task's answers cannot be read, or can again: only an operator ends such a job."""
+        why = bounded(answer.reason) if isinstance(answer, Unreadable) else ""
+        if isinstance(answer, Unreadable | Pending | Forgotten) and why != (job.unreadable_why or ""):
+            self._runtime.ledger.mark_unreadable(job.job_id, job.nonce, why)
+
+    def _note_trouble(self, claim: Claim, answer: StatusAnswer, told: BoundLogger) -> None:
+        ledger = self._runtime.ledger
+        match answer:
+            case Throttled():
+                closed_ms = ledger.close_gate(
+                    f"throttled: {answer.message}",
+                    sent_at_ms=claim.claimed_at_ms,
+                    retry_after_seconds=answer.retry_after_seconds,
+                    # Status requests do not count as tasks.
+                    refused_by=RefusedBy.REQUESTS,
+                )
+                told.warning("throttled; nothing is sent for a while", cause=answer.message, closed_ms=closed_ms)
+            case NotSent(reason, Obstacle.STALE):
+                told.warning("not asked; it is asked again", cause=reason)
+            case NotSent(reason):
+                closed_ms = ledger.close_gate(f"not sent: {reason}", sent_at_ms=claim.claimed_at_ms)
+                told.warning("not sent; nothing is sent for a while", cause=reason, closed_ms=closed_ms)
+            case Unauthorised():
+                pause_account(ledger, answer, told)
+            case Forgotten(message) | Unreadable(message):
+                told.warning("a status request said nothing", cause=message)
+            case _:
+                pass
+
+    def _end(
+        self,
+        claim: Claim,
+        job: JobFields,
+        answer: StatusAnswer,
+        outcome: Outcome,
+        exchange: Exchange,
+        told: BoundLogger,
+    ) -> None:
+        """Settle a job whose task has ended, or put it back to be sent again."""
+        limits = self._runtime.ledger.account_limits() if outcome.result is None else None
+        allowed = 0 if limits is None else limits.retry_transient
+        then = next_attempt(job, outcome, allowed, claim.claimed_at_ms)
+        if isinstance(then, Outcome):
+            self._settle(claim, job, then, exchange, told, observed=observe(job, answer, claim.claimed_at_ms))
+            return
+        granted = self._runtime.ledger.release(
+            job.job_id,
+            job.nonce,
+            then.cause,
+            may_be_billed=True,
+            has_run=True,
+            delay_ms=then.delay_ms,
+            transient_code=then.code,
+        )
+        if granted is not None:
+            told.warning(
+                "its task failed, the job is sent again", stage=Stage.WAITING, cause=then.cause, code=then.code
+            )
+            self._runtime.tracing.ran(job, outcome, exchange)
+            self._runtime.go_on(granted)
+
+    def _settle(
+        self,
+        claim: Claim,
+        job: JobFields,
+        outcome: Outcome,
+        exchange: Exchange,
+        told: BoundLogger,
+        *,
+        token: str = "",
+        observed: Observation | None = None,
+    ) -> None:
+        runtime, asked = self._runtime, Stopwatch()
+        granted = runtime.ledger.settle(job.job_id, job.nonce, outcome, token=token, observed=observed, delivers=True)
+        if granted is None:
+            return
+        told.info(
+            "job settled",
+            stage=Stage.SETTLED,
+            outcome=outcome.kind,
+            cause=cause_of(outcome),
+            code=outcome.code,
+            ran_seconds=seconds_between(job.submitted_at_ms, claim.claimed_at_ms),
+        )
+        runtime.tracing.ran(job, outcome, exchange)
+        runtime.go_on(granted)
+        at_ms = claim.claimed_at_ms
+        self._deliverer.deliver(job, Deliver(outcome, job.attempts, job.waiting_at_ms, at_ms, at_ms, asked))

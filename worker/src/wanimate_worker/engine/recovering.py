@@ -1,0 +1,103 @@
+"""Recovering: what a crash left behind is found when its lease ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wanimate.contract import Outcome, Stage
+from wanimate.errors import SubmissionUnknown
+
+from ..observability import get_logger
+from .deadlines import expired_in_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from wanimate.errors import JobFailed
+
+    from ..ledger import Claim, JobFields
+    from .runtime import Runtime
+
+log = get_logger(__name__)
+
+
+def recover(runtime: Runtime, claim: Claim, jobs: Iterable[JobFields]) -> None:
+    """Bring on jobs that are due although no task of theirs is to be asked about.
+
+    Args:
+        runtime: The ledger and the settings.
+        claim: The claim.
+        jobs: Claimed jobs.
+    """
+    resumable: list[str] = []
+    for job in jobs:
+        match job.stage:
+            case Stage.WAITING | Stage.SETTLED | None:
+                resumable += _expire(runtime, claim, job)
+                unparked = runtime.ledger.unpark(job.job_id) if job.stage is Stage.WAITING else None
+                if unparked is not None:
+                    resumable += unparked
+                    continue
+                # Its message was lost, or its worker died: it is sent again. One without a record is forgotten.
+                resumable.append(job.job_id)
+            case Stage.SUBMITTING:
+                why = "the worker died while submitting"
+                if runtime.ledger.lose(job.job_id, job.nonce, why, is_ours=True):
+                    event = "its worker died while submitting; the vendor may have accepted the job"
+                    log.error(event, stage=Stage.UNKNOWN, job_id=job.job_id, attempt=job.attempts, cause=why)
+            case Stage.UNKNOWN:
+                resumable += decide_unknown(runtime, claim, job)
+            case Stage.FOLLOWING:
+                if runtime.ledger.conclude(job.job_id, job.leader or ""):
+                    resumable.append(job.job_id)
+            case Stage.DELIVERED:
+                runtime.ledger.finish(job.job_id)
+            case _:
+                pass
+    runtime.go_on(resumable)
+
+
+def _expire(runtime: Runtime, claim: Claim, job: JobFields) -> Sequence[str]:
+    failure = expired_in_line(job, claim.claimed_at_ms) if job.stage is Stage.WAITING else None
+    expired = runtime.ledger.expire(job.job_id, Outcome.failure(failure)) if failure else None
+    if expired is None:
+        return ()
+    log.info("job settled", stage=Stage.SETTLED, job_id=job.job_id, cause="DeadlineExceeded", attempt=job.attempts)
+    return expired.granted
+
+
+def decide_unknown(runtime: Runtime, claim: Claim, job: JobFields) -> list[str]:
+    """Decide about a job whose submission was lost, if its time is up; return jobs that must go on.
+
+    Args:
+        runtime: The ledger and the settings.
+        claim: The claim in which it was looked at.
+        job: The job.
+    """
+    ledger, settings = runtime.ledger, runtime.settings
+    until_ms, told = job.unknown_until_ms or 0, ""
+    if job.hint:
+        # The vendor has named a task and does not say in words that it is the job's. It is rather there than not.
+        until_ms = max(until_ms, (job.begun_at_ms or 0) + round(settings.run_deadline_seconds * 1000))
+        told = f". The task {job.hint} was named, of which the vendor says nothing that could be understood"
+    if claim.claimed_at_ms < until_ms:
+        # A callback made it due before its bound.
+        return []
+    if (job.request.get("on_unknown") or settings.on_unknown) == "resubmit":
+        why = "its submission is lost; submitting again"
+        released = ledger.release(job.job_id, job.nonce, why, may_be_billed=True, hint=job.hint or "")
+        if released is not None:
+            event = "job steps back, as it was told to"
+            log.warning(event, stage=Stage.WAITING, job_id=job.job_id, attempt=job.attempts, cause=why)
+        return released or []
+    failure: JobFailed = SubmissionUnknown(
+        f"the answer to the submission was lost ({job.unknown_why}): the vendor may have accepted and billed it, "
+        f"or not. Look in the vendor's task list before you enqueue it again{told}",
+        None,
+        job.hint,
+    )
+    granted = ledger.settle(job.job_id, job.nonce, Outcome.failure(failure), hint=job.hint or "")
+    if granted is not None:
+        cause = f"SubmissionUnknown: {job.unknown_why}"
+        log.error("job settled", stage=Stage.SETTLED, job_id=job.job_id, attempt=job.attempts, cause=cause)
+    return [] if granted is None else [job.job_id, *granted]

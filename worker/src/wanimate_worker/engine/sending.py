@@ -1,0 +1,102 @@
+"""Sending a request: only while what the ledger has granted still holds, for a process may have stood still since."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from redis.exceptions import RedisError
+
+from ..observability import get_logger
+from ..stopwatch import Stopwatch
+from ..upstream import NotSent, Obstacle, Unknown
+
+if TYPE_CHECKING:
+    from wanimate.contract import Job
+
+    from ..ledger import Submit
+    from ..settings import WorkerSettings
+    from ..upstream import Exchange, SubmitAnswer
+    from .runtime import Runtime
+
+log = get_logger(__name__)
+
+#: A request permit is for now. The budget allows requests to arrive this much later than others (`RequestRate`, skew);
+#: one that is sent later still falls into a window that other requests fill. In seconds.
+PERMIT_SECONDS: Final = 1.0
+#: Pause before something is tried again while Redis is away, in seconds.
+AGAIN_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class RightToSend:
+    """Until when a request may be sent: returns why it no longer may, empty while it may.
+
+    Both bounds leave time to get a connection. The lease of a submission ends later than the first by as long as the
+    request and its answer may take, so an attempt that is sent within the bound is not given up before it is answered.
+
+    Args:
+        settings: The leases and time-outs.
+        permitted: Since when the request permit may be counted.
+        asked: Since when the lease of the attempt may run; None for a request that needs none.
+    """
+
+    settings: WorkerSettings
+    permitted: Stopwatch
+    asked: Stopwatch | None = None
+
+    def __call__(self) -> str:
+        """Return why the request may no longer be sent; empty while it may."""
+        connecting_seconds = 2 * self.settings.connect_timeout_seconds
+        if self.asked is not None and self.asked.seconds > self.settings.lease_seconds + connecting_seconds:
+            return f"the worker stood still for {self.asked.seconds:.0f} s before it could send"
+        if self.permitted.seconds > PERMIT_SECONDS + connecting_seconds:
+            return f"the worker stood still for {self.permitted.seconds:.0f} s, and its request permit is out of date"
+        return ""
+
+
+def send_once(runtime: Runtime, job_id: str, job: Job, step: Submit, exchange: Exchange) -> SubmitAnswer:
+    """Send a job for one attempt, unless the attempt may have been given up, and return what became of it.
+
+    Args:
+        runtime: The vendor, the ledger and the settings.
+        job_id: The job.
+        job: What is sent.
+        step: The attempt.
+        exchange: Names the request, and is told how it went.
+    """
+    try:
+        permitted = _permitted_since(runtime, step)
+        if permitted is None:
+            why = f"its request permit is {step.asked.seconds:.1f} s old, and no other is free"
+            return NotSent(why, Obstacle.STALE)
+        may_send = RightToSend(runtime.settings, permitted, step.asked)
+        callback_url = runtime.callback_url(job_id, step.nonce)
+        upstream = runtime.upstream
+    except RedisError as error:
+        return NotSent(f"Redis went away ({type(error).__name__})", Obstacle.STALE)
+    except Exception as error:
+        log.exception("unexpected error before submitting", job_id=job_id)
+        return NotSent(f"{type(error).__name__} before submitting")
+    try:
+        return upstream.submit(job, callback_url, exchange, may_send=may_send)
+    except Exception as error:
+        # The POST may have been sent before this went wrong.
+        log.exception("unexpected error while submitting", job_id=job_id)
+        return Unknown(f"{type(error).__name__} while submitting")
+
+
+def _permitted_since(runtime: Runtime, step: Submit) -> Stopwatch | None:
+    """Return since when this attempt has a request permit: the one of its begin, or another for one too old.
+
+    None where there is no other.
+    """
+    if step.asked.seconds <= PERMIT_SECONDS:
+        return step.asked
+    asked = Stopwatch()
+    return asked if runtime.ledger.permit(1) else None
+
+
+def seconds_between(begun_at_ms: int | None, ended_at_ms: int) -> float | None:
+    """Return how long something took, in seconds; None if its begin is not known."""
+    return None if begun_at_ms is None else round((ended_at_ms - begun_at_ms) / 1000, 3)
