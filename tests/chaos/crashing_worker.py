@@ -83,7 +83,7 @@ Jobs.begin = _begin_or_stop  # type: ignore[method-assign]
 
 with contextlib.suppress(ImportError):
     # An earlier version may not have it.
-    from wanimate_worker.upstream.sending import Sending
+    from wanimate_worker.upstream.request import Sending
 
     _trace, _body = Sending.trace, Sending.__iter__
 

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from wanimate.errors import SettingsError
 from wanimate_worker.upstream import Accepted, NotSent, Obstacle, Pending, Unknown, Unreadable, UpstreamClient
 from wanimate_worker.upstream import client as client_module
-from wanimate_worker.upstream.sending import Sending
+from wanimate_worker.upstream.request import Sending
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,14 +22,10 @@ from .answers import (
     Unknown,
     Unreadable,
 )
-from .balance import classify_balance
-from .classify import classify_status, classify_status_error, classify_submit, classify_submit_error
+from .classify import classify_balance, classify_status, classify_status_error, classify_submit, classify_submit_error
 from .client import UpstreamClient
-from .exchange import Exchange
-from .request_body import request_body
-from .retry_after import MAX_RETRY_AFTER_SECONDS, parse_retry_after
-from .sending import MaySend
-from .timeouts import Timeouts
+from .envelope import MAX_RETRY_AFTER_SECONDS, parse_retry_after
+from .request import Exchange, MaySend, Timeouts, request_body
 
 __all__ = [
     # The client.

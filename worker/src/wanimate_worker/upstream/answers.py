@@ -14,11 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The vendor took the job and will bill it.
-
-    Args:
-        task_id: The vendor's task id.
-    """
+    """The vendor took the job and will bill it."""
 
     task_id: str
 
@@ -29,7 +25,6 @@ class Rejected:
 
     Args:
         code: The vendor's code, otherwise the HTTP status.
-        message: The vendor's explanation.
         is_content: Whether its words, without a code that says so, speak of the content.
     """
 
@@ -44,7 +39,6 @@ class Refused:
 
     Args:
         code: The vendor's code, otherwise the HTTP status.
-        message: The explanation there is.
     """
 
     code: str
@@ -57,7 +51,6 @@ class Unauthorised:
 
     Args:
         status: 401 or 402; 402 also stands for a refusal with the code `INSUFFICIENT_CREDITS`.
-        message: The vendor's explanation.
     """
 
     status: int
@@ -70,7 +63,6 @@ class Throttled:
 
     Args:
         retry_after_seconds: How long the vendor asks to wait, if it does.
-        message: The vendor's explanation.
         concurrency: True if the limit is the one on concurrent tasks, False if it is the one on requests, None if the
             answer does not tell.
     """
@@ -98,8 +90,6 @@ class NotSent:
     """The vendor surely did not process the request: sending it again is safe.
 
     Args:
-        reason: What went wrong.
-        obstacle: What kept it from the vendor.
         retry_after_seconds: How long the vendor asks to wait, if it does.
     """
 
@@ -113,7 +103,6 @@ class Unknown:
     """The job may have been accepted and billed, or not: sending it again may pay twice.
 
     Args:
-        reason: What went wrong.
         hint: A task id that the answer shows although it is not as documented; empty if it shows none. It is checked
             by a status request before it is believed.
     """
@@ -140,7 +129,6 @@ class Succeeded:
     """The task is finished.
 
     Args:
-        result: What it gave back.
         oddity: How the answer departs from the vendor's document; empty if it does not.
     """
 
@@ -154,7 +142,6 @@ class Failed:
 
     Args:
         code: `CONTENT_VIOLATION`, `GENERATION_FAILED` or another code, if it gave one.
-        message: The vendor's explanation, may be empty.
         created_at: When the vendor made the task, if it says so.
         completed_at: When it gave it up, if it says so.
         oddity: How the answer departs from the vendor's document; empty if it does not.
@@ -169,44 +156,28 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """The vendor says that it does not know the task id.
-
-    Args:
-        message: The vendor's explanation.
-    """
+    """The vendor says that it does not know the task id."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """The answer tells nothing about the task: ask again later.
-
-    Args:
-        reason: What went wrong.
-    """
+    """The answer tells nothing about the task: ask again later."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What is left of the account's credit.
-
-    Args:
-        micro_usd: In micro-dollars.
-    """
+    """What is left of the account's credit."""
 
     micro_usd: int
 
 
 @dataclass(frozen=True, slots=True)
 class NoBalance:
-    """The vendor has no balance to tell: asking again soon is pointless.
-
-    Args:
-        reason: What it answered.
-    """
+    """The vendor has no balance to tell: asking again soon is pointless."""
 
     reason: str
 

@@ -15,14 +15,17 @@ import orjson
 from wanimate.errors import SettingsError
 
 from ..addresses import is_loopback
-from .balance import classify_balance, classify_balance_error
-from .classify import classify_status, classify_status_error, classify_submit, classify_submit_error, not_sent
-from .connections import Connections
-from .environment import MAX_PORT, client_errors, make_context, proxy_for
-from .exchange import Exchange
-from .request_body import request_body
-from .sending import Sending
-from .timeouts import Timeouts
+from .classify import (
+    classify_balance,
+    classify_balance_error,
+    classify_status,
+    classify_status_error,
+    classify_submit,
+    classify_submit_error,
+    not_sent,
+)
+from .request import Exchange, Sending, Timeouts, request_body
+from .transport import MAX_PORT, Connections, client_errors, make_context, proxy_for
 
 if TYPE_CHECKING:
     import ssl
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from wanimate.contract import Job
 
     from .answers import BalanceAnswer, StatusAnswer, SubmitAnswer
-    from .sending import MaySend
+    from .request import MaySend
 
 SUBMIT_PATH: Final = "/api/v1/generateTask/wan-2-2-animate"
 STATUS_PATH: Final = "/api/v1/statusTask/wan-2-2-animate"

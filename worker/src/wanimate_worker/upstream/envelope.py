@@ -1,13 +1,54 @@
-"""The JSON object that every answer of the vendor comes in."""
+"""The JSON object that every answer of the vendor comes in, read as far as it can be."""
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final
 
-from .lenient import parse
+import orjson
+
+_BOM: Final = b"\xef\xbb\xbf"
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
+
+
+def parse(text: bytes | str) -> Any:
+    """Return the value of a JSON text.
+
+    Also with a byte order mark, in UTF-16 or with bytes that are no text at all, and with what orjson refuses: lone
+    surrogates, which no text that is stored or sent may hold and which become U+FFFD, and very large numbers.
+
+    Args:
+        text: The JSON.
+
+    Raises:
+        ValueError: It is no JSON.
+    """
+    try:
+        return orjson.loads(text.removeprefix(_BOM) if isinstance(text, bytes) else text.removeprefix("\ufeff"))
+    except orjson.JSONDecodeError:
+        pass
+    if isinstance(text, bytes):
+        text = text.decode(json.detect_encoding(text), "replace")
+    try:
+        return _without_surrogates(json.loads(text.removeprefix("\ufeff")))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return _SURROGATES.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_without_surrogates(each) for each in value]
+    if isinstance(value, dict):
+        return {_without_surrogates(name): _without_surrogates(each) for name, each in value.items()}
+    return value
+
 
 #: Longer texts are cut: they end up in logs and in results.
 MAX_MESSAGE_CHARACTERS: Final = 500
@@ -135,3 +176,36 @@ def _code(answer: dict[str, Any]) -> int | None:
     if isinstance(code, str) and re.fullmatch(r"[0-9]{1,9}", code):
         return int(code)
     return code if isinstance(code, int) and not isinstance(code, bool) else 0
+
+
+#: A longer wait is a mistake of the sender more often than a plan; the next answer can ask again. In seconds.
+MAX_RETRY_AFTER_SECONDS: Final = 3600.0
+
+_SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
+
+
+def parse_retry_after(value: str | None, now: datetime) -> float | None:
+    """Return how long to wait in seconds, or None if the header is missing, unreadable or in the past.
+
+    Seconds or an HTTP-date (RFC 9110, section 10.2.3); seconds may have decimals, which the RFC does not have but
+    some gateways send. Capped at `MAX_RETRY_AFTER_SECONDS`.
+
+    Args:
+        value: The header, None if there was none.
+        now: The current time with its zone; an HTTP-date is relative to it.
+    """
+    text = (value or "").strip()
+    seconds = float(text) if _SECONDS.fullmatch(text) else _seconds_until(text, now)
+    if seconds is None or seconds < 0:
+        return None
+    return min(seconds, MAX_RETRY_AFTER_SECONDS)
+
+
+def _seconds_until(text: str, now: datetime) -> float | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    if moment.tzinfo is None:  # "-0000" in the header: UTC, by RFC 5322
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - now).total_seconds()
