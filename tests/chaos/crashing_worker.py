@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 from kombu.transport import virtual
 from wanimate import Settings
-from wanimate.transport import connection_pool
+from wanimate.redis.transport import connection_pool
 from wanimate_worker import celery as app
 from wanimate_worker.bridge.callers import CeleryCallers
 from wanimate_worker.ledger import Submit

@@ -12,7 +12,7 @@ from kombu.exceptions import OperationalError
 from pydantic import SecretStr
 from wanimate import AnimateJob, JobFailed, JobNotFound, QueueUnavailable, ReplaceJob, Result, Settings, WaitTimeout
 from wanimate.contract import CONTRACT_HEADER, ENTRY_QUEUE, GENERATE_TASK, JobState
-from wanimate.transport import celery_settings
+from wanimate.redis.transport import celery_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

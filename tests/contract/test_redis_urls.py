@@ -10,7 +10,7 @@ from kombu.transport.redis import Channel
 from redis.connection import parse_url
 from wanimate import Client, Settings
 from wanimate.errors import SettingsError
-from wanimate.transport import celery_settings, connection_pool
+from wanimate.redis.transport import celery_settings, connection_pool
 
 
 @pytest.mark.parametrize(

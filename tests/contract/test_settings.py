@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from redis.sentinel import SentinelManagedSSLConnection
 from wanimate import AsyncClient, Client, Settings
-from wanimate.address import sentinel_of, without_secrets
 from wanimate.errors import SettingsError
-from wanimate.transport import celery_settings, celery_url, connection_pool
+from wanimate.redis.address import sentinel_of, without_secrets
+from wanimate.redis.transport import celery_settings, celery_url, connection_pool
 from wanimate_worker.bridge.app import create_app
 from wanimate_worker.settings import WorkerSettings
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from redis import Redis
 from wanimate import Client, Settings
 from wanimate.contract import CONTROL_QUEUE, DATABASE_KEY, ENTRY_QUEUE, UNACKED_KEY, Keys
-from wanimate.transport import celery_settings
+from wanimate.redis.transport import celery_settings
 from wanimate_devstack import Process, RedisServer, Stack, StackOptions, redis_of
 
 if TYPE_CHECKING:

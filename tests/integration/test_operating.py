@@ -24,7 +24,7 @@ from wanimate import (
     SubmissionUnknown,
 )
 from wanimate.contract import CONTRACT_HEADER, CONTRACT_VERSION, ENTRY_QUEUE, GENERATE_TASK, Keys, Stage
-from wanimate.transport import celery_settings
+from wanimate.redis.transport import celery_settings
 from wanimate_devstack import SIMULATOR_KEY, Stack, StackOptions, redis_of
 
 if TYPE_CHECKING:

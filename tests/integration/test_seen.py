@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from pydantic import SecretStr
 from span_collector import Collected, SpanCollector
 from wanimate import AnimateJob, AsyncClient, Client, JobFailed, Settings
-from wanimate.transport import celery_settings
+from wanimate.redis.transport import celery_settings
 from wanimate_devstack import SIMULATOR_KEY, Stack, StackOptions
 
 if TYPE_CHECKING:

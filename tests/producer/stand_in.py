@@ -10,8 +10,8 @@ from typing import Any
 from celery import Celery
 from wanimate import errors
 from wanimate.contract import Result, parse_job
+from wanimate.redis.transport import celery_settings
 from wanimate.settings import Settings
-from wanimate.transport import celery_settings
 
 app = Celery("stand_in")
 app.conf.update(celery_settings(Settings.load()))

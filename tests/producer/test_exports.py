@@ -21,7 +21,7 @@ def test_the_typed_arguments_are_the_fields_of_a_job() -> None:
     assert set(JobFields.__annotations__) == set(wanimate.AnimateJob.model_fields)
 
 
-@pytest.mark.parametrize("module", ["wanimate", "wanimate.cli", "wanimate.store"])
+@pytest.mark.parametrize("module", ["wanimate", "wanimate.cli", "wanimate.redis.store"])
 def test_importing_the_producer_brings_in_no_http_client_no_server_and_no_worker(module: str) -> None:
     code = f"import sys, {module}; print([m for m in {FORBIDDEN!r} if m in sys.modules])"
 

@@ -21,7 +21,7 @@ from wanimate import (
     WorkerUnavailable,
 )
 from wanimate.contract import ENQUEUE_TASK, GENERATE_TASK, UNACKED_KEY, Keys, Outcome
-from wanimate.transport import celery_settings
+from wanimate.redis.transport import celery_settings
 
 from .conftest import FIELDS, RESULT, Database
 
@@ -182,7 +182,7 @@ def test_what_is_no_message_of_a_job_does_not_hide_that_an_id_is_not_known(
 def test_more_messages_than_one_look_reads_leave_it_open(
     client: Client, database: Database, caller: Celery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wanimate.presence.MAX_MESSAGES", 60)
+    monkeypatch.setattr("wanimate.redis.presence.MAX_MESSAGES", 60)
     for number in range(30):
         caller.send_task(GENERATE_TASK, kwargs=KWARGS, queue="wanimate", task_id=f"job-{number}")
     with pytest.raises(JobNotFound):

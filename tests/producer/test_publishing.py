@@ -9,7 +9,7 @@ import pytest
 from celery import Celery
 from wanimate import AnimateJob, Client, InvalidRequest, JobHandle, JobState, QueueUnavailable, ReplaceJob, Settings
 from wanimate.contract import Keys, parse_job
-from wanimate.transport import celery_settings
+from wanimate.redis.transport import celery_settings
 
 from .conftest import FIELDS, Database, Server, eventually
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 from redis import Redis
 from wanimate import Settings
-from wanimate.transport import connection_pool
+from wanimate.redis.transport import connection_pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -42,7 +42,7 @@ def test_a_job_that_is_only_enqueued_is_cancelled_in_advance(run: Run) -> None:
 def test_nobody_knows_what_becomes_of_an_id_that_is_not_found_among_too_many_messages(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wanimate.presence.MAX_MESSAGES", 1)
+    monkeypatch.setattr("wanimate.redis.presence.MAX_MESSAGES", 1)
     run.redis.lpush("wanimate", "{}", "{}")
 
     assert cancel_job(run.task.runtime, "mistyped") is CancelOutcome.UNKNOWN

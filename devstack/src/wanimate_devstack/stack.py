@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from redis import Redis
 from wanimate import Settings
 from wanimate.contract import UNACKED_KEY
-from wanimate.transport import connection_pool
+from wanimate.redis.transport import connection_pool
 from wanimate_worker.queues import queue_lengths
 
 from .processes import Process, ProcessGroup, free_port

@@ -14,8 +14,8 @@ from . import messages, operations
 from .contract import AnimateJob, ReplaceJob
 from .errors import ClientClosed, JobNotFound, QueueUnavailable, WanimateError
 from .handle import AsyncJobHandle, checked_ids, checked_seconds
+from .redis.store import CLOSED, PerProcess, Store
 from .settings import Settings
-from .store import CLOSED, PerProcess, Store
 from .waiting import Found, Wait, read
 
 if TYPE_CHECKING:

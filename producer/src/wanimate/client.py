@@ -9,8 +9,8 @@ from . import messages, operations
 from .contract import AnimateJob, ReplaceJob
 from .errors import JobNotFound, QueueUnavailable
 from .handle import JobHandle, checked_ids, checked_seconds
+from .redis.store import Store
 from .settings import Settings
-from .store import Store
 from .waiting import Wait, read
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from .contract import JobState, JobStatus, Stage
 from .contract.durations import Kinds, kind_of_request, seconds_until_slot
 from .errors import IdempotencyConflict, JobNotFound, WanimateError
 from .outcomes import read_ending, status_of
-from .presence import Presence
+from .redis.presence import Presence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
     from .messages import Entry
-    from .store import Record, Store
+    from .redis.store import Record, Store
 
 
 def submit(store: Store, entry: Entry) -> None:

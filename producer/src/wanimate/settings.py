@@ -10,8 +10,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSource
 
-from .address import canonical_url
 from .errors import SettingsError
+from .redis.address import canonical_url
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

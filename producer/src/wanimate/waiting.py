@@ -18,12 +18,12 @@ from .errors import (
     WorkerUnavailable,
 )
 from .outcomes import ending_of_record, read_ending, read_error, read_meta
-from .presence import Presence
+from .redis.presence import Presence
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from .store import Store
+    from .redis.store import Store
 
 #: Pause between two reads of the same jobs, in seconds: it starts at the first and grows to the second.
 MIN_PAUSE_SECONDS: Final = 0.05

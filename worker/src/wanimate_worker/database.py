@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from redis import Redis
-from wanimate.transport import connection_pool
+from wanimate.redis.transport import connection_pool
 
 from .ledger import Ledger
 from .roster import connecting_as

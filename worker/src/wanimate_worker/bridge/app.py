@@ -26,7 +26,7 @@ from wanimate.contract import (
     POLL_TASK,
 )
 from wanimate.errors import SettingsError
-from wanimate.transport import celery_settings
+from wanimate.redis.transport import celery_settings
 
 from ..engine.runtime import Runtime
 from ..observability import get_logger, set_up_logs

@@ -9,7 +9,7 @@ import click
 from wanimate.contract import JobState, JobStatus
 from wanimate.contract.cost import format_usd, to_micro_usd
 from wanimate.contract.record import read_outcome
-from wanimate.presence import Presence
+from wanimate.redis.presence import Presence
 from wanimate.text import pairs_of
 
 from ..durations import read_seconds, spelled

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from wanimate.contract import CancelOutcome, Outcome, Stage
 from wanimate.errors import JobCancelled, JobNotFound
-from wanimate.presence import Presence
+from wanimate.redis.presence import Presence
 
 from ..observability import get_logger
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from redis.exceptions import RedisError
 from wanimate.errors import SettingsError
-from wanimate.transport import VISIBILITY_TIMEOUT_SECONDS
+from wanimate.redis.transport import VISIBILITY_TIMEOUT_SECONDS
 
 from ..addresses import is_public
 from ..upstream import NotSent, Throttled, Unauthorised, Unreadable

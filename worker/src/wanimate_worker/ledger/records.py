@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import orjson
 from kombu.utils.json import loads
 from wanimate.contract import Stage
-from wanimate.presence import find_jobs
+from wanimate.redis.presence import find_jobs
 
 from .script import Concern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from wanimate.presence import Presence
+    from wanimate.redis.presence import Presence
 
 #: Records read in one exchange.
 _READ_SIZE: Final = 500

@@ -10,12 +10,12 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection, SentinelManagedSSLConnection
 
+from ..contract import PRIORITY_STEPS, UNACKED_KEY
 from .address import sentinel_of, tls_of
-from .contract import PRIORITY_STEPS, UNACKED_KEY
 
 if TYPE_CHECKING:
+    from ..settings import Settings
     from .address import SentinelAddress
-    from .settings import Settings
 
 #: How long the message of a worker that died stays away, in seconds. Every task may safely run twice (the ledger lets
 #: one run take each step), so this need not exceed the longest request, and a dead worker is noticed within seconds.

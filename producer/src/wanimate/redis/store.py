@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
+from ..contract import CLAIM_TTL_MS, DATABASE_KEY, Keys, Stage
+from ..contract.cost import Prices
+from ..errors import ClientClosed, QueueUnavailable, SettingsError
 from .address import sentinel_of, without_secrets
-from .contract import CLAIM_TTL_MS, DATABASE_KEY, Keys, Stage
-from .contract.cost import Prices
-from .errors import ClientClosed, QueueUnavailable, SettingsError
 from .presence import Presence, find_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from .messages import Message
-    from .settings import Settings
+    from ..messages import Message
+    from ..settings import Settings
 
 T = TypeVar("T")
 

@@ -11,12 +11,12 @@ import json
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from .contract import ENQUEUE_TASK, ENTRY_QUEUE, STEPS, UNACKED_KEY, list_of
+from ..contract import ENQUEUE_TASK, ENTRY_QUEUE, STEPS, UNACKED_KEY, list_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .contract import Keys
+    from ..contract import Keys
 
 #: Bounds on what one search reads: messages, and their length in characters.
 MAX_MESSAGES: Final = 10_000
