@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 
     from wanimate_worker.ledger import JobFields
 
+#: The message of a job with a callback.
+LINKED = {
+    "link": [{"task": "theirs", "args": [], "kwargs": {}, "options": {}, "subtask_type": None, "immutable": False}]
+}
+
 # Celery's backend writes so.
 pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
 
@@ -204,7 +209,7 @@ def test_a_task_keeps_its_slot_until_its_end_is_on_record(run: Run, monkeypatch:
         raise RedisConnectionError("gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(run.ledger, "settle", die)
+        patch.setattr(run.ledger.jobs, "settle_and_deliver", die)
         run.poll()
     assert held == [True]
     assert (run.stage(), run.has_slot()) == (Stage.RUNNING, True)
@@ -239,6 +244,7 @@ def test_an_outcome_that_a_poll_delivers_is_delivered_by_no_other_run(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run()
+    run.redis.hset(Keys("default").job("a"), "message", json.dumps(LINKED))
     run.state = Failed("GENERATION_FAILED", "it failed")
     steps: list[object] = []
     monkeypatch.setattr(run.engine.deliverer, "deliver", lambda *_: steps.append(run.ledger.begin("a")))
@@ -314,11 +320,6 @@ def deliver(run: Run, **message: Any) -> Stage | None:
     run.redis.hset(Keys("default").job("a"), "message", json.dumps(message))
     run.advance()
     return run.stage()
-
-
-LINKED = {
-    "link": [{"task": "theirs", "args": [], "kwargs": {}, "options": {}, "subtask_type": None, "immutable": False}]
-}
 
 
 @pytest.mark.parametrize("message", [{}, LINKED], ids=["plain", "with a callback"])

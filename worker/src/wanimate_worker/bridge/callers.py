@@ -11,6 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from wanimate.contract import GENERATE_TASK
 from wanimate.errors import JobFailed
 
+from ..engine.callers import PlainResult
 from ..observability import get_logger
 from ..outage import is_away
 from .canvas import context_of, is_plain, run_to_end
@@ -118,6 +119,33 @@ class CeleryCallers:
         if is_delivered:
             self._events.ended(job, outcome)
         return is_delivered
+
+    def plain_result(self, job: JobFields, outcome: Outcome) -> PlainResult | None:
+        """Return what Celery's backend would store of the outcome of a job on which nothing hangs."""
+        if not is_plain(job.message):
+            return None
+        key = self.result_key(job)
+        if key is None:
+            return PlainResult(None)
+        backend, is_success = self._app.backend, outcome.result is not None
+        state = states.SUCCESS if is_success else states.FAILURE
+        ending = outcome.result.to_json() if outcome.result is not None else outcome.exception()
+        meta = {
+            "status": state,
+            "result": backend.encode_result(ending, state),
+            "traceback": None,
+            "children": [],
+            "date_done": self._app.now().isoformat(),
+            "task_id": job.celery_id or job.job_id,
+        }
+        for name in ("group_id", "parent_id"):
+            if job.message.get(name):
+                meta[name] = job.message[name]
+        return PlainResult((key, backend.encode(meta)))
+
+    def announce_end(self, job: JobFields, outcome: Outcome) -> None:
+        """Announce how a job has ended whose result the ledger has stored."""
+        self._events.ended(job, outcome)
 
     def refuse(self, job: JobFields, error: Exception) -> None:
         """Store the error of a job that cannot be recorded, call its callbacks and announce it."""

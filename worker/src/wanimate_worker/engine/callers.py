@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from wanimate.contract import Outcome
 
     from ..ledger import JobFields
+
+
+@dataclass(frozen=True, slots=True)
+class PlainResult:
+    """The result of a job without callbacks, chain or chord.
+
+    Args:
+        stored: Its key and its text; None for a job that wants no result.
+    """
+
+    stored: tuple[str, str] | None
 
 
 class Callers(Protocol):
@@ -22,6 +34,14 @@ class Callers(Protocol):
 
     def result_key(self, job: JobFields) -> str | None:
         """Return the key of the job's result; None for a job that wants no result."""
+        ...
+
+    def plain_result(self, job: JobFields, outcome: Outcome) -> PlainResult | None:
+        """Return what is stored of the outcome of a job on which nothing hangs; None if something does."""
+        ...
+
+    def announce_end(self, job: JobFields, outcome: Outcome) -> None:
+        """Announce how a job has ended whose result the ledger has stored."""
         ...
 
     def announce_start(self, job: JobFields, shown: str) -> None:

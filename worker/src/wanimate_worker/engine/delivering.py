@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from redis.exceptions import RedisError
 from wanimate.contract import Stage
 
-from ..ledger import ResultMissing
+from ..ledger import ResultMissing, Settled
 from ..observability import get_logger
 from .sending import seconds_between
 
 if TYPE_CHECKING:
-    from ..ledger import Deliver, JobFields
+    from wanimate.contract import Outcome
+
+    from ..ledger import Deliver, JobFields, Observation
     from .callers import Callers
     from .runtime import Runtime
 
@@ -63,6 +65,38 @@ class Deliverer:
             log.warning("Redis is away; the outcome is delivered once more when its lease ends", job_id=job_id)
         except Exception:
             log.exception("unexpected error, the outcome is delivered when its lease ends", job_id=job_id)
+
+    def settle(self, job: JobFields, outcome: Outcome, token: str, observed: Observation | None) -> Settled | None:
+        """Settle a job that runs; None if the attempt or the claim is another's.
+
+        Where nothing hangs on the job its result is stored by the same script.
+
+        Args:
+            job: The job.
+            outcome: How it ended.
+            token: The claim's fencing token, if the outcome is only true while the claim holds.
+            observed: How long the vendor had the task, where that is known.
+        """
+        jobs, plain = self._runtime.ledger.jobs, self._callers.plain_result(job, outcome)
+        if plain is not None:
+            stored = plain.stored
+            return jobs.settle_and_deliver(job.job_id, job.nonce, outcome, stored, token=token, observed=observed)
+        granted = jobs.settle(job.job_id, job.nonce, outcome, token=token, observed=observed, delivers=True)
+        return None if granted is None else Settled(granted, is_delivered=False)
+
+    def complete(self, job: JobFields, step: Deliver, settled: Settled) -> None:
+        """Deliver an outcome that this process has settled, unless its result is stored already; announce it.
+
+        Args:
+            job: The job.
+            step: Its outcome.
+            settled: What `settle` returned.
+        """
+        if settled.is_delivered:
+            self._callers.announce_end(job, step.outcome)
+            self._record(job, step, time.time_ns())
+        else:
+            self.deliver(job, step)
 
     def _record(self, job: JobFields, step: Deliver, begun_at_ns: int) -> None:
         log.info(

@@ -48,8 +48,8 @@ log = get_logger(__name__)
 
 #: After an answer that said nothing about the task, it is asked again after this, in seconds.
 _ASK_AGAIN_SECONDS: Final = 5.0
-#: Pause between two looks while nothing is due, in seconds.
-_LOOK_AGAIN_SECONDS: Final = 0.05
+#: The shortest pause between two looks, in seconds: what becomes due meanwhile is claimed together.
+_MIN_PAUSE_SECONDS: Final = 0.01
 #: How long a worker waits for a wake-up before it asks itself whether it got the tick, in seconds.
 _IDLE_WAIT_SECONDS: Final = 0.25
 #: Jobs that get no request permit for so long are left to a later look, in seconds.
@@ -86,6 +86,7 @@ class Poller:
         self.askers = Pool(runtime.settings.poll_concurrency, "asker")
         self._stopping = Event()
         self._look_until = 0.0
+        self._pause_seconds = _MIN_PAUSE_SECONDS
         #: By the token of the claim.
         self._answered: dict[str, _Answered] = {}
         self._answering = Lock()
@@ -113,7 +114,7 @@ class Poller:
         while not self._stopping.is_set():
             try:
                 if time.monotonic() < self._look_until:
-                    runtime.doorbell.wait_wake(_LOOK_AGAIN_SECONDS)
+                    runtime.doorbell.wait_wake(self._pause_seconds)
                 elif not runtime.doorbell.wait_wake(_IDLE_WAIT_SECONDS):
                     self.write_plans()
                     continue
@@ -141,6 +142,7 @@ class Poller:
         if not wanted:
             return True
         claim = runtime.ledger.claim(wanted)
+        self._pause_until(claim.due_in_ms)
         if not claim.job_ids:
             return False
         jobs = runtime.ledger.read(claim.job_ids)
@@ -150,6 +152,12 @@ class Poller:
             # Another process begins with it while this one waits for answers.
             runtime.doorbell.ring_wake()
         return self._ask_all(claim, [job for job in jobs if job.asks_about is not None]) and has_more
+
+    def _pause_until(self, due_in_ms: int | None) -> None:
+        """Note when to look next. Tasks that are accepted meanwhile are due after the floor at the earliest."""
+        longest = max(_MIN_PAUSE_SECONDS, self._runtime.settings.poll_floor_seconds / 2)
+        due_in_seconds = longest if due_in_ms is None else due_in_ms / 1000
+        self._pause_seconds = min(longest, max(_MIN_PAUSE_SECONDS, due_in_seconds))
 
     def write_plans(self) -> None:
         """Write to the ledger what the answers since the last time come to."""
@@ -333,10 +341,11 @@ class Poller:
         token: str = "",
         observed: Observation | None = None,
     ) -> None:
-        runtime, asked = self._runtime, Stopwatch()
-        granted = runtime.ledger.settle(job.job_id, job.nonce, outcome, token=token, observed=observed, delivers=True)
-        if granted is None:
+        asked = Stopwatch()
+        settled = self._deliverer.settle(job, outcome, token, observed)
+        if settled is None:
             return
+        self._runtime.go_on(settled.granted)
         told.info(
             "job settled",
             stage=Stage.SETTLED,
@@ -345,7 +354,6 @@ class Poller:
             code=outcome.code,
             ran_seconds=seconds_between(job.submitted_at_ms, claim.claimed_at_ms),
         )
-        runtime.tracing.ran(job, outcome, exchange)
-        runtime.go_on(granted)
+        self._runtime.tracing.ran(job, outcome, exchange)
         at_ms = claim.claimed_at_ms
-        self._deliverer.deliver(job, Deliver(outcome, job.attempts, job.waiting_at_ms, at_ms, at_ms, asked))
+        self._deliverer.complete(job, Deliver(outcome, job.attempts, job.waiting_at_ms, at_ms, at_ms, asked), settled)
