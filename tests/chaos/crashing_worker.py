@@ -23,7 +23,7 @@ from wanimate_worker.bridge.callers import CeleryCallers
 from wanimate_worker.ledger import Submit
 from wanimate_worker.ledger.jobs import Jobs
 from wanimate_worker.ledger.polls import Polls
-from wanimate_worker.upstream import UpstreamClient
+from wanimate_worker.vendor import VendorClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +83,7 @@ Jobs.begin = _begin_or_stop  # type: ignore[method-assign]
 
 with contextlib.suppress(ImportError):
     # An earlier version may not have it.
-    from wanimate_worker.upstream.request import Sending
+    from wanimate_worker.vendor.request import Sending
 
     _trace, _body = Sending.trace, Sending.__iter__
 
@@ -100,7 +100,7 @@ with contextlib.suppress(ImportError):
     Sending.__iter__ = _body_or_stop  # type: ignore[method-assign]
 
 _patch(Jobs, "admit", before="run-and-record")
-_patch(UpstreamClient, "submit", before="intent-and-post", after="post-and-record")
+_patch(VendorClient, "submit", before="intent-and-post", after="post-and-record")
 _patch(Polls, "claim", after="claim-and-poll")
 _patch(Jobs, "settle", after="settle-and-delivery")
 _patch(CeleryCallers, "deliver", after="during-delivery")

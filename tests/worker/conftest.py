@@ -19,7 +19,7 @@ from wanimate_worker.bridge.callers import CeleryCallers, GenerateTask
 from wanimate_worker.bridge.events import JobEvents
 from wanimate_worker.engine.engine import Engine
 from wanimate_worker.settings import WorkerSettings
-from wanimate_worker.upstream import (
+from wanimate_worker.vendor import (
     Accepted,
     BalanceAnswer,
     MaySend,

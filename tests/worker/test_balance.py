@@ -8,7 +8,7 @@ import pytest
 from wanimate.contract import Keys
 from wanimate_worker.ledger import PausedFor
 from wanimate_worker.ledger.balance import SELDOM_MS
-from wanimate_worker.upstream import (
+from wanimate_worker.vendor import (
     Balance,
     NoBalance,
     NotSent,
@@ -19,7 +19,7 @@ from wanimate_worker.upstream import (
 
 if TYPE_CHECKING:
     from wanimate_worker.ledger import BalanceReading
-    from wanimate_worker.upstream import BalanceAnswer
+    from wanimate_worker.vendor import BalanceAnswer
 
     from .conftest import Run
 

@@ -8,7 +8,7 @@ import pytest
 from wanimate.contract import Stage
 from wanimate_worker.engine.deadlines import expired_in_line, overdue
 from wanimate_worker.ledger import JobFields
-from wanimate_worker.upstream import Forgotten, NotSent, Pending, StatusAnswer, Throttled, Unauthorised, Unreadable
+from wanimate_worker.vendor import NotSent, Pending, StatusAnswer, TaskNotFound, Throttled, Unauthorised, Unreadable
 
 NOW_MS = 1_795_000_000_000
 HOUR = 3600.0
@@ -46,7 +46,7 @@ def test_a_running_job_ends_at_the_earlier_of_its_deadline_and_the_bound_on_ever
 @pytest.mark.parametrize(
     ("answer", "is_up"),
     [
-        (Forgotten("no such task"), True),
+        (TaskNotFound("no such task"), True),
         (Unreadable("503"), False),
         (NotSent("no route"), False),
         (Unauthorised(401, "bad key"), False),

@@ -11,7 +11,7 @@ from wanimate.errors import ContentViolation, GenerationFailed, InvalidRequest, 
 from wanimate.failure_codes import CODES, FailureKind
 from wanimate_worker.engine.endings import Served, ending_of, proven_refusal_of, refusal_of, wants_credit
 from wanimate_worker.reference import failure_codes_page
-from wanimate_worker.upstream import Failed, Refused, Rejected, Succeeded
+from wanimate_worker.vendor import Failed, Refused, Rejected, Succeeded
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

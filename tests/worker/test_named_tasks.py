@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from wanimate.contract import Keys, Outcome, Stage
-from wanimate_worker.upstream import Forgotten, Pending, Unknown, Unreadable
+from wanimate_worker.vendor import Pending, TaskNotFound, Unknown, Unreadable
 
 from .conftest import command
 
@@ -35,7 +35,7 @@ def test_an_id_in_an_odd_answer_is_asked_about_and_the_job_goes_on_with_it(run: 
 
 def test_an_id_that_the_vendor_does_not_know_is_dropped_after_a_moment(run: Run) -> None:
     lose(run)
-    run.state = Forgotten("no such task")
+    run.state = TaskNotFound("no such task")
     run.poll()
     assert run.ledger.read(["a"])[0].hint == "task-a", "a task that was just accepted may not be known everywhere"
     run.redis.hincrby(KEYS.job("a"), "begun_at_ms", -60_000)

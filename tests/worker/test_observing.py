@@ -9,7 +9,7 @@ import pytest
 from wanimate.contract import Result, Stage
 from wanimate_worker.engine.observing import observe
 from wanimate_worker.ledger import JobFields, Observation
-from wanimate_worker.upstream import Failed, Pending, StatusAnswer, Succeeded, Unreadable
+from wanimate_worker.vendor import Failed, Pending, StatusAnswer, Succeeded, Unreadable
 
 NOW_MS = 1_795_000_000_000
 CREATED = datetime(2026, 1, 9, tzinfo=UTC)

@@ -22,7 +22,7 @@ from wanimate_worker.cli.selection import View
 from wanimate_worker.engine.cancelling import cancel_job
 from wanimate_worker.engine.retrying import delay_ms_of
 from wanimate_worker.ledger import read_history
-from wanimate_worker.upstream import Accepted, Failed, Forgotten, Pending, Unknown, Unreadable
+from wanimate_worker.vendor import Accepted, Failed, Pending, TaskNotFound, Unknown, Unreadable
 
 from .conftest import Run, command
 
@@ -178,7 +178,7 @@ def test_nothing_but_a_transient_failure_is_sent_again(run: Run, code: str | Non
 def test_a_task_that_says_nothing_of_its_end_is_not_sent_again(run: Run) -> None:
     allow(run, 10)
     start(run)
-    for answer in (Forgotten("no such task"), Unreadable("HTTP 500"), Pending("PROCESSING_TIMEOUT")):
+    for answer in (TaskNotFound("no such task"), Unreadable("HTTP 500"), Pending("PROCESSING_TIMEOUT")):
         run.state = answer
         run.poll()
     assert (run.stage(), len(run.sent)) == (Stage.RUNNING, 1)

@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from wanimate import JobCancelled
 from wanimate.contract import Keys, Outcome, Result, Stage
 from wanimate_worker.ledger import Entry, NothingToDo, PausedFor, read_history
-from wanimate_worker.upstream import (
+from wanimate_worker.vendor import (
     Failed,
     NotSent,
     Obstacle,

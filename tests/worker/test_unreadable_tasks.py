@@ -8,7 +8,7 @@ import pytest
 from wanimate.contract import Keys, Outcome, Result, Stage
 from wanimate_worker.health.finding import Finding, Severity
 from wanimate_worker.health.work import check_jobs
-from wanimate_worker.upstream import Forgotten, Pending, StatusAnswer, Succeeded, Throttled, Unreadable
+from wanimate_worker.vendor import Pending, StatusAnswer, Succeeded, TaskNotFound, Throttled, Unreadable
 
 from .conftest import command
 
@@ -73,7 +73,7 @@ def test_an_operator_ends_such_a_job_and_the_vendors_task_stays_known(run: Run) 
     assert command(run, "end", "a")[0] == 0, "it may be repeated"
 
 
-@pytest.mark.parametrize("answer", [Pending("processing"), Forgotten("no such task")])
+@pytest.mark.parametrize("answer", [Pending("processing"), TaskNotFound("no such task")])
 def test_a_job_whose_answers_can_be_read_is_not_ended_by_hand(run: Run, answer: Any) -> None:
     run()
     poll(run, Unreadable("no videos"))

@@ -8,13 +8,13 @@ import pytest
 from wanimate.contract import Result, Stage
 from wanimate_worker.engine.hints import CLOCK_TOLERANCE_MS, SETTLING_MS, HintVerdict, check_hint
 from wanimate_worker.ledger import JobFields
-from wanimate_worker.upstream import (
+from wanimate_worker.vendor import (
     Failed,
-    Forgotten,
     NotSent,
     Pending,
     StatusAnswer,
     Succeeded,
+    TaskNotFound,
     Throttled,
     Unauthorised,
     Unreadable,
@@ -58,11 +58,11 @@ def test_a_task_that_is_older_than_the_attempt_is_not_the_jobs() -> None:
 
 
 def test_a_task_that_the_vendor_does_not_know_is_not_the_jobs() -> None:
-    assert check_hint(job(), Forgotten("task not found"), NOW_MS) is HintVerdict.WRONG
+    assert check_hint(job(), TaskNotFound("task not found"), NOW_MS) is HintVerdict.WRONG
 
 
 def test_a_task_of_an_odd_answer_has_a_moment_to_become_known() -> None:
-    unknown, named = Forgotten("task not found"), job(hint_by="answer")
+    unknown, named = TaskNotFound("task not found"), job(hint_by="answer")
     assert check_hint(named, unknown, NOW_MS) is HintVerdict.UNDECIDED
     assert check_hint(named, unknown, BEGUN_AT_MS + SETTLING_MS) is HintVerdict.WRONG
 

@@ -22,12 +22,12 @@ from wanimate_worker.health.work import check_unread, check_workers, with_balanc
 from wanimate_worker.queues import queue_lengths
 from wanimate_worker.roster import connected_workers
 from wanimate_worker.settings import WorkerSettings
-from wanimate_worker.upstream import (
+from wanimate_worker.vendor import (
     Balance,
-    Forgotten,
     NoBalance,
     NotSent,
     Pending,
+    TaskNotFound,
     Throttled,
     Unauthorised,
     Unreadable,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from wanimate_worker.upstream import BalanceAnswer, StatusAnswer
+    from wanimate_worker.vendor import BalanceAnswer, StatusAnswer
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def settings(**values: Any) -> WorkerSettings:
 @pytest.mark.parametrize(
     ("answer", "level"),
     [
-        (Forgotten("no such task"), Severity.OK),
+        (TaskNotFound("no such task"), Severity.OK),
         (Pending("processing"), Severity.OK),
         (Unauthorised(401, "bad key"), Severity.FAIL),
         (Unauthorised(402, "no credit"), Severity.FAIL),

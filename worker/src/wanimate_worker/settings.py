@@ -14,7 +14,7 @@ from .addresses import is_loopback
 from .ledger import AccountLimits, LedgerLimits
 from .limit_settings import LIMIT_NAMES, LimitSettings, MoneySettings
 from .service_settings import CallbackSettings, FlowerSettings, LogSettings, OpsSettings
-from .upstream import Timeouts
+from .vendor import Timeouts
 
 if TYPE_CHECKING:
     from pydantic_settings import BaseSettings, PydanticBaseSettingsSource

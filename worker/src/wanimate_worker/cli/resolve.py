@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from wanimate.contract import Outcome
 
-    from ..upstream import MaySend
+    from ..vendor import MaySend
     from .session import Session
 
 #: Failures after which the vendor may have a task all the same.
@@ -106,7 +106,7 @@ class _Resolution:
 
     def _ask(self, settled_at_ms: str, may_send: MaySend) -> Exit:
         from ..engine.endings import Served, ending_of
-        from ..upstream import Forgotten, Pending
+        from ..vendor import Pending, TaskNotFound
 
         runtime, task_id = self._session.runtime, self._task_id
         answer = runtime.upstream.status(task_id, may_send=may_send)
@@ -117,7 +117,7 @@ class _Resolution:
         match answer:
             case Pending():
                 return self._adopt(settled_at_ms)
-            case Forgotten(message):
+            case TaskNotFound(message):
                 return self._tell(Exit.REFUSED, "unchanged", f"the vendor does not know this task: {message}")
             case _:
                 return self._tell(Exit.UNAVAILABLE, "unchanged", f"the vendor's answer does not tell: {answer}")

@@ -9,12 +9,12 @@ from wanimate.contract.cost import format_usd
 
 from ..ledger.balance import SELDOM_MS
 from ..observability import get_logger
-from ..upstream import Balance, Exchange, NoBalance, Throttled, Unauthorised
+from ..vendor import Balance, Exchange, NoBalance, Throttled, Unauthorised
 from .sending import RightToSend
 
 if TYPE_CHECKING:
     from ..stopwatch import Stopwatch
-    from ..upstream import BalanceAnswer
+    from ..vendor import BalanceAnswer
     from .runtime import Runtime
 
 log = get_logger(__name__)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from wanimate.errors import DeadlineExceeded
 
-from ..upstream import Forgotten, Pending, StatusAnswer
+from ..vendor import Pending, StatusAnswer, TaskNotFound
 
 if TYPE_CHECKING:
     from ..ledger import JobFields
@@ -41,7 +41,7 @@ def overdue(job: JobFields, answer: StatusAnswer, now_ms: int, run_deadline_seco
         now_ms: The current time, in Redis time.
         run_deadline_seconds: How long any task may take after the vendor accepted it, in seconds.
     """
-    if not isinstance(answer, Pending | Forgotten) or job.submitted_at_ms is None:
+    if not isinstance(answer, Pending | TaskNotFound) or job.submitted_at_ms is None:
         return None
     if job.deadline_at_ms is not None and now_ms >= job.deadline_at_ms:
         bound, advice = "deadline_seconds passed", "give such jobs a later deadline"

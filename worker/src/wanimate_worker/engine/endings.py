@@ -11,7 +11,7 @@ from wanimate.contract import Outcome
 from wanimate.errors import ContentViolation, GenerationFailed, InvalidRequest, JobFailed
 from wanimate.failure_codes import FailureKind, failure_of
 
-from ..upstream import Failed, Refused, Rejected, StatusAnswer, Succeeded
+from ..vendor import Failed, Refused, Rejected, StatusAnswer, Succeeded
 from .hints import CLOCK_TOLERANCE_MS
 
 #: The inputs of a job, as the vendor's words name them.

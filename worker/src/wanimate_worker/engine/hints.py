@@ -12,7 +12,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
-from ..upstream import Failed, Forgotten, Pending, StatusAnswer, Succeeded
+from ..vendor import Failed, Pending, StatusAnswer, Succeeded, TaskNotFound
 
 if TYPE_CHECKING:
     from ..ledger import JobFields
@@ -45,7 +45,7 @@ def check_hint(job: JobFields, answer: StatusAnswer, now_ms: int) -> HintVerdict
         now_ms: The current time, in Redis time.
     """
     match answer:
-        case Forgotten():
+        case TaskNotFound():
             is_new = job.hint_by == "answer" and now_ms < (job.begun_at_ms or 0) + SETTLING_MS
             return HintVerdict.UNDECIDED if is_new else HintVerdict.WRONG
         case Pending(state, created_at) if state in _AT_WORK:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from wanimate.contract.durations import kind_of_request
 
 from ..ledger import Observation
-from ..upstream import Failed, StatusAnswer, Succeeded
+from ..vendor import Failed, StatusAnswer, Succeeded
 
 if TYPE_CHECKING:
     from ..ledger import JobFields

@@ -9,7 +9,7 @@ from wanimate.contract import Stage
 
 from ..ledger import PausedFor
 from ..observability import get_logger
-from ..upstream import NotSent, Throttled, Unauthorised
+from ..vendor import NotSent, Throttled, Unauthorised
 from .sending import RightToSend
 
 if TYPE_CHECKING:

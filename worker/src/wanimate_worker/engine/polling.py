@@ -13,15 +13,15 @@ from ..ledger import Deliver, RefusedBy, bounded, cause_of
 from ..observability import get_logger
 from ..outage import is_away
 from ..stopwatch import Stopwatch
-from ..upstream import (
+from ..vendor import (
     Exchange,
     Failed,
-    Forgotten,
     NotSent,
     Obstacle,
     Pending,
     StatusAnswer,
     Succeeded,
+    TaskNotFound,
     Throttled,
     Unauthorised,
     Unreadable,
@@ -271,7 +271,7 @@ class Poller:
     def _note_readability(self, job: JobFields, answer: StatusAnswer) -> None:
         """Write down, once, that a task's answers cannot be read, or can again: only an operator ends such a job."""
         why = bounded(answer.reason) if isinstance(answer, Unreadable) else ""
-        if isinstance(answer, Unreadable | Pending | Forgotten) and why != (job.unreadable_why or ""):
+        if isinstance(answer, Unreadable | Pending | TaskNotFound) and why != (job.unreadable_why or ""):
             self._runtime.ledger.mark_unreadable(job.job_id, job.nonce, why)
 
     def _note_trouble(self, claim: Claim, answer: StatusAnswer, told: BoundLogger) -> None:
@@ -293,7 +293,7 @@ class Poller:
                 told.warning("not sent; nothing is sent for a while", cause=reason, closed_ms=closed_ms)
             case Unauthorised():
                 pause_account(ledger, answer, told)
-            case Forgotten(message) | Unreadable(message):
+            case TaskNotFound(message) | Unreadable(message):
                 told.warning("a status request said nothing", cause=message)
             case _:
                 pass

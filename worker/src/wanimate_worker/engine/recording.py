@@ -9,7 +9,7 @@ from wanimate.contract import Outcome, Stage
 
 from ..ledger import Parked, Proven, RefusedBy, Unsafe, cause_of
 from ..observability import get_logger
-from ..upstream import Accepted, NotSent, Obstacle, Refused, Rejected, Throttled, Unauthorised, Unknown
+from ..vendor import Accepted, NotSent, Obstacle, Refused, Rejected, Throttled, Unauthorised, Unknown
 from .endings import proven_refusal_of, refusal_of
 from .pausing import pause_account
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wanimate.errors import JobFailed
 
     from ..ledger import Submit
-    from ..upstream import Exchange, SubmitAnswer
+    from ..vendor import Exchange, SubmitAnswer
     from .runtime import Runtime
 
 log = get_logger(__name__)

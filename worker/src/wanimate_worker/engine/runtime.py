@@ -13,7 +13,7 @@ from ..callbacks.signature import Signer
 from ..database import Database, open_database
 from ..observability import Tracing, get_logger, open_tracing
 from ..pacer import Pacer
-from ..upstream import UpstreamClient
+from ..vendor import VendorClient
 from .doorbell import Doorbell
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Runtime:
         return ledger
 
     @cached_property
-    def upstream(self) -> UpstreamClient:
+    def upstream(self) -> VendorClient:
         """The vendor.
 
         Raises:
@@ -73,7 +73,7 @@ class Runtime:
         settings = self.settings
         if settings.api_key is None:
             raise SettingsError("WANIMATE_API_KEY: a worker needs the vendor's API key; set it and start again")
-        client = UpstreamClient(
+        client = VendorClient(
             settings.api_base_url,
             settings.api_key,
             timeouts=settings.timeouts(),

@@ -9,14 +9,14 @@ from redis.exceptions import RedisError
 
 from ..observability import get_logger
 from ..stopwatch import Stopwatch
-from ..upstream import NotSent, Obstacle, Unknown
+from ..vendor import NotSent, Obstacle, Unknown
 
 if TYPE_CHECKING:
     from wanimate.contract import Job
 
     from ..ledger import Submit
     from ..settings import WorkerSettings
-    from ..upstream import Exchange, SubmitAnswer
+    from ..vendor import Exchange, SubmitAnswer
     from .runtime import Runtime
 
 log = get_logger(__name__)

@@ -11,7 +11,7 @@ from wanimate.errors import InvalidRequest
 
 from ..ledger import Busy, Deliver, Later, NothingToDo, Submit, Unsafe, WaitForPermit
 from ..observability import get_logger
-from ..upstream import Accepted, Exchange, SubmitAnswer, Unknown
+from ..vendor import Accepted, Exchange, SubmitAnswer, Unknown
 from .recording import Attempt
 from .sending import AGAIN_SECONDS, PERMIT_SECONDS, seconds_between, send_once
 

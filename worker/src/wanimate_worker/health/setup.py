@@ -11,7 +11,7 @@ from wanimate.errors import SettingsError
 from wanimate.redis.transport import VISIBILITY_TIMEOUT_SECONDS
 
 from ..addresses import is_public
-from ..upstream import NotSent, Throttled, Unauthorised, Unreadable
+from ..vendor import NotSent, Throttled, Unauthorised, Unreadable
 from .finding import Finding, fail, ok, warn
 from .formatting import format_seconds
 

@@ -14,7 +14,7 @@ from ..engine.balance import why_unread
 from ..ledger import read_history
 from ..queues import QUEUES
 from ..roster import answering_workers, connected_workers
-from ..upstream import Balance as BalanceAnswer
+from ..vendor import Balance as BalanceAnswer
 from .finding import Finding, fail, ok, warn
 from .formatting import format_duration
 

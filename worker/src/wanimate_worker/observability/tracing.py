@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wanimate.contract import Outcome
 
     from ..ledger import Deliver, JobFields, Submit
-    from ..upstream import Exchange
+    from ..vendor import Exchange
 
 log = get_logger(__name__)
 

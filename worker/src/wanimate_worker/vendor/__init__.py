@@ -7,7 +7,6 @@ from .answers import (
     Balance,
     BalanceAnswer,
     Failed,
-    Forgotten,
     NoBalance,
     NotSent,
     Obstacle,
@@ -17,13 +16,14 @@ from .answers import (
     StatusAnswer,
     SubmitAnswer,
     Succeeded,
+    TaskNotFound,
     Throttled,
     Unauthorised,
     Unknown,
     Unreadable,
 )
 from .classify import classify_balance, classify_status, classify_status_error, classify_submit, classify_submit_error
-from .client import UpstreamClient
+from .client import VendorClient
 from .envelope import MAX_RETRY_AFTER_SECONDS, parse_retry_after
 from .request import Exchange, MaySend, Timeouts, request_body
 
@@ -32,7 +32,7 @@ __all__ = [
     "Exchange",
     "MaySend",
     "Timeouts",
-    "UpstreamClient",
+    "VendorClient",
     # What a submission can come back with.
     "Accepted",
     "NotSent",
@@ -44,7 +44,7 @@ __all__ = [
     "Unknown",
     # What a status request can come back with; also the three above that are not about the task.
     "Failed",
-    "Forgotten",
+    "TaskNotFound",
     "Pending",
     "Refused",
     "StatusAnswer",

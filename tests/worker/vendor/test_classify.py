@@ -8,10 +8,9 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from wanimate_worker.upstream import (
+from wanimate_worker.vendor import (
     Accepted,
     Failed,
-    Forgotten,
     NotSent,
     Pending,
     Refused,
@@ -19,6 +18,7 @@ from wanimate_worker.upstream import (
     StatusAnswer,
     SubmitAnswer,
     Succeeded,
+    TaskNotFound,
     Throttled,
     Unauthorised,
     Unknown,
@@ -296,8 +296,8 @@ def test_an_answer_without_a_state_is_asked_about_again(data: Any) -> None:
 
 @pytest.mark.parametrize("status", [400, 404])
 def test_a_task_the_vendor_does_not_know_is_forgotten(status: int) -> None:
-    assert status_of(status, envelope(status, "task not found")) == Forgotten("task not found")
-    assert status_of(200, envelope(status, "task not found")) == Forgotten("task not found")
+    assert status_of(status, envelope(status, "task not found")) == TaskNotFound("task not found")
+    assert status_of(200, envelope(status, "task not found")) == TaskNotFound("task not found")
 
 
 @pytest.mark.parametrize("body", [None, b"", b"<html>404</html>", b'{"detail": "Not Found"}'])

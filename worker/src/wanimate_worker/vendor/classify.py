@@ -14,10 +14,10 @@ from wanimate.errors import SettingsError
 from .answers import (
     Accepted,
     Balance,
-    Forgotten,
     NoBalance,
     NotSent,
     Obstacle,
+    TaskNotFound,
     Throttled,
     Unauthorised,
     Unknown,
@@ -100,7 +100,7 @@ def classify_status(
     if refusal is not None:
         return refusal
     if envelope is not None and envelope.is_error and code in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}:
-        return Forgotten(message_of(code, envelope))
+        return TaskNotFound(message_of(code, envelope))
     return Unreadable(message_of(code, envelope) if envelope else f"HTTP {status} without the vendor's envelope")
 
 

@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 from wanimate.failure_codes import CODES, FailureKind
-from wanimate_worker.upstream import (
+from wanimate_worker.vendor import (
     NotSent,
     Obstacle,
     Refused,

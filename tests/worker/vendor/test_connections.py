@@ -7,8 +7,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from wanimate_worker.upstream import Accepted, Pending, UpstreamClient
-from wanimate_worker.upstream import client as client_module
+from wanimate_worker.vendor import Accepted, Pending, VendorClient
+from wanimate_worker.vendor import client as client_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,18 +20,18 @@ ACCEPTED = '{"code": 200, "message": "success", "data": {"taskId": "task_1"}}'
 PROCESSING = '{"code": 200, "message": "success", "data": {"state": "processing"}}'
 
 
-def test_one_thread_uses_one_connection_for_all_its_requests(server: Any, client: UpstreamClient) -> None:
+def test_one_thread_uses_one_connection_for_all_its_requests(server: Any, client: VendorClient) -> None:
     server.answers(PROCESSING)
     assert {client.status("t") for _ in range(10)} == {Pending("processing")}
     assert server.connections == 1
 
 
-def test_no_connection_is_opened_before_the_first_request(server: Any, connect: Callable[..., UpstreamClient]) -> None:
+def test_no_connection_is_opened_before_the_first_request(server: Any, connect: Callable[..., VendorClient]) -> None:
     connect()
     assert server.connections == 0
 
 
-def test_each_thread_has_a_connection_of_its_own(server: Any, client: UpstreamClient) -> None:
+def test_each_thread_has_a_connection_of_its_own(server: Any, client: VendorClient) -> None:
     server.answers(PROCESSING)
     everyone = threading.Barrier(4)
 
@@ -44,7 +44,7 @@ def test_each_thread_has_a_connection_of_its_own(server: Any, client: UpstreamCl
     assert server.connections == 4
 
 
-def test_the_connection_of_a_thread_ends_with_the_thread(server: Any, client: UpstreamClient) -> None:
+def test_the_connection_of_a_thread_ends_with_the_thread(server: Any, client: VendorClient) -> None:
     server.answers(PROCESSING)
     thread = threading.Thread(target=client.status, args=("t",))
     thread.start()
@@ -52,7 +52,7 @@ def test_the_connection_of_a_thread_ends_with_the_thread(server: Any, client: Up
     assert server.closed.acquire(timeout=10)
 
 
-def test_closing_closes_the_connections_of_all_threads_and_allows_new_ones(server: Any, client: UpstreamClient) -> None:
+def test_closing_closes_the_connections_of_all_threads_and_allows_new_ones(server: Any, client: VendorClient) -> None:
     server.answers(PROCESSING)
     asked, may_end = threading.Event(), threading.Event()
 
@@ -76,7 +76,7 @@ def test_closing_closes_the_connections_of_all_threads_and_allows_new_ones(serve
 
 
 def test_a_connection_the_server_closed_while_idle_is_not_used_for_a_submission(
-    server: Any, client: UpstreamClient, job: AnimateJob
+    server: Any, client: VendorClient, job: AnimateJob
 ) -> None:
     server.answers(ACCEPTED, then_close=True)
     for _ in range(5):
@@ -85,7 +85,7 @@ def test_a_connection_the_server_closed_while_idle_is_not_used_for_a_submission(
 
 
 def test_a_connection_idle_for_longer_than_the_bound_is_not_used_again(
-    server: Any, client: UpstreamClient, monkeypatch: pytest.MonkeyPatch
+    server: Any, client: VendorClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_module, "KEEPALIVE_EXPIRY_SECONDS", 0.0)
     server.answers(PROCESSING)
@@ -99,9 +99,9 @@ def test_a_fork_never_writes_to_its_parents_connection(server: Any) -> None:
     script = f"""
         import os
         from pydantic import SecretStr
-        from wanimate_worker.upstream import Pending, UpstreamClient
+        from wanimate_worker.vendor import Pending, VendorClient
 
-        client = UpstreamClient("http://{server.address}", SecretStr("key"))
+        client = VendorClient("http://{server.address}", SecretStr("key"))
         assert client.status("parent") == Pending("processing")
         child = os.fork()
         if child == 0:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import SecretStr
 from wanimate.contract import AnimateJob
-from wanimate_worker.upstream import Timeouts, UpstreamClient
+from wanimate_worker.vendor import Timeouts, VendorClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -149,14 +149,14 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def connect(server: Server) -> Iterator[Callable[..., UpstreamClient]]:
+def connect(server: Server) -> Iterator[Callable[..., VendorClient]]:
     """Make clients that give up fast and are closed at the end."""
-    clients: list[UpstreamClient] = []
+    clients: list[VendorClient] = []
 
-    def connect(base_url: str | None = None, *, trust_env: bool = False, seconds: float = 5.0) -> UpstreamClient:
+    def connect(base_url: str | None = None, *, trust_env: bool = False, seconds: float = 5.0) -> VendorClient:
         bounds = Timeouts(connect_seconds=seconds, submit_read_seconds=seconds, status_read_seconds=seconds)
         url = base_url or f"http://{server.address}"
-        clients.append(UpstreamClient(url, SecretStr(KEY), timeouts=bounds, trust_env=trust_env, allow_http=True))
+        clients.append(VendorClient(url, SecretStr(KEY), timeouts=bounds, trust_env=trust_env, allow_http=True))
         return clients[-1]
 
     yield connect
@@ -165,7 +165,7 @@ def connect(server: Server) -> Iterator[Callable[..., UpstreamClient]]:
 
 
 @pytest.fixture
-def client(connect: Callable[..., UpstreamClient]) -> UpstreamClient:
+def client(connect: Callable[..., VendorClient]) -> VendorClient:
     return connect()
 
 

@@ -11,21 +11,21 @@ import pytest
 from pydantic import SecretStr
 from wanimate.contract import AnimateJob
 from wanimate.errors import SettingsError
-from wanimate_worker.upstream import (
+from wanimate_worker.vendor import (
     Accepted,
     Exchange,
-    Forgotten,
     NotSent,
     Pending,
     Refused,
     Rejected,
     Succeeded,
+    TaskNotFound,
     Throttled,
     Timeouts,
     Unauthorised,
     Unknown,
     Unreadable,
-    UpstreamClient,
+    VendorClient,
 )
 
 from .conftest import Server
@@ -46,7 +46,7 @@ def nobody() -> Iterator[str]:
 
 
 def test_a_submission_carries_the_job_and_the_key_and_gives_the_task_id(
-    server: Any, client: UpstreamClient, job: AnimateJob, key: str
+    server: Any, client: VendorClient, job: AnimateJob, key: str
 ) -> None:
     server.answers(ACCEPTED)
     assert client.submit(job) == Accepted("task_1")
@@ -58,7 +58,7 @@ def test_a_submission_carries_the_job_and_the_key_and_gives_the_task_id(
     assert json.loads(request.body)["input"]["image_urls"] == ["https://example.com/c.png"]
 
 
-def test_a_prompt_in_any_language_arrives_as_it_was_written(server: Any, client: UpstreamClient) -> None:
+def test_a_prompt_in_any_language_arrives_as_it_was_written(server: Any, client: VendorClient) -> None:
     server.answers(ACCEPTED)
     prompt = "keep the face — 顔を保つ 🎬"
     client.submit(AnimateJob(image_url="https://e.com/c", video_url="https://e.com/m", prompt=prompt, seed=2**31 - 1))
@@ -66,26 +66,26 @@ def test_a_prompt_in_any_language_arrives_as_it_was_written(server: Any, client:
     assert (given["prompt"], given["seed"]) == (prompt, 2**31 - 1)
 
 
-def test_a_callback_address_is_passed_on(server: Any, client: UpstreamClient, job: AnimateJob) -> None:
+def test_a_callback_address_is_passed_on(server: Any, client: VendorClient, job: AnimateJob) -> None:
     server.answers(ACCEPTED)
     client.submit(job, callback_url="https://us.example/cb?job=1")
     assert json.loads(server.requests[0].body)["callback_url"] == "https://us.example/cb?job=1"
 
 
-def test_a_status_request_asks_for_one_task_by_its_id(server: Any, client: UpstreamClient) -> None:
+def test_a_status_request_asks_for_one_task_by_its_id(server: Any, client: VendorClient) -> None:
     server.answers(PROCESSING)
     assert client.status("task_1") == Pending("processing")
     assert server.requests[0].method == "GET"
     assert server.requests[0].target == "/api/v1/statusTask/wan-2-2-animate?taskId=task_1"
 
 
-def test_a_task_id_with_special_characters_stays_one_parameter(server: Any, client: UpstreamClient) -> None:
+def test_a_task_id_with_special_characters_stays_one_parameter(server: Any, client: VendorClient) -> None:
     server.answers(PROCESSING)
     client.status("a&b=c d/é#")
     assert server.requests[0].target.endswith("?taskId=a%26b%3Dc+d%2F%C3%A9%23")
 
 
-def test_a_finished_task_gives_its_result(server: Any, client: UpstreamClient) -> None:
+def test_a_finished_task_gives_its_result(server: Any, client: VendorClient) -> None:
     data = {"taskId": "t", "state": "success", "resultJson": '{"resultUrls": ["https://r.example/v.mp4"]}'}
     server.answers(json.dumps({"code": 200, "message": "success", "data": data}))
     answer = client.status("t")
@@ -94,7 +94,7 @@ def test_a_finished_task_gives_its_result(server: Any, client: UpstreamClient) -
 
 
 def test_a_base_url_with_a_path_and_a_slash_is_kept(
-    server: Any, connect: Callable[..., UpstreamClient], job: AnimateJob
+    server: Any, connect: Callable[..., VendorClient], job: AnimateJob
 ) -> None:
     server.answers(ACCEPTED)
     connect(f"http://{server.address}/proxy/").submit(job)
@@ -102,28 +102,26 @@ def test_a_base_url_with_a_path_and_a_slash_is_kept(
 
 
 def test_a_refused_connection_is_surely_not_sent(
-    nobody: str, connect: Callable[..., UpstreamClient], job: AnimateJob
+    nobody: str, connect: Callable[..., VendorClient], job: AnimateJob
 ) -> None:
     client = connect(f"http://{nobody}")
     assert isinstance(client.submit(job), NotSent)
     assert isinstance(client.status("t"), NotSent)
 
 
-def test_a_host_without_address_is_surely_not_sent(connect: Callable[..., UpstreamClient], job: AnimateJob) -> None:
+def test_a_host_without_address_is_surely_not_sent(connect: Callable[..., VendorClient], job: AnimateJob) -> None:
     assert isinstance(connect("http://no-such-host.invalid").submit(job), NotSent)
 
 
 def test_a_broken_tls_handshake_is_surely_not_sent(
-    server: Any, connect: Callable[..., UpstreamClient], job: AnimateJob
+    server: Any, connect: Callable[..., VendorClient], job: AnimateJob
 ) -> None:
     answer = connect(f"https://{server.address}").submit(job)
     assert isinstance(answer, NotSent)
     assert server.requests == []
 
 
-def test_a_tls_handshake_without_end_is_surely_not_sent(
-    connect: Callable[..., UpstreamClient], job: AnimateJob
-) -> None:
+def test_a_tls_handshake_without_end_is_surely_not_sent(connect: Callable[..., VendorClient], job: AnimateJob) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         client = connect(f"https://127.0.0.1:{silent.getsockname()[1]}", seconds=0.2)
         assert isinstance(client.submit(job), NotSent)
@@ -131,7 +129,7 @@ def test_a_tls_handshake_without_end_is_surely_not_sent(
 
 @pytest.mark.parametrize("trouble", ["drops", "resets"])
 def test_a_connection_lost_after_the_request_leaves_the_submission_unknown(
-    server: Any, client: UpstreamClient, job: AnimateJob, trouble: str
+    server: Any, client: VendorClient, job: AnimateJob, trouble: str
 ) -> None:
     getattr(server, trouble)()
     assert isinstance(client.submit(job), Unknown)
@@ -140,7 +138,7 @@ def test_a_connection_lost_after_the_request_leaves_the_submission_unknown(
 
 
 def test_silence_after_the_request_leaves_the_submission_unknown(
-    server: Any, connect: Callable[..., UpstreamClient], job: AnimateJob
+    server: Any, connect: Callable[..., VendorClient], job: AnimateJob
 ) -> None:
     server.keeps_silent()
     client = connect(seconds=0.2)
@@ -160,7 +158,7 @@ def test_silence_after_the_request_leaves_the_submission_unknown(
     ids=["cut short", "cut chunk", "not gzip", "cut status line", "another protocol"],
 )
 def test_an_answer_that_cannot_be_read_leaves_the_submission_unknown(
-    server: Any, client: UpstreamClient, job: AnimateJob, raw: bytes
+    server: Any, client: VendorClient, job: AnimateJob, raw: bytes
 ) -> None:
     server.sends(raw, then_close=True)
     assert isinstance(client.submit(job), Unknown)
@@ -177,7 +175,7 @@ def test_an_answer_that_cannot_be_read_leaves_the_submission_unknown(
     ids=["cut short", "cut chunk", "an error that names a task"],
 )
 def test_the_id_in_an_answer_that_was_cut_off_is_kept_as_a_hint(
-    server: Any, client: UpstreamClient, job: AnimateJob, raw: bytes
+    server: Any, client: VendorClient, job: AnimateJob, raw: bytes
 ) -> None:
     server.sends(raw, then_close=True)
     answer = client.submit(job)
@@ -185,7 +183,7 @@ def test_the_id_in_an_answer_that_was_cut_off_is_kept_as_a_hint(
     assert answer.hint == "task_1"
 
 
-def test_an_oversized_answer_is_not_read_to_its_end(server: Any, client: UpstreamClient, job: AnimateJob) -> None:
+def test_an_oversized_answer_is_not_read_to_its_end(server: Any, client: VendorClient, job: AnimateJob) -> None:
     sent = 0
 
     def pour(server: Any, conn: Any, _request: Any) -> None:
@@ -201,14 +199,14 @@ def test_an_oversized_answer_is_not_read_to_its_end(server: Any, client: Upstrea
 
 
 def test_a_refusal_is_understood_even_if_its_body_is_cut_short(
-    server: Any, client: UpstreamClient, job: AnimateJob
+    server: Any, client: VendorClient, job: AnimateJob
 ) -> None:
     server.sends(b"HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Length: 5000\r\n\r\n{", then_close=True)
     assert client.submit(job) == Throttled(7.0, "code 429 without a message", None)
 
 
 def test_an_answer_that_drips_in_does_not_hold_the_thread(
-    server: Any, connect: Callable[..., UpstreamClient], job: AnimateJob
+    server: Any, connect: Callable[..., VendorClient], job: AnimateJob
 ) -> None:
     server.drips(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
     started = time.monotonic()
@@ -216,15 +214,13 @@ def test_an_answer_that_drips_in_does_not_hold_the_thread(
     assert time.monotonic() - started < 3
 
 
-def test_an_answer_compressed_unasked_is_still_understood(server: Any, client: UpstreamClient, job: AnimateJob) -> None:
+def test_an_answer_compressed_unasked_is_still_understood(server: Any, client: VendorClient, job: AnimateJob) -> None:
     server.answers(gzip.compress(ACCEPTED.encode()), 200, "Content-Encoding: gzip")
     assert client.submit(job) == Accepted("task_1")
     assert server.requests[0].headers["accept-encoding"] == "identity"
 
 
-def test_a_redirect_is_not_followed_and_counts_as_not_sent(
-    server: Any, client: UpstreamClient, job: AnimateJob
-) -> None:
+def test_a_redirect_is_not_followed_and_counts_as_not_sent(server: Any, client: VendorClient, job: AnimateJob) -> None:
     server.answers("", 307, f"Location: http://{server.address}/elsewhere")
     assert isinstance(client.submit(job), Refused)
     assert isinstance(client.status("t"), NotSent)
@@ -233,7 +229,7 @@ def test_a_redirect_is_not_followed_and_counts_as_not_sent(
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_the_key_goes_to_no_other_host_whatever_the_vendor_answers(
-    server: Any, client: UpstreamClient, job: AnimateJob, status: int
+    server: Any, client: VendorClient, job: AnimateJob, status: int
 ) -> None:
     elsewhere = Server()
     elsewhere.answers(ACCEPTED)
@@ -248,7 +244,7 @@ def test_the_key_goes_to_no_other_host_whatever_the_vendor_answers(
         elsewhere.stop()
 
 
-def test_the_urls_of_a_job_are_never_fetched(server: Any, client: UpstreamClient) -> None:
+def test_the_urls_of_a_job_are_never_fetched(server: Any, client: VendorClient) -> None:
     elsewhere = Server()
     try:
         server.answers(ACCEPTED)
@@ -263,19 +259,19 @@ def test_the_urls_of_a_job_are_never_fetched(server: Any, client: UpstreamClient
     ("status", "expected"), [(400, Rejected), (401, Unauthorised), (429, Throttled), (500, Unknown), (502, Unknown)]
 )
 def test_each_http_status_reaches_its_class(
-    server: Any, client: UpstreamClient, job: AnimateJob, status: int, expected: Any
+    server: Any, client: VendorClient, job: AnimateJob, status: int, expected: Any
 ) -> None:
     server.answers(f'{{"code": {status}, "message": "no", "data": null}}', status)
     assert isinstance(client.submit(job), expected)
 
 
-def test_a_task_the_vendor_does_not_know_is_forgotten(server: Any, client: UpstreamClient) -> None:
+def test_a_task_the_vendor_does_not_know_is_forgotten(server: Any, client: VendorClient) -> None:
     server.answers('{"code": 404, "message": "task not found", "data": null}', 404)
-    assert client.status("t") == Forgotten("task not found")
+    assert client.status("t") == TaskNotFound("task not found")
 
 
 def test_the_key_is_in_no_representation_log_or_answer(
-    server: Any, client: UpstreamClient, job: AnimateJob, key: str, caplog: pytest.LogCaptureFixture
+    server: Any, client: VendorClient, job: AnimateJob, key: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(0)
     for status in (200, 302, 400, 401, 404, 429, 500):
@@ -295,7 +291,7 @@ def test_the_key_is_in_no_representation_log_or_answer(
 @pytest.mark.parametrize("bad", ["", "two words", "ends\n", "ключ-0123456789", "tab\there"])
 def test_a_key_that_cannot_be_a_header_is_refused_without_being_shown(bad: str) -> None:
     with pytest.raises(SettingsError, match="API key") as caught:
-        UpstreamClient("https://api.example", SecretStr(bad))
+        VendorClient("https://api.example", SecretStr(bad))
     assert not bad or bad not in str(caught.value)
 
 
@@ -316,7 +312,7 @@ def test_a_key_that_cannot_be_a_header_is_refused_without_being_shown(bad: str) 
 )
 def test_a_base_url_that_cannot_be_used_is_refused(bad: str) -> None:
     with pytest.raises(SettingsError, match="base URL"):
-        UpstreamClient(bad, SecretStr("key"))
+        VendorClient(bad, SecretStr("key"))
 
 
 @pytest.mark.parametrize(
@@ -324,22 +320,22 @@ def test_a_base_url_that_cannot_be_used_is_refused(bad: str) -> None:
 )
 def test_the_key_is_sent_in_clear_to_no_other_machine_unless_allowed(url: str) -> None:
     with pytest.raises(SettingsError, match="WANIMATE_ALLOW_HTTP"):
-        UpstreamClient(url, SecretStr("key"))
-    UpstreamClient(url, SecretStr("key"), allow_http=True)
-    UpstreamClient(url.lower().replace("http:", "https:"), SecretStr("key"))
+        VendorClient(url, SecretStr("key"))
+    VendorClient(url, SecretStr("key"), allow_http=True)
+    VendorClient(url.lower().replace("http:", "https:"), SecretStr("key"))
 
 
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:8900", "http://localhost:8900/p", "http://[::1]:8900", "http://127.8.8.8"]
 )
 def test_loopback_needs_no_tls(url: str) -> None:
-    UpstreamClient(url, SecretStr("key"))
+    VendorClient(url, SecretStr("key"))
 
 
 def test_the_environments_proxy_is_used_only_if_asked_for(
     server: Any,
     nobody: str,
-    connect: Callable[..., UpstreamClient],
+    connect: Callable[..., VendorClient],
     job: AnimateJob,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -353,7 +349,7 @@ def test_the_environments_proxy_is_used_only_if_asked_for(
 
 
 def test_a_proxy_is_asked_for_the_whole_address_unless_the_host_is_exempt(
-    server: Any, connect: Callable[..., UpstreamClient], nobody: str, monkeypatch: pytest.MonkeyPatch
+    server: Any, connect: Callable[..., VendorClient], nobody: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"user:hunter2@{server.address}")
     monkeypatch.delenv("http_proxy", raising=False)
@@ -377,9 +373,7 @@ def test_a_time_out_of_zero_is_refused(step: str) -> None:
         Timeouts(**{step: 0.0})
 
 
-def test_the_signature_of_the_callback_url_is_in_no_answer(
-    client: UpstreamClient, server: Any, job: AnimateJob
-) -> None:
+def test_the_signature_of_the_callback_url_is_in_no_answer(client: VendorClient, server: Any, job: AnimateJob) -> None:
     signature = "0123456789abcdef" * 4
     url = f"https://callbacks.example.com/v1/callbacks/acct/job/nonce/{signature}"
     server.answers(f'{{"code": 400, "message": "cannot reach {url}"}}', 400)
@@ -402,7 +396,7 @@ def test_the_signature_of_the_callback_url_is_in_no_answer(
     ],
 )
 def test_each_request_has_an_id_and_the_vendors_own_is_shown_only_if_it_is_harmless(
-    server: Any, client: UpstreamClient, key: str, said: str, shown: str | None
+    server: Any, client: VendorClient, key: str, said: str, shown: str | None
 ) -> None:
     server.answers(PROCESSING, 200, f"X-Request-Id: {said.replace('[the key]', key)}")
     first, second = Exchange(), Exchange()
@@ -416,7 +410,7 @@ def test_each_request_has_an_id_and_the_vendors_own_is_shown_only_if_it_is_harml
 
 
 def test_a_request_that_was_not_answered_has_an_id_and_no_status(
-    nobody: str, connect: Callable[..., UpstreamClient], job: AnimateJob
+    nobody: str, connect: Callable[..., VendorClient], job: AnimateJob
 ) -> None:
     exchange = Exchange()
     connect(f"http://{nobody}").submit(job, None, exchange)

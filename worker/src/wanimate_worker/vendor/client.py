@@ -55,7 +55,7 @@ _SHORTEST_SECRET: Final = 8
 _Answer = TypeVar("_Answer", "SubmitAnswer", "StatusAnswer", "BalanceAnswer")
 
 
-class UpstreamClient:
+class VendorClient:
     """Submits jobs and asks about tasks; safe to share between threads and to keep across a fork.
 
     Nothing is sent twice: no retries, no redirects, no proxy of its own accord. The environment's proxies and CA
@@ -103,7 +103,7 @@ class UpstreamClient:
         self._balance_at = self._endpoint("GET", BALANCE_PATH, status_seconds)
 
     def __repr__(self) -> str:
-        return f"UpstreamClient({self._base_url!r})"
+        return f"VendorClient({self._base_url!r})"
 
     def prepare(self) -> None:
         """Make the TLS context and this thread's client now: what is wrong with either shows at the start.

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from wanimate_worker.upstream import (
+from wanimate_worker.vendor import (
     Balance,
     BalanceAnswer,
     NoBalance,
@@ -16,7 +16,7 @@ from wanimate_worker.upstream import (
     Throttled,
     Unauthorised,
     Unreadable,
-    UpstreamClient,
+    VendorClient,
     classify_balance,
 )
 
@@ -98,9 +98,7 @@ def test_a_page_of_something_else_is_no_balance() -> None:
     assert classify_balance(429, {"retry-after": "7"}, b"<html>", NOW) == Throttled(7.0, "HTTP 429, code 429", None)
 
 
-def test_the_request_carries_the_key_and_its_answer_is_the_balance(
-    server: Any, client: UpstreamClient, key: str
-) -> None:
+def test_the_request_carries_the_key_and_its_answer_is_the_balance(server: Any, client: VendorClient, key: str) -> None:
     server.answers('{"code": 200, "message": "success", "data": 12.34}')
     assert client.balance() == Balance(12_340_000)
     [request] = server.requests
@@ -108,12 +106,12 @@ def test_the_request_carries_the_key_and_its_answer_is_the_balance(
     assert request.headers["authorization"] == f"Bearer {key}"
 
 
-def test_a_key_that_is_quoted_is_not_shown(server: Any, client: UpstreamClient, key: str) -> None:
+def test_a_key_that_is_quoted_is_not_shown(server: Any, client: VendorClient, key: str) -> None:
     server.answers(json.dumps({"code": 403, "message": f"the key {key} may not", "data": None}), 403)
     assert client.balance() == Unauthorised(403, "the key [API key] may not")
 
 
-def test_trouble_on_the_way_is_a_value(server: Any, connect: Callable[..., UpstreamClient]) -> None:
+def test_trouble_on_the_way_is_a_value(server: Any, connect: Callable[..., VendorClient]) -> None:
     server.drops()
     assert isinstance(connect().balance(), Unreadable)
     server.keeps_silent()
@@ -121,7 +119,7 @@ def test_trouble_on_the_way_is_a_value(server: Any, connect: Callable[..., Upstr
     assert isinstance(connect("http://127.0.0.1:1").balance(), NotSent)
 
 
-def test_it_is_not_sent_once_the_right_to_send_is_gone(server: Any, client: UpstreamClient) -> None:
+def test_it_is_not_sent_once_the_right_to_send_is_gone(server: Any, client: VendorClient) -> None:
     answer = client.balance(may_send=lambda: "stood still")
     assert isinstance(answer, NotSent)
     assert answer.obstacle is Obstacle.STALE

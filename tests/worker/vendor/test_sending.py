@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import SecretStr
 from wanimate.errors import SettingsError
-from wanimate_worker.upstream import Accepted, NotSent, Obstacle, Pending, Unknown, Unreadable, UpstreamClient
-from wanimate_worker.upstream import client as client_module
-from wanimate_worker.upstream.request import Sending
+from wanimate_worker.vendor import Accepted, NotSent, Obstacle, Pending, Unknown, Unreadable, VendorClient
+from wanimate_worker.vendor import client as client_module
+from wanimate_worker.vendor.request import Sending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ def late_at(look: int) -> Callable[[], str]:
 
 @pytest.mark.parametrize("look", [1, 2, 3], ids=["before all", "before the first byte", "before the body"])
 def test_a_submission_that_is_too_late_at_any_look_is_not_sent(
-    server: Any, client: UpstreamClient, job: AnimateJob, look: int
+    server: Any, client: VendorClient, job: AnimateJob, look: int
 ) -> None:
     server.answers(ACCEPTED)
     answer = client.submit(job, may_send=late_at(look))
@@ -44,7 +44,7 @@ def test_a_submission_that_is_too_late_at_any_look_is_not_sent(
 
 
 def test_the_last_look_does_not_depend_on_the_names_of_events(
-    server: Any, client: UpstreamClient, job: AnimateJob, monkeypatch: pytest.MonkeyPatch
+    server: Any, client: VendorClient, job: AnimateJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.answers(ACCEPTED)
     monkeypatch.setattr(Sending, "trace", lambda *_: None)
@@ -53,14 +53,14 @@ def test_the_last_look_does_not_depend_on_the_names_of_events(
 
 
 @pytest.mark.parametrize("look", [1, 2])
-def test_a_status_request_that_is_too_late_is_not_sent(server: Any, client: UpstreamClient, look: int) -> None:
+def test_a_status_request_that_is_too_late_is_not_sent(server: Any, client: VendorClient, look: int) -> None:
     server.answers(PROCESSING)
     assert isinstance(client.status("t", may_send=late_at(look)), NotSent)
     assert server.requests == []
     assert client.status("t", may_send=lambda: "") == Pending("processing")
 
 
-def test_the_body_is_sent_whole_with_its_length(server: Any, client: UpstreamClient, job: AnimateJob) -> None:
+def test_the_body_is_sent_whole_with_its_length(server: Any, client: VendorClient, job: AnimateJob) -> None:
     server.answers(ACCEPTED)
     client.submit(job)
     [request] = server.requests
@@ -69,7 +69,7 @@ def test_the_body_is_sent_whole_with_its_length(server: Any, client: UpstreamCli
 
 
 def test_an_error_before_the_request_is_surely_not_sent(
-    server: Any, client: UpstreamClient, job: AnimateJob, monkeypatch: pytest.MonkeyPatch
+    server: Any, client: VendorClient, job: AnimateJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("no client")
@@ -83,7 +83,7 @@ def test_an_error_before_the_request_is_surely_not_sent(
 
 
 def test_an_error_of_ours_after_the_request_leaves_it_unknown(
-    server: Any, client: UpstreamClient, job: AnimateJob, monkeypatch: pytest.MonkeyPatch
+    server: Any, client: VendorClient, job: AnimateJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("cannot read")
@@ -121,7 +121,7 @@ def test_an_environment_that_no_client_can_be_made_with_is_named_at_the_start(
         (tmp_path / "ca.pem").write_text("no certificate")
         value = str(tmp_path / "ca.pem")
     monkeypatch.setenv(variable, str(tmp_path) if value == "a folder" else value)
-    trusting = UpstreamClient("https://api.example", SecretStr("key"), trust_env=True)
+    trusting = VendorClient("https://api.example", SecretStr("key"), trust_env=True)
     with pytest.raises(SettingsError) as caught:
         trusting.prepare()
     told = str(caught.value)
@@ -131,11 +131,11 @@ def test_an_environment_that_no_client_can_be_made_with_is_named_at_the_start(
     assert isinstance(trusting.submit(job), NotSent)
     assert isinstance(trusting.status("t"), NotSent)
     monkeypatch.delenv("SSLKEYLOGFILE", raising=False)
-    UpstreamClient("https://api.example", SecretStr("key")).prepare()
+    VendorClient("https://api.example", SecretStr("key")).prepare()
 
 
 def test_a_client_that_cannot_be_made_blames_no_proxy_where_none_is_used(
-    client: UpstreamClient, monkeypatch: pytest.MonkeyPatch
+    client: VendorClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(**_: object) -> None:
         raise FileNotFoundError("half of a library")
@@ -148,7 +148,7 @@ def test_a_client_that_cannot_be_made_blames_no_proxy_where_none_is_used(
 
 @pytest.mark.parametrize("trouble", ["refuses", "forbids", "drops", "resets", "keeps_silent", "babbles"])
 def test_a_proxy_that_opens_no_tunnel_has_surely_sent_nothing(
-    server: Any, connect: Callable[..., UpstreamClient], job: AnimateJob, monkeypatch: pytest.MonkeyPatch, trouble: str
+    server: Any, connect: Callable[..., VendorClient], job: AnimateJob, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:hunter2@{server.address}")
     monkeypatch.delenv("NO_PROXY", raising=False)
@@ -168,5 +168,5 @@ def test_a_proxy_that_opens_no_tunnel_has_surely_sent_nothing(
     assert {request.method for request in server.requests} == {"CONNECT"}
 
 
-def test_a_task_id_that_cannot_be_sent_is_no_traceback(client: UpstreamClient) -> None:
+def test_a_task_id_that_cannot_be_sent_is_no_traceback(client: VendorClient) -> None:
     assert isinstance(client.status("\udcff"), Unreadable)

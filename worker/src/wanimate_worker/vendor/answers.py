@@ -155,7 +155,7 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Forgotten:
+class TaskNotFound:
     """The vendor says that it does not know the task id."""
 
     message: str
@@ -183,5 +183,5 @@ class NoBalance:
 
 
 SubmitAnswer = Accepted | Rejected | Refused | Unauthorised | Throttled | NotSent | Unknown
-StatusAnswer = Pending | Succeeded | Failed | Forgotten | Unreadable | NotSent | Unauthorised | Throttled
+StatusAnswer = Pending | Succeeded | Failed | TaskNotFound | Unreadable | NotSent | Unauthorised | Throttled
 BalanceAnswer = Balance | NoBalance | Unreadable | NotSent | Unauthorised | Throttled

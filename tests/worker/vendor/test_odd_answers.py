@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from wanimate.contract import Outcome
 from wanimate.errors import GenerationFailed
-from wanimate_worker.upstream import (
+from wanimate_worker.vendor import (
     Accepted,
     Failed,
     Pending,
