@@ -58,7 +58,7 @@ def test_a_thousand_waiting_jobs_neither_block_the_loop_nor_hold_a_thread_each(
 
     async def main() -> list[Result]:
         async with AsyncClient(settings) as client:
-            await client.job("warm-up").status()  # imports Celery and redis-py, in a thread of its own
+            await client.job("warm-up").status()  # connects, in a thread of its own
             beating = asyncio.create_task(heartbeat.beat())
             waits = [asyncio.create_task(client.job(f"job-{n}").wait(timeout=60)) for n in range(1000)]
             await asyncio.sleep(1)  # a second of nothing but waiting is what is measured

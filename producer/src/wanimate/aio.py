@@ -42,8 +42,8 @@ class AsyncClient:
     """Enqueues jobs and reads what became of them, without ever blocking the event loop.
 
     One client serves a whole process: any number of event loops may use it, one after the other or at the same time in
-    several threads. It connects when first used and reconnects by itself. A process that is forked from this one makes
-    connections of its own.
+    several threads. It connects when first used and reconnects by itself. Make it when the process starts: that loads
+    redis-py, which takes a tenth of a second. A process that is forked from this one makes connections of its own.
 
     Args:
         settings: Where Redis is; without it, the `WANIMATE_*` variables and `.env` are read.

@@ -28,7 +28,8 @@ class Client:
     """Enqueues jobs and reads what became of them.
 
     One client serves a whole process: it may be shared between threads, connects when first used, and reconnects by
-    itself. A process that is forked from this one makes connections of its own.
+    itself. Make it when the process starts: that loads redis-py, which takes a tenth of a second. A process that is
+    forked from this one makes connections of its own.
 
     Args:
         settings: Where Redis is; without it, the `WANIMATE_*` variables and `.env` are read.
