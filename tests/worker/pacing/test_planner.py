@@ -15,9 +15,9 @@ from wanimate_worker.pacing import Mix, Urgency, fallback_share, polls_per_secon
 from wanimate_worker.pacing.planner import (
     JITTER,
     LOOK_AHEAD,
+    MAX_LATE_POLLS_SHARE,
     MAX_LATE_SHARE,
     MAX_SECONDS,
-    MOST_LATE_SHARE,
     TAIL_SHARE,
     Bounds,
 )
@@ -288,7 +288,7 @@ def test_submissions_and_late_polls_come_before_new_ones() -> None:
     calm = polls_per_second(PER_SECOND, 1000, 41)
     assert polls_per_second(PER_SECOND, 1000, 41, free_and_wanted=50) == pytest.approx(calm - 25)
     assert polls_per_second(PER_SECOND, 1000, 41, late=50) == pytest.approx(calm - 25)
-    assert polls_per_second(PER_SECOND, 1000, 41, late=500) == pytest.approx(calm * (1 - MOST_LATE_SHARE))
+    assert polls_per_second(PER_SECOND, 1000, 41, late=500) == pytest.approx(calm * (1 - MAX_LATE_POLLS_SHARE))
 
 
 def test_permits_that_nobody_used_are_used_by_polls() -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: How long one survey is planned from, in seconds.
 _SURVEY_SECONDS: Final = 1.0
-#: Due jobs are looked at sooner than this, in ms, unless there is too much to do.
+#: Due jobs are checked sooner than this, in ms, unless there is too much to do.
 _GRACE_MS: Final = 250
 #: And within the time of so many requests: each waits for its permit, and leaves one to a submission.
 _GRACE_REQUESTS: Final = 3
@@ -73,7 +73,7 @@ class Pacer:
         Args:
             request: What its job asks for.
             age_ms: How long the vendor has had it; 0 if it was just accepted.
-            until_ms: When it must be looked at, in ms from now; None for any time.
+            until_ms: When it must be checked at the latest, in ms from now; None for any time.
         """
         plan = self._current()
         urgency = plan.mix.of(kind_of_request(request))

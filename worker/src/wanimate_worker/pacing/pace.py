@@ -1,4 +1,4 @@
-"""How fast the vendor works, compared with what is expected: told by tasks that ended and by tasks that still run.
+"""How fast the vendor works, compared with what is expected: learned from tasks that ended and tasks that still run.
 
 What is expected before a task has ended stands on one example of the vendor's page, and may be wrong by ten. So it is a
 mixture of the same distribution at many paces. Each pace weighs as much as it is likely, given what was seen (Bayes):

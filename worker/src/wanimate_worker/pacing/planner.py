@@ -37,7 +37,7 @@ MAX_LATE_SHARE: Final = 0.25
 #: With fewer requests for each task it is longer, by the square: then the mean is all that there are polls for.
 TAIL_REQUESTS: Final = 3.0
 #: Polls get at least this share of the budget: without them no slot becomes free, and submissions stop too.
-LEAST_POLL_SHARE: Final = 0.1
+MIN_POLL_SHARE: Final = 0.1
 #: Polls that are late, and submissions for slots that are free, are made up for within this time, in seconds. What is
 #: left of the budget is used up in the same.
 CATCH_UP_SECONDS: Final = 2.0
@@ -49,12 +49,12 @@ CATCH_UP_REQUESTS: Final = 20
 MANY_TASKS: Final = 100
 #: Late polls take at most this share of the others. They are a moment's; a stride that is far too long lasts as long as
 #: the intervals that are planned with it.
-MOST_LATE_SHARE: Final = 0.3
+MAX_LATE_POLLS_SHARE: Final = 0.3
 #: A poll planned now is made this share of a task's mean duration later, when all tasks are older: half an interval in
 #: the ages at which most of them end. It matters when many tasks are of one age, as after a start. Found by simulation.
 LOOK_AHEAD: Final = 0.04
 #: While callbacks keep coming, polls are at least this share of what they would be without.
-LEAST_FALLBACK_SHARE: Final = 0.1
+MIN_FALLBACK_SHARE: Final = 0.1
 
 #: What a submission counts as, in requests. Tasks in flight are counted as polled from the start, a quarter stride more
 #: than they are (FIRST_STRIDES).
@@ -248,24 +248,24 @@ def polls_per_second(
         lag_seconds: How late its end is noticed.
         free_and_wanted: Slots that are free while jobs wait for them.
         late: Polls whose time has passed and that were not made yet.
-        spare: Permits that polls could take now and that nobody has used.
+        spare: Permits that polls could take now and that are unused.
     """
     catch_up_seconds = max(CATCH_UP_SECONDS, CATCH_UP_REQUESTS / requests_per_second)
     # Each task is polled once at least, so no more than half of all requests are submissions for long.
     ends = min(in_flight / (mean_seconds + lag_seconds), requests_per_second / 2)
     submits = ends * _SUBMISSION + free_and_wanted / catch_up_seconds
     left = requests_per_second - submits + spare / catch_up_seconds
-    left -= min(late / catch_up_seconds, left * MOST_LATE_SHARE)
-    return min(max(left, requests_per_second * LEAST_POLL_SHARE), requests_per_second)
+    left -= min(late / catch_up_seconds, left * MAX_LATE_POLLS_SHARE)
+    return min(max(left, requests_per_second * MIN_POLL_SHARE), requests_per_second)
 
 
 def fallback_share(called_share: float) -> float:
     """Return the share of polls that callbacks leave to make.
 
     Args:
-        called_share: Of the tasks that ended of late, the share whose callback came before a poll noticed.
+        called_share: Of the tasks that ended recently, the share whose callback came before a poll noticed.
     """
-    return min(1.0, max(1 - called_share, LEAST_FALLBACK_SHARE))
+    return min(1.0, max(1 - called_share, MIN_FALLBACK_SHARE))
 
 
 def stride_of(urgency: float, polls_per_second: float, mean_seconds: float, floor_seconds: float) -> float:

@@ -149,8 +149,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, TooLate | SettingsError):
         return str(error)
     # A LocalProtocolError quotes the header it objects to, which may be the one with the API key.
-    told = "" if isinstance(error, httpx.LocalProtocolError) else one_line(str(error))
-    return f"{type(error).__name__}: {told}" if told else type(error).__name__
+    quoted = "" if isinstance(error, httpx.LocalProtocolError) else one_line(str(error))
+    return f"{type(error).__name__}: {quoted}" if quoted else type(error).__name__
 
 
 #: A larger balance is no balance, in US dollars.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
@@ -50,7 +50,7 @@ MAX_ANSWER_BYTES: Final = 1024 * 1024
 KEEPALIVE_EXPIRY_SECONDS: Final = 4.0
 
 #: Shorter keys are a simulator's, and taking them out of messages would leave holes in words.
-_SHORTEST_SECRET: Final = 8
+_MIN_SECRET: Final = 8
 
 _Answer = TypeVar("_Answer", "SubmitAnswer", "StatusAnswer", "BalanceAnswer")
 
@@ -128,7 +128,7 @@ class VendorClient:
         Args:
             job: The job.
             callback_url: Where the vendor reports the end; without it the task is only polled.
-            exchange: Names the request, and is told how it went.
+            exchange: Names the request, and is filled in with what came of it.
             may_send: Asked just before the first byte is written.
         """
         sending = Sending(b"", may_send)
@@ -151,7 +151,7 @@ class VendorClient:
 
         Args:
             task_id: The vendor's task id.
-            exchange: Names the request, and is told how it went.
+            exchange: Names the request, and is filled in with what came of it.
             may_send: Asked just before the first byte is written.
         """
         try:
@@ -166,7 +166,7 @@ class VendorClient:
         Source: vendor's account pages, "GET /api/v1/apikeys/current-balance".
 
         Args:
-            exchange: Names the request, and is told how it went.
+            exchange: Names the request, and is filled in with what came of it.
             may_send: Asked just before the first byte is written.
         """
         try:
@@ -226,16 +226,14 @@ class VendorClient:
     def _redacted(self, answer: _Answer, callback_url: str | None = None) -> _Answer:
         """Take the API key and the signature of the callback URL out of whatever the other side quoted."""
         key, signature = self._api_key.get_secret_value(), (callback_url or "").rpartition("/")[2]
-        told: dict[str, Any] = {each.name: getattr(answer, each.name) for each in fields(answer)}
-        clean = dict(told)
-        for secret, stand_in in ((key, "[API key]"), (signature, "[signature]")):
-            if len(secret) >= _SHORTEST_SECRET:
-                clean |= {
-                    name: text.replace(secret, stand_in)
-                    for name, text in clean.items()
-                    if name != "task_id" and isinstance(text, str)
-                }
-        return answer if clean == told else type(answer)(**clean)
+        cleaned: dict[str, Any] = {}
+        for name in (each.name for each in fields(answer) if each.name != "task_id"):
+            text = getattr(answer, name)
+            if isinstance(text, str):
+                for secret, stand_in in ((key, "[API key]"), (signature, "[signature]")):
+                    if len(secret) >= _MIN_SECRET and secret in text:
+                        text = cleaned[name] = text.replace(secret, stand_in)
+        return replace(answer, **cleaned) if cleaned else answer
 
 
 class _Endpoint(NamedTuple):

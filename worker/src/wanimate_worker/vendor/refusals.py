@@ -24,7 +24,7 @@ _TASK_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _TASK_ID_NAME: Final = "taskid"
 #: In a text that is no JSON, cut short for example.
 _IN_TEXT: Final = re.compile(rb'"task_?[iI][dD]"\s*:\s*"?([A-Za-z0-9._:-]{1,128})["\s,}]')
-_DEEPEST: Final = 4
+_MAX_DEPTH: Final = 4
 
 
 def task_hint(body: bytes, *, is_success: bool) -> str:
@@ -41,7 +41,7 @@ def task_hint(body: bytes, *, is_success: bool) -> str:
     except ValueError:
         found = _IN_TEXT.search(body)
         return found[1].decode() if found else ""
-    named = list(_named(answer, _DEEPEST))
+    named = list(_named(answer, _MAX_DEPTH))
     names = (_TASK_ID_NAME, "id") if is_success else (_TASK_ID_NAME,)
     return next((task_id for wanted in names for name, task_id in named if name == wanted), "")
 
@@ -81,7 +81,7 @@ _OF_THE_VENDOR: Final = frozenset({FailureKind.TRANSIENT, FailureKind.GENERIC})
 #: request which they had passed on.
 _REFUSED_ON_THE_WAY: Final = frozenset(each.value for each in HTTPStatus if each.value // 100 == 4)  # noqa: PLR2004 - 4xx
 
-#: Words of a 403 without a code: about the content, and about the account. With both it is not told which is meant.
+#: Words of a 403 without a code: about the content, and about the account. With both it is not known which is meant.
 _CONTENT_WORDS: Final = re.compile(r"content|policy|policies|nsfw|safety|moderation|prohibited", re.IGNORECASE)
 _ACCOUNT_WORDS: Final = re.compile(
     r"key|permission|balance|credit|access|account|auth|model|quota|subscription", re.IGNORECASE
@@ -176,12 +176,12 @@ def _is_refused(status: int, envelope: Envelope, *, shows_task: bool) -> bool:
 
 def _without_code(code: int, envelope: Envelope, message: str) -> Rejected | Refused:
     """Read a 4xx in the envelope whose failure code, if there is one, blames neither the job nor the account."""
-    told = envelope.fail_code or str(code)
+    named = envelope.fail_code or str(code)
     if failure_of(envelope.fail_code).kind in _OF_THE_VENDOR:
-        return Refused(told, message)
+        return Refused(named, message)
     if code in _OF_THE_REQUEST:
-        return Rejected(told, message)
+        return Rejected(named, message)
     is_content = bool(_CONTENT_WORDS.search(envelope.message)) and not _ACCOUNT_WORDS.search(envelope.message)
     if code == HTTPStatus.FORBIDDEN and is_content:
-        return Rejected(told, message, is_content=True)
-    return Refused(told, message)
+        return Rejected(named, message, is_content=True)
+    return Refused(named, message)

@@ -135,7 +135,7 @@ _VENDOR_ID: Final = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 @dataclass(slots=True)
 class Exchange:
-    """Names one request, and is filled in by whoever sends it.
+    """Names one request, and is filled in by the client that sends it.
 
     Args:
         request_id: The request's id, sent as `X-Request-Id`.
@@ -164,9 +164,9 @@ class Exchange:
             secret: What the other side may have quoted and must not be shown.
         """
         self.status = status
-        told = headers.get("x-request-id", "")
-        if told != self.request_id and secret not in told and _VENDOR_ID.fullmatch(told):
-            self.vendor_request_id = told
+        named = headers.get("x-request-id", "")
+        if named != self.request_id and secret not in named and _VENDOR_ID.fullmatch(named):
+            self.vendor_request_id = named
 
     def end(self) -> None:
         """Note that the exchange is over."""

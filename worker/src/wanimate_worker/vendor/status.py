@@ -103,7 +103,7 @@ def _number(value: Any) -> float | None:
 #: Names under which the URL of a video stands in an object, in lower case and without underscores.
 _URL_NAMES: Final = ("resulturls", "resulturl", "videourls", "videourl", "urls", "url")
 _SCHEMES: Final = ("https://", "http://")
-_DEEPEST: Final = 5
+_MAX_DEPTH: Final = 5
 
 
 def result_urls(data: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
@@ -120,7 +120,7 @@ def result_urls(data: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
     documented = _documented(given)
     if documented:
         return documented, ""
-    urls = tuple(dict.fromkeys(_urls(given, _DEEPEST))) or tuple(dict.fromkeys(_urls_named(data, _DEEPEST)))
+    urls = tuple(dict.fromkeys(_urls(given, _MAX_DEPTH))) or tuple(dict.fromkeys(_urls_named(data, _MAX_DEPTH)))
     if not urls:
         return (), ""
     if "resultJson" not in data:
