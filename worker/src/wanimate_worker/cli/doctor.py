@@ -92,5 +92,6 @@ def _show(finding: Finding, *, as_json: bool) -> None:
     head = click.style(f"{severity:<4}", fg=_STYLES[severity])
     click.echo(f"{head}  {one_line(finding.check)}: {one_line(finding.text)}")
     if finding.advice:
-        command = "" if finding.command == DOCTOR else f": {finding.command}"
-        click.echo(f"      → {one_line(finding.advice + command)}")
+        click.echo(f"      → {one_line(finding.advice)}")
+        if finding.command != DOCTOR:
+            click.echo(f"      $ {one_line(finding.command)}")

@@ -210,7 +210,7 @@ def _late(now: Snapshot) -> Iterator[Finding]:
             "workers do not keep up: start more of them, or see what they wait for",
             "docs/operations/doctor.md",
         )
-    yield ok("late jobs", f"the job that is due longest, for {span(now.due_lag_seconds)}")
+    yield ok("late jobs", f"none by more than {span(now.due_lag_seconds)}")
 
 
 def _throttling(now: Snapshot) -> Iterator[Finding]:

@@ -29,7 +29,6 @@ class Slots:
 
     @property
     def used_ratio(self) -> float:
-        """The share of the cap that is used."""
         return _share(self.used, self.cap)
 
 
@@ -60,17 +59,14 @@ class Budget:
 
     @property
     def used_ratio(self) -> float:
-        """The share of the limit that is used."""
         return self.submits_ratio + self.polls_ratio
 
     @property
     def submits_ratio(self) -> float:
-        """The share of the limit that submissions use."""
         return _share(self.submits_per_minute, self.per_minute_limit)
 
     @property
     def polls_ratio(self) -> float:
-        """The share of the limit that status requests use."""
         return _share(self.polls_per_minute, self.per_minute_limit)
 
 
@@ -87,12 +83,10 @@ class Recent:
 
     @property
     def ended(self) -> int:
-        """How many jobs have ended."""
         return sum(self.tally.ended.values())
 
     @property
     def ended_per_minute(self) -> float:
-        """How many jobs have ended a minute."""
         return 60 * _share(self.ended, self.over_seconds)
 
     @property
@@ -104,7 +98,6 @@ class Recent:
 
     @property
     def throttled_ratio(self) -> float:
-        """The share of requests that the vendor answered with 429."""
         return _share(self.tally.throttled, self.tally.submits + self.tally.polls)
 
 
@@ -113,7 +106,6 @@ class Days:
     """An estimate of what the vendor bills, in seconds of video or in micro-dollars; days are UTC.
 
     Args:
-        limit: The most that may be billed in a day; None for no limit.
         by_label: Today, by `name=value`; a job with several labels counts under each.
         other_labels: Today, under labels that have no figure of their own.
         by_day: By date, as `2026-11-24`, the latest first.
@@ -146,7 +138,6 @@ class Cost:
 
     @property
     def has_limit(self) -> bool:
-        """Whether a day has a limit, in seconds or in money."""
         return self.seconds.limit is not None or (self.money is not None and self.money.limit is not None)
 
 
@@ -157,7 +148,6 @@ class Balance:
     Args:
         micro_usd: As the vendor reported it last; None if it never did.
         left_micro_usd: The same, less what was sent since, as far as prices are known.
-        age_seconds: How long ago it was read; None if it never was.
         why: Why the last reading failed; empty if it did not, or none was made.
         warn_micro_usd: Below this operators are warned; None for never.
         hold_micro_usd: No submission may take the balance below this; None for no such threshold.
@@ -172,7 +162,6 @@ class Balance:
 
     @property
     def has_threshold(self) -> bool:
-        """Whether anything depends on it."""
         return self.warn_micro_usd is not None or self.hold_micro_usd is not None
 
 
@@ -181,20 +170,16 @@ class Snapshot:
     """Everything about one account.
 
     Args:
-        at_ms: When this was read.
         bands: Waiting jobs by priority, the most urgent first.
         parked: Jobs that wait for their next attempt, and are in none of the bands.
         due_lag_seconds: For how long the job that is due longest has been left alone.
         unknown: Jobs whose submission's answer was lost.
         unknown_ids: The first of them.
         lost_ids: The first of the jobs that hold a slot without a record.
-        failed: Failed jobs that are kept.
-        dead_letters: Messages that no worker could use.
         queues: Messages that no worker has taken, by queue.
         held_messages: Messages that workers hold.
         recent: The last hour; None before the first tick of beat.
         fitting: Limits that would fit, where the vendor's 429s show that those that are set are too large; else None.
-        total: What was counted since the counts began.
         beat_age_seconds: How long ago a poll began; None if none did in the last day.
         poll_tick_seconds: How often beat starts one.
         mean_seconds: How long the vendor has a task on average.
@@ -227,7 +212,6 @@ class Snapshot:
 
     @property
     def at(self) -> datetime:
-        """When this was read."""
         return datetime.fromtimestamp(self.at_ms / 1000, tz=UTC)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Group
 from rich.padding import Padding
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 #: Labels that are shown, those billed most.
 _SHOWN_LABELS: Final = 5
-_BAR_WIDTH: Final = 24
-_TITLE: Final[Any] = {"title_justify": "left", "title_style": "bold"}
+#: Beside it most figures fit into 80 columns.
+_BAR_WIDTH: Final = 16
 _STYLES: Final = {Severity.FAIL: "red", Severity.WARN: "yellow", Severity.INFO: "blue"}
 
 
@@ -67,11 +67,11 @@ def _panel(now: Snapshot, problems: list[Finding], layout: _Layout) -> Group:
     # What needs an operator comes first.
     parts = [_head(now), *(_problem(each, has_advice=layout.has_advice) for each in shown), _figures(now)]
     if why and layout.has_bands:
-        parts += [Text(), _waiting(now)]
+        parts += [Text(), Text(f"{number(now.waiting)} waiting", "bold"), _waiting(now)]
     if why:
         parts.append(Text(why))
     if labels and layout.has_labels:
-        parts += [Text(), _labels(now)]
+        parts += [Text(), Text("billed today by label", "bold"), _labels(now)]
     left_out = [
         plural(len(problems) - len(shown), "problem") if len(shown) < len(problems) else "",
         "waiting jobs by priority" if why and not layout.has_bands else "",
@@ -140,7 +140,7 @@ def _add_money(table: Table, now: Snapshot) -> None:
 
 
 def _waiting(now: Snapshot) -> Table:
-    table = Table(box=None, pad_edge=False, title=f"{number(now.waiting)} waiting", **_TITLE)
+    table = Table(box=None, pad_edge=False)
     table.add_column("priority", header_style="dim")
     for name in ("jobs", "next one waits for", "all done in about"):
         table.add_column(name, justify="right", header_style="dim")
@@ -151,7 +151,7 @@ def _waiting(now: Snapshot) -> Table:
 
 
 def _labels(now: Snapshot) -> Table:
-    table = Table(box=None, pad_edge=False, title="billed today by label", show_header=False, **_TITLE)
+    table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column()
     table.add_column(justify="right")
     table.add_column(justify="right")
