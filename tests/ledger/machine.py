@@ -319,6 +319,23 @@ class LedgerRules(RuleBasedStateMachine):
         self.changes_nothing(unless=granted is not None)
         assert granted == expected
 
+    @rule(look=looks)
+    def a_look_settles_and_delivers(self, look: Look) -> None:
+        """In one step, unless further callers hang on the job."""
+        if look.stage != "running":
+            return
+        self.before = self.bench.state()
+        life = self.model.life(look.job_id)
+        task_id = life.task_id if life is not None else ""
+        settled = self.ledger.jobs.settle_and_deliver(look.job_id, look.nonce, success(task_id), None, token=look.token)
+        self.changes_nothing(unless=settled is not None)
+        expected = self.model.settle(look.job_id, look.nonce, task_id, look)
+        assert (None if settled is None else settled.granted) == expected
+        if settled is not None and settled.is_delivered:
+            assert self.model.finish(look.job_id)
+        elif settled is not None and life is not None:
+            life.is_delivering = True
+
     @rule(look=looks, is_parked=st.booleans())
     def a_failed_task_runs_again(self, look: Look, *, is_parked: bool) -> None:
         self.before = self.bench.state()
