@@ -11,6 +11,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from math import exp
 from statistics import fmean
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 from wanimate.contract.durations import EDGES, TOTAL_FIELD, bin_of, field_of
@@ -116,7 +117,7 @@ class Account:
         # With fast tasks the worker looks more often, and with slow ones nothing is lost if it does so seldom.
         self._step = LOOK_SECONDS * min(4.0, max(0.2, load.mean_seconds / EXPECTED_SECONDS))
         self.pacer = Pacer(
-            cast("Ledger", self),
+            cast("Ledger", SimpleNamespace(polls=self)),
             WorkerSettings(poll_floor_seconds=0.5 * load.mean_seconds / EXPECTED_SECONDS),
             clock=lambda: self.now,
             chance=self._chance.random,

@@ -199,9 +199,9 @@ class Faults:
         settings = WorkerSettings(_env_file=None, redis_url=SecretStr(self._rig.stack.redis.url))  # type: ignore[call-arg]
         redis, ledger = open_database(settings)
         try:
-            [job] = ledger.read([job_id])
+            [job] = ledger.records.read([job_id])
             if job.stage is Stage.UNKNOWN:
-                ledger.release(job_id, job.nonce, "sent again by hand", may_be_billed=True, hint=job.hint or "")
+                ledger.jobs.release(job_id, job.nonce, "sent again by hand", may_be_billed=True, hint=job.hint or "")
         except RedisError:
             # Another fault at the same time: the operator is told so.
             pass

@@ -55,8 +55,8 @@ def collector() -> Iterator[SnapshotCollector]:
             _env_file=None, redis_url=server.url, daily_billed_seconds=1000, **money, **thresholds
         )
         redis, ledger = open_database(settings)
-        ledger.fill_limits(settings.account_limits())
-        ledger.record_balance(50_000_000, 0)
+        ledger.limits.fill(settings.account_limits())
+        ledger.balance.record(50_000_000, 0)
         yield SnapshotCollector(Reader(redis, settings).snapshot())
         redis.close()
         redis.connection_pool.disconnect()

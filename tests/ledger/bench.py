@@ -183,17 +183,17 @@ class Bench:
         return bool(self.hidden_jobs) and job_id.startswith(self.hidden_jobs)
 
     def job(self, job_id: str) -> JobFields:
-        return self.ledger.read([job_id])[0]
+        return self.ledger.records.read([job_id])[0]
 
     # -- bringing jobs somewhere --------------------------------------------------------------------------------
 
     def admit(self, *job_ids: str, priority: int = 0, ledger: Ledger | None = None, **request: Any) -> list[str]:
         """Record jobs and return those that were given a slot."""
         entries = [Entry(job_id, priority, {"seen": True}, {"type": "animate", **request}) for job_id in job_ids]
-        return [granted for admission in (ledger or self.ledger).admit(entries) for granted in admission.granted]
+        return [granted for admission in (ledger or self.ledger).jobs.admit(entries) for granted in admission.granted]
 
     def begin(self, job_id: str) -> Submit:
-        step = self.ledger.begin(job_id)
+        step = self.ledger.jobs.begin(job_id)
         assert isinstance(step, Submit), step
         return step
 
@@ -202,7 +202,7 @@ class Bench:
         self.redis.hset(self.keys.job(job_id), "bill", Bill(seconds, labels).to_json())
 
     def accept(self, job_id: str, submit: Submit, task_id: str = "") -> bool:
-        return self.ledger.accept(
+        return self.ledger.jobs.accept(
             job_id,
             submit.nonce,
             task_id=task_id or f"task-{job_id}",
@@ -245,56 +245,56 @@ class Bench:
         while pending:
             job_id = pending.pop(0)
             if self.job(job_id).stage is None:
-                pending += self.ledger.forget(job_id) or []
+                pending += self.ledger.jobs.forget(job_id) or []
             else:
                 self.run(job_id)
 
     def run(self, job_id: str) -> None:
-        step = self.ledger.begin(job_id)
+        step = self.ledger.jobs.begin(job_id)
         if isinstance(step, WaitForPermit):
-            step = self.ledger.begin(job_id, holds_permit=True)
+            step = self.ledger.jobs.begin(job_id, holds_permit=True)
         match step:
             case Submit():
                 self.accept(job_id, step, self.post(job_id))
             case Deliver(outcome):
                 self.delivered.setdefault(job_id, []).append(outcome)
-                followers = self.ledger.finish(job_id) or []
-                self.resume([each for each in followers if self.ledger.conclude(each, job_id)])
+                followers = self.ledger.jobs.mark_delivered(job_id) or []
+                self.resume([each for each in followers if self.ledger.followers.conclude(each, job_id)])
 
     def poll(self) -> None:
         ledger = self.ledger
-        if ledger.claim_probe():
-            ledger.unpause()
-        self.resume(ledger.grant())
-        claim = ledger.claim(10)
-        for job in ledger.read(claim.job_ids):
+        if ledger.gate.claim_probe():
+            ledger.gate.unsuspend()
+        self.resume(ledger.polls.grant())
+        claim = ledger.polls.claim(10)
+        for job in ledger.records.read(claim.job_ids):
             self._look(job, claim.token)
 
     def _look(self, job: JobFields, token: str) -> None:
         ledger = self.ledger
         match job.stage:
             case Stage.WAITING | Stage.SETTLED | None:
-                self.resume(ledger.unpark(job.job_id) or [job.job_id])
+                self.resume(ledger.jobs.unpark(job.job_id) or [job.job_id])
             case Stage.SUBMITTING:
-                ledger.lose(job.job_id, job.nonce, "the worker died while submitting")
+                ledger.jobs.mark_unknown(job.job_id, job.nonce, "the worker died while submitting")
             case Stage.UNKNOWN if job.hint == f"task-{job.job_id}":
-                ledger.accept(job.job_id, job.nonce, task_id=job.hint, first_poll_ms=0, begun_at_ms=0)
+                ledger.jobs.accept(job.job_id, job.nonce, task_id=job.hint, first_poll_ms=0, begun_at_ms=0)
             case Stage.UNKNOWN if job.hint:
-                ledger.drop_hint(job.job_id, job.nonce, job.hint)
+                ledger.jobs.drop_hint(job.job_id, job.nonce, job.hint)
             case Stage.UNKNOWN:
                 self.resume(self._decide(job))
             case Stage.RUNNING:
-                granted = ledger.settle(job.job_id, job.nonce, success(job.task_id or ""), token=token)
+                granted = ledger.jobs.settle(job.job_id, job.nonce, success(job.task_id or ""), token=token)
                 self.resume([] if granted is None else [job.job_id, *granted])
             case Stage.FOLLOWING:
-                self.resume([job.job_id] if ledger.conclude(job.job_id, job.leader or "") else [])
+                self.resume([job.job_id] if ledger.followers.conclude(job.job_id, job.leader or "") else [])
             case Stage.DELIVERED:
-                ledger.finish(job.job_id)
+                ledger.jobs.mark_delivered(job.job_id)
 
     def _decide(self, job: JobFields) -> list[str]:
         if job.request.get("on_unknown") == "resubmit":
-            return self.ledger.release(job.job_id, job.nonce, hint="") or []
-        granted = self.ledger.settle(job.job_id, job.nonce, UNKNOWN, hint="")
+            return self.ledger.jobs.release(job.job_id, job.nonce, hint="") or []
+        granted = self.ledger.jobs.settle(job.job_id, job.nonce, UNKNOWN, hint="")
         return [] if granted is None else [job.job_id, *granted]
 
     def drain(self, most_rounds: int = 40) -> None:

@@ -18,13 +18,13 @@ from wanimate.contract import Outcome, Stage
 from wanimate.errors import InvalidRequest
 from wanimate_worker.ledger import (
     Bill,
-    Busy,
+    Blocked,
     Deliver,
     Entry,
-    Later,
-    NothingToDo,
+    NoOp,
     Parked,
     Proven,
+    RateLimited,
     RefusedBy,
     Submit,
     WaitForPermit,
@@ -98,7 +98,7 @@ class LedgerRules(RuleBasedStateMachine):
     @rule(job_id=jobs, priority=st.sampled_from([0, 0, 0, 4, 9]), opted_in=st.booleans())
     def admit(self, job_id: str, priority: int, *, opted_in: bool) -> None:
         request = {"type": "animate", "on_unknown": "resubmit" if opted_in else "fail", **cost_of(job_id)}
-        [admission] = self.ledger.admit([Entry(job_id, priority, {"seen": True}, request)])
+        [admission] = self.ledger.jobs.admit([Entry(job_id, priority, {"seen": True}, request)])
         expected = self.model.admit(job_id, priority // 3, opted_in=opted_in)
         assert (admission.is_new, list(admission.granted)) == expected
 
@@ -107,20 +107,20 @@ class LedgerRules(RuleBasedStateMachine):
         model, life = self.model, self.model.life(job_id)
         budget = self.budget()
         bill_ms = bill_ms_of(job_id)
-        step = self.ledger.begin(job_id, holds_permit=holds_permit)
+        step = self.ledger.jobs.begin(job_id, holds_permit=holds_permit)
         if life is not None and life.stage == "settled" and not life.is_delivering:
             assert step == Deliver(outcome_named(life.outcome))
             life.is_delivering = True
             if job_id in model.due:
                 model.clock(job_id)
         elif life is None or life.stage != "waiting" or job_id not in model.slots:
-            assert step == NothingToDo(None if life is None else Stage(life.stage))
+            assert step == NoOp(None if life is None else Stage(life.stage))
         elif not model.is_open or model.is_over_limit(bill_ms):
-            assert step == Later()
+            assert step == Blocked()
             model.drop(job_id)
             model.line[job_id] = life.rank
         elif budget == "spent" and not holds_permit:
-            assert isinstance(step, Busy)
+            assert isinstance(step, RateLimited)
             model.clock(job_id)
         elif budget == "nearly spent" and not holds_permit:
             assert isinstance(step, WaitForPermit)
@@ -181,11 +181,11 @@ class LedgerRules(RuleBasedStateMachine):
         if told == "accepted" and attempt.is_accepted:
             self.record_accepted(attempt)
         elif told == "lost":
-            is_ours = self.ledger.lose(attempt.job_id, attempt.submit.nonce, "timeout")
+            is_ours = self.ledger.jobs.mark_unknown(attempt.job_id, attempt.submit.nonce, "timeout")
             self.changes_nothing(unless=is_ours)
             assert is_ours is self.model.lose(attempt.job_id, attempt.submit.nonce)
         elif told == "rejected" and attempt.is_accepted is False:
-            granted = self.ledger.settle(attempt.job_id, attempt.submit.nonce, REJECTED, is_free=True)
+            granted = self.ledger.jobs.settle(attempt.job_id, attempt.submit.nonce, REJECTED, is_free=True)
             self.changes_nothing(unless=granted is not None)
             assert granted == self.model.settle(attempt.job_id, attempt.submit.nonce, "rejected")
         elif told == "refused" and attempt.is_accepted is False:
@@ -197,7 +197,7 @@ class LedgerRules(RuleBasedStateMachine):
         """The vendor refuses an attempt without a verdict on its job; one that is proven is settled."""
         # Milliseconds tell what was sent before a refusal from what was sent after.
         self.bench.next_ms()
-        answer = self.ledger.refuse(attempt.job_id, attempt.submit.nonce, "403")
+        answer = self.ledger.jobs.refuse(attempt.job_id, attempt.submit.nonce, "403")
         verdict, refusals, granted = self.model.refuse(attempt.job_id, attempt.submit.nonce)
         self.changes_nothing(unless=isinstance(answer, Parked))
         match answer:
@@ -214,7 +214,7 @@ class LedgerRules(RuleBasedStateMachine):
 
     def record_accepted(self, attempt: Attempt) -> None:
         """Record a task: by the run, however late, or because the vendor's callback told of it."""
-        is_ours = self.ledger.accept(
+        is_ours = self.ledger.jobs.accept(
             attempt.job_id,
             attempt.submit.nonce,
             task_id=attempt.task_id,
@@ -232,7 +232,7 @@ class LedgerRules(RuleBasedStateMachine):
             self.pause()
         self.before = self.bench.state()
         delay_ms = 7 * LONG_MS if why == "parked" else 0
-        granted = self.ledger.release(attempt.job_id, attempt.submit.nonce, delay_ms=delay_ms)
+        granted = self.ledger.jobs.release(attempt.job_id, attempt.submit.nonce, delay_ms=delay_ms)
         self.changes_nothing(unless=granted is not None)
         assert granted == self.model.release(attempt.job_id, attempt.submit.nonce, is_parked=delay_ms > 0)
 
@@ -242,16 +242,16 @@ class LedgerRules(RuleBasedStateMachine):
         job_id = data.draw(st.sampled_from(self.deliverable))
         self.begin(job_id)
         if is_finished:
-            assert (self.ledger.finish(job_id) is not None) is self.model.finish(job_id) is True
+            assert (self.ledger.jobs.mark_delivered(job_id) is not None) is self.model.finish(job_id) is True
         return job_id
 
     @rule(job_id=consumes(deliveries))
     def a_run_finishes_late_or_twice(self, job_id: str) -> None:
-        assert (self.ledger.finish(job_id) is not None) is self.model.finish(job_id)
+        assert (self.ledger.jobs.mark_delivered(job_id) is not None) is self.model.finish(job_id)
 
     @rule(job_id=st.sampled_from(JOBS[4:]))
     def cancel(self, job_id: str) -> None:
-        cancelled = self.ledger.cancel(job_id, CANCELLED)
+        cancelled = self.ledger.jobs.cancel(job_id, CANCELLED)
         expected = self.model.cancel(job_id)
         assert (cancelled.outcome.value, cancelled.must_deliver, list(cancelled.granted)) == expected
 
@@ -273,10 +273,10 @@ class LedgerRules(RuleBasedStateMachine):
         # to workers, who take longer than that between two claims of one job; here it would be.
         self.bench.next_ms()
         expected = self.model.due_now(limit)
-        claim = self.ledger.claim(limit)
+        claim = self.ledger.polls.claim(limit)
         assert list(claim.job_ids) == expected
         found = []
-        for job in self.ledger.read(claim.job_ids):
+        for job in self.ledger.records.read(claim.job_ids):
             opted_in = job.request.get("on_unknown") == "resubmit"
             stage, hint = job.stage and job.stage.value, job.hint or ""
             found.append(Look(job.job_id, claim.token, stage, job.nonce, opted_in, hint))
@@ -290,30 +290,32 @@ class LedgerRules(RuleBasedStateMachine):
         if look.stage == "running" and has_ended:
             life = self.model.life(look.job_id)
             task_id = life.task_id if life is not None else ""
-            granted = self.ledger.settle(look.job_id, look.nonce, success(task_id), token=look.token)
+            granted = self.ledger.jobs.settle(look.job_id, look.nonce, success(task_id), token=look.token)
             expected = self.model.settle(look.job_id, look.nonce, task_id, look)
         elif look.stage == "running":
             is_ours = self.model.due.get(look.job_id) is look
-            granted = [] if self.ledger.plan(look.token, {look.job_id: 6 * LONG_MS}) else None
+            granted = [] if self.ledger.polls.plan(look.token, {look.job_id: 6 * LONG_MS}) else None
             expected = [] if is_ours else None
             if is_ours:
                 self.model.clock(look.job_id)
         elif look.stage == "submitting":
-            granted = [] if self.ledger.lose(look.job_id, look.nonce, "the worker died", is_ours=True) else None
+            granted = (
+                [] if self.ledger.jobs.mark_unknown(look.job_id, look.nonce, "the worker died", is_ours=True) else None
+            )
             expected = [] if self.model.lose(look.job_id, look.nonce, is_ours=True) else None
         elif look.stage == "unknown" and look.hint:
             self.check_hint(look)
             return
         elif look.stage == "unknown" and look.opted_in:
-            granted = self.ledger.release(look.job_id, look.nonce, may_be_billed=True, hint="")
+            granted = self.ledger.jobs.release(look.job_id, look.nonce, may_be_billed=True, hint="")
             expected = None
             if self.model.may_give_up(look):
                 expected = self.model.release(look.job_id, look.nonce, may_be_billed=True)
         elif look.stage == "unknown":
-            granted = self.ledger.settle(look.job_id, look.nonce, UNKNOWN, hint="")
+            granted = self.ledger.jobs.settle(look.job_id, look.nonce, UNKNOWN, hint="")
             expected = self.model.settle(look.job_id, look.nonce, "unknown") if self.model.may_give_up(look) else None
         elif look.stage == "waiting":
-            granted, expected = self.ledger.unpark(look.job_id), self.model.unpark(look.job_id)
+            granted, expected = self.ledger.jobs.unpark(look.job_id), self.model.unpark(look.job_id)
         else:
             return
         self.changes_nothing(unless=granted is not None)
@@ -340,7 +342,7 @@ class LedgerRules(RuleBasedStateMachine):
     def a_failed_task_runs_again(self, look: Look, *, is_parked: bool) -> None:
         self.before = self.bench.state()
         delay_ms = 7 * LONG_MS if is_parked else 0
-        granted = self.ledger.release(
+        granted = self.ledger.jobs.release(
             *(look.job_id, look.nonce),
             may_be_billed=True,
             has_run=True,
@@ -380,7 +382,7 @@ class LedgerRules(RuleBasedStateMachine):
     def close_gate(self, sent_at_ms: int, *, lower_cap: bool) -> None:
         # Milliseconds tell what was sent before from what was sent after: no two of these events share one.
         self.bench.next_ms()
-        closed_ms = self.ledger.close_gate(
+        closed_ms = self.ledger.gate.close(
             "throttled",
             sent_at_ms=sent_at_ms,
             retry_after_seconds=LONG_MS / 1000,
@@ -393,7 +395,7 @@ class LedgerRules(RuleBasedStateMachine):
             self.model.closed_at_ms = int(self.bench.redis.hget(self.bench.keys.gate, "closed_at_ms") or 0)
 
     def pause(self) -> None:
-        assert self.ledger.pause("the vendor refuses the key") is not self.model.is_paused
+        assert self.ledger.gate.suspend("the vendor refuses the key") is not self.model.is_paused
         self.model.is_paused = True
 
     @precondition(lambda self: not self.model.is_open)
@@ -403,17 +405,17 @@ class LedgerRules(RuleBasedStateMachine):
         self.model.is_closed = False
         if self.model.is_doubted:
             self.model.is_doubted = False
-        assert self.ledger.unpause() is self.model.is_paused
+        assert self.ledger.gate.unsuspend() is self.model.is_paused
         self.model.unpause()
         if not has_slots_left:
-            assert self.ledger.grant() == self.model.tick()
+            assert self.ledger.polls.grant() == self.model.tick()
 
     @rule(cap=st.integers(1, 4), limit_ms=LIMITS_MS, is_used=st.booleans())
     def other_limits(self, cap: int, limit_ms: int | None, *, is_used: bool) -> None:
         self.bench.limit(max_in_flight=cap, daily_billed_ms=limit_ms)
         self.model.cap, self.model.limit_ms = cap, limit_ms
         if is_used:
-            assert self.ledger.grant() == self.model.tick()
+            assert self.ledger.polls.grant() == self.model.tick()
 
     def spend_budget(self, ahead_us: int) -> None:
         rate = self.bench.rate
@@ -429,9 +431,9 @@ class LedgerRules(RuleBasedStateMachine):
     @rule(holds=st.sampled_from([True, False, False]))
     def the_operator_holds_or_lets_go(self, *, holds: bool) -> None:
         if holds:
-            assert self.ledger.hold("maintenance") is not self.model.is_held
+            assert self.ledger.gate.pause("maintenance") is not self.model.is_held
         else:
-            assert self.ledger.unhold() is self.model.is_held
+            assert self.ledger.gate.resume() is self.model.is_held
         self.model.is_held = holds
 
     @rule(event=st.sampled_from(EVENTS), job_id=jobs)
@@ -452,11 +454,11 @@ class LedgerRules(RuleBasedStateMachine):
                 self.model.lives.pop(job_id, None)
                 self.model.lost_records.add(job_id)
             case "repair":
-                assert self.ledger.repair() == 0, "a slot was outside the clock"
+                assert self.ledger.polls.repair() == 0, "a slot was outside the clock"
             case "forget":
                 lost = sorted((set(self.model.due) | set(self.model.line)) - set(self.model.lives))
                 for name in lost or [job_id]:
-                    assert self.ledger.forget(name) == self.model.forget(name)
+                    assert self.ledger.jobs.forget(name) == self.model.forget(name)
 
     # -- where something is likely to come of it ----------------------------------------------------------------
 

@@ -27,7 +27,7 @@ class CallbackRules(LedgerRules):
             attempt.is_accepted = True
         is_true = attempt.is_accepted and named == "its task"
         hint = attempt.task_id if is_true else named and "another-task"
-        effect = self.ledger.callback(attempt.job_id, attempt.submit.nonce, hint)
+        effect = self.ledger.durable.callback(attempt.job_id, attempt.submit.nonce, hint)
         self.changes_nothing(unless=effect in {"due", "noted"})
         assert effect == self.model.callback(attempt, hint)
 
@@ -54,10 +54,10 @@ class CallbackRules(LedgerRules):
         if found:
             self.record_accepted(found[0])
             self.before = self.bench.state()
-            granted = self.ledger.settle(look.job_id, look.nonce, success(look.hint))
+            granted = self.ledger.jobs.settle(look.job_id, look.nonce, success(look.hint))
             self.changes_nothing(unless=granted is not None)
             assert granted == self.model.settle(look.job_id, look.nonce, look.hint)
         else:
-            is_ours = self.ledger.drop_hint(look.job_id, look.nonce, look.hint)
+            is_ours = self.ledger.jobs.drop_hint(look.job_id, look.nonce, look.hint)
             self.changes_nothing(unless=is_ours)
             assert is_ours is self.model.drop_hint(look.job_id, look.nonce, look.hint)

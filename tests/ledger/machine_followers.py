@@ -30,7 +30,7 @@ class FollowerRules(CallbackRules):
     @rule(job_id=LedgerRules.jobs, number=st.integers(0, 2))
     def another_message_comes(self, job_id: str, number: int) -> None:
         record_id, life = f"{FOLLOWERS}{job_id}:{number}", self.model.life(job_id)
-        verdict = self.ledger.follow(follower(record_id, leader=job_id))
+        verdict = self.ledger.followers.add(follower(record_id, leader=job_id))
         if record_id in self.promised:
             assert verdict is Followed.KNOWN
         elif life is None:
@@ -46,6 +46,6 @@ class FollowerRules(CallbackRules):
         leader = record_id.split(":")[1]
         life, is_open = self.model.life(leader), self.promised[record_id] is None
         has_ended = is_open and (life is None or bool(life.outcome))
-        assert self.ledger.conclude(record_id, leader) is has_ended
+        assert self.ledger.followers.conclude(record_id, leader) is has_ended
         if has_ended:
             self.promised[record_id] = "lost" if life is None else life.outcome

@@ -27,16 +27,16 @@ class MoneyRules(FollowerRules):
         model = self.model
         model.price_micro_usd, model.limit_micro_usd, model.balance_hold = price, limit, hold
         if is_used:
-            assert self.ledger.grant() == model.tick()
+            assert self.ledger.polls.grant() == model.tick()
 
     @rule(micro_usd=BALANCES, is_told=st.sampled_from([True, True, False]))
     def the_balance_is_asked(self, micro_usd: int, *, is_told: bool) -> None:
         model = self.model
         if is_told:
             answered = int(self.bench.state().balance.get("answered_micro_usd", 0))
-            weighed = self.ledger.record_balance(micro_usd, answered)
+            weighed = self.ledger.balance.record(micro_usd, answered)
             model.read_balance(micro_usd)
         else:
-            weighed = self.ledger.note_no_balance("no answer")
+            weighed = self.ledger.balance.note_none("no answer")
             model.weigh(model.low_balance_need or 0)
         assert weighed.is_low is (model.low_balance_need is not None)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from wanimate.errors import SettingsError
-from wanimate_worker.ledger import Busy, Later, Submit
+from wanimate_worker.ledger import Blocked, RateLimited, Submit
 
 from .bench import ACCOUNT_LIMITS, Bench, success
 
@@ -20,57 +20,57 @@ THERE = replace(HERE, api_base_url="https://there.example")
 
 def test_the_first_worker_fills_the_limits_and_later_ones_change_nothing(bench: Bench) -> None:
     bench.redis.delete(bench.keys.limits)
-    assert bench.ledger.account_limits() is None
-    assert bench.ledger.fill_limits(HERE)
-    assert not bench.ledger.fill_limits(replace(THERE, max_in_flight=1000))
-    bench.ledger.tick(replace(THERE, max_in_flight=1000))
-    assert bench.ledger.account_limits() == HERE
+    assert bench.ledger.limits.read() is None
+    assert bench.ledger.limits.fill(HERE)
+    assert not bench.ledger.limits.fill(replace(THERE, max_in_flight=1000))
+    bench.ledger.polls.tick(replace(THERE, max_in_flight=1000))
+    assert bench.ledger.limits.read() == HERE
 
 
 def test_limits_that_redis_lost_are_filled_by_the_next_poll(bench: Bench) -> None:
     bench.admit("a", "b")
     bench.redis.delete(bench.keys.limits)
-    assert isinstance(bench.ledger.begin("a"), Later), "no limits may be assumed"
-    assert bench.ledger.grant() == []
-    bench.ledger.tick(HERE)
-    assert bench.ledger.grant() == ["a"]
+    assert isinstance(bench.ledger.jobs.begin("a"), Blocked), "no limits may be assumed"
+    assert bench.ledger.polls.grant() == []
+    bench.ledger.polls.tick(HERE)
+    assert bench.ledger.polls.grant() == ["a"]
     bench.drain()
 
 
 def test_a_changed_cap_is_everybodys_at_once(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(max_in_flight=1)
     bench.admit("a", "b", "c", "d")
-    assert bench.ledger.set_limits(replace(ACCOUNT_LIMITS, max_in_flight=3))
-    assert bench.ledger.grant() == ["b", "c"]
-    assert bench.ledger.set_limits(replace(ACCOUNT_LIMITS, max_in_flight=1))
+    assert bench.ledger.limits.set(replace(ACCOUNT_LIMITS, max_in_flight=3))
+    assert bench.ledger.polls.grant() == ["b", "c"]
+    assert bench.ledger.limits.set(replace(ACCOUNT_LIMITS, max_in_flight=1))
     for job_id in "abc":
         bench.run(job_id)
-    assert bench.ledger.grant() == []
+    assert bench.ledger.polls.grant() == []
     assert bench.state().slots == {"a", "b", "c"}, "what is at the vendor stays there"
     bench.drain()
 
 
 def test_the_vendor_is_left_only_while_nothing_is_sent_and_no_task_is_there(bench: Bench) -> None:
     bench.redis.delete(bench.keys.limits)
-    bench.ledger.fill_limits(HERE)
+    bench.ledger.limits.fill(HERE)
     bench.start("a")
-    assert not bench.ledger.set_limits(THERE)
-    bench.ledger.hold("drain")
-    assert not bench.ledger.set_limits(THERE), "a task is at the vendor"
-    assert bench.ledger.set_limits(replace(HERE, max_in_flight=5)), "the others may change"
+    assert not bench.ledger.limits.set(THERE)
+    bench.ledger.gate.pause("drain")
+    assert not bench.ledger.limits.set(THERE), "a task is at the vendor"
+    assert bench.ledger.limits.set(replace(HERE, max_in_flight=5)), "the others may change"
     bench.drain()
-    bench.ledger.unhold()
-    assert not bench.ledger.set_limits(THERE), "submissions go on"
-    bench.ledger.hold("drain")
-    assert bench.ledger.set_limits(THERE)
-    bench.ledger.unhold()
-    assert bench.ledger.account_limits() == THERE
+    bench.ledger.gate.resume()
+    assert not bench.ledger.limits.set(THERE), "submissions go on"
+    bench.ledger.gate.pause("drain")
+    assert bench.ledger.limits.set(THERE)
+    bench.ledger.gate.resume()
+    assert bench.ledger.limits.read() == THERE
 
 
 def test_whoever_means_another_vendor_is_refused_and_told_what_to_do(bench: Bench) -> None:
     bench.ledger.check_vendor(HERE.api_base_url)
     bench.redis.delete(bench.keys.limits)
-    bench.ledger.fill_limits(HERE)
+    bench.ledger.limits.fill(HERE)
     bench.ledger.check_vendor(HERE.api_base_url)
     with pytest.raises(SettingsError, match=r"WANIMATE_API_BASE_URL.*here\.example.*there\.example.*drain.*limits"):
         bench.ledger.check_vendor(THERE.api_base_url)
@@ -100,44 +100,44 @@ def test_after_the_clock_was_set_back_requests_are_sent_and_jobs_are_looked_at_a
     make_bench: Callable[..., Bench],
 ) -> None:
     bench = make_bench(max_in_flight=3)
-    bench.ledger.tick(ACCOUNT_LIMITS)
+    bench.ledger.polls.tick(ACCOUNT_LIMITS)
     bench.start("a")
     bench.start("b")
     bench.admit("c")
     before = bench.state().due
-    bench.ledger.permit(5)
+    bench.ledger.polls.permit(5)
     set_clock_back(bench)
-    assert bench.ledger.permit(1) == 0
-    assert isinstance(bench.ledger.begin("c"), Busy)
-    tick = bench.ledger.tick(ACCOUNT_LIMITS)
+    assert bench.ledger.polls.permit(1) == 0
+    assert isinstance(bench.ledger.jobs.begin("c"), RateLimited)
+    tick = bench.ledger.polls.tick(ACCOUNT_LIMITS)
     assert tick.set_back_ms == pytest.approx(HOUR_MS, abs=60_000)
-    assert bench.ledger.permit(1) == 1
-    assert isinstance(bench.ledger.begin("c"), Submit)
+    assert bench.ledger.polls.permit(1) == 1
+    assert isinstance(bench.ledger.jobs.begin("c"), Submit)
     after = bench.state().due
     assert all(after[job_id] == pytest.approx(before[job_id], abs=60_000) for job_id in "ab")
-    assert bench.ledger.tick(ACCOUNT_LIMITS).set_back_ms == 0
+    assert bench.ledger.polls.tick(ACCOUNT_LIMITS).set_back_ms == 0
     bench.drain()
 
 
 def test_after_the_clock_was_set_back_a_closed_gate_opens_and_an_outcome_is_delivered(bench: Bench) -> None:
-    bench.ledger.tick(ACCOUNT_LIMITS)
+    bench.ledger.polls.tick(ACCOUNT_LIMITS)
     bench.admit("a")
     submit = bench.begin("a")
-    bench.ledger.settle("a", submit.nonce, success("t"))
-    assert bench.ledger.begin("a").outcome, "a run that dies while it delivers"
-    bench.ledger.close_gate("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=5.0)
+    bench.ledger.jobs.settle("a", submit.nonce, success("t"))
+    assert bench.ledger.jobs.begin("a").outcome, "a run that dies while it delivers"
+    bench.ledger.gate.close("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=5.0)
     set_clock_back(bench)
-    bench.ledger.tick(ACCOUNT_LIMITS)
-    closed_for_ms = bench.ledger.gate().closed_until_ms - bench.now_ms()
+    bench.ledger.polls.tick(ACCOUNT_LIMITS)
+    closed_for_ms = bench.ledger.gate.read().closed_until_ms - bench.now_ms()
     assert 0 < closed_for_ms <= 7_000
-    assert bench.ledger.begin("a").outcome, "its lease was read on the other clock"
+    assert bench.ledger.jobs.begin("a").outcome, "its lease was read on the other clock"
     bench.redis.delete(bench.keys.gate)
     bench.drain()
 
 
 def test_after_the_clock_was_set_back_copies_of_the_counts_are_made_again(bench: Bench) -> None:
-    bench.ledger.tick(ACCOUNT_LIMITS)
+    bench.ledger.polls.tick(ACCOUNT_LIMITS)
     set_clock_back(bench)
-    tick = bench.ledger.tick(ACCOUNT_LIMITS)
+    tick = bench.ledger.polls.tick(ACCOUNT_LIMITS)
     [(_, at_ms)] = bench.redis.zrange(bench.keys.samples, 0, -1, withscores=True)
     assert at_ms == tick.now_ms

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from redis import Redis
 from wanimate_devstack import RedisServer
-from wanimate_worker.ledger import CallbackEffect, Later, NotReplicated
+from wanimate_worker.ledger import Blocked, CallbackEffect, NotReplicated
 
 from .bench import Bench, eventually
 
@@ -48,7 +48,7 @@ def test_without_the_settings_no_intent_is_waited_for(bench: Bench) -> None:
     bench.admit("a")
     submit = bench.begin("a")
     before = bench.redis.info("commandstats").keys()
-    assert bench.ledger.confirm("a", submit.nonce) is None
+    assert bench.ledger.durable.confirm("a", submit.nonce) is None
     assert "cmdstat_wait" not in before
     bench.drain()
 
@@ -59,15 +59,15 @@ def test_an_intent_is_safe_only_when_as_many_replicas_have_it_as_the_settings_as
     safe.admit("a")
     submit = safe.begin("a")
     why = "0 of 1 replicas had the intent within 0.05 s (WANIMATE_INTENT_REPLICAS)"
-    assert safe.ledger.confirm("a", submit.nonce) == why
+    assert safe.ledger.durable.confirm("a", submit.nonce) == why
     follow(replica, "127.0.0.1", durable.port)
-    eventually(lambda: safe.ledger.confirm("a", submit.nonce) is None)
+    eventually(lambda: safe.ledger.durable.confirm("a", submit.nonce) is None)
     with Redis.from_url(replica.url, decode_responses=True) as copy:
         assert copy.hget(safe.keys.job("a"), "nonce") == submit.nonce
     two = safe.with_own(intent_replicas=2)
-    assert two.confirm("a", submit.nonce) == why.replace("0 of 1", "1 of 2")
+    assert two.durable.confirm("a", submit.nonce) == why.replace("0 of 1", "1 of 2")
     follow(replica, "NO", "ONE")
-    assert eventually(lambda: safe.ledger.confirm("a", submit.nonce)) == why
+    assert eventually(lambda: safe.ledger.durable.confirm("a", submit.nonce)) == why
 
 
 def test_a_replica_that_stands_still_confirms_nothing_even_on_a_fresh_connection(
@@ -83,7 +83,7 @@ def test_a_replica_that_stands_still_confirms_nothing_even_on_a_fresh_connection
         submit = safe.begin("a")
         safe.redis.connection_pool.disconnect()
         assert safe.redis.execute_command("WAIT", 1, QUICK_MS) == 1, "the trap is still there"
-        assert safe.ledger.confirm("a", submit.nonce) is not None
+        assert safe.ledger.durable.confirm("a", submit.nonce) is not None
     finally:
         replica.process.signal(signal.SIGCONT)
     follow(replica, "NO", "ONE")
@@ -96,12 +96,12 @@ def test_a_server_that_does_not_know_the_intent_never_confirms_it(
     safe.admit("a")
     submit = safe.begin("a")
     follow(replica, "127.0.0.1", durable.port)
-    eventually(lambda: safe.ledger.confirm("a", submit.nonce) is None)
+    eventually(lambda: safe.ledger.durable.confirm("a", submit.nonce) is None)
     if forgotten == "record":
         safe.redis.delete(safe.keys.job("a"))
     else:
-        safe.ledger.lose("a", submit.nonce, "given up")
-    assert safe.ledger.confirm("a", submit.nonce) == "Redis does not know the intent any more"
+        safe.ledger.jobs.mark_unknown("a", submit.nonce, "given up")
+    assert safe.ledger.durable.confirm("a", submit.nonce) == "Redis does not know the intent any more"
     follow(replica, "NO", "ONE")
 
 
@@ -110,24 +110,24 @@ def test_a_callback_is_taken_only_when_as_many_replicas_have_it_as_the_settings_
 ) -> None:
     safe.admit("a")
     submit = safe.begin("a")
-    safe.ledger.lose("a", submit.nonce, "read timeout")
+    safe.ledger.jobs.mark_unknown("a", submit.nonce, "read timeout")
     for _ in range(2):
         with pytest.raises(NotReplicated, match=r"0 of 1 replicas had the callback within 0\.05 s"):
-            safe.ledger.callback("a", submit.nonce, "task-a")
+            safe.ledger.durable.callback("a", submit.nonce, "task-a")
     follow(replica, "127.0.0.1", durable.port)
     taken = eventually(lambda: taken_or_none(safe, submit.nonce))
     assert taken is CallbackEffect.NOTED
     with Redis.from_url(replica.url, decode_responses=True) as copy:
         assert copy.hget(safe.keys.job("a"), "hint") == "task-a"
     follow(replica, "NO", "ONE")
-    assert safe.ledger.callback("gone", submit.nonce) is CallbackEffect.ENDED, (
+    assert safe.ledger.durable.callback("gone", submit.nonce) is CallbackEffect.ENDED, (
         "nothing was written, nothing is waited for"
     )
 
 
 def taken_or_none(bench: Bench, nonce: str) -> CallbackEffect | None:
     try:
-        return bench.ledger.callback("a", nonce, "task-a")
+        return bench.ledger.durable.callback("a", nonce, "task-a")
     except NotReplicated:
         return None
 
@@ -136,15 +136,15 @@ def taken_or_none(bench: Bench, nonce: str) -> CallbackEffect | None:
 def test_while_submissions_are_postponed_nothing_is_sent_and_no_good_news_of_the_vendor_ends_it(bench: Bench) -> None:
     first = bench.start("a")
     bench.admit("b")
-    bench.ledger.postpone("no replica")
-    assert bench.ledger.begin("b") == Later()
+    bench.ledger.gate.postpone("no replica")
+    assert bench.ledger.jobs.begin("b") == Blocked()
     assert bench.accept("a", first)
-    assert bench.ledger.grant() == []
-    assert bench.ledger.permit(1) == 1, "polls go on"
-    gate = bench.ledger.gate()
+    assert bench.ledger.polls.grant() == []
+    assert bench.ledger.polls.permit(1) == 1, "polls go on"
+    gate = bench.ledger.gate.read()
     assert gate.unsafe == "no replica"
     assert gate.unsafe_until_ms > bench.now_ms()
     bench.redis.hset(bench.keys.gate, "unsafe_until_ms", bench.now_ms() - 1)
-    assert bench.ledger.grant() == ["b"]
-    assert bench.ledger.gate().unsafe is None
+    assert bench.ledger.polls.grant() == ["b"]
+    assert bench.ledger.gate.read().unsafe is None
     bench.drain()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from wanimate.contract import Outcome
 from wanimate.errors import InvalidRequest
-from wanimate_worker.ledger import Later, Submit
+from wanimate_worker.ledger import Blocked, Submit
 
 from .bench import LONG_MS
 
@@ -31,17 +31,17 @@ def bench(make_bench: Callable[..., Bench]) -> Bench:
 
 def lose(bench: Bench, *job_ids: str) -> None:
     for job_id in job_ids:
-        assert bench.ledger.lose(job_id, submit(bench, job_id).nonce, "timeout")
+        assert bench.ledger.jobs.mark_unknown(job_id, submit(bench, job_id).nonce, "timeout")
 
 
 def submit(bench: Bench, job_id: str) -> Submit:
-    step = bench.ledger.begin(job_id)
+    step = bench.ledger.jobs.begin(job_id)
     assert isinstance(step, Submit)
     return step
 
 
 def is_trusted(bench: Bench) -> bool:
-    return bench.ledger.gate().next_trial_ms is None
+    return bench.ledger.gate.read().next_trial_ms is None
 
 
 def test_two_lost_answers_change_nothing(make_bench: Callable[..., Bench]) -> None:
@@ -54,13 +54,13 @@ def test_two_lost_answers_change_nothing(make_bench: Callable[..., Bench]) -> No
 
 
 def test_after_three_lost_answers_nothing_is_sent_until_a_trial_is_due_and_then_one_at_a_time(bench: Bench) -> None:
-    assert bench.ledger.begin("d") == Later()
-    assert bench.ledger.begin("e") == Later()
-    assert bench.ledger.grant() == []
+    assert bench.ledger.jobs.begin("d") == Blocked()
+    assert bench.ledger.jobs.begin("e") == Blocked()
+    assert bench.ledger.polls.grant() == []
     bench.open_gate()
-    assert bench.ledger.grant() == ["d"], "one slot for one trial"
+    assert bench.ledger.polls.grant() == ["d"], "one slot for one trial"
     submit(bench, "d")
-    assert bench.ledger.begin("f") == Later()
+    assert bench.ledger.jobs.begin("f") == Blocked()
     bench.drain()
 
 
@@ -68,7 +68,7 @@ def test_answers_that_our_own_side_lost_say_nothing_about_the_vendor(make_bench:
     bench = make_bench(max_in_flight=6)
     bench.admit(*JOBS)
     for job_id in JOBS[:4]:
-        assert bench.ledger.lose(job_id, submit(bench, job_id).nonce, "the worker died", is_ours=True)
+        assert bench.ledger.jobs.mark_unknown(job_id, submit(bench, job_id).nonce, "the worker died", is_ours=True)
     assert is_trusted(bench)
     bench.drain()
 
@@ -76,7 +76,7 @@ def test_answers_that_our_own_side_lost_say_nothing_about_the_vendor(make_bench:
 def test_an_accepted_submission_ends_the_doubt(bench: Bench) -> None:
     bench.open_gate()
     trial = submit(bench, "d")
-    assert bench.ledger.accept("d", trial.nonce, task_id="t", first_poll_ms=0, begun_at_ms=trial.begun_at_ms)
+    assert bench.ledger.jobs.accept("d", trial.nonce, task_id="t", first_poll_ms=0, begun_at_ms=trial.begun_at_ms)
     assert is_trusted(bench)
     submit(bench, "e")
     bench.drain()
@@ -85,14 +85,14 @@ def test_an_accepted_submission_ends_the_doubt(bench: Bench) -> None:
 def test_a_refused_submission_ends_the_doubt_too(bench: Bench) -> None:
     bench.open_gate()
     refused = Outcome.failure(InvalidRequest("the vendor refused the request", "400"))
-    assert bench.ledger.settle("d", submit(bench, "d").nonce, refused) is not None
+    assert bench.ledger.jobs.settle("d", submit(bench, "d").nonce, refused) is not None
     assert is_trusted(bench)
     bench.drain()
 
 
 def test_a_task_that_a_callback_told_of_ends_it_too(bench: Bench) -> None:
-    nonce = bench.ledger.read(["a"])[0].nonce
-    assert bench.ledger.accept("a", nonce, task_id="t", first_poll_ms=0, begun_at_ms=bench.now_ms())
+    nonce = bench.ledger.records.read(["a"])[0].nonce
+    assert bench.ledger.jobs.accept("a", nonce, task_id="t", first_poll_ms=0, begun_at_ms=bench.now_ms())
     assert is_trusted(bench)
     bench.drain()
 
@@ -101,25 +101,25 @@ def test_a_lost_trial_puts_the_next_one_off_for_longer(bench: Bench) -> None:
     pauses = []
     for job_id in ("d", "e", "f"):
         bench.open_gate()
-        if not bench.ledger.in_flight() or job_id not in bench.state().slots:
-            assert bench.ledger.grant() == [job_id]
+        if not bench.ledger.records.in_flight() or job_id not in bench.state().slots:
+            assert bench.ledger.polls.grant() == [job_id]
         lose(bench, job_id)
-        pauses.append((bench.ledger.gate().next_trial_ms or 0) - bench.now_ms())
+        pauses.append((bench.ledger.gate.read().next_trial_ms or 0) - bench.now_ms())
     assert [round(pause / LONG_MS) for pause in pauses] == [2, 4, 4], "twice as long each time, up to the longest"
     bench.drain()
 
 
 def test_a_trial_that_was_never_sent_is_followed_by_another_at_once(bench: Bench) -> None:
     bench.open_gate()
-    bench.ledger.release("d", submit(bench, "d").nonce, "not sent")
-    submit(bench, bench.ledger.grant()[0] if "e" not in bench.state().slots else "e")
+    bench.ledger.jobs.release("d", submit(bench, "d").nonce, "not sent")
+    submit(bench, bench.ledger.polls.grant()[0] if "e" not in bench.state().slots else "e")
     bench.drain()
 
 
 def test_a_trial_whose_worker_dies_is_followed_by_another_when_its_lease_ends(bench: Bench) -> None:
     bench.open_gate()
     submit(bench, "d")
-    assert bench.ledger.begin("e") == Later()
+    assert bench.ledger.jobs.begin("e") == Blocked()
     bench.open_gate()
-    submit(bench, bench.ledger.grant()[0])
+    submit(bench, bench.ledger.polls.grant()[0])
     bench.drain()

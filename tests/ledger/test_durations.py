@@ -26,14 +26,14 @@ SEEN = Observation("animate:480p", 43.5)
 def end(bench: Bench, job_id: str, observed: Observation = SEEN) -> None:
     """Bring a job to its end, as a poll does."""
     submit = bench.start(job_id)
-    assert bench.ledger.settle(job_id, submit.nonce, success("t"), observed=observed) is not None
+    assert bench.ledger.jobs.settle(job_id, submit.nonce, success("t"), observed=observed) is not None
 
 
 def test_a_task_that_ended_is_counted_once_however_often_its_end_is_told(bench: Bench) -> None:
     submit = bench.start("a")
     for _ in range(3):
-        bench.ledger.settle("a", submit.nonce, success("t"), observed=SEEN)
-    assert bench.ledger.settle("a", "stale", success("t"), observed=SEEN) is None
+        bench.ledger.jobs.settle("a", submit.nonce, success("t"), observed=SEEN)
+    assert bench.ledger.jobs.settle("a", "stale", success("t"), observed=SEEN) is None
     assert bench.redis.hgetall(bench.keys.durations) == {FIELD: "1", "total": "1", "called": "0.0000"}
     assert bench.redis.ttl(bench.keys.durations) > 0
     bench.drain()
@@ -42,9 +42,9 @@ def test_a_task_that_ended_is_counted_once_however_often_its_end_is_told(bench: 
 def test_a_failure_of_the_vendor_is_counted_too_and_what_has_no_duration_is_not(bench: Bench) -> None:
     failed = Outcome.failure(GenerationFailed("no", "GENERATION_FAILED", "t"))
     submit = bench.start("a")
-    bench.ledger.settle("a", submit.nonce, failed, observed=SEEN)
+    bench.ledger.jobs.settle("a", submit.nonce, failed, observed=SEEN)
     submit = bench.start("b")
-    bench.ledger.settle("b", submit.nonce, UNKNOWN)
+    bench.ledger.jobs.settle("b", submit.nonce, UNKNOWN)
     assert bench.redis.hget(bench.keys.durations, "total") == "1"
     bench.drain()
 
@@ -66,8 +66,8 @@ def test_the_share_of_callbacks_rises_while_they_come_and_falls_when_they_stop(b
 
     for number in range(80):
         submit = bench.start(f"called-{number}")
-        bench.ledger.callback(f"called-{number}", submit.nonce)
-        bench.ledger.settle(f"called-{number}", submit.nonce, success("t"), observed=SEEN)
+        bench.ledger.durable.callback(f"called-{number}", submit.nonce)
+        bench.ledger.jobs.settle(f"called-{number}", submit.nonce, success("t"), observed=SEEN)
     assert share() > 0.9
     for number in range(80):
         end(bench, f"polled-{number}")
@@ -85,7 +85,7 @@ def test_a_survey_counts_the_slots_by_age_and_what_waits_and_is_late(make_bench:
     bench.redis.zadd(bench.keys.slots, {job_id: now - age for job_id, age in ages.items()})
     bench.redis.zadd(bench.keys.due, {"old": now - 5_000, "young": now - 100})
 
-    survey = bench.ledger.survey(1_000)
+    survey = bench.ledger.polls.survey(1_000)
 
     assert (survey.in_flight, survey.waiting, survey.late) == (4, 2, 1)
     counted = Counter(dict(survey.in_flight_by_age))
@@ -99,16 +99,16 @@ def test_a_survey_counts_the_slots_by_age_and_what_waits_and_is_late(make_bench:
 
 def test_a_survey_tells_the_permits_that_polls_could_take(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(rate=RequestRate(20, burst=10), poll_headroom=4)
-    assert bench.ledger.survey(0).spare == 6
-    assert bench.ledger.permit(2) == 2
-    assert bench.ledger.survey(0).spare == 4
-    assert bench.ledger.permit(9) == 4
-    assert bench.ledger.survey(0).spare == 0
+    assert bench.ledger.polls.survey(0).spare == 6
+    assert bench.ledger.polls.permit(2) == 2
+    assert bench.ledger.polls.survey(0).spare == 4
+    assert bench.ledger.polls.permit(9) == 4
+    assert bench.ledger.polls.survey(0).spare == 0
     bench.drain()
 
 
 def test_a_survey_of_an_idle_account_is_empty(bench: Bench) -> None:
-    survey = bench.ledger.survey(0)
+    survey = bench.ledger.polls.survey(0)
     assert (survey.in_flight, survey.waiting, survey.late, list(survey.in_flight_by_age)) == (0, 0, 0, [])
     assert Kinds.read(survey.durations).observed == {}
 
@@ -117,7 +117,7 @@ def test_a_survey_of_an_idle_account_is_empty(bench: Bench) -> None:
 def test_a_task_is_first_looked_at_when_planned_or_at_its_deadline(
     bench: Bench, deadline_ms: int, planned_ms: int
 ) -> None:
-    bench.ledger.admit([Entry("a", 0, {"seen": True}, {"type": "animate"}, deadline_ms)])
+    bench.ledger.jobs.admit([Entry("a", 0, {"seen": True}, {"type": "animate"}, deadline_ms)])
     before = bench.now_ms()
     bench.accept("a", bench.begin("a"))
     assert bench.state().due["a"] - before == pytest.approx(planned_ms, abs=5_000)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from wanimate.contract import CLAIM_TTL_MS, Stage
-from wanimate_worker.ledger import Admitted, Bill, Deliver, Entry, Followed, NothingToDo
+from wanimate_worker.ledger import Admitted, Bill, Deliver, Entry, Followed, NoOp
 
 from .bench import CANCELLED, UNKNOWN, Bench, follower, success
 
@@ -20,10 +20,10 @@ def keyed(job_id: str, fingerprint: str = "", **request: object) -> Entry:
 
 def test_a_caller_that_follows_gets_the_outcome_when_its_leaders_was_delivered(bench: Bench) -> None:
     submit = bench.start("a")
-    assert bench.ledger.follow(follower("f", leader="a")) is Followed.FOLLOWING
-    assert bench.ledger.begin("f") == NothingToDo(Stage.FOLLOWING)
-    assert not bench.ledger.conclude("f", "a"), "its leader goes on"
-    bench.ledger.settle("a", submit.nonce, success("t"))
+    assert bench.ledger.followers.add(follower("f", leader="a")) is Followed.FOLLOWING
+    assert bench.ledger.jobs.begin("f") == NoOp(Stage.FOLLOWING)
+    assert not bench.ledger.followers.conclude("f", "a"), "its leader goes on"
+    bench.ledger.jobs.settle("a", submit.nonce, success("t"))
     bench.run("a")
     assert bench.delivered == {"a": [success("t")], "f": [success("t")]}
     assert bench.state().stage("f") == "delivered"
@@ -34,53 +34,53 @@ def test_a_caller_of_a_job_that_has_ended_gets_its_outcome_at_once(bench: Bench)
     bench.start("a")
     bench.drain()
     for name in ("f", "g"):
-        assert bench.ledger.follow(follower(name, leader="a")) is Followed.SETTLED
+        assert bench.ledger.followers.add(follower(name, leader="a")) is Followed.SETTLED
         bench.run(name)
     assert bench.delivered["f"] == bench.delivered["g"] == bench.delivered["a"]
 
 
 def test_a_caller_whose_outcome_nobody_handed_on_gets_it_when_its_time_comes(bench: Bench) -> None:
     submit = bench.start("a")
-    bench.ledger.follow(follower("f", leader="a"))
-    bench.ledger.settle("a", submit.nonce, success("t"))
-    assert bench.ledger.begin("a") == Deliver(success("t"))
-    assert bench.ledger.finish("a") == ["f"], "and whoever finished it died"
+    bench.ledger.followers.add(follower("f", leader="a"))
+    bench.ledger.jobs.settle("a", submit.nonce, success("t"))
+    assert bench.ledger.jobs.begin("a") == Deliver(success("t"))
+    assert bench.ledger.jobs.mark_delivered("a") == ["f"], "and whoever finished it died"
     bench.drain()
     assert bench.delivered == {"f": [success("t")]}
 
 
 def test_a_message_that_comes_twice_is_one_caller_and_another_message_of_its_id_is_not(bench: Bench) -> None:
     bench.start("a")
-    assert bench.ledger.follow(follower("f", leader="a", caller="one")) is Followed.FOLLOWING
-    assert bench.ledger.follow(follower("f", leader="a", caller="one")) is Followed.KNOWN
-    assert bench.ledger.follow(follower("f", leader="a", caller="two")) is Followed.TAKEN
-    assert bench.ledger.follow(follower("f~two", leader="a", caller="two")) is Followed.FOLLOWING
+    assert bench.ledger.followers.add(follower("f", leader="a", caller="one")) is Followed.FOLLOWING
+    assert bench.ledger.followers.add(follower("f", leader="a", caller="one")) is Followed.KNOWN
+    assert bench.ledger.followers.add(follower("f", leader="a", caller="two")) is Followed.TAKEN
+    assert bench.ledger.followers.add(follower("f~two", leader="a", caller="two")) is Followed.FOLLOWING
     bench.drain()
     assert {name: len(outcomes) for name, outcomes in bench.delivered.items()} == {"a": 1, "f": 1, "f~two": 1}
 
 
 def test_a_caller_with_another_request_is_refused_and_not_recorded(bench: Bench) -> None:
-    bench.ledger.admit([keyed("a", "one")])
-    assert bench.ledger.follow(follower("f", leader="a", fingerprint="two")) is Followed.CONFLICT
+    bench.ledger.jobs.admit([keyed("a", "one")])
+    assert bench.ledger.followers.add(follower("f", leader="a", fingerprint="two")) is Followed.CONFLICT
     assert bench.state().stage("f") is None
     bench.drain()
 
 
 def test_nobody_follows_a_job_without_a_record(bench: Bench) -> None:
-    assert bench.ledger.follow(follower("f", leader="a")) is Followed.LEADERLESS
+    assert bench.ledger.followers.add(follower("f", leader="a")) is Followed.LEADERLESS
     assert not bench.state().has_work
 
 
 def test_a_caller_that_was_cancelled_in_advance_is_told_so_and_follows_nobody(bench: Bench) -> None:
-    bench.ledger.cancel("f", CANCELLED)
-    assert bench.ledger.follow(follower("f", leader="a")) is Followed.SETTLED
+    bench.ledger.jobs.cancel("f", CANCELLED)
+    assert bench.ledger.followers.add(follower("f", leader="a")) is Followed.SETTLED
     bench.drain()
     assert bench.delivered == {"f": [CANCELLED]}
 
 
 def test_a_caller_whose_leader_lost_its_record_is_told_that_it_may_be_billed(bench: Bench) -> None:
     bench.start("a")
-    bench.ledger.follow(follower("f", leader="a"))
+    bench.ledger.followers.add(follower("f", leader="a"))
     bench.redis.delete(bench.keys.job("a"))
     bench.drain()
     [outcome] = bench.delivered["f"]
@@ -89,10 +89,10 @@ def test_a_caller_whose_leader_lost_its_record_is_told_that_it_may_be_billed(ben
 
 def test_a_failed_leader_that_is_run_again_tells_only_itself(bench: Bench) -> None:
     submit = bench.start("a")
-    bench.ledger.follow(follower("f", leader="a"))
-    bench.ledger.settle("a", submit.nonce, UNKNOWN)
+    bench.ledger.followers.add(follower("f", leader="a"))
+    bench.ledger.jobs.settle("a", submit.nonce, UNKNOWN)
     bench.drain()
-    bench.ledger.retry("a", priority=0, deadline_ms=None, result_key="celery-task-meta-a")
+    bench.ledger.failed.retry("a", priority=0, deadline_ms=None, result_key="celery-task-meta-a")
     bench.drain()
     assert {name: len(outcomes) for name, outcomes in bench.delivered.items()} == {"a": 2, "f": 1}
 
@@ -104,13 +104,13 @@ def test_a_failed_leader_that_is_run_again_tells_only_itself(bench: Bench) -> No
 def test_one_id_with_two_requests_is_refused_and_what_is_recorded_is_sent(bench: Bench, stage: str) -> None:
     first = Entry("a", 0, {}, {"type": "animate", "seed": 1, "video_seconds": 60.0}, fingerprint="one")
     second = Entry("a", 0, {}, {"type": "animate", "seed": 2, "video_seconds": 5.0}, fingerprint="two")
-    bench.ledger.admit([first])
+    bench.ledger.jobs.admit([first])
     if stage == "delivered":
         bench.drain()
     elif stage == "running":
         bench.accept("a", bench.begin("a"))
     before = bench.state()
-    [admission] = bench.ledger.admit([second])
+    [admission] = bench.ledger.jobs.admit([second])
     assert (admission.verdict, admission.granted) == (Admitted.CONFLICT, [])
     assert bench.state() == before
     if stage == "waiting":
@@ -121,15 +121,15 @@ def test_one_id_with_two_requests_is_refused_and_what_is_recorded_is_sent(bench:
 
 def test_a_key_that_a_producer_has_claimed_is_for_that_request_whoever_comes_first(bench: Bench) -> None:
     bench.redis.set(bench.keys.idempotency("a"), "one", px=CLAIM_TTL_MS)
-    assert bench.ledger.admit([keyed("a", "two")])[0].verdict is Admitted.CONFLICT
-    assert bench.ledger.admit([keyed("a", "one")])[0].verdict is Admitted.RECORDED
+    assert bench.ledger.jobs.admit([keyed("a", "two")])[0].verdict is Admitted.CONFLICT
+    assert bench.ledger.jobs.admit([keyed("a", "one")])[0].verdict is Admitted.RECORDED
     bench.drain()
 
 
 def test_a_key_is_remembered_until_the_result_of_its_job_expires(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(result_ttl_ms=60_000)
     key = bench.keys.idempotency("a")
-    bench.ledger.admit([keyed("a", "one")])
+    bench.ledger.jobs.admit([keyed("a", "one")])
     assert bench.redis.get(key) == "one"
     assert bench.redis.pttl(key) > 60_000, "however long the job is held"
     bench.drain()
@@ -139,7 +139,7 @@ def test_a_key_is_remembered_until_the_result_of_its_job_expires(make_bench: Cal
 
 def test_who_called_first_is_told_to_whoever_calls_again(bench: Bench) -> None:
     entries = [Entry("a", 0, {}, {"type": "animate"}, caller=caller) for caller in ("one", "two")]
-    first, second = (bench.ledger.admit([entry])[0] for entry in entries)
+    first, second = (bench.ledger.jobs.admit([entry])[0] for entry in entries)
     assert (first.verdict, first.caller) == (Admitted.RECORDED, "one")
     assert (second.verdict, second.caller) == (Admitted.KNOWN, "one")
     bench.drain()

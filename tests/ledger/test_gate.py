@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from oracles import closed_for_seconds, grown, lowered
 from wanimate.contract import Outcome
 from wanimate.errors import InvalidRequest
-from wanimate_worker.ledger import Later, Ledger, PausedFor, TrialFor
+from wanimate_worker.ledger import Blocked, Ledger, PausedFor, TrialFor
 
 from .bench import ACCOUNT, LONG_MS, success
 from .frozen import at_us, run
@@ -50,41 +50,41 @@ def test_while_the_gate_is_closed_no_slot_is_handed_out_and_a_run_steps_back_to_
 ) -> None:
     bench = make_bench(max_in_flight=1)
     bench.admit("a", "b")
-    bench.ledger.close_gate("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=60)
-    assert bench.ledger.begin("a") == Later()
-    assert bench.ledger.grant() == []
+    bench.ledger.gate.close("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=60)
+    assert bench.ledger.jobs.begin("a") == Blocked()
+    assert bench.ledger.polls.grant() == []
     assert bench.admit("c") == []
     state = bench.state()
     assert (state.waiting, state.slots, state.due) == (["a", "b", "c"], set(), {})
     bench.open_gate()
-    assert bench.ledger.grant() == ["a"]
+    assert bench.ledger.polls.grant() == ["a"]
     bench.drain()
 
 
 def test_outcomes_are_delivered_while_the_gate_is_closed(bench: Bench) -> None:
     submit = bench.start("a")
-    bench.ledger.close_gate("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=60)
-    assert bench.ledger.settle("a", submit.nonce, success("t")) == []
+    bench.ledger.gate.close("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=60)
+    assert bench.ledger.jobs.settle("a", submit.nonce, success("t")) == []
     bench.run("a")
     assert bench.delivered == {"a": [success("t")]}
 
 
 @pytest.mark.parametrize("seconds", [0.5, 7, 3600])
 def test_what_the_vendor_asks_for_is_waited_for_and_a_little_longer(bench: Bench, seconds: float) -> None:
-    closed_ms = bench.ledger.close_gate("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=seconds)
+    closed_ms = bench.ledger.gate.close("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=seconds)
     assert seconds * 1000 <= closed_ms <= seconds * 1000 + bench.limits.backoff_base_ms
-    state = bench.ledger.gate()
+    state = bench.ledger.gate.read()
     assert (state.reason, state.failures) == ("throttled", 1)
     assert state.closed_until_ms == pytest.approx(bench.now_ms() + closed_ms, abs=60_000)
 
 
 def test_a_shorter_closing_never_shortens_a_longer_one(bench: Bench) -> None:
-    bench.ledger.close_gate("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=3600)
-    until_ms = bench.ledger.gate().closed_until_ms
+    bench.ledger.gate.close("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=3600)
+    until_ms = bench.ledger.gate.read().closed_until_ms
     bench.next_ms()
-    bench.ledger.close_gate("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=1)
-    bench.ledger.close_gate("not sent", sent_at_ms=bench.now_ms())
-    assert bench.ledger.gate().closed_until_ms == until_ms
+    bench.ledger.gate.close("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=1)
+    bench.ledger.gate.close("not sent", sent_at_ms=bench.now_ms())
+    assert bench.ledger.gate.read().closed_until_ms == until_ms
 
 
 @agreeing
@@ -107,19 +107,19 @@ def test_a_burst_of_simultaneous_failures_counts_as_one(bench: Bench, connect: C
 
     def fail(_: int) -> None:
         ledger = Ledger(connect(), ACCOUNT, bench.limits)
-        ledger.close_gate("not sent", sent_at_ms=sent_at_ms, lower_cap=True)
+        ledger.gate.close("not sent", sent_at_ms=sent_at_ms, lower_cap=True)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(fail, range(8)))
-    state = bench.ledger.gate()
+    state = bench.ledger.gate.read()
     assert (state.failures, state.lowered_cap) == (1, 1)
     bench.drain()
 
 
 def test_a_failure_of_a_request_sent_after_the_closing_is_another_one(bench: Bench) -> None:
-    bench.ledger.close_gate("not sent", sent_at_ms=bench.now_ms())
-    bench.ledger.close_gate("not sent", sent_at_ms=bench.next_ms())
-    assert bench.ledger.gate().failures == 2
+    bench.ledger.gate.close("not sent", sent_at_ms=bench.now_ms())
+    bench.ledger.gate.close("not sent", sent_at_ms=bench.next_ms())
+    assert bench.ledger.gate.read().failures == 2
 
 
 # -- opening --------------------------------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ def closings(bench: Bench) -> dict[str, str]:
 @pytest.mark.parametrize("news", ["accept", "plan"])
 def test_the_success_of_a_request_sent_after_the_closing_opens_the_gate(bench: Bench, news: str) -> None:
     bench.admit("a")
-    bench.ledger.close_gate("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=60)
+    bench.ledger.gate.close("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=60)
     bench.open_gate()
     bench.next_ms()
     submit = bench.begin("a")
@@ -141,8 +141,8 @@ def test_the_success_of_a_request_sent_after_the_closing_opens_the_gate(bench: B
         bench.accept("a", submit)
     else:
         bench.let_time_pass()
-        claim = bench.ledger.claim(1)
-        bench.ledger.plan(claim.token, {"a": LONG_MS}, answered_since_ms=claim.claimed_at_ms)
+        claim = bench.ledger.polls.claim(1)
+        bench.ledger.polls.plan(claim.token, {"a": LONG_MS}, answered_since_ms=claim.claimed_at_ms)
     assert closings(bench) == {}
     bench.drain()
 
@@ -152,38 +152,38 @@ def test_the_success_of_a_request_sent_before_the_closing_does_not_open_it(bench
     bench.admit("a")
     submit = bench.begin("a")
     bench.let_time_pass()
-    claim = bench.ledger.claim(1)
+    claim = bench.ledger.polls.claim(1)
     bench.next_ms()
-    bench.ledger.close_gate("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=60)
+    bench.ledger.gate.close("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=60)
     gate = closings(bench)
     if news == "accept":
         bench.accept("a", submit)
     else:
-        bench.ledger.plan(claim.token, {"a": LONG_MS}, answered_since_ms=claim.claimed_at_ms)
+        bench.ledger.polls.plan(claim.token, {"a": LONG_MS}, answered_since_ms=claim.claimed_at_ms)
     assert closings(bench) == gate
     bench.drain()
 
 
 def test_the_gate_opens_also_when_every_job_of_a_claim_has_ended_and_none_is_left_to_plan(bench: Bench) -> None:
     submit = bench.start("a")
-    bench.ledger.close_gate("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=60)
+    bench.ledger.gate.close("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=60)
     bench.next_ms()
     bench.let_time_pass()
-    claim = bench.ledger.claim(1)
-    bench.ledger.settle("a", submit.nonce, success("t"), token=claim.token)
-    assert bench.ledger.plan(claim.token, {}, answered_since_ms=claim.claimed_at_ms) == 0
+    claim = bench.ledger.polls.claim(1)
+    bench.ledger.jobs.settle("a", submit.nonce, success("t"), token=claim.token)
+    assert bench.ledger.polls.plan(claim.token, {}, answered_since_ms=claim.claimed_at_ms) == 0
     assert closings(bench) == {}
     bench.drain()
 
 
 def test_a_plan_without_an_answer_of_the_vendor_does_not_open_the_gate(bench: Bench) -> None:
     bench.start("a")
-    bench.ledger.close_gate("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=60)
+    bench.ledger.gate.close("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=60)
     bench.next_ms()
     bench.let_time_pass()
-    claim = bench.ledger.claim(1)
-    bench.ledger.plan(claim.token, {"a": LONG_MS})
-    assert bench.ledger.gate().failures == 1
+    claim = bench.ledger.polls.claim(1)
+    bench.ledger.polls.plan(claim.token, {"a": LONG_MS})
+    assert bench.ledger.gate.read().failures == 1
     bench.drain()
 
 
@@ -191,9 +191,9 @@ def test_a_success_after_many_failures_starts_the_back_off_anew(bench: Bench) ->
     now_ms = bench.now_ms() - LONG_MS
     for failure in range(6):
         close_at(bench, now_ms + failure, 0.0, sent_at_ms=now_ms + failure)
-    assert bench.ledger.gate().failures == 6
+    assert bench.ledger.gate.read().failures == 6
     bench.start("a")
-    assert bench.ledger.gate().failures == 0
+    assert bench.ledger.gate.read().failures == 0
     bench.drain()
 
 
@@ -215,7 +215,7 @@ def test_a_concurrency_refusal_lowers_the_cap_as_the_reference_does(
             bench.redis.zadd(bench.keys.slots, {f"job{slot}": slot for slot in range(count)})
         expected = lowered(expected, count)
         close_at(bench, NOW_MS + number, 0.5, sent_at_ms=NOW_MS + number, cap=cap)
-        assert bench.ledger.gate().lowered_cap == expected
+        assert bench.ledger.gate.read().lowered_cap == expected
     bench.redis.delete(bench.keys.slots)
 
 
@@ -239,7 +239,7 @@ def test_the_cap_grows_back_as_in_the_reference(
     expected = grown(low, NOW_MS, NOW_MS + since_ms, cap)
     assert effective_cap(NOW_MS + since_ms) == expected
     if expected == cap:
-        assert bench.ledger.gate().lowered_cap is None
+        assert bench.ledger.gate.read().lowered_cap is None
 
 
 def test_no_more_slots_than_the_lowered_cap_are_handed_out_until_it_has_grown_back(
@@ -248,14 +248,14 @@ def test_no_more_slots_than_the_lowered_cap_are_handed_out_until_it_has_grown_ba
     bench = make_bench(max_in_flight=4)
     submits = {job_id: bench.start(job_id) for job_id in ("a", "b", "c", "d")}
     bench.admit("e", "f")
-    bench.ledger.close_gate("too many", sent_at_ms=bench.now_ms(), retry_after_seconds=0, lower_cap=True)
+    bench.ledger.gate.close("too many", sent_at_ms=bench.now_ms(), retry_after_seconds=0, lower_cap=True)
     bench.open_gate()
-    assert bench.ledger.gate().lowered_cap == 3
-    assert bench.ledger.settle("a", submits["a"].nonce, success("t")) == []
-    assert bench.ledger.settle("b", submits["b"].nonce, success("t")) == ["e"]
+    assert bench.ledger.gate.read().lowered_cap == 3
+    assert bench.ledger.jobs.settle("a", submits["a"].nonce, success("t")) == []
+    assert bench.ledger.jobs.settle("b", submits["b"].nonce, success("t")) == ["e"]
     bench.redis.hincrby(bench.keys.gate, "cap_low_at_ms", -600_000)
-    assert bench.ledger.grant() == ["f"]
-    assert bench.ledger.gate().lowered_cap is None
+    assert bench.ledger.polls.grant() == ["f"]
+    assert bench.ledger.gate.read().lowered_cap is None
     bench.drain()
 
 
@@ -264,65 +264,65 @@ def test_no_more_slots_than_the_lowered_cap_are_handed_out_until_it_has_grown_ba
 
 def test_a_paused_account_hands_out_nothing_until_it_goes_on(bench: Bench) -> None:
     bench.admit("a")
-    assert bench.ledger.pause("401: bad key")
-    assert not bench.ledger.pause("401: bad key"), "only the first to notice tells the operator"
-    assert bench.ledger.gate().paused == "401: bad key"
-    assert bench.ledger.begin("a") == Later()
+    assert bench.ledger.gate.suspend("401: bad key")
+    assert not bench.ledger.gate.suspend("401: bad key"), "only the first to notice tells the operator"
+    assert bench.ledger.gate.read().paused == "401: bad key"
+    assert bench.ledger.jobs.begin("a") == Blocked()
     assert bench.admit("b") == []
-    assert bench.ledger.unpause()
-    assert not bench.ledger.unpause()
+    assert bench.ledger.gate.unsuspend()
+    assert not bench.ledger.gate.unsuspend()
     assert closings(bench).keys() == {"trial_at_ms", "trial_for"}
-    assert bench.ledger.grant() == ["a"], "one is tried first"
+    assert bench.ledger.polls.grant() == ["a"], "one is tried first"
     bench.accept("a", bench.begin("a"))
-    assert bench.ledger.grant() == ["b"]
+    assert bench.ledger.polls.grant() == ["b"]
     bench.drain()
 
 
 @pytest.mark.parametrize(("lacks", "polls"), [(PausedFor.KEY, 0), (PausedFor.CREDIT, 1)])
 def test_tasks_of_an_account_without_credit_are_polled_on(bench: Bench, lacks: PausedFor, polls: int) -> None:
-    bench.ledger.pause("refused", lacks)
-    assert bench.ledger.permit(1) == polls
-    bench.ledger.close_gate("throttled", sent_at_ms=0, retry_after_seconds=60)
-    assert bench.ledger.permit(1) == 0
+    bench.ledger.gate.suspend("refused", lacks)
+    assert bench.ledger.polls.permit(1) == polls
+    bench.ledger.gate.close("throttled", sent_at_ms=0, retry_after_seconds=60)
+    assert bench.ledger.polls.permit(1) == 0
     bench.drain()
 
 
 def test_a_refusal_on_trial_after_a_pause_lets_another_one_be_tried(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(max_in_flight=3)
-    bench.ledger.pause("402", PausedFor.CREDIT)
-    assert bench.ledger.gate().paused_for is PausedFor.CREDIT
+    bench.ledger.gate.suspend("402", PausedFor.CREDIT)
+    assert bench.ledger.gate.read().paused_for is PausedFor.CREDIT
     bench.admit("a", "b", "c")
-    bench.ledger.unpause()
-    assert bench.ledger.grant() == ["a"]
+    bench.ledger.gate.unsuspend()
+    assert bench.ledger.polls.grant() == ["a"]
     refused = Outcome.failure(InvalidRequest("the vendor refused the request", "400"))
-    assert bench.ledger.settle("a", bench.begin("a").nonce, refused, is_free=True) == ["b"]
-    assert bench.ledger.gate().trial_for is TrialFor.SUSPENDED
+    assert bench.ledger.jobs.settle("a", bench.begin("a").nonce, refused, is_free=True) == ["b"]
+    assert bench.ledger.gate.read().trial_for is TrialFor.SUSPENDED
     bench.accept("b", bench.begin("b"))
-    assert bench.ledger.grant() == ["c"]
+    assert bench.ledger.polls.grant() == ["c"]
     bench.drain()
 
 
 def test_a_success_does_not_end_a_pause(bench: Bench) -> None:
     bench.admit("a")
     submit = bench.begin("a")
-    bench.ledger.pause("401: bad key")
+    bench.ledger.gate.suspend("401: bad key")
     bench.accept("a", submit)
-    assert bench.ledger.gate().paused == "401: bad key"
+    assert bench.ledger.gate.read().paused == "401: bad key"
     bench.drain()
 
 
 def test_one_probe_an_interval_is_claimed_whoever_asks_and_it_costs_budget(
     bench: Bench, connect: Callable[..., Redis]
 ) -> None:
-    bench.ledger.pause("401: bad key")
+    bench.ledger.gate.suspend("401: bad key")
     ledgers = [Ledger(connect(), ACCOUNT, bench.limits) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        assert not any(pool.map(lambda ledger: ledger.claim_probe(), ledgers)), (
+        assert not any(pool.map(lambda ledger: ledger.gate.claim_probe(), ledgers)), (
             "the first comes an interval after the pause"
         )
         bench.redis.hset(bench.keys.gate, "probe_at_ms", bench.now_ms())
         before_us = bench.now_us()
-        assert sum(pool.map(lambda ledger: ledger.claim_probe(), ledgers)) == 1
+        assert sum(pool.map(lambda ledger: ledger.gate.claim_probe(), ledgers)) == 1
     interval_us = bench.rate.emission_interval_us
     assert int(bench.state().budget or 0) >= before_us + interval_us
     assert int(bench.state().gate["probe_at_ms"]) == pytest.approx(
@@ -331,14 +331,14 @@ def test_one_probe_an_interval_is_claimed_whoever_asks_and_it_costs_budget(
 
 
 def test_a_second_pause_does_not_put_the_probe_off(bench: Bench) -> None:
-    bench.ledger.pause("401: bad key")
+    bench.ledger.gate.suspend("401: bad key")
     probe_at = bench.state().gate["probe_at_ms"]
     bench.next_ms()
-    bench.ledger.pause("403: no credit")
+    bench.ledger.gate.suspend("403: no credit")
     assert bench.state().gate["probe_at_ms"] == probe_at
 
 
 def test_an_account_that_is_not_paused_is_not_probed(bench: Bench) -> None:
     bench.redis.hset(bench.keys.gate, "probe_at_ms", 0)
-    assert not bench.ledger.claim_probe()
+    assert not bench.ledger.gate.claim_probe()
     assert bench.state().budget is None

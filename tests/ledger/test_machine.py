@@ -113,9 +113,9 @@ class LedgerMachine(MoneyRules):
         recorded = {job_id: life for job_id, life in self.model.lives.items() if life.is_recorded}
         undelivered = {job_id for job_id, life in recorded.items() if life.stage != "delivered"}
         self.bench.hidden_jobs = ""
-        self.ledger.unhold()
+        self.ledger.gate.resume()
         self.bench.limit(daily_billed_ms=None, daily_billed_micro_usd=None, balance_hold_micro_usd=None)
-        self.ledger.repair()
+        self.ledger.polls.repair()
         self.bench.drain()
         end = self.bench.state()
         for job_id, life in recorded.items():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from wanimate.contract import JobStatus, Outcome
 from wanimate.contract.cost import Prices
 from wanimate.errors import InvalidRequest
-from wanimate_worker.ledger import Later, Submit
+from wanimate_worker.ledger import Blocked, Submit
 from wanimate_worker.ledger.tally import Tally
 
 from .bench import LONG_MS, Bench
@@ -68,10 +68,10 @@ def test_money_is_taken_back_with_the_seconds(make_bench: Callable[..., Bench]) 
     submits = {job_id: bench.begin(job_id) for job_id in "abcd"}
     # What was counted is taken back, whatever a second costs by then.
     bench.limit(price_480p_micro_usd=DEAR)
-    bench.ledger.release("a", submits["a"].nonce)
-    bench.ledger.settle("b", submits["b"].nonce, REJECTED, is_free=True)
-    bench.ledger.lose("c", submits["c"].nonce, "timeout")
-    bench.ledger.release("c", submits["c"].nonce, may_be_billed=True)
+    bench.ledger.jobs.release("a", submits["a"].nonce)
+    bench.ledger.jobs.settle("b", submits["b"].nonce, REJECTED, is_free=True)
+    bench.ledger.jobs.mark_unknown("c", submits["c"].nonce, "timeout")
+    bench.ledger.jobs.release("c", submits["c"].nonce, may_be_billed=True)
     assert spent(bench) == {"": 800_000, " team=red": 800_000}
     assert not {"billed", "billed_micro_usd"} & bench.state().jobs["a"].keys()
     assert Tally.read(bench.state().tally).counts["billed_micro_usd"] == 400_000
@@ -97,12 +97,12 @@ def test_nothing_more_is_submitted_once_the_days_dollars_would_be_passed(make_be
     prices = {"price_480p_micro_usd": CHEAP, "price_720p_micro_usd": DEAR}
     bench = make_bench(max_in_flight=10, daily_billed_micro_usd=2_000_000, **prices)
     bench.admit("a", "b", "c", video_seconds=10, resolution="720p")
-    assert [type(bench.ledger.begin(job_id)) for job_id in "abc"] == [Submit, Submit, Later]
-    assert 0 < bench.ledger.gate().limited_until_ms - bench.now_ms() <= DAY_MS
+    assert [type(bench.ledger.jobs.begin(job_id)) for job_id in "abc"] == [Submit, Submit, Blocked]
+    assert 0 < bench.ledger.gate.read().limited_until_ms - bench.now_ms() <= DAY_MS
     bench.limit(daily_billed_micro_usd=2_399_999)
-    assert bench.ledger.grant() == []
+    assert bench.ledger.polls.grant() == []
     bench.limit(daily_billed_micro_usd=2_400_000)
-    assert bench.ledger.grant() == ["c"]
+    assert bench.ledger.polls.grant() == ["c"]
     bench.drain()
 
 
@@ -110,11 +110,11 @@ def test_of_both_limits_of_a_day_the_one_reached_first_counts(make_bench: Callab
     bench = make_bench(max_in_flight=10, daily_billed_ms=25_000, daily_billed_micro_usd=9_000_000)
     bench.limit(price_480p_micro_usd=CHEAP)
     bench.admit("a", "b", "c", video_seconds=10)
-    assert [type(bench.ledger.begin(job_id)) for job_id in "abc"] == [Submit, Submit, Later]
+    assert [type(bench.ledger.jobs.begin(job_id)) for job_id in "abc"] == [Submit, Submit, Blocked]
     bench.limit(daily_billed_ms=None, daily_billed_micro_usd=1_000_000)
-    assert bench.ledger.grant() == []
+    assert bench.ledger.polls.grant() == []
     bench.limit(daily_billed_micro_usd=None)
-    assert bench.ledger.grant() == ["c"]
+    assert bench.ledger.polls.grant() == ["c"]
     bench.drain()
 
 
@@ -123,7 +123,7 @@ def test_money_of_a_day_that_is_forgotten_is_not_taken_back(bench: Bench) -> Non
     bench.admit("a", video_seconds=10)
     submit = bench.begin("a")
     bench.redis.delete(bench.keys.spent, bench.keys.billed, bench.keys.balance)
-    bench.ledger.release("a", submit.nonce)
+    bench.ledger.jobs.release("a", submit.nonce)
     assert (bench.state().spent, bench.state().balance) == ({}, {})
     bench.drain()
 
@@ -134,6 +134,6 @@ def test_what_was_begun_before_prices_were_known_ends_as_ever(bench: Bench) -> N
     bench.limit(price_480p_micro_usd=CHEAP)
     bench.let_time_pass()
     bench.accept("a", submit)
-    assert bench.ledger.settle("a", submit.nonce, REJECTED, is_free=True) is not None
+    assert bench.ledger.jobs.settle("a", submit.nonce, REJECTED, is_free=True) is not None
     assert bench.state().due["a"] > LONG_MS
     bench.drain()

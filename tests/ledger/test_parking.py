@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from wanimate.contract import CancelOutcome
-from wanimate_worker.ledger import Entry, NothingToDo
+from wanimate_worker.ledger import Entry, NoOp
 
 from .bench import ACCOUNT_LIMITS, CANCELLED, LONG_MS, UNKNOWN
 
@@ -19,16 +19,16 @@ DELAY_MS = 7 * LONG_MS
 
 
 def park(bench: Bench, job_id: str) -> None:
-    assert bench.ledger.release(job_id, bench.begin(job_id).nonce, "refused", delay_ms=DELAY_MS) is not None
+    assert bench.ledger.jobs.release(job_id, bench.begin(job_id).nonce, "refused", delay_ms=DELAY_MS) is not None
 
 
 def test_a_parked_job_waits_and_cannot_get_a_slot(bench: Bench) -> None:
     bench.admit("a")
     park(bench, "a")
-    assert (bench.ledger.waiting(), bench.ledger.in_flight()) == (1, 0)
-    assert bench.ledger.grant() == []
-    assert bench.ledger.begin("a") == NothingToDo(bench.job("a").stage)
-    [record] = bench.ledger.records(["a"])
+    assert (bench.ledger.records.waiting(), bench.ledger.records.in_flight()) == (1, 0)
+    assert bench.ledger.polls.grant() == []
+    assert bench.ledger.jobs.begin("a") == NoOp(bench.job("a").stage)
+    [record] = bench.ledger.records.whole(["a"])
     assert record.rank is None
     assert record.parked_until_ms is not None
     assert abs(record.parked_until_ms - bench.now_ms() - DELAY_MS) < 10_000
@@ -41,37 +41,37 @@ def test_the_poll_that_finds_it_due_puts_it_at_its_old_place(make_bench: Callabl
     bench.admit("a", "b", "c")
     park(bench, "a")
     assert bench.state().slots == {"b"}
-    assert bench.ledger.unpark("a") == []
+    assert bench.ledger.jobs.unpark("a") == []
     assert bench.state().waiting == ["a", "c"]
     assert "a" not in bench.state().due
-    assert bench.ledger.unpark("a") is None, "it is in line already"
+    assert bench.ledger.jobs.unpark("a") is None, "it is in line already"
     bench.drain()
 
 
 def test_a_job_that_is_unparked_gets_a_free_slot(bench: Bench) -> None:
     bench.admit("a")
     park(bench, "a")
-    assert bench.ledger.unpark("a") == ["a"]
+    assert bench.ledger.jobs.unpark("a") == ["a"]
     bench.drain()
 
 
 def test_a_parked_job_is_due_at_its_deadline_if_that_is_earlier(bench: Bench) -> None:
-    bench.ledger.admit([Entry("a", 0, {"seen": True}, {"type": "animate"}, LONG_MS)])
+    bench.ledger.jobs.admit([Entry("a", 0, {"seen": True}, {"type": "animate"}, LONG_MS)])
     park(bench, "a")
     state = bench.state()
     assert state.due["a"] == int(state.jobs["a"]["deadline_at_ms"])
     bench.redis.hset(bench.keys.job("a"), "deadline_at_ms", 1)
-    assert bench.ledger.expire("a", UNKNOWN) is not None
+    assert bench.ledger.jobs.expire("a", UNKNOWN) is not None
     assert bench.state().parked == []
     bench.drain()
 
 
 def test_a_deadline_still_counts_once_a_job_is_in_line_again(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(max_in_flight=1)
-    bench.ledger.admit([Entry("a", 0, {"seen": True}, {"type": "animate"}, 20 * LONG_MS)])
+    bench.ledger.jobs.admit([Entry("a", 0, {"seen": True}, {"type": "animate"}, 20 * LONG_MS)])
     park(bench, "a")
     bench.admit("b")
-    assert bench.ledger.unpark("a") == []
+    assert bench.ledger.jobs.unpark("a") == []
     assert bench.state().due["a"] == int(bench.state().jobs["a"]["deadline_at_ms"])
     bench.drain()
 
@@ -79,7 +79,7 @@ def test_a_deadline_still_counts_once_a_job_is_in_line_again(make_bench: Callabl
 def test_cancelling_a_parked_job_is_free(bench: Bench) -> None:
     bench.admit("a")
     park(bench, "a")
-    assert bench.ledger.cancel("a", CANCELLED).outcome is CancelOutcome.CANCELLED
+    assert bench.ledger.jobs.cancel("a", CANCELLED).outcome is CancelOutcome.CANCELLED
     assert bench.state().parked == []
     bench.drain()
 
@@ -89,10 +89,10 @@ def test_a_parked_job_whose_record_is_gone_is_forgotten_or_admitted_anew(bench: 
         bench.admit(job_id)
         park(bench, job_id)
         bench.redis.delete(bench.keys.job(job_id))
-        assert bench.ledger.unpark(job_id) is None
-    assert bench.ledger.forget("a") == []
+        assert bench.ledger.jobs.unpark(job_id) is None
+    assert bench.ledger.jobs.forget("a") == []
     assert bench.admit("b") == ["b"]
-    assert bench.ledger.cancel("c", CANCELLED).outcome is CancelOutcome.CANCELLED
+    assert bench.ledger.jobs.cancel("c", CANCELLED).outcome is CancelOutcome.CANCELLED
     assert bench.state().parked == []
     bench.admit("c")
     bench.drain()
@@ -102,7 +102,7 @@ def test_a_parked_job_outside_the_clock_is_repaired(bench: Bench) -> None:
     bench.admit("a")
     park(bench, "a")
     bench.redis.zrem(bench.keys.due, "a")
-    assert bench.ledger.repair() == 1
+    assert bench.ledger.polls.repair() == 1
     bench.drain()
     assert "a" in bench.delivered
 
@@ -112,8 +112,8 @@ def test_a_clock_that_is_set_back_delays_no_parked_job(bench: Bench) -> None:
     park(bench, "a")
     until_ms = bench.state().due["a"]
     bench.redis.set(bench.keys.tick, bench.now_ms() + DELAY_MS)
-    bench.ledger.tick(ACCOUNT_LIMITS)
-    [record] = bench.ledger.records(["a"])
+    bench.ledger.polls.tick(ACCOUNT_LIMITS)
+    [record] = bench.ledger.records.whole(["a"])
     assert record.parked_until_ms == bench.state().due["a"] < until_ms - DELAY_MS / 2
     bench.redis.delete(bench.keys.samples)
     bench.drain()
@@ -122,8 +122,8 @@ def test_a_clock_that_is_set_back_delays_no_parked_job(bench: Bench) -> None:
 def test_a_job_whose_task_failed_runs_again_and_stays_billed(bench: Bench) -> None:
     submit = bench.start("a")
     billed = dict(bench.state().billed)
-    assert bench.ledger.release("a", submit.nonce, "its task failed", may_be_billed=True) is None, "it is running"
-    again = bench.ledger.release(
+    assert bench.ledger.jobs.release("a", submit.nonce, "its task failed", may_be_billed=True) is None, "it is running"
+    again = bench.ledger.jobs.release(
         *("a", submit.nonce, "its task failed"),
         may_be_billed=True,
         has_run=True,
@@ -134,7 +134,7 @@ def test_a_job_whose_task_failed_runs_again_and_stays_billed(bench: Bench) -> No
     state = bench.state()
     assert (state.stage("a"), state.slots, state.billed) == ("waiting", set(), billed)
     assert "task_id" not in state.jobs["a"]
-    [job] = bench.ledger.read(["a"])
+    [job] = bench.ledger.records.read(["a"])
     assert (job.retries, job.transient_code, job.transient_task) == (1, "PROCESSING_TIMEOUT", "task-a")
     assert state.tally["retries"] == "1"
     assert not [name for name in state.tally if name.startswith("ended:")]
@@ -147,6 +147,6 @@ def test_a_late_writer_parks_nothing(bench: Bench, *, has_run: bool) -> None:
     submit = bench.start("a")
     before = bench.state()
     nonce = "other" if has_run else submit.nonce
-    assert bench.ledger.release("a", nonce, has_run=has_run, delay_ms=1) is None
+    assert bench.ledger.jobs.release("a", nonce, has_run=has_run, delay_ms=1) is None
     assert bench.state() == before
     bench.drain()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from wanimate.contract import Stage
-from wanimate_worker.ledger import Deliver, Entry, Ledger, NothingToDo
+from wanimate_worker.ledger import Deliver, Entry, Ledger, NoOp
 
 from .bench import ACCOUNT, CANCELLED
 
@@ -37,7 +37,7 @@ def test_a_job_beyond_the_cap_waits_outside_the_clock(bench: Bench) -> None:
 def test_a_job_admitted_twice_is_known_and_nothing_changes(bench: Bench) -> None:
     bench.admit("a")
     before = bench.state()
-    [again] = bench.ledger.admit([Entry("a", 9, {}, {"type": "replace"})])
+    [again] = bench.ledger.jobs.admit([Entry("a", 9, {}, {"type": "replace"})])
     assert (again.is_new, again.granted) == (False, [])
     assert bench.state() == before
     bench.drain()
@@ -45,7 +45,7 @@ def test_a_job_admitted_twice_is_known_and_nothing_changes(bench: Bench) -> None
 
 def test_a_recorded_job_is_no_longer_noted_as_enqueued_whatever_is_known_about_it(bench: Bench) -> None:
     noted = {"a": 1.0, "b": 1.0, "cancelled": 1.0, "stays": 1.0}
-    bench.ledger.cancel("cancelled", CANCELLED)
+    bench.ledger.jobs.cancel("cancelled", CANCELLED)
     bench.redis.zadd(bench.keys.enqueued, noted)
     bench.admit("a", "b", "cancelled")
     assert bench.redis.zrange(bench.keys.enqueued, 0, -1) == ["stays"]
@@ -59,7 +59,7 @@ def test_a_recorded_job_is_no_longer_noted_as_enqueued_whatever_is_known_about_i
 def test_what_was_enqueued_longer_ago_than_results_are_kept_is_forgotten(bench: Bench) -> None:
     now_ms = bench.now_ms()
     bench.redis.zadd(bench.keys.enqueued, {"old": now_ms - bench.limits.result_ttl_ms - 1, "new": now_ms})
-    bench.ledger.trim()
+    bench.ledger.polls.trim()
     assert bench.redis.zrange(bench.keys.enqueued, 0, -1) == ["new"]
     bench.redis.delete(bench.keys.enqueued)
 
@@ -103,8 +103,8 @@ def test_no_more_slots_are_handed_out_by_one_call_than_a_batch(make_bench: Calla
     bench = make_bench(max_in_flight=1, grant_batch=3)
     bench.admit("a", "b", "c", "d", "e")
     bench.limit(max_in_flight=5)
-    assert bench.ledger.grant() == ["b", "c", "d"]
-    assert bench.ledger.grant() == ["e"]
+    assert bench.ledger.polls.grant() == ["b", "c", "d"]
+    assert bench.ledger.polls.grant() == ["e"]
     bench.drain()
 
 
@@ -119,7 +119,7 @@ def test_concurrent_admits_from_many_connections_never_exceed_the_cap(
         most = 0
         for number in range(10):
             granted += bench.admit(f"{thread}-{number}", ledger=ledger)
-            most = max(most, ledger.in_flight())
+            most = max(most, ledger.records.in_flight())
         return granted, most
 
     with ThreadPoolExecutor(6) as pool:
@@ -139,9 +139,9 @@ def test_a_lowered_cap_takes_no_slot_away_and_grants_none_until_below_it(make_be
     bench.limit(max_in_flight=1)
     assert bench.admit("d") == []
     for job_id in ("a", "b"):
-        assert bench.ledger.settle(job_id, submits[job_id].nonce, CANCELLED) == []
+        assert bench.ledger.jobs.settle(job_id, submits[job_id].nonce, CANCELLED) == []
     assert bench.state().slots == {"c"}
-    assert bench.ledger.settle("c", submits["c"].nonce, CANCELLED) == ["d"]
+    assert bench.ledger.jobs.settle("c", submits["c"].nonce, CANCELLED) == ["d"]
     bench.drain()
 
 
@@ -149,27 +149,27 @@ def test_a_raised_cap_is_used_by_the_next_grant(make_bench: Callable[..., Bench]
     bench = make_bench(max_in_flight=1)
     bench.admit("a", "b", "c")
     bench.limit(max_in_flight=2)
-    assert bench.ledger.grant() == ["b"]
-    assert bench.ledger.grant() == []
+    assert bench.ledger.polls.grant() == ["b"]
+    assert bench.ledger.polls.grant() == []
     bench.drain()
 
 
 def test_a_job_cancelled_before_its_message_came_is_resumed_when_it_comes_and_delivered_as_cancelled(
     bench: Bench,
 ) -> None:
-    bench.ledger.cancel("a", CANCELLED)
-    [admission] = bench.ledger.admit([Entry("a", 0, {"seen": True}, {"type": "animate"})])
+    bench.ledger.jobs.cancel("a", CANCELLED)
+    [admission] = bench.ledger.jobs.admit([Entry("a", 0, {"seen": True}, {"type": "animate"})])
     # Without this, one that came in a batch would be told to nobody: there is no run of its own to deliver it.
     assert (admission.is_new, admission.granted) == (False, ["a"])
     assert bench.job("a").message == {"seen": True}
     assert bench.state().slots == set()
-    assert bench.ledger.begin("a") == Deliver(CANCELLED)
-    assert bench.ledger.finish("a") == []
+    assert bench.ledger.jobs.begin("a") == Deliver(CANCELLED)
+    assert bench.ledger.jobs.mark_delivered("a") == []
     assert bench.admit("a") == []
 
 
 def test_a_job_cancelled_in_advance_is_under_the_clock_once_its_message_came(bench: Bench) -> None:
-    bench.ledger.cancel("a", CANCELLED)
+    bench.ledger.jobs.cancel("a", CANCELLED)
     assert bench.state().due == {}
     bench.admit("a")
     assert set(bench.state().due) == {"a"}
@@ -194,7 +194,7 @@ def test_a_job_without_a_slot_or_without_a_record_has_nothing_to_begin(make_benc
     bench = make_bench(max_in_flight=1)
     bench.admit("a", "b")
     before = bench.state()
-    assert bench.ledger.begin("b") == NothingToDo(Stage.WAITING)
-    assert bench.ledger.begin("nobody") == NothingToDo(None)
+    assert bench.ledger.jobs.begin("b") == NoOp(Stage.WAITING)
+    assert bench.ledger.jobs.begin("nobody") == NoOp(None)
     assert bench.state() == before
     bench.drain()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from wanimate.contract import Outcome
 from wanimate.errors import InvalidRequest
-from wanimate_worker.ledger import Entry, Later, Parked, Proven, TrialFor
+from wanimate_worker.ledger import Blocked, Entry, Parked, Proven, TrialFor
 
 from .bench import LONG_MS
 
@@ -28,9 +28,9 @@ def bench(make_bench: Callable[..., Bench]) -> Bench:
 def refuse(bench: Bench, job_id: str) -> Parked | Proven:
     """Submit a job, in line or parked, and have it refused."""
     if job_id in bench.state().parked:
-        bench.ledger.unpark(job_id)
+        bench.ledger.jobs.unpark(job_id)
     bench.next_ms()
-    answer = bench.ledger.refuse(job_id, bench.begin(job_id).nonce, "403 Forbidden")
+    answer = bench.ledger.jobs.refuse(job_id, bench.begin(job_id).nonce, "403 Forbidden")
     assert answer is not None
     bench.next_ms()
     return answer
@@ -70,18 +70,18 @@ def test_a_job_that_is_refused_while_others_get_through_is_proven_at_the_third(b
     assert isinstance(refuse(bench, "a"), Parked)
     accept_another(bench, "c")
     before = bench.state()
-    bench.ledger.unpark("a")
+    bench.ledger.jobs.unpark("a")
     submit = bench.begin("a")
     before = bench.state()
     for _ in range(2):
-        assert bench.ledger.refuse("a", submit.nonce, "403") == Proven(3), "it may be asked again"
+        assert bench.ledger.jobs.refuse("a", submit.nonce, "403") == Proven(3), "it may be asked again"
     assert bench.state() == before
-    assert bench.ledger.settle("a", submit.nonce, REFUSED, is_free=True) is not None
+    assert bench.ledger.jobs.settle("a", submit.nonce, REFUSED, is_free=True) is not None
     bench.drain()
 
 
 def bench_delay(bench: Bench, job_id: str) -> int:
-    [record] = bench.ledger.records([job_id])
+    [record] = bench.ledger.records.whole([job_id])
     return (record.parked_until_ms or 0) - int(record.fields["refused_at_ms"])
 
 
@@ -99,7 +99,7 @@ def test_a_job_that_nothing_can_be_compared_with_is_never_proven(bench: Bench) -
     bench.admit("a")
     for _ in range(8):
         assert isinstance(refuse(bench, "a"), Parked)
-    assert bench.ledger.gate().next_trial_ms is None, "one job tells nothing about the others"
+    assert bench.ledger.gate.read().next_trial_ms is None, "one job tells nothing about the others"
     bench.drain()
 
 
@@ -150,7 +150,7 @@ def test_an_accepted_job_is_innocent_again(bench: Bench) -> None:
     refuse(bench, "a")
     accept_another(bench, "b")
     refuse(bench, "a")
-    bench.ledger.unpark("a")
+    bench.ledger.jobs.unpark("a")
     assert bench.accept("a", bench.begin("a"))
     assert not {"refusals", "refused_at_ms", "proofs"} & bench.state().jobs["a"].keys()
     bench.drain()
@@ -160,20 +160,20 @@ def test_three_jobs_refused_in_a_row_leave_one_at_a_time_to_be_tried(bench: Benc
     bench.admit(*"abcdef")
     for job_id in "abc":
         refuse(bench, job_id)
-    gate = bench.ledger.gate()
+    gate = bench.ledger.gate.read()
     assert (gate.refused_in_a_row, gate.refused_why, gate.trial_for) == (3, "403 Forbidden", TrialFor.REFUSED)
-    assert bench.ledger.begin("d") == Later()
-    assert bench.ledger.begin("e") == Later()
+    assert bench.ledger.jobs.begin("d") == Blocked()
+    assert bench.ledger.jobs.begin("e") == Blocked()
     bench.open_gate()
-    assert bench.ledger.grant() == ["d"], "one slot for one trial"
+    assert bench.ledger.polls.grant() == ["d"], "one slot for one trial"
     trial = bench.begin("d")
-    assert bench.ledger.begin("f") == Later()
-    assert isinstance(bench.ledger.refuse("d", trial.nonce, "403"), Parked)
-    assert 2 * LONG_MS - 1000 < (bench.ledger.gate().next_trial_ms or 0) - bench.now_ms() <= 2 * LONG_MS
+    assert bench.ledger.jobs.begin("f") == Blocked()
+    assert isinstance(bench.ledger.jobs.refuse("d", trial.nonce, "403"), Parked)
+    assert 2 * LONG_MS - 1000 < (bench.ledger.gate.read().next_trial_ms or 0) - bench.now_ms() <= 2 * LONG_MS
     bench.open_gate()
-    assert bench.ledger.grant() == ["e"], "another one is tried, not one that was refused"
+    assert bench.ledger.polls.grant() == ["e"], "another one is tried, not one that was refused"
     assert bench.accept("e", bench.begin("e"))
-    gate = bench.ledger.gate()
+    gate = bench.ledger.gate.read()
     assert (gate.next_trial_ms, gate.refused_in_a_row, gate.refused_why) == (None, 0, None)
     bench.drain()
 
@@ -182,8 +182,8 @@ def test_a_refused_job_is_in_line_again_only_after_the_next_trial(bench: Bench) 
     bench.admit(*"abcd")
     for job_id in "abc":
         refuse(bench, job_id)
-    [record] = bench.ledger.records(["c"])
-    assert (record.parked_until_ms or 0) > (bench.ledger.gate().next_trial_ms or 0)
+    [record] = bench.ledger.records.whole(["c"])
+    assert (record.parked_until_ms or 0) > (bench.ledger.gate.read().next_trial_ms or 0)
     bench.drain()
 
 
@@ -194,7 +194,7 @@ def test_an_acceptance_in_between_leaves_the_gate_open(bench: Bench) -> None:
     accept_another(bench, "x")
     refuse(bench, "c")
     refuse(bench, "d")
-    assert bench.ledger.gate().next_trial_ms is None
+    assert bench.ledger.gate.read().next_trial_ms is None
     bench.drain()
 
 
@@ -202,48 +202,48 @@ def test_an_acceptance_in_between_leaves_the_gate_open(bench: Bench) -> None:
 def test_only_an_acceptance_proves_that_the_account_may_submit_again(bench: Bench, answer: str) -> None:
     bench.admit(*"abcdef")
     lost = bench.begin("f")
-    assert bench.ledger.lose("f", lost.nonce, "timeout", is_ours=True)
+    assert bench.ledger.jobs.mark_unknown("f", lost.nonce, "timeout", is_ours=True)
     for job_id in "abc":
         refuse(bench, job_id)
     bench.open_gate()
     if answer == "verdict":
-        bench.ledger.settle("d", bench.begin("d").nonce, REFUSED, is_free=True)
-        assert bench.ledger.gate().next_trial_ms == 0, "another one may be tried at once"
+        bench.ledger.jobs.settle("d", bench.begin("d").nonce, REFUSED, is_free=True)
+        assert bench.ledger.gate.read().next_trial_ms == 0, "another one may be tried at once"
     else:
         bench.accept("f", lost)
-    assert bench.ledger.gate().trial_for is TrialFor.REFUSED
-    assert bench.ledger.gate().next_trial_ms is not None
+    assert bench.ledger.gate.read().trial_for is TrialFor.REFUSED
+    assert bench.ledger.gate.read().next_trial_ms is not None
     bench.drain()
 
 
 def test_refusals_outweigh_lost_answers(bench: Bench) -> None:
     bench.admit(*"abcdef")
     for job_id in "abc":
-        bench.ledger.lose(job_id, bench.begin(job_id).nonce, "timeout")
-    assert bench.ledger.gate().trial_for is TrialFor.LOST
+        bench.ledger.jobs.mark_unknown(job_id, bench.begin(job_id).nonce, "timeout")
+    assert bench.ledger.gate.read().trial_for is TrialFor.LOST
     for job_id in "def":
         bench.open_gate()
-        bench.ledger.grant()
+        bench.ledger.polls.grant()
         refuse(bench, job_id)
-    assert bench.ledger.gate().trial_for is TrialFor.REFUSED
+    assert bench.ledger.gate.read().trial_for is TrialFor.REFUSED
     bench.drain()
 
 
 def test_a_refused_job_ends_at_its_deadline(bench: Bench) -> None:
-    bench.ledger.admit([Entry("a", 0, {"seen": True}, {"type": "animate"}, LONG_MS)])
+    bench.ledger.jobs.admit([Entry("a", 0, {"seen": True}, {"type": "animate"}, LONG_MS)])
     refuse(bench, "a")
     assert bench.state().due["a"] <= int(bench.state().jobs["a"]["deadline_at_ms"])
     bench.redis.hset(bench.keys.job("a"), "deadline_at_ms", 1)
-    assert bench.ledger.expire("a", REFUSED) is not None
+    assert bench.ledger.jobs.expire("a", REFUSED) is not None
     bench.drain()
 
 
 def test_a_late_writer_refuses_nothing(bench: Bench) -> None:
     submit = bench.start("a")
     before = bench.state()
-    assert bench.ledger.refuse("a", submit.nonce, "403") is None
-    assert bench.ledger.refuse("a", "other", "403") is None
-    assert bench.ledger.refuse("none", "other", "403") is None
+    assert bench.ledger.jobs.refuse("a", submit.nonce, "403") is None
+    assert bench.ledger.jobs.refuse("a", "other", "403") is None
+    assert bench.ledger.jobs.refuse("none", "other", "403") is None
     assert bench.state() == before
     bench.drain()
 

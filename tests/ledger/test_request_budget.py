@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracles import reserve
-from wanimate_worker.ledger import Busy, Ledger, Submit, WaitForPermit
+from wanimate_worker.ledger import Ledger, RateLimited, Submit, WaitForPermit
 from wanimate_worker.pacing import RequestRate
 
 from .bench import ACCOUNT
@@ -59,7 +59,7 @@ def test_permits_for_polls_are_those_of_the_reference(
         expected = reserve(tat_us, now_us, count, rate, headroom=headroom)
         bench.redis.persist(bench.keys.budget)  # The time of this test is not that of the server.
         bench.limit(rate=rate, poll_headroom=headroom)
-        granted = at_us(bench, now_us).permit(count)
+        granted = at_us(bench, now_us).polls.permit(count)
         assert granted == expected.granted
         if granted:
             tat_us = expected.tat_us
@@ -76,10 +76,10 @@ def test_permits_for_submissions_are_those_of_the_reference(
     bench.redis.set(bench.keys.budget, START_US + ahead_us)
     bench.limit(rate=rate)
     expected = reserve(START_US + ahead_us, START_US, 1, rate, max_wait_us=longest_ms * 1000)
-    step = at_us(bench, START_US, permit_wait_ms=longest_ms).begin("a")
+    step = at_us(bench, START_US, permit_wait_ms=longest_ms).jobs.begin("a")
     wait_ms = -(-expected.wait_us // 1000)
     if not expected.granted:
-        assert step == Busy(wait_ms)
+        assert step == RateLimited(wait_ms)
         assert bench.state().due["a"] == START_US // 1000 + wait_ms
     elif expected.wait_us:
         assert step == WaitForPermit(wait_ms)
@@ -101,8 +101,8 @@ def test_many_concurrent_takers_never_get_more_than_the_burst_and_what_flowed_in
         """Take permits for polls and for submissions, as fast as they are given."""
         ledger, taken = Ledger(connect(), ACCOUNT, bench.limits), 0
         for number in range(60):
-            taken += ledger.permit(3)
-            taken += isinstance(ledger.begin(f"job{thread}-{number}"), Submit)
+            taken += ledger.polls.permit(3)
+            taken += isinstance(ledger.jobs.begin(f"job{thread}-{number}"), Submit)
         return taken
 
     with ThreadPoolExecutor(6) as pool:
@@ -115,29 +115,29 @@ def test_many_concurrent_takers_never_get_more_than_the_burst_and_what_flowed_in
 def test_polls_leave_headroom_to_submissions(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(rate=SLOW, poll_headroom=3, permit_wait_ms=0, max_in_flight=9)
     bench.admit("a", "b", "c", "d")
-    assert bench.ledger.permit(10) == 1
-    assert bench.ledger.permit(10) == 0
-    steps = [bench.ledger.begin(job_id) for job_id in ("a", "b", "c", "d")]
-    assert [type(step) for step in steps] == [Submit, Submit, Submit, Busy]
+    assert bench.ledger.polls.permit(10) == 1
+    assert bench.ledger.polls.permit(10) == 0
+    steps = [bench.ledger.jobs.begin(job_id) for job_id in ("a", "b", "c", "d")]
+    assert [type(step) for step in steps] == [Submit, Submit, Submit, RateLimited]
     bench.drain()
 
 
 @pytest.mark.parametrize("headroom", [4, 5, 100])
 def test_a_headroom_as_wide_as_the_burst_still_leaves_one_poll(make_bench: Callable[..., Bench], headroom: int) -> None:
     bench = make_bench(rate=SLOW, poll_headroom=headroom)
-    assert bench.ledger.permit(10) == 1
+    assert bench.ledger.polls.permit(10) == 1
 
 
 def test_a_run_that_reserved_a_permit_submits_with_it_and_pays_once(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(rate=SLOW, permit_wait_ms=60_000)
     bench.admit("a")
-    assert bench.ledger.permit(4) == 4
-    step = bench.ledger.begin("a")
+    assert bench.ledger.polls.permit(4) == 4
+    step = bench.ledger.jobs.begin("a")
     assert isinstance(step, WaitForPermit)
     assert 0 < step.wait_ms <= SLOW.emission_interval_us / 1000 + 1
     paid = bench.state().budget
     assert bench.state().stage("a") == "waiting", "nothing was written that a death here would leave behind"
-    assert isinstance(bench.ledger.begin("a", holds_permit=True), Submit)
+    assert isinstance(bench.ledger.jobs.begin("a", holds_permit=True), Submit)
     assert bench.state().budget == paid
     bench.drain()
 
@@ -145,10 +145,10 @@ def test_a_run_that_reserved_a_permit_submits_with_it_and_pays_once(make_bench: 
 def test_a_run_without_a_permit_in_time_leaves_the_job_to_the_clock(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(rate=SLOW, permit_wait_ms=0)
     bench.admit("a")
-    bench.ledger.permit(4)
+    bench.ledger.polls.permit(4)
     before, earliest_ms = bench.state(), bench.now_ms()
-    step = bench.ledger.begin("a")
-    assert isinstance(step, Busy)
+    step = bench.ledger.jobs.begin("a")
+    assert isinstance(step, RateLimited)
     state = bench.state()
     assert state.budget == before.budget, "a refusal costs nothing"
     assert earliest_ms + step.wait_ms <= state.due["a"] <= bench.now_ms() + step.wait_ms
@@ -157,20 +157,20 @@ def test_a_run_without_a_permit_in_time_leaves_the_job_to_the_clock(make_bench: 
 
 
 def test_a_budget_that_is_full_again_leaves_nothing_behind(bench: Bench) -> None:
-    assert bench.ledger.permit(1) == 1
+    assert bench.ledger.polls.permit(1) == 1
     assert 0 < bench.redis.pttl(bench.keys.budget) <= 2_000
 
 
 @pytest.mark.leaves("gate")
 def test_nothing_is_taken_from_the_budget_while_the_gate_is_closed(bench: Bench) -> None:
-    bench.ledger.pause("the vendor refuses the key")
-    assert bench.ledger.permit(5) == 0
+    bench.ledger.gate.suspend("the vendor refuses the key")
+    assert bench.ledger.polls.permit(5) == 0
     assert bench.state().budget is None
-    bench.ledger.unpause()
-    assert bench.ledger.permit(5) == 5
+    bench.ledger.gate.unsuspend()
+    assert bench.ledger.polls.permit(5) == 5
 
 
 def test_asking_for_no_permits_gives_none(bench: Bench) -> None:
-    result: Any = bench.ledger.permit(0)
+    result: Any = bench.ledger.polls.permit(0)
     assert result == 0
     assert bench.state().budget is None

@@ -155,38 +155,38 @@ def live_through_everything(bench: Bench) -> None:
     b_submit = bench.begin("b")
     assert ledger.durable._confirm("b", b_submit.nonce)
     ledger.gate.postpone("why", 0)
-    ledger.lose("b", b_submit.nonce, "why")
-    assert ledger.refuse("b", b_submit.nonce, "403") is None
-    assert ledger.callback("b", b_submit.nonce, "wrong") == "due"
-    assert ledger.drop_hint("b", b_submit.nonce, "wrong")
-    ledger.close_gate("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=60, lower_cap=True)
-    ledger.release("b", b_submit.nonce, delay_ms=1)
-    assert ledger.unpark("b") == []
-    ledger.pause("401")
+    ledger.jobs.mark_unknown("b", b_submit.nonce, "why")
+    assert ledger.jobs.refuse("b", b_submit.nonce, "403") is None
+    assert ledger.durable.callback("b", b_submit.nonce, "wrong") == "due"
+    assert ledger.jobs.drop_hint("b", b_submit.nonce, "wrong")
+    ledger.gate.close("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=60, lower_cap=True)
+    ledger.jobs.release("b", b_submit.nonce, delay_ms=1)
+    assert ledger.jobs.unpark("b") == []
+    ledger.gate.suspend("401")
     bench.redis.hset(bench.keys.gate, "probe_at_ms", 0)
-    assert ledger.claim_probe()
-    ledger.unpause()
+    assert ledger.gate.claim_probe()
+    ledger.gate.unsuspend()
     bench.open_gate()
     bench.redis.delete(bench.keys.gate)
-    assert ledger.permit(2) == 2
+    assert ledger.polls.permit(2) == 2
     bench.let_time_pass()
-    claim = ledger.claim(10)
-    assert ledger.mark_unreadable("a", submit.nonce, "no state")
-    assert ledger.plan(claim.token, {"a": LONG_MS}, answered_since_ms=claim.claimed_at_ms) == 1
+    claim = ledger.polls.claim(10)
+    assert ledger.jobs.mark_unreadable("a", submit.nonce, "no state")
+    assert ledger.polls.plan(claim.token, {"a": LONG_MS}, answered_since_ms=claim.claimed_at_ms) == 1
     assert (
-        ledger.settle("a", submit.nonce, success("t"), observed=Observation("animate:480p", 41.0, bench.now_ms()))
+        ledger.jobs.settle("a", submit.nonce, success("t"), observed=Observation("animate:480p", 41.0, bench.now_ms()))
         is not None
     )
-    assert ledger.survey(0).durations["total"] == "1"
-    ledger.grant()
-    ledger.repair()
+    assert ledger.polls.survey(0).durations["total"] == "1"
+    ledger.polls.grant()
+    ledger.polls.repair()
     bench.run("a")
-    ledger.cancel("c", CANCELLED)
-    ledger.cancel("early", CANCELLED)
+    ledger.jobs.cancel("c", CANCELLED)
+    ledger.jobs.cancel("early", CANCELLED)
     bench.admit("early")
-    assert bench.ledger.follow(follower("e", leader="a")) is Followed.SETTLED
+    assert bench.ledger.followers.add(follower("e", leader="a")) is Followed.SETTLED
     bench.redis.delete(bench.keys.job("d"))
-    assert ledger.forget("d") is not None
+    assert ledger.jobs.forget("d") is not None
     bench.drain()
     operate_on_everything(bench)
     assert bench.delivered.keys() == {"a", "b", "c", "e", "early"}
@@ -195,30 +195,30 @@ def live_through_everything(bench: Bench) -> None:
 def operate_on_everything(bench: Bench) -> None:
     """Call every script of the operator's side at least once."""
     ledger, result = bench.ledger, "celery-task-meta-f"
-    ledger.hold("why")
-    ledger.unhold()
-    ledger.tick(ACCOUNT_LIMITS)
-    assert not ledger.fill_limits(ACCOUNT_LIMITS)
-    assert ledger.set_limits(ACCOUNT_LIMITS)
-    assert ledger.claim_balance() == 0
-    assert not ledger.record_balance(5_000_000, 0).is_low
-    ledger.bury({"reason": "unreadable"})
-    assert ledger.unbury(ledger.dead()[0])
-    assert ledger.clear_dead() == 0
-    assert not ledger.conclude("f", "nobody")
-    ledger.admit([Entry("f", 0, {"seen": True}, {"type": "animate"}, 1)])
+    ledger.gate.pause("why")
+    ledger.gate.resume()
+    ledger.polls.tick(ACCOUNT_LIMITS)
+    assert not ledger.limits.fill(ACCOUNT_LIMITS)
+    assert ledger.limits.set(ACCOUNT_LIMITS)
+    assert ledger.balance.claim() == 0
+    assert not ledger.balance.record(5_000_000, 0).is_low
+    ledger.dead_letters.add({"reason": "unreadable"})
+    assert ledger.dead_letters.remove(ledger.dead_letters.read()[0])
+    assert ledger.dead_letters.clear() == 0
+    assert not ledger.followers.conclude("f", "nobody")
+    ledger.jobs.admit([Entry("f", 0, {"seen": True}, {"type": "animate"}, 1)])
     bench.next_ms()
-    assert ledger.expire("f", UNKNOWN) is not None
+    assert ledger.jobs.expire("f", UNKNOWN) is not None
     bench.drain()
     settled = bench.state().jobs["f"]["settled_at_ms"]
-    assert ledger.revise("f", settled, UNKNOWN, task_id="t", result_key=result)
+    assert ledger.failed.replace_outcome("f", settled, UNKNOWN, task_id="t", result_key=result)
     bench.drain()
     settled = bench.state().jobs["f"]["settled_at_ms"]
-    assert ledger.adopt("f", settled, task_id="t", result_key=result) is Adoption.ADOPTED
-    assert ledger.settle("f", bench.job("f").nonce, UNKNOWN) is not None
+    assert ledger.failed.attach_task("f", settled, task_id="t", result_key=result) is Adoption.ADOPTED
+    assert ledger.jobs.settle("f", bench.job("f").nonce, UNKNOWN) is not None
     bench.drain()
-    assert ledger.retry("f", priority=0, deadline_ms=None, result_key=result).verdict is Retried.RETRIED
-    assert ledger.trim() == 0
+    assert ledger.failed.retry("f", priority=0, deadline_ms=None, result_key=result).verdict is Retried.RETRIED
+    assert ledger.polls.trim() == 0
     bench.drain()
     del bench.delivered["f"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from wanimate.contract import CancelOutcome, Stage
-from wanimate_worker.ledger import Deliver, Ledger, NothingToDo, ResultMissing, Settled
+from wanimate_worker.ledger import Deliver, Ledger, NoOp, ResultMissing, Settled
 
 from .bench import ACCOUNT, CANCELLED, UNKNOWN, eventually, follower, success
 
@@ -23,7 +23,7 @@ def test_settle_hands_the_slot_to_the_next_waiting_job_in_the_same_call(make_ben
     bench = make_bench(max_in_flight=1)
     submit = bench.start("a")
     bench.admit("b", "c")
-    assert bench.ledger.settle("a", submit.nonce, success("task-a")) == ["b"]
+    assert bench.ledger.jobs.settle("a", submit.nonce, success("task-a")) == ["b"]
     state = bench.state()
     assert (state.slots, state.waiting, set(state.due)) == ({"b"}, ["c"], {"a", "b"})
     bench.drain()
@@ -31,9 +31,9 @@ def test_settle_hands_the_slot_to_the_next_waiting_job_in_the_same_call(make_ben
 
 def test_settle_repeated_is_late_and_the_first_outcome_stays(bench: Bench) -> None:
     submit = bench.start("a")
-    assert bench.ledger.settle("a", submit.nonce, success("first")) == []
+    assert bench.ledger.jobs.settle("a", submit.nonce, success("first")) == []
     before = bench.state()
-    assert bench.ledger.settle("a", submit.nonce, UNKNOWN) is None
+    assert bench.ledger.jobs.settle("a", submit.nonce, UNKNOWN) is None
     assert bench.state() == before
     bench.drain()
     assert bench.delivered == {"a": [success("first")]}
@@ -42,14 +42,14 @@ def test_settle_repeated_is_late_and_the_first_outcome_stays(bench: Bench) -> No
 def test_settle_with_a_claim_that_another_took_over_changes_nothing(bench: Bench) -> None:
     submit = bench.start("a")
     bench.let_time_pass()
-    old = bench.ledger.claim(10)
+    old = bench.ledger.polls.claim(10)
     bench.let_time_pass()
     bench.next_ms()
-    new = bench.ledger.claim(10)
+    new = bench.ledger.polls.claim(10)
     before = bench.state()
-    assert bench.ledger.settle("a", submit.nonce, UNKNOWN, token=old.token) is None
+    assert bench.ledger.jobs.settle("a", submit.nonce, UNKNOWN, token=old.token) is None
     assert bench.state() == before
-    assert bench.ledger.settle("a", submit.nonce, success("t"), token=new.token) == []
+    assert bench.ledger.jobs.settle("a", submit.nonce, success("t"), token=new.token) == []
     bench.drain()
     assert bench.delivered == {"a": [success("t")]}
 
@@ -57,8 +57,8 @@ def test_settle_with_a_claim_that_another_took_over_changes_nothing(bench: Bench
 def test_a_job_that_was_never_submitted_cannot_be_settled(bench: Bench) -> None:
     bench.admit("a")
     before = bench.state()
-    assert bench.ledger.settle("a", "", UNKNOWN) is None
-    assert bench.ledger.settle("nobody", "", UNKNOWN) is None
+    assert bench.ledger.jobs.settle("a", "", UNKNOWN) is None
+    assert bench.ledger.jobs.settle("nobody", "", UNKNOWN) is None
     assert bench.state() == before
     bench.drain()
 
@@ -67,53 +67,53 @@ def test_of_many_runs_that_deliver_only_one_does_before_its_lease_ends(
     bench: Bench, connect: Callable[..., Redis]
 ) -> None:
     submit = bench.start("a")
-    bench.ledger.settle("a", submit.nonce, success("t"))
+    bench.ledger.jobs.settle("a", submit.nonce, success("t"))
     ledgers = [Ledger(connect(), ACCOUNT, bench.limits) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        steps = list(pool.map(lambda ledger: ledger.begin("a"), ledgers))
+        steps = list(pool.map(lambda ledger: ledger.jobs.begin("a"), ledgers))
     assert steps.count(Deliver(success("t"))) == 1
-    assert steps.count(NothingToDo(Stage.SETTLED)) == 7
+    assert steps.count(NoOp(Stage.SETTLED)) == 7
     bench.drain()
 
 
 def test_a_delivery_whose_run_died_is_delivered_again_when_its_lease_ends(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(lease_ms=5, poll_lease_ms=5)
     submit = bench.start("a")
-    bench.ledger.settle("a", submit.nonce, success("t"))
-    assert bench.ledger.begin("a") == Deliver(success("t"))
-    eventually(lambda: "a" in bench.ledger.claim(1).job_ids)
-    assert bench.ledger.begin("a") == Deliver(success("t"))
-    assert bench.ledger.finish("a") == []
+    bench.ledger.jobs.settle("a", submit.nonce, success("t"))
+    assert bench.ledger.jobs.begin("a") == Deliver(success("t"))
+    eventually(lambda: "a" in bench.ledger.polls.claim(1).job_ids)
+    assert bench.ledger.jobs.begin("a") == Deliver(success("t"))
+    assert bench.ledger.jobs.mark_delivered("a") == []
 
 
 def test_finish_ends_the_record_with_the_result_and_may_be_repeated(bench: Bench) -> None:
     submit = bench.start("a")
-    bench.ledger.settle("a", submit.nonce, success("t"))
-    bench.ledger.begin("a")
-    assert bench.ledger.finish("a") == []
+    bench.ledger.jobs.settle("a", submit.nonce, success("t"))
+    bench.ledger.jobs.begin("a")
+    assert bench.ledger.jobs.mark_delivered("a") == []
     state = bench.state()
     assert state.stage("a") == "delivered"
     assert not state.has_work
     assert not state.jobs["a"].keys() & {"message", "nonce", "rank", "delivering_until_ms"}
     assert 0 < bench.redis.pttl(bench.keys.job("a")) <= bench.limits.result_ttl_ms
-    assert bench.ledger.finish("a") is None
+    assert bench.ledger.jobs.mark_delivered("a") is None
     assert bench.state() == state
-    assert bench.ledger.begin("a") == NothingToDo(Stage.DELIVERED)
+    assert bench.ledger.jobs.begin("a") == NoOp(Stage.DELIVERED)
 
 
 def test_an_outcome_is_closed_only_on_the_server_that_has_its_result(bench: Bench) -> None:
     submit = bench.start("a")
-    bench.ledger.settle("a", submit.nonce, success("t"))
-    bench.ledger.begin("a")
+    bench.ledger.jobs.settle("a", submit.nonce, success("t"))
+    bench.ledger.jobs.begin("a")
     before = bench.state()
     for nothing_yet in (None, '{"status": "STARTED", "result": null}'):
         if nothing_yet:
             bench.redis.set("celery-task-meta-a", nothing_yet)
         with pytest.raises(ResultMissing):
-            bench.ledger.finish("a", "celery-task-meta-a")
+            bench.ledger.jobs.mark_delivered("a", "celery-task-meta-a")
         assert bench.state() == before
     bench.redis.set("celery-task-meta-a", '{"status": "SUCCESS", "result": {}}')
-    assert bench.ledger.finish("a", "celery-task-meta-a") == []
+    assert bench.ledger.jobs.mark_delivered("a", "celery-task-meta-a") == []
     bench.redis.delete("celery-task-meta-a")
 
 
@@ -132,11 +132,11 @@ def test_finish_of_a_job_without_an_outcome_changes_nothing(bench: Bench, stage:
     if stage in {"submitting", "unknown", "running"}:
         submit = bench.begin("a")
         if stage == "unknown":
-            bench.ledger.lose("a", submit.nonce, "why")
+            bench.ledger.jobs.mark_unknown("a", submit.nonce, "why")
         if stage == "running":
             bench.accept("a", submit)
     before = bench.state()
-    assert bench.ledger.finish("a") is None
+    assert bench.ledger.jobs.mark_delivered("a") is None
     assert bench.state() == before
     bench.drain()
 
@@ -149,7 +149,7 @@ def test_cancelling_a_waiting_job_takes_it_out_of_the_line_and_has_it_delivered(
 ) -> None:
     bench = make_bench(max_in_flight=1)
     bench.admit("a", "b")
-    cancelled = bench.ledger.cancel("b", CANCELLED)
+    cancelled = bench.ledger.jobs.cancel("b", CANCELLED)
     assert (cancelled.outcome, cancelled.must_deliver, cancelled.granted) == (CancelOutcome.CANCELLED, True, [])
     state = bench.state()
     assert (state.waiting, set(state.due)) == ([], {"a", "b"})
@@ -160,10 +160,10 @@ def test_cancelling_a_waiting_job_takes_it_out_of_the_line_and_has_it_delivered(
 def test_cancelling_a_job_with_a_slot_hands_the_slot_on(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(max_in_flight=1)
     bench.admit("a", "b")
-    cancelled = bench.ledger.cancel("a", CANCELLED)
+    cancelled = bench.ledger.jobs.cancel("a", CANCELLED)
     assert (cancelled.must_deliver, cancelled.granted) == (True, ["b"])
     assert bench.state().slots == {"b"}
-    assert bench.ledger.begin("a") == Deliver(CANCELLED)
+    assert bench.ledger.jobs.begin("a") == Deliver(CANCELLED)
     bench.drain()
 
 
@@ -179,11 +179,11 @@ def test_a_job_that_may_have_been_sent_cannot_be_cancelled(bench: Bench, stage: 
     bench.admit("a")
     submit = bench.begin("a")
     if stage == "unknown":
-        bench.ledger.lose("a", submit.nonce, "why")
+        bench.ledger.jobs.mark_unknown("a", submit.nonce, "why")
     if stage == "running":
         bench.accept("a", submit)
     before = bench.state()
-    cancelled = bench.ledger.cancel("a", CANCELLED)
+    cancelled = bench.ledger.jobs.cancel("a", CANCELLED)
     assert (cancelled.outcome, cancelled.must_deliver, cancelled.granted) == (outcome, False, [])
     assert bench.state() == before
     bench.drain()
@@ -191,19 +191,19 @@ def test_a_job_that_may_have_been_sent_cannot_be_cancelled(bench: Bench, stage: 
 
 def test_an_ended_job_cannot_be_cancelled(bench: Bench) -> None:
     submit = bench.start("a")
-    bench.ledger.settle("a", submit.nonce, success("t"))
-    assert bench.ledger.cancel("a", CANCELLED).outcome is CancelOutcome.FINISHED
+    bench.ledger.jobs.settle("a", submit.nonce, success("t"))
+    assert bench.ledger.jobs.cancel("a", CANCELLED).outcome is CancelOutcome.FINISHED
     bench.drain()
-    assert bench.ledger.cancel("a", CANCELLED).outcome is CancelOutcome.FINISHED
+    assert bench.ledger.jobs.cancel("a", CANCELLED).outcome is CancelOutcome.FINISHED
     assert bench.delivered == {"a": [success("t")]}
 
 
 def test_a_cancellation_in_advance_does_not_outlive_the_results(bench: Bench) -> None:
-    cancelled = bench.ledger.cancel("a", CANCELLED)
+    cancelled = bench.ledger.jobs.cancel("a", CANCELLED)
     assert (cancelled.outcome, cancelled.must_deliver, cancelled.granted) == (CancelOutcome.CANCELLED, False, [])
     assert not bench.state().has_work
     assert 0 < bench.redis.pttl(bench.keys.job("a")) <= bench.limits.result_ttl_ms
-    assert bench.ledger.cancel("a", CANCELLED).outcome is CancelOutcome.FINISHED
+    assert bench.ledger.jobs.cancel("a", CANCELLED).outcome is CancelOutcome.FINISHED
 
 
 def test_cancelling_a_job_whose_record_was_deleted_frees_its_slot(make_bench: Callable[..., Bench]) -> None:
@@ -211,7 +211,7 @@ def test_cancelling_a_job_whose_record_was_deleted_frees_its_slot(make_bench: Ca
     bench.admit("a", "b")
     bench.redis.delete(bench.keys.job("a"))
     # The record written here would keep the slot from ever being forgotten.
-    cancelled = bench.ledger.cancel("a", CANCELLED)
+    cancelled = bench.ledger.jobs.cancel("a", CANCELLED)
     assert (cancelled.outcome, cancelled.granted) == (CancelOutcome.UNKNOWN, ["b"]), "it may have been sent"
     assert bench.state().slots == {"b"}
     bench.drain()
@@ -260,14 +260,14 @@ def test_a_plain_job_that_failed_can_be_run_again(bench: Bench) -> None:
     assert settled == Settled([], is_delivered=True)
     assert bench.state().failed == ["a"]
     assert bench.job("a").message == {"seen": True}
-    retry = bench.ledger.retry("a", priority=0, deadline_ms=None, result_key=KEY)
+    retry = bench.ledger.failed.retry("a", priority=0, deadline_ms=None, result_key=KEY)
     assert retry.granted == ["a"]
     bench.drain()
 
 
 def test_a_job_with_followers_is_delivered_by_its_caller(bench: Bench) -> None:
     submit = bench.start("a")
-    bench.ledger.follow(follower("more", leader="a"))
+    bench.ledger.followers.add(follower("more", leader="a"))
     settled = bench.ledger.jobs.settle_and_deliver("a", submit.nonce, success("t"), (KEY, STORED))
     assert settled == Settled([], is_delivered=False)
     assert bench.redis.get(KEY) is None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from wanimate.contract import Stage
-from wanimate_worker.ledger import Ledger, NothingToDo, Submit
+from wanimate_worker.ledger import Ledger, NoOp, Submit
 
 from .bench import ACCOUNT, LONG_MS, UNKNOWN, success
 
@@ -39,9 +39,9 @@ def test_of_many_runs_of_one_job_exactly_one_submits(bench: Bench, connect: Call
     bench.admit("a")
     ledgers = [Ledger(connect(), ACCOUNT, bench.limits) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        steps = list(pool.map(lambda ledger: ledger.begin("a"), ledgers))
+        steps = list(pool.map(lambda ledger: ledger.jobs.begin("a"), ledgers))
     assert sum(isinstance(step, Submit) for step in steps) == 1
-    assert steps.count(NothingToDo(Stage.SUBMITTING)) == 7
+    assert steps.count(NoOp(Stage.SUBMITTING)) == 7
     bench.drain()
 
 
@@ -61,11 +61,11 @@ def test_begin_never_submits_a_second_time_once_the_vendor_may_have_the_task(ben
     bench.admit("a")
     call_begin(bench, "a", "nonce-1")
     if stage == "accepted":
-        bench.ledger.accept("a", "nonce-1", task_id="t", first_poll_ms=LONG_MS, begun_at_ms=0)
+        bench.ledger.jobs.accept("a", "nonce-1", task_id="t", first_poll_ms=LONG_MS, begun_at_ms=0)
     elif stage == "lost":
-        bench.ledger.lose("a", "nonce-1", "timeout")
+        bench.ledger.jobs.mark_unknown("a", "nonce-1", "timeout")
     else:
-        bench.ledger.settle("a", "nonce-1", UNKNOWN)
+        bench.ledger.jobs.settle("a", "nonce-1", UNKNOWN)
         bench.run("a")
     assert call_begin(bench, "a", "nonce-1")[0] == "nothing"
     assert call_begin(bench, "a", "nonce-2")[0] == "nothing"
@@ -95,7 +95,7 @@ def test_a_second_task_of_the_same_attempt_does_not_replace_the_first(bench: Ben
 def test_a_lost_submission_keeps_its_slot_until_its_bound_passes(bench: Bench) -> None:
     bench.admit("a")
     submit = bench.begin("a")
-    assert bench.ledger.lose("a", submit.nonce, "read timeout")
+    assert bench.ledger.jobs.mark_unknown("a", submit.nonce, "read timeout")
     state = bench.state()
     assert (state.stage("a"), state.slots) == ("unknown", {"a"})
     assert state.due["a"] == pytest.approx(bench.now_ms() + bench.limits.unknown_after_ms, abs=60_000)
@@ -109,7 +109,7 @@ def test_a_lost_submission_keeps_its_slot_until_its_bound_passes(bench: Bench) -
 def test_news_of_a_lost_submission_lets_the_job_go_on(bench: Bench) -> None:
     bench.admit("a")
     submit = bench.begin("a")
-    bench.ledger.lose("a", submit.nonce, "read timeout")
+    bench.ledger.jobs.mark_unknown("a", submit.nonce, "read timeout")
     assert bench.accept("a", submit, "task-found")
     assert bench.state().stage("a") == "running"
     bench.drain()
@@ -119,13 +119,13 @@ def test_news_of_a_lost_submission_lets_the_job_go_on(bench: Bench) -> None:
 def test_news_that_come_after_a_lost_submission_was_settled_change_nothing(bench: Bench) -> None:
     bench.admit("a")
     submit = bench.begin("a")
-    bench.ledger.lose("a", submit.nonce, "read timeout")
-    bench.ledger.settle("a", submit.nonce, UNKNOWN)
+    bench.ledger.jobs.mark_unknown("a", submit.nonce, "read timeout")
+    bench.ledger.jobs.settle("a", submit.nonce, UNKNOWN)
     before = bench.state()
     assert not bench.accept("a", submit)
-    assert not bench.ledger.lose("a", submit.nonce, "later")
-    assert bench.ledger.release("a", submit.nonce) is None
-    assert bench.ledger.settle("a", submit.nonce, success("t")) is None
+    assert not bench.ledger.jobs.mark_unknown("a", submit.nonce, "later")
+    assert bench.ledger.jobs.release("a", submit.nonce) is None
+    assert bench.ledger.jobs.settle("a", submit.nonce, success("t")) is None
     assert bench.state() == before
     bench.drain()
     assert bench.delivered == {"a": [UNKNOWN]}
@@ -134,8 +134,8 @@ def test_news_that_come_after_a_lost_submission_was_settled_change_nothing(bench
 def test_a_running_job_cannot_be_lost_or_released_by_its_late_run(bench: Bench) -> None:
     submit = bench.start("a")
     before = bench.state()
-    assert not bench.ledger.lose("a", submit.nonce, "the worker died while submitting")
-    assert bench.ledger.release("a", submit.nonce) is None
+    assert not bench.ledger.jobs.mark_unknown("a", submit.nonce, "the worker died while submitting")
+    assert bench.ledger.jobs.release("a", submit.nonce) is None
     assert bench.state() == before
     bench.drain()
 
@@ -144,10 +144,10 @@ def test_a_running_job_cannot_be_lost_or_released_by_its_late_run(bench: Bench) 
 def test_a_writer_with_another_nonce_changes_nothing_at_any_stage(bench: Bench, nonce: str) -> None:
     def try_everything() -> None:
         before = bench.state()
-        assert not bench.ledger.accept("a", nonce, task_id="t", first_poll_ms=0, begun_at_ms=bench.now_ms())
-        assert not bench.ledger.lose("a", nonce, "why")
-        assert bench.ledger.release("a", nonce) is None
-        assert bench.ledger.settle("a", nonce, UNKNOWN) is None
+        assert not bench.ledger.jobs.accept("a", nonce, task_id="t", first_poll_ms=0, begun_at_ms=bench.now_ms())
+        assert not bench.ledger.jobs.mark_unknown("a", nonce, "why")
+        assert bench.ledger.jobs.release("a", nonce) is None
+        assert bench.ledger.jobs.settle("a", nonce, UNKNOWN) is None
         assert bench.state() == before
 
     try_everything()
@@ -155,11 +155,11 @@ def test_a_writer_with_another_nonce_changes_nothing_at_any_stage(bench: Bench, 
     try_everything()
     submit = bench.begin("a")
     try_everything()
-    bench.ledger.lose("a", submit.nonce, "why")
+    bench.ledger.jobs.mark_unknown("a", submit.nonce, "why")
     try_everything()
     bench.accept("a", submit)
     try_everything()
-    bench.ledger.settle("a", submit.nonce, UNKNOWN)
+    bench.ledger.jobs.settle("a", submit.nonce, UNKNOWN)
     try_everything()
     bench.drain()
     try_everything()
@@ -168,12 +168,12 @@ def test_a_writer_with_another_nonce_changes_nothing_at_any_stage(bench: Bench, 
 def test_a_released_job_is_submitted_again_as_another_attempt_and_the_old_one_is_late(bench: Bench) -> None:
     bench.admit("a")
     old = bench.begin("a")
-    assert bench.ledger.release("a", old.nonce) == ["a"], "its slot is free and it is at the head"
+    assert bench.ledger.jobs.release("a", old.nonce) == ["a"], "its slot is free and it is at the head"
     new = bench.begin("a")
     assert (new.attempt, new.nonce == old.nonce) == (2, False)
     assert not bench.accept("a", old)
     assert bench.accept("a", new)
-    assert bench.ledger.release("a", old.nonce) is None
+    assert bench.ledger.jobs.release("a", old.nonce) is None
     bench.drain()
 
 
@@ -182,7 +182,7 @@ def test_a_job_that_steps_back_keeps_its_place_in_its_band(make_bench: Callable[
     bench.admit("a", "b", "c", priority=3)
     submit = bench.begin("a")
     bench.admit("urgent", priority=0)
-    assert bench.ledger.release("a", submit.nonce) == ["urgent"]
+    assert bench.ledger.jobs.release("a", submit.nonce) == ["urgent"]
     assert bench.state().waiting == ["a", "b", "c"]
     bench.drain()
 
@@ -194,10 +194,10 @@ def test_a_job_that_goes_behind_waits_after_those_of_its_band_and_before_the_nex
     bench.admit("a", "b", "c", priority=3)
     bench.admit("later", priority=6)
     submit = bench.begin("a")
-    assert bench.ledger.release("a", submit.nonce, goes_behind=True) == ["b"]
+    assert bench.ledger.jobs.release("a", submit.nonce, goes_behind=True) == ["b"]
     assert bench.state().waiting == ["c", "a", "later"]
     b_submit = bench.begin("b")
-    bench.ledger.release("b", b_submit.nonce)
+    bench.ledger.jobs.release("b", b_submit.nonce)
     assert bench.state().waiting == ["c", "a", "later"], "b was at the head and has the slot again"
     bench.drain()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from wanimate.contract import Outcome, Stage
 from wanimate.errors import GenerationFailed, InvalidRequest
-from wanimate_worker.ledger import Bill, JobFields, Later, Observation, RefusedBy, Submit
+from wanimate_worker.ledger import Bill, Blocked, JobFields, Observation, RefusedBy, Submit
 from wanimate_worker.ledger.polls import BILLED_DAYS, BILLED_LABEL_DAYS, SAMPLE_MS, SPAN_MS
 from wanimate_worker.ledger.tally import LAG_EDGES_MS, TOOK_EDGES_MS, Histogram, Sample, Tally
 
@@ -29,7 +29,7 @@ def tally(bench: Bench) -> Tally:
 def begin(bench: Bench, job_id: str, seconds: float, *labels: str, limit_seconds: int | None = None) -> object:
     bench.limit(daily_billed_ms=None if limit_seconds is None else limit_seconds * 1000)
     bench.bill(job_id, seconds, *labels)
-    return bench.ledger.begin(job_id)
+    return bench.ledger.jobs.begin(job_id)
 
 
 def billed(bench: Bench) -> dict[str, float]:
@@ -42,18 +42,18 @@ def test_every_transition_is_counted_once_however_often_it_is_told(bench: Bench)
     submit = bench.start("a")
     for _ in range(2):
         bench.accept("a", submit)
-        bench.ledger.settle("a", submit.nonce, success("t"))
+        bench.ledger.jobs.settle("a", submit.nonce, success("t"))
     bench.admit("b", "c")
     lost = bench.begin("b")
     for _ in range(2):
-        bench.ledger.lose("b", lost.nonce, "timeout")
-        bench.ledger.cancel("c", CANCELLED)
-    bench.ledger.settle("b", lost.nonce, UNKNOWN)
-    bench.ledger.close_gate("throttled", sent_at_ms=0, retry_after_seconds=0, refused_by=RefusedBy.REQUESTS)
-    bench.ledger.close_gate("not sent", sent_at_ms=0)
+        bench.ledger.jobs.mark_unknown("b", lost.nonce, "timeout")
+        bench.ledger.jobs.cancel("c", CANCELLED)
+    bench.ledger.jobs.settle("b", lost.nonce, UNKNOWN)
+    bench.ledger.gate.close("throttled", sent_at_ms=0, retry_after_seconds=0, refused_by=RefusedBy.REQUESTS)
+    bench.ledger.gate.close("not sent", sent_at_ms=0)
     bench.open_gate()
-    bench.ledger.permit(3)
-    bench.ledger.permit(2)
+    bench.ledger.polls.permit(3)
+    bench.ledger.polls.permit(2)
     counts = tally(bench)
     assert (counts.submits, counts.polls, counts.throttled, counts.lost_answers) == (2, 5, 1, 1)
     assert counts.ended == {"succeeded": 1, "failed": 1, "cancelled": 1}
@@ -65,8 +65,12 @@ def test_every_transition_is_counted_once_however_often_it_is_told(bench: Bench)
 def test_the_lag_counts_from_the_vendors_completion_and_is_never_negative(bench: Bench) -> None:
     ahead, behind = bench.start("ahead"), bench.start("behind")
     now = bench.now_ms()
-    bench.ledger.settle("ahead", ahead.nonce, success("t"), observed=Observation("animate:480p", 9.0, now + 60_000))
-    bench.ledger.settle("behind", behind.nonce, success("t"), observed=Observation("animate:480p", 9.0, now - 20_000))
+    bench.ledger.jobs.settle(
+        "ahead", ahead.nonce, success("t"), observed=Observation("animate:480p", 9.0, now + 60_000)
+    )
+    bench.ledger.jobs.settle(
+        "behind", behind.nonce, success("t"), observed=Observation("animate:480p", 9.0, now - 20_000)
+    )
     lag, took = tally(bench).lag, tally(bench).took["animate:480p"]
     assert lag.counts == (1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0)
     assert lag.sum_seconds == pytest.approx(20, abs=1)
@@ -88,10 +92,10 @@ def test_jobs_whose_answer_was_lost_are_listed_until_news_come(bench: Bench) -> 
     bench.admit("a", "b")
     submits = {job_id: bench.begin(job_id) for job_id in "ab"}
     for job_id in "ab":
-        bench.ledger.lose(job_id, submits[job_id].nonce, "timeout")
+        bench.ledger.jobs.mark_unknown(job_id, submits[job_id].nonce, "timeout")
     assert bench.state().unknown == ["a", "b"]
     bench.accept("a", submits["a"])
-    bench.ledger.settle("b", submits["b"].nonce, UNKNOWN)
+    bench.ledger.jobs.settle("b", submits["b"].nonce, UNKNOWN)
     assert bench.state().unknown == []
     bench.drain()
 
@@ -99,13 +103,13 @@ def test_jobs_whose_answer_was_lost_are_listed_until_news_come(bench: Bench) -> 
 def test_an_unknown_job_whose_record_is_lost_leaves_the_list(bench: Bench) -> None:
     bench.admit("a", "b")
     for job_id in "ab":
-        bench.ledger.lose(job_id, bench.begin(job_id).nonce, "timeout")
+        bench.ledger.jobs.mark_unknown(job_id, bench.begin(job_id).nonce, "timeout")
         bench.redis.delete(bench.keys.job(job_id))
-    bench.ledger.forget("a")
+    bench.ledger.jobs.forget("a")
     bench.redis.zrem(bench.keys.slots, "b")
-    bench.ledger.repair()
+    bench.ledger.polls.repair()
     assert bench.state().unknown == []
-    bench.ledger.forget("b")
+    bench.ledger.jobs.forget("b")
 
 
 # -- billed seconds ---------------------------------------------------------------------------------------------------
@@ -122,12 +126,12 @@ def test_a_submission_counts_from_its_intent_and_is_taken_back_only_if_the_vendo
         assert isinstance(step, Submit)
         nonces[job_id] = step.nonce
     assert billed(bench)[""] == billed(bench)[" team=red"] == 40
-    bench.ledger.release("a", nonces["a"])
-    bench.ledger.settle("b", nonces["b"], REJECTED, is_free=True)
-    bench.ledger.lose("c", nonces["c"], "timeout")
-    bench.ledger.release("c", nonces["c"], may_be_billed=True)
+    bench.ledger.jobs.release("a", nonces["a"])
+    bench.ledger.jobs.settle("b", nonces["b"], REJECTED, is_free=True)
+    bench.ledger.jobs.mark_unknown("c", nonces["c"], "timeout")
+    bench.ledger.jobs.release("c", nonces["c"], may_be_billed=True)
     failed = Outcome.failure(GenerationFailed("no", "GENERATION_FAILED", "t"))
-    bench.ledger.settle("d", nonces["d"], failed)
+    bench.ledger.jobs.settle("d", nonces["d"], failed)
     assert billed(bench)[""] == billed(bench)[" team=red"] == 20
     assert {name: value for name, value in billed(bench).items() if "job=" in name} == {
         " job=a": 0,
@@ -141,8 +145,8 @@ def test_a_submission_counts_from_its_intent_and_is_taken_back_only_if_the_vendo
 def test_what_was_lost_and_then_surely_refused_is_taken_back_too(bench: Bench) -> None:
     bench.admit("a")
     submit = bench.begin("a")
-    bench.ledger.lose("a", submit.nonce, "the worker was slow")
-    bench.ledger.release("a", submit.nonce)
+    bench.ledger.jobs.mark_unknown("a", submit.nonce, "the worker was slow")
+    bench.ledger.jobs.release("a", submit.nonce)
     assert billed(bench)[""] == 0
     bench.drain()
 
@@ -151,18 +155,18 @@ def test_nothing_more_is_submitted_once_the_days_limit_would_be_passed(make_benc
     bench = make_bench(max_in_flight=10)
     bench.admit(*"abcde")
     steps = [begin(bench, job_id, 60, limit_seconds=150) for job_id in "abc"]
-    assert [type(step) for step in steps] == [Submit, Submit, Later]
+    assert [type(step) for step in steps] == [Submit, Submit, Blocked]
     assert bench.state().waiting == ["c"]
     # Not even one that would fit, so that the others are not passed by for ever.
-    assert begin(bench, "d", 5, limit_seconds=150) == Later()
-    limited_until_ms = bench.ledger.gate().limited_until_ms
+    assert begin(bench, "d", 5, limit_seconds=150) == Blocked()
+    limited_until_ms = bench.ledger.gate.read().limited_until_ms
     assert limited_until_ms % DAY_MS == 0
     assert 0 < limited_until_ms - bench.now_ms() <= DAY_MS
     bench.limit(daily_billed_ms=179_999)
-    assert bench.ledger.grant() == []
+    assert bench.ledger.polls.grant() == []
     bench.limit(daily_billed_ms=180_000)
-    assert bench.ledger.grant() == ["c", "d"]
-    assert bench.ledger.gate().limited_until_ms == 0
+    assert bench.ledger.polls.grant() == ["c", "d"]
+    assert bench.ledger.gate.read().limited_until_ms == 0
     bench.limit(daily_billed_ms=None)
     bench.drain()
 
@@ -171,11 +175,11 @@ def test_the_next_day_submissions_go_on_by_themselves(make_bench: Callable[..., 
     bench = make_bench(max_in_flight=10)
     bench.admit(*"ab")
     bench.limit(daily_billed_ms=120_000)
-    assert isinstance(bench.ledger.begin("a"), Submit)
-    assert bench.ledger.begin("b") == Later()
-    midnight_us = bench.ledger.gate().limited_until_ms * 1000
-    assert at_us(bench, midnight_us - 1_000).grant() == []
-    assert at_us(bench, midnight_us).grant() == ["b"]
+    assert isinstance(bench.ledger.jobs.begin("a"), Submit)
+    assert bench.ledger.jobs.begin("b") == Blocked()
+    midnight_us = bench.ledger.gate.read().limited_until_ms * 1000
+    assert at_us(bench, midnight_us - 1_000).polls.grant() == []
+    assert at_us(bench, midnight_us).polls.grant() == ["b"]
     bench.limit(daily_billed_ms=None)
     bench.drain()
 
@@ -184,9 +188,9 @@ def test_what_is_taken_back_makes_room_at_once(make_bench: Callable[..., Bench])
     bench = make_bench(max_in_flight=2, daily_billed_ms=120_000)
     bench.admit("a", "b")
     submit = bench.begin("a")
-    assert bench.ledger.begin("b") == Later()
-    assert bench.ledger.settle("a", submit.nonce, REJECTED, is_free=True) == ["b"]
-    assert isinstance(bench.ledger.begin("b"), Submit)
+    assert bench.ledger.jobs.begin("b") == Blocked()
+    assert bench.ledger.jobs.settle("a", submit.nonce, REJECTED, is_free=True) == ["b"]
+    assert isinstance(bench.ledger.jobs.begin("b"), Submit)
     bench.drain()
 
 
@@ -208,7 +212,7 @@ def test_however_many_labels_there_are_a_day_has_two_hundred_figures(make_bench:
     assert set(figures.values()) == {10.0}
     assert len(figures) == 199
     job: JobFields = bench.job("job229")
-    bench.ledger.release("job229", job.nonce)
+    bench.ledger.jobs.release("job229", job.nonce)
     assert billed(bench)[" "] == 300
     bench.redis.flushdb()
 
@@ -219,7 +223,7 @@ def test_what_was_billed_long_ago_is_forgotten_labels_before_days(bench: Bench) 
     fields = {f"{today - age}{rest}": 1 for age in ages for rest in ("", "#", " ", " a=b")}
     bench.redis.hset(bench.keys.billed, mapping=fields)
     bench.redis.hset(bench.keys.spent, mapping=fields)
-    bench.ledger.trim()
+    bench.ledger.polls.trim()
     assert bench.state().spent == bench.state().billed
     left = set(bench.state().billed)
     assert {f"{today - age}" for age in ages[:4]} == {name for name in left if name.isdecimal()}
@@ -236,7 +240,7 @@ def test_the_last_copy_is_the_youngest_that_is_as_old_as_the_span(bench: Bench) 
     bench.redis.hset(keys.tally, "submits", 1)
     start_ms = 1_000_000_000_000
     for second in range(0, 3 * SPAN_MS // 1000, 7):
-        at_us(bench, (start_ms + second * 1000) * 1000).tick(ACCOUNT_LIMITS)
+        at_us(bench, (start_ms + second * 1000) * 1000).polls.tick(ACCOUNT_LIMITS)
     now_ms = start_ms + second * 1000
     samples = [Sample.read(stored) for stored in bench.redis.zrevrange(keys.samples, 0, -1)]
     ages_ms = [now_ms - sample.at_ms for sample in samples]
@@ -249,8 +253,8 @@ def test_the_last_copy_is_the_youngest_that_is_as_old_as_the_span(bench: Bench) 
 
 
 def test_the_first_tick_keeps_a_copy_even_of_nothing(bench: Bench) -> None:
-    bench.ledger.tick(ACCOUNT_LIMITS)
-    bench.ledger.tick(ACCOUNT_LIMITS)
+    bench.ledger.polls.tick(ACCOUNT_LIMITS)
+    bench.ledger.polls.tick(ACCOUNT_LIMITS)
     [stored] = bench.redis.zrange(bench.keys.samples, 0, -1)
     assert Sample.read(stored).tally.counts == {}
     assert bench.redis.ttl(bench.keys.samples) > 0
@@ -274,6 +278,6 @@ def test_a_quantile_is_found_within_its_bucket() -> None:
 
 def test_the_stages_of_unknown_jobs_are_what_the_list_says(bench: Bench) -> None:
     bench.admit("a")
-    bench.ledger.lose("a", bench.begin("a").nonce, "timeout")
+    bench.ledger.jobs.mark_unknown("a", bench.begin("a").nonce, "timeout")
     assert [bench.job(job_id).stage for job_id in bench.state().unknown] == [Stage.UNKNOWN]
     bench.drain()

@@ -121,10 +121,10 @@ def stored(bench: Bench) -> list[Throttle]:
 def test_a_429_is_kept_with_the_tasks_and_the_answered_requests_of_the_last_minute(bench: Bench) -> None:
     bench.start("a")
     bench.let_time_pass()
-    claim = bench.ledger.claim(10)
-    bench.ledger.plan(claim.token, {"a": LONG_MS}, answered_since_ms=claim.claimed_at_ms, answered=7)
-    bench.ledger.close_gate("429", sent_at_ms=bench.now_ms(), refused_by=RefusedBy.TASKS, tasks=Tasks(1, 2))
-    bench.ledger.close_gate("not sent", sent_at_ms=bench.next_ms())
+    claim = bench.ledger.polls.claim(10)
+    bench.ledger.polls.plan(claim.token, {"a": LONG_MS}, answered_since_ms=claim.claimed_at_ms, answered=7)
+    bench.ledger.gate.close("429", sent_at_ms=bench.now_ms(), refused_by=RefusedBy.TASKS, tasks=Tasks(1, 2))
+    bench.ledger.gate.close("not sent", sent_at_ms=bench.next_ms())
     [throttle] = stored(bench)
     assert (throttle.refused_by, throttle.tasks, throttle.requests, throttle.answered) == (
         RefusedBy.TASKS,
@@ -141,7 +141,7 @@ def test_requests_of_more_than_a_minute_ago_do_not_count_and_are_forgotten(bench
     old = bench.now_ms() // 1000 - 60
     bench.redis.hset(bench.keys.answered, mapping={str(old): 5, str(old - 9): 5, str(old + 30): 2})
     bench.start("a")
-    bench.ledger.close_gate("429", sent_at_ms=bench.next_ms(), refused_by=RefusedBy.REQUESTS)
+    bench.ledger.gate.close("429", sent_at_ms=bench.next_ms(), refused_by=RefusedBy.REQUESTS)
     [throttle] = stored(bench)
     assert (throttle.tasks, throttle.requests, throttle.answered) == (None, 3, 13)
     assert str(old - 9) not in bench.redis.hgetall(bench.keys.answered)
@@ -155,17 +155,17 @@ def test_tasks_that_the_vendor_may_have_count_and_jobs_that_only_hold_a_slot_do_
     bench.start("a")
     bench.admit("b", "c", "d")
     submit = bench.begin("b")
-    assert bench.ledger.tasks_at_vendor() == Tasks(accepted=1, perhaps=2)
-    assert bench.ledger.tasks_at_vendor(besides="b") == Tasks(accepted=1, perhaps=1)
-    bench.ledger.lose("b", submit.nonce, "why")
-    assert bench.ledger.tasks_at_vendor() == Tasks(accepted=1, perhaps=2)
-    bench.ledger.settle("b", submit.nonce, success("t"))
-    assert bench.ledger.tasks_at_vendor() == Tasks(accepted=1, perhaps=1)
+    assert bench.ledger.gate.tasks_at_vendor() == Tasks(accepted=1, perhaps=2)
+    assert bench.ledger.gate.tasks_at_vendor(besides="b") == Tasks(accepted=1, perhaps=1)
+    bench.ledger.jobs.mark_unknown("b", submit.nonce, "why")
+    assert bench.ledger.gate.tasks_at_vendor() == Tasks(accepted=1, perhaps=2)
+    bench.ledger.jobs.settle("b", submit.nonce, success("t"))
+    assert bench.ledger.gate.tasks_at_vendor() == Tasks(accepted=1, perhaps=1)
     bench.drain()
 
 
 def test_new_limits_begin_without_the_429s_of_the_old(bench: Bench) -> None:
-    bench.ledger.close_gate("429", sent_at_ms=bench.now_ms(), refused_by=RefusedBy.REQUESTS)
+    bench.ledger.gate.close("429", sent_at_ms=bench.now_ms(), refused_by=RefusedBy.REQUESTS)
     assert stored(bench)
-    assert bench.ledger.set_limits(AccountLimits(3, 10))
+    assert bench.ledger.limits.set(AccountLimits(3, 10))
     assert not stored(bench)

@@ -99,7 +99,7 @@ class Run:
         self.engine.poller.write_plans()
 
     def stage(self) -> Stage | None:
-        return self.ledger.read(["a"])[0].stage
+        return self.ledger.records.read(["a"])[0].stage
 
     def has_slot(self) -> bool:
         return bool(self.redis.zscore(Keys("default").slots, "a"))
@@ -107,13 +107,13 @@ class Run:
     def __call__(self, **fields: Any) -> None:
         """Record the job unless it is on record, and bring it one step further."""
         request = {**JOB, **fields}
-        self.ledger.admit([entry_of("a", parse_job(request), {}, request)])
+        self.ledger.jobs.admit([entry_of("a", parse_job(request), {}, request)])
         self.advance()
 
     def take(self, task_id: str = "a", request: Any = None, **headers: Any) -> None:
         """Take the message of a job as a worker does, and bring the job one step further if it has a slot."""
         self.record(task_id, request, **headers)
-        for job in self.ledger.read([task_id]):
+        for job in self.ledger.records.read([task_id]):
             self.engine.submitter.advance(job)
 
     def record(self, task_id: str = "a", request: Any = None, **headers: Any) -> None:
@@ -140,7 +140,7 @@ class Run:
 
     def advance(self) -> None:
         """Bring the job one step further."""
-        [job] = self.ledger.read(["a"])
+        [job] = self.ledger.records.read(["a"])
         self.engine.submitter.advance(job)
 
     def result(self) -> Any:

@@ -22,13 +22,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:Depreca
 
 def enqueue_jobs(run: Run, *pairs: Any, **more: Any) -> Any:
     """Let a worker's run record jobs, the last of which is sound, and return how the run ended."""
-    run.ledger.hold("so that nothing is sent")
+    run.ledger.gate.pause("so that nothing is sent")
     kwargs = {"jobs": [*pairs, ["a", JOB]], **more}
     return run.task.app.tasks[ENQUEUE_TASK].apply(kwargs=kwargs)
 
 
 def letters(run: Run) -> list[DeadLetter]:
-    return [DeadLetter.read(stored) for stored in run.ledger.dead()]
+    return [DeadLetter.read(stored) for stored in run.ledger.dead_letters.read()]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_message_with_more_than_jobs_is_kept(run: Run) -> None:
 
 def test_jobs_come_again_while_the_server_refuses_writes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "AGAIN_SECONDS", 0)
-    run.ledger.hold("so that nothing is sent")
+    run.ledger.gate.pause("so that nothing is sent")
     run.redis.config_set("min-replicas-to-write", "1")
     ended = run.task.app.tasks[ENQUEUE_TASK].apply(kwargs={"jobs": [["a", JOB]]})
     assert ended.state == "REJECTED"

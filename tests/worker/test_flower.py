@@ -193,7 +193,7 @@ def test_behind_a_long_line_jobs_are_announced_when_they_get_their_slots(
 def ledger(redis: Redis) -> Iterator[Ledger]:
     settings = settings_of(redis)
     connection, ledger = open_database(settings)
-    ledger.fill_limits(settings.account_limits())
+    ledger.limits.fill(settings.account_limits())
     yield ledger
     connection.close()
     connection.connection_pool.disconnect()
@@ -205,11 +205,11 @@ def row(job_id: str, state: str = "RECEIVED", **fields: Any) -> Task:
 
 
 def admit(ledger: Ledger, *job_ids: str) -> None:
-    ledger.admit([Entry(job_id, 5, {"argsrepr": "()"}, REQUEST) for job_id in job_ids])
+    ledger.jobs.admit([Entry(job_id, 5, {"argsrepr": "()"}, REQUEST) for job_id in job_ids])
 
 
 def submit(ledger: Ledger, job_id: str) -> Submit:
-    step = ledger.begin(job_id)
+    step = ledger.jobs.begin(job_id)
     assert isinstance(step, Submit)
     return step
 
@@ -222,9 +222,9 @@ def test_a_page_tells_what_a_job_does_now(redis: Redis, ledger: Ledger) -> None:
     admit(ledger, "b", "c")
     assert (shown(row("c")).state, shown(row("c")).result) == ("RECEIVED", "waits for a slot, number 2 in line")
     step = submit_held(redis, ledger, "a")
-    ledger.lose("a", step.nonce, "reset")
+    ledger.jobs.mark_unknown("a", step.nonce, "reset")
     assert (shown(row("a")).state, "answer to its submission was lost" in shown(row("a")).result) == ("STARTED", True)
-    ledger.accept("a", step.nonce, task_id="task-1", first_poll_ms=1000, begun_at_ms=step.begun_at_ms)
+    ledger.jobs.accept("a", step.nonce, task_id="task-1", first_poll_ms=1000, begun_at_ms=step.begun_at_ms)
     running = shown(row("a"))
     assert (running.state, running.result) == ("STARTED", "runs at the vendor as task-1")
     assert 0 <= running.runtime < 60
@@ -241,7 +241,7 @@ def submit_held(redis: Redis, ledger: Ledger, job_id: str) -> Submit:
 def test_a_page_shows_the_end_of_a_job_whose_events_flower_has_missed(ledger: Ledger) -> None:
     admit(ledger, "a")
     step = submit(ledger, "a")
-    ledger.settle("a", step.nonce, Outcome.failure(GenerationFailed("no luck", "GENERATION_FAILED", "task-1")))
+    ledger.jobs.settle("a", step.nonce, Outcome.failure(GenerationFailed("no luck", "GENERATION_FAILED", "task-1")))
     failed = live_view(ledger)(row("a", "STARTED"))
     assert (failed.state, failed.result) == ("FAILURE", "no luck (code=GENERATION_FAILED, upstream task=task-1)")
 

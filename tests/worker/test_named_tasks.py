@@ -25,10 +25,10 @@ def lose(run: Run, hint: str = "task-a") -> None:
 
 def test_an_id_in_an_odd_answer_is_asked_about_and_the_job_goes_on_with_it(run: Run) -> None:
     lose(run)
-    assert run.redis.zscore(KEYS.due, "a") <= run.ledger.now_ms(), "it is asked about at once"
+    assert run.redis.zscore(KEYS.due, "a") <= run.ledger.records.now_ms(), "it is asked about at once"
     run.poll()
     assert run.asked == ["task-a"]
-    [job] = run.ledger.read(["a"])
+    [job] = run.ledger.records.read(["a"])
     assert (job.stage, job.task_id, job.hint) == (Stage.RUNNING, "task-a", None)
     assert len(run.sent) == 1
 
@@ -37,16 +37,20 @@ def test_an_id_that_the_vendor_does_not_know_is_dropped_after_a_moment(run: Run)
     lose(run)
     run.state = TaskNotFound("no such task")
     run.poll()
-    assert run.ledger.read(["a"])[0].hint == "task-a", "a task that was just accepted may not be known everywhere"
+    assert run.ledger.records.read(["a"])[0].hint == "task-a", (
+        "a task that was just accepted may not be known everywhere"
+    )
     run.redis.hincrby(KEYS.job("a"), "begun_at_ms", -60_000)
     run.poll()
-    [job] = run.ledger.read(["a"])
+    [job] = run.ledger.records.read(["a"])
     assert (job.stage, job.hint) == (Stage.UNKNOWN, None)
 
 
 def test_the_id_of_an_answer_that_came_after_the_attempt_was_found_lost_is_kept_too(run: Run) -> None:
     def late() -> Unknown:
-        run.ledger.lose("a", run.ledger.read(["a"])[0].nonce, "the worker died while submitting", is_ours=True)
+        run.ledger.jobs.mark_unknown(
+            "a", run.ledger.records.read(["a"])[0].nonce, "the worker died while submitting", is_ours=True
+        )
         return Unknown(REASON, "task-a")
 
     run.answer = late
@@ -54,7 +58,7 @@ def test_the_id_of_an_answer_that_came_after_the_attempt_was_found_lost_is_kept_
     run.poll()
     assert run.asked == ["task-a"]
     assert run.stage() is Stage.RUNNING
-    assert run.ledger.gate().lost_in_a_row == 0
+    assert run.ledger.gate.read().lost_in_a_row == 0
 
 
 def test_an_operator_sees_the_id_and_resolves_the_job_with_it(run: Run) -> None:
@@ -87,6 +91,6 @@ def test_an_id_that_nothing_is_known_about_is_told_when_the_job_is_given_up(
     run.state = answer
     run.redis.hset(KEYS.job("a"), mapping={"unknown_until_ms": 1, "begun_at_ms": 1})
     run.poll()
-    [record] = run.ledger.records(["a"])
+    [record] = run.ledger.records.whole(["a"])
     outcome = Outcome.model_validate_json(record.fields["outcome"])
     assert (outcome.error, outcome.task_id) == ("SubmissionUnknown", "task-a")

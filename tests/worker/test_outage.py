@@ -47,7 +47,7 @@ def test_a_server_that_refuses_writes_is_away(run: Run, refuse: Callable[[Redis]
     assert is_away(raised_by(lambda: run.redis.set("key", "value")))
     assert is_away(raised_by(lambda: run.redis.pipeline(transaction=False).set("key", "x").execute()))
     assert is_away(raised_by(lambda: run.redis.eval("return redis.call('SET', KEYS[1], 1)", 1, "key")))
-    assert is_away(raised_by(lambda: run.ledger.bury({"reason": "unreadable"})))
+    assert is_away(raised_by(lambda: run.ledger.dead_letters.add({"reason": "unreadable"})))
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,10 @@ class Surveyed:
         )
         self.reads = 0
 
+    @property
+    def polls(self) -> Surveyed:
+        return self
+
     def survey(self, _: int) -> Survey:
         self.reads += 1
         return self.survey_

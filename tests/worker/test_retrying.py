@@ -36,14 +36,14 @@ KEYS = Keys("default")
 
 
 def limits_of(run: Run) -> AccountLimits:
-    limits = run.ledger.account_limits()
+    limits = run.ledger.limits.read()
     assert limits is not None
     return limits
 
 
 def allow(run: Run, retries: int) -> None:
     """Let the account send jobs again so often."""
-    assert run.ledger.set_limits(replace(limits_of(run), retry_transient=retries))
+    assert run.ledger.limits.set(replace(limits_of(run), retry_transient=retries))
 
 
 def start(run: Run, **fields: Any) -> None:
@@ -74,14 +74,14 @@ def typed(run: Run, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def ending(run: Run) -> JobFailed:
-    [record] = run.ledger.records(["a"])
+    [record] = run.ledger.records.whole(["a"])
     outcome = read_outcome(record.fields)
     assert outcome is not None
     return outcome.exception()
 
 
 def status(run: Run) -> JobStatus:
-    [record] = run.ledger.records(["a"])
+    [record] = run.ledger.records.whole(["a"])
     return JobStatus.from_hash("a", record.fields, record.rank, has_slot=False)
 
 
@@ -95,19 +95,19 @@ def test_by_default_a_transient_failure_is_the_end(run: Run) -> None:
 @pytest.mark.parametrize("code", ["PROCESSING_TIMEOUT", "MODEL_UNAVAILABLE", "ModelUnavailable", "processing-timeout"])
 def test_a_transient_failure_is_sent_again_in_each_spelling(run: Run, code: str) -> None:
     start(run, retry_transient=1)
-    first_nonce = run.ledger.read(["a"])[0].nonce
+    first_nonce = run.ledger.records.read(["a"])[0].nonce
     before_ms = time.time() * 1000
     fail(run, code)
     assert (run.stage(), run.has_slot()) == (Stage.WAITING, False)
-    [record] = run.ledger.records(["a"])
+    [record] = run.ledger.records.whole(["a"])
     assert record.parked_until_ms is not None
     assert 9_000 < record.parked_until_ms - before_ms < 20_000
     assert read_history(record.fields)[-1].cause.startswith(f"{code}; retry 1 of 1 in 1")
-    assert run.ledger.grant() == [], "nothing is sent before the delay has passed"
+    assert run.ledger.polls.grant() == [], "nothing is sent before the delay has passed"
     assert len(run.sent) == 1
     go_on(run)
     assert (run.sent, run.stage()) == (2 * [Stage.SUBMITTING], Stage.RUNNING)
-    assert run.ledger.read(["a"])[0].nonce != first_nonce
+    assert run.ledger.records.read(["a"])[0].nonce != first_nonce
 
 
 def test_each_attempt_is_counted_and_billed(run: Run) -> None:
@@ -123,11 +123,11 @@ def test_each_attempt_is_counted_and_billed(run: Run) -> None:
     assert not any(name.startswith("ended:") for name in tally)
     today = max(field for field in run.redis.hgetall(KEYS.billed) if field.isdigit())
     assert run.redis.hget(KEYS.billed, today) == "60000"
-    [record] = run.ledger.records(["a"])
+    [record] = run.ledger.records.whole(["a"])
     view = View.of(record)
-    facts = view.facts(run.ledger.now_ms())
+    facts = view.facts(run.ledger.records.now_ms())
     assert (facts["retries"], facts["transient_code"]) == (2, "MODEL_UNAVAILABLE")
-    assert "MODEL_UNAVAILABLE; retry 2 of 2" in view.line(run.ledger.now_ms())
+    assert "MODEL_UNAVAILABLE; retry 2 of 2" in view.line(run.ledger.records.now_ms())
 
 
 def test_the_last_failure_is_the_end_when_the_retries_are_used_up(run: Run) -> None:
@@ -228,26 +228,26 @@ def test_a_parked_retry_can_be_cancelled_and_says_what_may_be_billed(run: Run) -
 
 
 def test_the_daily_limit_holds_a_retry_back(run: Run) -> None:
-    assert run.ledger.set_limits(replace(limits_of(run), retry_transient=1, daily_billed_ms=120_000))
+    assert run.ledger.limits.set(replace(limits_of(run), retry_transient=1, daily_billed_ms=120_000))
     start(run)
     fail(run)
     run.poll()
     run()
     assert (run.stage(), len(run.sent)) == (Stage.WAITING, 1)
-    assert run.ledger.gate().limited_until_ms > 0
+    assert run.ledger.gate.read().limited_until_ms > 0
 
 
 def test_news_of_the_task_that_failed_changes_nothing(run: Run) -> None:
     start(run, retry_transient=1)
-    old = run.ledger.read(["a"])[0]
+    old = run.ledger.records.read(["a"])[0]
     fail(run)
     before = run.redis.hgetall(KEYS.job("a"))
-    assert run.ledger.callback("a", old.nonce, "task-a") == "stale"
-    assert not run.ledger.accept("a", old.nonce, task_id="task-a", first_poll_ms=0, begun_at_ms=0)
-    assert run.ledger.release("a", old.nonce, "again", has_run=True, may_be_billed=True) is None
+    assert run.ledger.durable.callback("a", old.nonce, "task-a") == "stale"
+    assert not run.ledger.jobs.accept("a", old.nonce, task_id="task-a", first_poll_ms=0, begun_at_ms=0)
+    assert run.ledger.jobs.release("a", old.nonce, "again", has_run=True, may_be_billed=True) is None
     assert run.redis.hgetall(KEYS.job("a")) == before
     go_on(run)
-    assert run.ledger.callback("a", old.nonce, "task-a") == "stale"
+    assert run.ledger.durable.callback("a", old.nonce, "task-a") == "stale"
     run.poll()
     assert run.asked[-1] == "task-b"
 
@@ -259,9 +259,9 @@ def test_a_job_that_an_operator_runs_again_has_all_its_retries_again(run: Run) -
     go_on(run)
     fail(run)
     assert run.stage() is Stage.DELIVERED
-    run.ledger.hold("so that it is not sent")
-    run.ledger.retry("a", priority=5, deadline_ms=None, result_key="none")
-    job = run.ledger.read(["a"])[0]
+    run.ledger.gate.pause("so that it is not sent")
+    run.ledger.failed.retry("a", priority=5, deadline_ms=None, result_key="none")
+    job = run.ledger.records.read(["a"])[0]
     assert (job.stage, job.retries, job.transient_code, job.transient_task) == (Stage.WAITING, 0, None, None)
 
 

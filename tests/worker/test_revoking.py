@@ -44,9 +44,9 @@ def test_a_job_whose_revoke_is_known_is_cancelled_when_its_message_comes(
     run: Run, known: str, *, is_recorded: bool
 ) -> None:
     if is_recorded:
-        run.ledger.hold("so that it waits")
+        run.ledger.gate.pause("so that it waits")
         run()
-        run.ledger.unhold()
+        run.ledger.gate.resume()
     run.take(**knows(known))
     with pytest.raises(JobCancelled):
         run.task.AsyncResult("a").get(timeout=1)
@@ -68,11 +68,11 @@ def test_a_message_cannot_say_that_its_job_is_revoked(run: Run) -> None:
 
 def test_a_worker_that_connects_cancels_the_waiting_jobs_whose_revokes_it_has_learned(run: Run) -> None:
     run()
-    run.ledger.hold("so that it waits")
+    run.ledger.gate.pause("so that it waits")
     run.take("b")
     state.revoked.update(["a", "b", "of-another-app", "\ud800", 5])
     cancel_known(run.task.runtime)
-    stages = [job.stage for job in run.ledger.read(["a", "b", "of-another-app"])]
+    stages = [job.stage for job in run.ledger.records.read(["a", "b", "of-another-app"])]
     assert stages == [Stage.RUNNING, Stage.SETTLED, None]
 
 
@@ -87,7 +87,7 @@ def test_no_message_of_the_queue_itself_is_discarded(run: Run, task: str) -> Non
 
 
 def test_a_revoke_that_redis_refuses_is_said_and_not_forgotten(run: Run) -> None:
-    run.ledger.hold("so that it waits")
+    run.ledger.gate.pause("so that it waits")
     run()
     run.redis.config_set("min-replicas-to-write", "1")
     reply = revoke(SimpleNamespace(app=run.task.app), ["a"], terminate=True)

@@ -12,7 +12,7 @@ from celery.canvas import Signature
 from redis.exceptions import ConnectionError as RedisConnectionError
 from wanimate import JobCancelled
 from wanimate.contract import Keys, Outcome, Result, Stage
-from wanimate_worker.ledger import Entry, NothingToDo, PausedFor, read_history
+from wanimate_worker.ledger import Entry, NoOp, PausedFor, read_history
 from wanimate_worker.vendor import (
     Failed,
     NotSent,
@@ -77,7 +77,7 @@ def ask(run: Run, which: str, answer: Throttled | Unauthorised | NotSent) -> Non
 
     def answered() -> SubmitAnswer:
         # The back-off is random, and may be over before anybody looks.
-        run.ledger.hold("so that it gets no other slot")
+        run.ledger.gate.pause("so that it gets no other slot")
         return answer
 
     run.answer = answered
@@ -87,7 +87,7 @@ def ask(run: Run, which: str, answer: Throttled | Unauthorised | NotSent) -> Non
 def test_a_request_that_was_surely_not_sent_gives_its_slot_back(run: Run) -> None:
     ask(run, "submission", NotSent("nobody listens"))
     assert (run.stage(), run.has_slot()) == (Stage.WAITING, False)
-    [record] = run.ledger.records(["a"])
+    [record] = run.ledger.records.whole(["a"])
     assert read_history(record.fields)[-1].cause == "not sent: nobody listens"
 
 
@@ -95,10 +95,10 @@ def test_a_job_that_is_refused_without_a_reason_holds_up_no_other(run: Run) -> N
     run.redis.hset(Keys("default").limits, "max_in_flight", 1)
     run.answer = lambda: Refused("403", "Forbidden")
     run()
-    run.ledger.admit([Entry("b", 5, {}, JOB)])
+    run.ledger.jobs.admit([Entry("b", 5, {}, JOB)])
     assert (run.stage(), run.has_slot()) == (Stage.WAITING, False)
     assert run.redis.zrange(Keys("default").slots, 0, -1) == ["b"], "the gate stays open for the others"
-    [record] = run.ledger.records(["a"])
+    [record] = run.ledger.records.whole(["a"])
     assert read_history(record.fields)[-1].cause == "refused: 403 Forbidden"
     assert record.parked_until_ms
 
@@ -107,19 +107,19 @@ def test_a_vendor_that_is_unavailable_gets_a_job_back_at_its_place_twice(run: Ru
     run.redis.hset(Keys("default").limits, "max_in_flight", 1)
 
     def unavailable() -> SubmitAnswer:
-        run.ledger.hold("so that it gets no other slot")
+        run.ledger.gate.pause("so that it gets no other slot")
         return NotSent("the vendor is unavailable: try again later", Obstacle.VENDOR)
 
     run.answer = unavailable
     run()
-    run.ledger.admit([Entry("b", 5, {}, JOB)])
+    run.ledger.jobs.admit([Entry("b", 5, {}, JOB)])
     for order in (["a", "b"], ["a", "b"], ["b", "a"]):
         assert run.redis.zrange(Keys("default").waiting, 0, -1) == order
         if order[0] == "b":
             break
-        run.ledger.unhold()
+        run.ledger.gate.resume()
         run.redis.hdel(Keys("default").gate, "closed_until_ms")
-        assert run.ledger.grant() == ["a"]
+        assert run.ledger.polls.grant() == ["a"]
         run()
 
 
@@ -128,7 +128,7 @@ def test_a_task_that_failed_for_want_of_credit_waits_for_it(run: Run) -> None:
     run.state = Failed("INSUFFICIENT_CREDITS", "no credit")
     run.poll()
     assert (run.stage(), run.has_slot()) == (Stage.WAITING, False)
-    gate = run.ledger.gate()
+    gate = run.ledger.gate.read()
     assert (gate.paused, gate.paused_for) == ("no credit", PausedFor.CREDIT)
     assert run.redis.zrange(Keys("default").waiting, 0, -1) == ["a"]
 
@@ -142,11 +142,11 @@ def test_nothing_is_sent_unless_the_intent_is_safe(
             raise error
         return "no replica has it"
 
-    monkeypatch.setattr(run.ledger, "confirm", confirm)
+    monkeypatch.setattr(run.ledger.durable, "confirm", confirm)
     run()
     assert run.sent == []
     assert (run.stage(), run.has_slot()) == (Stage.WAITING, False)
-    assert run.ledger.gate().unsafe
+    assert run.ledger.gate.read().unsafe
 
 
 def test_the_vendor_is_asked_only_while_the_budget_of_requests_lasts(run: Run) -> None:
@@ -168,13 +168,13 @@ def test_the_vendor_is_asked_only_while_the_budget_of_requests_lasts(run: Run) -
 def test_a_vendor_that_throttles_any_request_is_left_alone_for_as_long_as_it_asks(run: Run, which: str) -> None:
     before_ms = int(time.time() * 1000)
     ask(run, which, Throttled(60.0, "slow down", None))
-    assert run.ledger.gate().closed_until_ms >= before_ms + 60_000
+    assert run.ledger.gate.read().closed_until_ms >= before_ms + 60_000
 
 
 @pytest.mark.parametrize("which", ["submission", "poll"])
 def test_a_vendor_that_no_request_reaches_is_left_alone_for_a_while(run: Run, which: str) -> None:
     ask(run, which, NotSent("nobody listens"))
-    assert run.ledger.gate().failures == 1
+    assert run.ledger.gate.read().failures == 1
 
 
 @pytest.mark.parametrize(
@@ -186,13 +186,13 @@ def test_a_submission_refused_for_too_many_tasks_lowers_the_cap(
     run: Run, *, concurrency: bool | None, is_lowered: bool
 ) -> None:
     ask(run, "submission", Throttled(60.0, "too many", concurrency))
-    assert (run.ledger.gate().lowered_cap is not None) is is_lowered
+    assert (run.ledger.gate.read().lowered_cap is not None) is is_lowered
 
 
 @pytest.mark.parametrize(("which", "stage"), [("submission", Stage.WAITING), ("poll", Stage.RUNNING)])
 def test_a_key_that_is_refused_pauses_the_account_and_ends_no_job(run: Run, which: str, stage: Stage) -> None:
     ask(run, which, Unauthorised(401, "no such key"))
-    assert run.ledger.gate().paused == "no such key"
+    assert run.ledger.gate.read().paused == "no such key"
     assert run.stage() is stage
 
 
@@ -235,7 +235,7 @@ def test_a_job_whose_time_is_up_is_not_ended_by_a_poll_that_lost_its_claim(run: 
     run()
     pass_deadline(run)
     # A callback tells of the task's end while the poll waits for an answer that was true before.
-    run.meanwhile = lambda: run.ledger.callback("a", run.ledger.read(["a"])[0].nonce)
+    run.meanwhile = lambda: run.ledger.durable.callback("a", run.ledger.records.read(["a"])[0].nonce)
     run.poll()
     assert (run.stage(), run.has_slot()) == (Stage.RUNNING, True)
 
@@ -247,9 +247,9 @@ def test_an_outcome_that_a_poll_delivers_is_delivered_by_no_other_run(
     run.redis.hset(Keys("default").job("a"), "message", json.dumps(LINKED))
     run.state = Failed("GENERATION_FAILED", "it failed")
     steps: list[object] = []
-    monkeypatch.setattr(run.engine.deliverer, "deliver", lambda *_: steps.append(run.ledger.begin("a")))
+    monkeypatch.setattr(run.engine.deliverer, "deliver", lambda *_: steps.append(run.ledger.jobs.begin("a")))
     run.poll()
-    assert steps == [NothingToDo(Stage.SETTLED)]
+    assert steps == [NoOp(Stage.SETTLED)]
 
 
 # -- a submission whose answer was lost ------------------------------------------------------------------------------
@@ -276,7 +276,7 @@ def test_a_task_that_a_callback_named_is_asked_about_past_the_bound_until_a_run_
     run.answer = lambda: Unknown("read timeout")
     run()
     assert run.stage() is Stage.UNKNOWN
-    run.ledger.callback("a", run.ledger.read(["a"])[0].nonce, "task-a")
+    run.ledger.durable.callback("a", run.ledger.records.read(["a"])[0].nonce, "task-a")
     record = Keys("default").job("a")
     run.redis.hset(record, "unknown_until_ms", 1)
     run.state = state
@@ -296,15 +296,15 @@ def test_a_poll_that_looked_before_the_callback_came_gives_no_lost_submission_up
     run.answer = lambda: Unknown("read timeout")
     run(on_unknown=on_unknown)
     run.redis.hset(Keys("default").job("a"), "unknown_until_ms", 1)
-    read = run.ledger.read
+    read = run.ledger.records.read
 
     def read_and_be_called(job_ids: Sequence[str]) -> list[JobFields]:
         jobs = read(job_ids)
-        run.ledger.callback("a", jobs[0].nonce, "task-a")
+        run.ledger.durable.callback("a", jobs[0].nonce, "task-a")
         return jobs
 
     with monkeypatch.context() as patch:
-        patch.setattr(run.ledger, "read", read_and_be_called)
+        patch.setattr(run.ledger.records, "read", read_and_be_called)
         run.poll()
     assert (run.stage(), run.has_slot()) == (Stage.UNKNOWN, True)
 
@@ -316,7 +316,7 @@ def deliver(run: Run, **message: Any) -> Stage | None:
     """Deliver the success of a job with this message."""
     run()
     outcome = Outcome.success(Result(urls=("https://example.com/v.mp4",), task_id="task-a"))
-    run.ledger.settle("a", run.ledger.read(["a"])[0].nonce, outcome)
+    run.ledger.jobs.settle("a", run.ledger.records.read(["a"])[0].nonce, outcome)
     run.redis.hset(Keys("default").job("a"), "message", json.dumps(message))
     run.advance()
     return run.stage()

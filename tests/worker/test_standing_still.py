@@ -38,20 +38,21 @@ def test_a_worker_that_stood_still_since_it_asked_sends_nothing(
     run: Run, clocks: Clocks, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     # The attempt may be given up by then, and its caller told so.
-    original = getattr(run.ledger, step)
+    part = run.ledger.jobs if step == "begin" else run.ledger.durable
+    original = getattr(part, step)
 
     def stand_still(*args: Any, **options: Any) -> Any:
         answer = original(*args, **options)
         clocks.stand_still(run.task.runtime.settings.lease_seconds + 11)
         # So that it gets no other slot at once.
-        run.ledger.hold("for a look at it")
+        run.ledger.gate.pause("for a look at it")
         return answer
 
-    monkeypatch.setattr(run.ledger, step, stand_still)
+    monkeypatch.setattr(part, step, stand_still)
     run()
     assert run.sent == []
     assert (run.stage(), run.has_slot()) == (Stage.WAITING, False)
-    assert run.ledger.gate().failures == 0, "it says nothing about the vendor"
+    assert run.ledger.gate.read().failures == 0, "it says nothing about the vendor"
 
 
 @pytest.mark.parametrize("is_free", [True, False], ids=["another is free", "none is free"])
@@ -59,17 +60,17 @@ def test_a_request_permit_that_went_stale_is_not_used(
     run: Run, clocks: Clocks, monkeypatch: pytest.MonkeyPatch, *, is_free: bool
 ) -> None:
     taken: list[int] = []
-    original = run.ledger.begin
+    original = run.ledger.jobs.begin
 
     def stand_still(*args: Any, **options: Any) -> Any:
         answer = original(*args, **options)
         if isinstance(answer, Submit):
             clocks.stand_still(3)
-            run.ledger.hold("for a look at it")
+            run.ledger.gate.pause("for a look at it")
         return answer
 
-    monkeypatch.setattr(run.ledger, "begin", stand_still)
-    monkeypatch.setattr(run.ledger, "permit", lambda count: taken.append(count) or count * is_free)
+    monkeypatch.setattr(run.ledger.jobs, "begin", stand_still)
+    monkeypatch.setattr(run.ledger.polls, "permit", lambda count: taken.append(count) or count * is_free)
     run()
     assert taken == [1]
     assert len(run.sent) == is_free
@@ -80,7 +81,7 @@ def test_a_reserved_permit_whose_time_passed_is_asked_for_anew(
     run: Run, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held: list[bool] = []
-    original = run.ledger.begin
+    original = run.ledger.jobs.begin
 
     def reserve(*args: Any, holds_permit: bool = False, **options: Any) -> Any:
         if not held:
@@ -91,7 +92,7 @@ def test_a_reserved_permit_whose_time_passed_is_asked_for_anew(
         held.append(holds_permit)
         return original(*args, holds_permit=holds_permit, **options)
 
-    monkeypatch.setattr(run.ledger, "begin", reserve)
+    monkeypatch.setattr(run.ledger.jobs, "begin", reserve)
     run()
     assert held == [False, False]
 
@@ -100,27 +101,29 @@ def test_a_poll_that_stood_still_with_its_permit_asks_nothing(
     run: Run, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run()
-    original = run.ledger.permit
+    original = run.ledger.polls.permit
 
     def stand_still(count: int) -> int:
         granted = original(count)
         clocks.stand_still(30)
         return granted
 
-    monkeypatch.setattr(run.ledger, "permit", stand_still)
+    monkeypatch.setattr(run.ledger.polls, "permit", stand_still)
     run.poll()
     assert run.asked == []
     assert run.stage() is Stage.RUNNING
-    assert run.ledger.gate().failures == 0, "it says nothing about the vendor"
+    assert run.ledger.gate.read().failures == 0, "it says nothing about the vendor"
 
 
 def test_an_outcome_is_not_delivered_after_the_lease_of_its_delivery(run: Run, clocks: Clocks) -> None:
     # Another run has delivered it by then, and an operator may have let the job run again.
     run()
-    run.ledger.settle("a", run.ledger.read(["a"])[0].nonce, Outcome.success(Result(urls=("u",), task_id="task-a")))
-    step = run.ledger.begin("a")
+    run.ledger.jobs.settle(
+        "a", run.ledger.records.read(["a"])[0].nonce, Outcome.success(Result(urls=("u",), task_id="task-a"))
+    )
+    step = run.ledger.jobs.begin("a")
     assert isinstance(step, Deliver)
     clocks.stand_still(run.task.runtime.settings.lease_seconds + 1)
-    [job] = run.ledger.read(["a"])
+    [job] = run.ledger.records.read(["a"])
     run.engine.deliverer.deliver(job, step)
     assert (run.result(), run.stage()) == (None, Stage.SETTLED)

@@ -25,7 +25,7 @@ def poll(run: Run, answer: StatusAnswer) -> None:
 
 
 def fields(run: Run) -> dict[str, str]:
-    [record] = run.ledger.records(["a"])
+    [record] = run.ledger.records.whole(["a"])
     return dict(record.fields)
 
 

@@ -49,12 +49,12 @@ class Place:
     def start(self, job_id: str) -> Submit:
         """Bring a job to where the vendor has its task, to be polled in ten minutes."""
         submit = self.begin(job_id)
-        self.ledger.accept(job_id, submit.nonce, task_id=f"task-{job_id}", first_poll_ms=600_000, begun_at_ms=0)
+        self.ledger.jobs.accept(job_id, submit.nonce, task_id=f"task-{job_id}", first_poll_ms=600_000, begun_at_ms=0)
         return submit
 
     def begin(self, job_id: str) -> Submit:
-        self.ledger.admit([Entry(job_id, 0, {}, {"type": "animate"})])
-        step = self.ledger.begin(job_id)
+        self.ledger.jobs.admit([Entry(job_id, 0, {}, {"type": "animate"})])
+        step = self.ledger.jobs.begin(job_id)
         assert isinstance(step, Submit)
         return step
 
@@ -62,7 +62,7 @@ class Place:
         return self.signer.url(BASE_URL, account, job_id, nonce)
 
     def due(self) -> list[str]:
-        return sorted(self.ledger.claim(1000).job_ids)
+        return sorted(self.ledger.polls.claim(1000).job_ids)
 
     def wakes(self) -> int:
         """How many looks are asked for."""
@@ -103,5 +103,5 @@ def place(server: RedisServer) -> Iterator[Place]:
     with Redis.from_url(server.url, decode_responses=True) as redis:
         redis.flushdb()
         ledger = Ledger(redis, ACCOUNT, OWN)
-        ledger.fill_limits(LIMITS)
+        ledger.limits.fill(LIMITS)
         yield Place(redis, ledger)

@@ -79,17 +79,17 @@ def test_a_caller_that_hangs_up_in_the_middle_of_its_body_has_called_all_the_sam
 def test_a_body_that_is_cut_off_comes_again_while_its_task_id_would_be_of_use(place: Place, stage: str) -> None:
     submit = place.begin("a")
     if stage == "unknown":
-        place.ledger.lose("a", submit.nonce, "read timeout")
+        place.ledger.jobs.mark_unknown("a", submit.nonce, "read timeout")
     url = place.url("a", submit.nonce)
     assert receive_raw(place, url, [], [b'{"data":'])[0] == 503
     assert post(place, url).status_code == 200
-    assert place.ledger.read(["a"])[0].hint == "task-a"
+    assert place.ledger.records.read(["a"])[0].hint == "task-a"
 
 
 def test_a_body_that_is_cut_off_is_taken_where_its_job_has_ended_or_is_unknown(place: Place) -> None:
     assert receive_raw(place, place.url("never-heard-of", "n"), [], [b'{"data":'])[0] == 200
     submit = place.start("a")
-    place.ledger.settle("a", submit.nonce, Outcome.failure(GenerationFailed("no")))
+    place.ledger.jobs.settle("a", submit.nonce, Outcome.failure(GenerationFailed("no")))
     assert receive_raw(place, place.url("a", submit.nonce), [], [b'{"data":'])[0] == 200
 
 

@@ -51,27 +51,27 @@ def test_whatever_the_body_says_the_job_is_only_looked_at(place: Place, body: by
     submit = place.start("a")
     assert post(place, place.url("a", submit.nonce), body, **{"content-type": content_type}).status_code == 200
     assert place.due() == ["a"]
-    job = place.ledger.read(["a"])[0]
+    job = place.ledger.records.read(["a"])[0]
     assert (job.stage, job.task_id, job.hint) == ("running", "task-a", None)
 
 
 def test_a_task_id_is_kept_as_a_hint_only_while_the_answer_is_missing(place: Place) -> None:
     submit = place.begin("a")
-    place.ledger.lose("a", submit.nonce, "read timeout")
+    place.ledger.jobs.mark_unknown("a", submit.nonce, "read timeout")
     assert post(place, place.url("a", submit.nonce)).status_code == 200
-    job = place.ledger.read(["a"])[0]
+    job = place.ledger.records.read(["a"])[0]
     assert (job.stage, job.task_id, job.hint) == ("unknown", None, "task-a")
     assert place.due() == ["a"]
 
 
 def test_a_callback_that_names_another_task_than_the_one_being_checked_is_asked_to_come_again(place: Place) -> None:
     submit = place.begin("a")
-    place.ledger.lose("a", submit.nonce, "read timeout")
+    place.ledger.jobs.mark_unknown("a", submit.nonce, "read timeout")
     url = place.url("a", submit.nonce)
     assert post(place, url).status_code == 200
     assert post(place, url, b'{"data": {"taskId": "task-of-somebody"}}').status_code == 503
     assert post(place, url).status_code == 200
-    assert place.ledger.read(["a"])[0].hint == "task-a"
+    assert place.ledger.records.read(["a"])[0].hint == "task-a"
 
 
 def test_a_job_id_with_slashes_and_spaces_is_called_back_too(place: Place) -> None:
@@ -129,8 +129,8 @@ def test_a_callback_of_an_older_attempt_is_taken_and_changes_nothing(place: Plac
             assert (answer.status_code, receiver.counts.ended) == (200, 1)
 
     old = place.begin("a")
-    assert place.ledger.release("a", old.nonce, "test") == ["a"]
-    place.ledger.begin("a")
+    assert place.ledger.jobs.release("a", old.nonce, "test") == ["a"]
+    place.ledger.jobs.begin("a")
     before = place.redis.hgetall("wanimate:{acct}:job:a")
     asyncio.run(scenario())
     assert place.redis.hgetall("wanimate:{acct}:job:a") == before

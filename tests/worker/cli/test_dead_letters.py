@@ -110,17 +110,17 @@ def test_a_letter_is_kept_and_read_again_whatever_the_message_holds(run: Run, va
     headers = {**HEADERS, "odd": value, CONTRACT_HEADER: CONTRACT_VERSION}
     odd = message(None, headers, body=value)
     odd.properties["reply_to"] = odd.content_type = odd.content_encoding = odd.delivery_info["routing_key"] = value
-    run.ledger.bury(letter_of(odd, Reason.UNREADABLE, "why"))
-    run.ledger.bury({"reason": "unreadable", "odd": value})
-    letter = DeadLetter.read(run.ledger.dead()[1])
+    run.ledger.dead_letters.add(letter_of(odd, Reason.UNREADABLE, "why"))
+    run.ledger.dead_letters.add({"reason": "unreadable", "odd": value})
+    letter = DeadLetter.read(run.ledger.dead_letters.read()[1])
     assert (letter.number, letter.facts()["task"], letter.contract) == (1, "wanimate.generate", CONTRACT_VERSION)
     assert json.dumps(letter.facts()).encode("ascii")
 
 
 def test_a_replayed_message_has_the_types_it_had(run: Run) -> None:
     sent = {"amount": Decimal("9.99"), "at": datetime(2026, 1, 2, tzinfo=UTC), "compression": "application/zlib"}
-    run.ledger.bury(letter_of(message(None, {**HEADERS, **sent}), Reason.NEWER_CONTRACT, "why"))
-    publish_again(run.task.app, DeadLetter.read(run.ledger.dead()[0]))
+    run.ledger.dead_letters.add(letter_of(message(None, {**HEADERS, **sent}), Reason.NEWER_CONTRACT, "why"))
+    publish_again(run.task.app, DeadLetter.read(run.ledger.dead_letters.read()[0]))
     with run.task.app.connection_for_read() as connection:
         received = connection.SimpleQueue("wanimate").get(timeout=10)
         # It is not compressed any more.

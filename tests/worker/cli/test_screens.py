@@ -35,20 +35,20 @@ def fill(url: str) -> None:
     """Put a nasty text wherever one can come from outside."""
     settings = WorkerSettings(_env_file=None, redis_url=url)  # type: ignore[call-arg]
     redis, ledger = open_database(settings)
-    ledger.fill_limits(settings.account_limits())
+    ledger.limits.fill(settings.account_limits())
     request = {"type": "animate", "video_seconds": 10.0, "labels": {NASTY: NASTY, "task_id": "of-the-label"}}
-    ledger.admit([Entry(job_id, 5, {"seen": True}, request) for job_id in ("running", "failed", "waiting")])
+    ledger.jobs.admit([Entry(job_id, 5, {"seen": True}, request) for job_id in ("running", "failed", "waiting")])
     start(ledger, "running", task_id=NASTY)
     submit = start(ledger, "failed", task_id="t")
-    ledger.settle(
+    ledger.jobs.settle(
         "failed",
         submit.nonce,
         Outcome(kind=OutcomeKind.FAILED, error="GenerationFailed", message=NASTY, code=NASTY, task_id="t"),
     )
-    ledger.finish("failed")
-    ledger.hold(NASTY)
-    ledger.pause(NASTY)
-    ledger.bury(
+    ledger.jobs.mark_delivered("failed")
+    ledger.gate.pause(NASTY)
+    ledger.gate.suspend(NASTY)
+    ledger.dead_letters.add(
         {"at_ms": 0, "reason": NASTY, "why": NASTY, "queue": NASTY, "task": NASTY, "id": NASTY, "body_bytes": 0}
     )
     redis.close()
@@ -56,9 +56,9 @@ def fill(url: str) -> None:
 
 
 def start(ledger: Ledger, job_id: str, task_id: str) -> Submit:
-    step = ledger.begin(job_id)
+    step = ledger.jobs.begin(job_id)
     assert isinstance(step, Submit)
-    ledger.accept(job_id, step.nonce, task_id=task_id, first_poll_ms=60_000, begun_at_ms=0)
+    ledger.jobs.accept(job_id, step.nonce, task_id=task_id, first_poll_ms=60_000, begun_at_ms=0)
     return step
 
 

@@ -36,24 +36,24 @@ class Account:
         self.ledger: Ledger
         self.redis, self.ledger = open_database(self.settings)
         self.reader = Reader(self.redis, self.settings)
-        self.ledger.fill_limits(self.settings.account_limits())
+        self.ledger.limits.fill(self.settings.account_limits())
 
     def tick(self) -> None:
-        self.ledger.tick(self.settings.account_limits())
+        self.ledger.polls.tick(self.settings.account_limits())
 
     def admit(self, *job_ids: str, priority: int = 0) -> None:
-        self.ledger.admit([Entry(job_id, priority, {"seen": True}, {"type": "animate"}) for job_id in job_ids])
+        self.ledger.jobs.admit([Entry(job_id, priority, {"seen": True}, {"type": "animate"}) for job_id in job_ids])
 
     def begin(self, job_id: str, seconds: float = 10, *labels: str) -> Submit:
         self.redis.hset(Keys(self.settings.account).job(job_id), "bill", Bill(seconds, labels).to_json())
-        step = self.ledger.begin(job_id)
+        step = self.ledger.jobs.begin(job_id)
         assert isinstance(step, Submit)
         return step
 
     def start(self, job_id: str, seconds: float = 10, *labels: str) -> Submit:
         self.admit(job_id)
         submit = self.begin(job_id, seconds, *labels)
-        self.ledger.accept(job_id, submit.nonce, task_id=f"t-{job_id}", first_poll_ms=60_000, begun_at_ms=0)
+        self.ledger.jobs.accept(job_id, submit.nonce, task_id=f"t-{job_id}", first_poll_ms=60_000, begun_at_ms=0)
         return submit
 
 

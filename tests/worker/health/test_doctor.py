@@ -107,7 +107,7 @@ def test_the_balance_is_judged_by_its_thresholds(
 ) -> None:
     here = settings(redis_url=SecretStr(redis.url), **thresholds)  # type: ignore[attr-defined]
     with open_database(here).redis as connection:
-        open_database(here).ledger.fill_limits(here.account_limits())
+        open_database(here).ledger.limits.fill(here.account_limits())
         runtime: Any = SimpleNamespace(upstream=SimpleNamespace(balance=lambda: answer))
         now = with_balance_of_vendor(runtime, Reader(connection, here).read())
         connection.connection_pool.disconnect()
@@ -121,7 +121,7 @@ def test_without_the_vendor_the_last_reading_is_told_with_its_age(redis: Redis) 
     here = settings(redis_url=SecretStr(redis.url))  # type: ignore[attr-defined]
     connection, ledger = open_database(here)
     unread = next(iter(findings_of(Reader(connection, here).read())))
-    ledger.record_balance(5_000_000, 0)
+    ledger.balance.record(5_000_000, 0)
     read = next(iter(findings_of(Reader(connection, here).read())))
     connection.close()
     connection.connection_pool.disconnect()

@@ -90,8 +90,8 @@ def test_a_foreign_name_for_this_machine_is_refused_where_there_is_no_password(c
 
 def test_labels_reasons_and_messages_are_text_and_never_markup(account: Account, client: httpx.Client) -> None:
     account.start("a", 10, "<img src=x onerror=alert(1)>=\"'&")
-    account.ledger.hold("<script>alert(2)</script>")
-    account.ledger.pause("<b>401</b>")
+    account.ledger.gate.pause("<script>alert(2)</script>")
+    account.ledger.gate.suspend("<b>401</b>")
     page = client.get("/").text
     assert "<img" not in page
     assert "<script" not in page
@@ -134,11 +134,11 @@ def test_the_metrics_have_the_names_and_labels_that_rules_and_dashboards_use(
     money = {"price_480p_usd_per_second": 0.04, "price_720p_usd_per_second": 0.08, "daily_billed_usd": 500}
     account = open_account(daily_billed_seconds=1000, balance_warn_usd=100, balance_hold_usd=20, **money)
     account.redis.flushdb()
-    account.ledger.fill_limits(account.settings.account_limits())
-    account.ledger.record_balance(50_000_000, 0)
+    account.ledger.limits.fill(account.settings.account_limits())
+    account.ledger.balance.record(50_000_000, 0)
     submit = account.start("a", 42)
-    seen = Observation("animate:720p", 41.0, account.ledger.now_ms() - 300)
-    account.ledger.settle("a", submit.nonce, DONE, observed=seen)
+    seen = Observation("animate:720p", 41.0, account.ledger.records.now_ms() - 300)
+    account.ledger.jobs.settle("a", submit.nonce, DONE, observed=seen)
     with served(account.settings) as client:
         answer = client.get("/metrics")
         openmetrics = client.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})

@@ -31,11 +31,11 @@ def open_priced(open_account: Callable[..., Account]) -> Callable[..., Account]:
     def open_priced(**values: float) -> Account:
         account = open_account(**PRICES, **values)
         account.redis.flushdb()
-        account.ledger.fill_limits(account.settings.account_limits())
+        account.ledger.limits.fill(account.settings.account_limits())
         for job_id, resolution, seconds, team in (("a", "480p", 10, "red"), ("b", "720p", 25, "blue")):
             fields = {"type": "animate", "resolution": resolution, "video_seconds": seconds, "labels": {"team": team}}
-            account.ledger.admit([Entry(job_id, 0, {"seen": True}, fields)])
-            account.ledger.begin(job_id)
+            account.ledger.jobs.admit([Entry(job_id, 0, {"seen": True}, fields)])
+            account.ledger.jobs.begin(job_id)
         account.tick()
         return account
 
@@ -84,7 +84,7 @@ def test_a_limit_in_dollars_is_shown_with_its_share(open_priced: Callable[..., A
 
 def test_days_before_there_was_a_price_have_seconds_only(open_priced: Callable[..., Account]) -> None:
     account = open_priced()
-    yesterday = account.ledger.now_ms() // 86_400_000 - 1
+    yesterday = account.ledger.records.now_ms() // 86_400_000 - 1
     account.redis.hset(KEYS.billed, str(yesterday), 5_000)
     assert "5.0 s -" in on_page(account).replace(" 5 s", " 5.0 s")
 
@@ -92,7 +92,7 @@ def test_days_before_there_was_a_price_have_seconds_only(open_priced: Callable[.
 def test_a_balance_is_told_with_its_age_and_what_was_sent_since(open_priced: Callable[..., Account]) -> None:
     account = open_priced(balance_warn_usd=100, balance_hold_usd=20)
     assert balance_of(account.reader.read().balance) == "not known"
-    account.ledger.record_balance(130_000_000, 0)
+    account.ledger.balance.record(130_000_000, 0)
     balance = account.reader.read().balance
     assert re.fullmatch(r"\$130\.00 [\d.]+ m?s ago", balance_of(balance))
     assert balance_details(balance) == [
@@ -103,7 +103,7 @@ def test_a_balance_is_told_with_its_age_and_what_was_sent_since(open_priced: Cal
     assert to_json(account.reader.read())["balance"]["left_usd"] == 127.6
     assert "$130.00 read" in on_page(account)
     account.redis.hincrby(KEYS.balance, "at_ms", -1_800_000)
-    account.ledger.note_no_balance("HTTP 503")
+    account.ledger.balance.note_none("HTTP 503")
     assert balance_of(account.reader.read().balance) == "$130.00 30m 0s ago, old"
     assert "Not read since: HTTP 503." in on_page(account)
     assert [each.text for each in problems_of(account.reader.read())] == [
@@ -113,10 +113,10 @@ def test_a_balance_is_told_with_its_age_and_what_was_sent_since(open_priced: Cal
 
 def test_a_low_balance_is_warned_of_before_it_holds(open_priced: Callable[..., Account]) -> None:
     account = open_priced(balance_warn_usd=100, balance_hold_usd=20)
-    account.ledger.record_balance(99_000_000, 2_400_000)
+    account.ledger.balance.record(99_000_000, 2_400_000)
     [problem] = problems_of(account.reader.read())
     assert (problem.text, problem.severity) == ("the balance is $99.00, below $100.00", Severity.WARN)
-    account.ledger.record_balance(19_990_000, 2_400_000)
+    account.ledger.balance.record(19_990_000, 2_400_000)
     [problem] = problems_of(account.reader.read())
     assert (problem.command, problem.severity) == ("wanimate-worker limits --balance-hold-usd USD", Severity.FAIL)
     assert state_of(account.reader.read()) == "held by the balance"
@@ -132,7 +132,7 @@ def test_an_account_without_prices_shows_no_money(account: Account) -> None:
 
 
 def test_a_reason_of_the_vendor_is_text_and_never_markup(account: Account) -> None:
-    account.ledger.note_no_balance("<b>[red]no[/red]</b>\x1b[31m")
+    account.ledger.balance.note_none("<b>[red]no[/red]</b>\x1b[31m")
     with served(account.settings) as client:
         assert "<b>" not in client.get("/").text
     assert "\x1b" not in balance_details(account.reader.read().balance)[0]

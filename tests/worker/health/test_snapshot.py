@@ -13,7 +13,7 @@ from wanimate_worker.health.rules import blockers_of, findings_of, is_polling, p
 from wanimate_worker.health.snapshot import Balance, Cost, Days
 from wanimate_worker.health.verdict import is_submitting, needs_operator, state_of, why_waiting
 from wanimate_worker.health.work import check_jobs
-from wanimate_worker.ledger import Later, Observation, PausedFor
+from wanimate_worker.ledger import Blocked, Observation, PausedFor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +55,7 @@ def test_an_account_that_was_never_used_reads_as_empty(account: Account) -> None
 def test_parked_jobs_are_counted_among_the_waiting_and_told_apart(account: Account) -> None:
     account.tick()
     account.admit("a")
-    assert account.ledger.release("a", account.begin("a").nonce, delay_ms=60_000) == []
+    assert account.ledger.jobs.release("a", account.begin("a").nonce, delay_ms=60_000) == []
     now = account.reader.read()
     assert (now.waiting, now.parked, sum(band.waiting for band in now.bands)) == (1, 1, 0)
     assert why_waiting(now) == "1 of them waits for a next attempt."
@@ -105,11 +105,11 @@ def test_while_nothing_is_sent_no_end_is_promised(account: Account, field: str, 
 
 
 def test_the_effective_cap_grows_back_as_the_scripts_let_it(account: Account) -> None:
-    account.redis.hset(KEYS.gate, mapping={"cap_low": 1, "cap_low_at_ms": account.ledger.now_ms()})
+    account.redis.hset(KEYS.gate, mapping={"cap_low": 1, "cap_low_at_ms": account.ledger.records.now_ms()})
     assert account.reader.read().slots.effective_cap == 1
-    account.redis.hset(KEYS.gate, "cap_low_at_ms", account.ledger.now_ms() - 201_000)
+    account.redis.hset(KEYS.gate, "cap_low_at_ms", account.ledger.records.now_ms() - 201_000)
     assert account.reader.read().slots.effective_cap == 2
-    assert account.ledger.gate().effective_cap(3, account.ledger.now_ms() + 600_000) == 3
+    assert account.ledger.gate.read().effective_cap(3, account.ledger.records.now_ms() + 600_000) == 3
 
 
 def test_slots_whose_record_is_gone_are_counted(account: Account) -> None:
@@ -123,14 +123,14 @@ def test_slots_whose_record_is_gone_are_counted(account: Account) -> None:
 def test_the_pace_and_the_last_hour_are_told_from_copies_of_the_counts(account: Account) -> None:
     account.tick()
     [stored] = account.redis.zrange(KEYS.samples, 0, -1)
-    earlier_ms = account.ledger.now_ms() - 30_000
+    earlier_ms = account.ledger.records.now_ms() - 30_000
     account.redis.delete(KEYS.samples)
     account.redis.zadd(KEYS.samples, {stored.replace(stored.split()[0], str(earlier_ms), 1): earlier_ms})
     for job_id, outcome in (("a", DONE), ("b", DONE), ("c", FAILED)):
         submit = account.start(job_id)
-        seen = Observation("animate:480p", 40.0, account.ledger.now_ms() - 700)
-        account.ledger.settle(job_id, submit.nonce, outcome, observed=seen)
-    assert account.ledger.permit(3) > 0
+        seen = Observation("animate:480p", 40.0, account.ledger.records.now_ms() - 700)
+        account.ledger.jobs.settle(job_id, submit.nonce, outcome, observed=seen)
+    assert account.ledger.polls.permit(3) > 0
     now = account.reader.read()
     recent = now.recent
     assert recent is not None
@@ -147,7 +147,7 @@ def test_the_pace_and_the_last_hour_are_told_from_copies_of_the_counts(account: 
 def test_cost_is_told_by_day_and_by_label_the_largest_first(account: Account) -> None:
     account.start("a", 10, "team=red", "customer=acme")
     account.start("b", 30, "team=blue")
-    today = account.ledger.now_ms() // 86_400_000
+    today = account.ledger.records.now_ms() // 86_400_000
     account.redis.hset(KEYS.billed, mapping={str(today - 1): 5_000, f"{today - 1} team=red": 5_000, f"{today} ": 7_000})
     cost = account.reader.read().cost
     assert cost.money is None
@@ -159,9 +159,9 @@ def test_cost_is_told_by_day_and_by_label_the_largest_first(account: Account) ->
 
 
 def test_every_reason_why_nothing_is_sent_is_told_those_that_need_somebody_first(account: Account) -> None:
-    future = account.ledger.now_ms() + 3_600_000
-    account.ledger.pause("401")
-    account.ledger.hold("maintenance")
+    future = account.ledger.records.now_ms() + 3_600_000
+    account.ledger.gate.suspend("401")
+    account.ledger.gate.pause("maintenance")
     account.redis.hset(
         KEYS.gate,
         mapping={
@@ -190,7 +190,7 @@ def test_jobs_that_are_refused_for_no_reason_of_their_own_need_a_person(account:
     account.tick()
     account.admit("a", "b", "c", "d")
     for job_id in ("a", "b", "c"):
-        account.ledger.refuse(job_id, account.begin(job_id).nonce, "refused: 403 Forbidden")
+        account.ledger.jobs.refuse(job_id, account.begin(job_id).nonce, "refused: 403 Forbidden")
     now = account.reader.read()
     assert state_of(now) == "refused for no job's own reason, trying one at a time"
     assert (needs_operator(now), now.waiting, now.parked) == (True, 3, 3)
@@ -203,17 +203,17 @@ def test_jobs_that_are_refused_for_no_reason_of_their_own_need_a_person(account:
 def test_a_job_that_nothing_can_be_compared_with_is_named_by_doctor(account: Account) -> None:
     account.admit("a")
     for _ in range(3):
-        account.ledger.unpark("a")
-        account.ledger.refuse("a", account.begin("a").nonce, "refused: 403 Forbidden")
+        account.ledger.jobs.unpark("a")
+        account.ledger.jobs.refuse("a", account.begin("a").nonce, "refused: 403 Forbidden")
     [stuck] = [each for each in check_jobs(account.ledger) if each.check == "stuck jobs"]
     assert stuck.severity is Severity.WARN
     assert stuck.text == "a was refused 3 times (refused: 403 Forbidden)"
 
 
 def test_an_account_that_was_paused_stops_nothing_until_one_is_tried(account: Account) -> None:
-    account.ledger.pause("402", PausedFor.CREDIT)
+    account.ledger.gate.suspend("402", PausedFor.CREDIT)
     assert "there is no credit: 402" in blockers_of(account.reader.read())[0].text
-    account.ledger.unpause()
+    account.ledger.gate.unsuspend()
     assert blockers_of(account.reader.read()) == []
     account.admit("a")
     account.begin("a")
@@ -225,8 +225,8 @@ def test_an_account_that_was_paused_stops_nothing_until_one_is_tried(account: Ac
 def test_a_gateway_that_answers_for_the_vendor_is_named_also_between_two_back_offs(account: Account) -> None:
     for _ in range(3):
         # When the last request was sent makes each of them new.
-        account.ledger.close_gate("not sent: HTTP 400, but not from the vendor's API", sent_at_ms=2**50)
-    account.redis.hset(KEYS.gate, "closed_until_ms", account.ledger.now_ms() - 1)
+        account.ledger.gate.close("not sent: HTTP 400, but not from the vendor's API", sent_at_ms=2**50)
+    account.redis.hset(KEYS.gate, "closed_until_ms", account.ledger.records.now_ms() - 1)
     now = account.reader.read()
     assert blockers_of(now) == []
     assert [problem.text for problem in problems_of(now) if "HTTP 400" in problem.text]
@@ -243,8 +243,8 @@ def test_a_job_that_does_not_get_through_is_named_by_doctor_with_the_reason(
     for tries_left in reversed(range(10)):
         submit = account.begin("a")
         if not tries_left:
-            account.ledger.hold("so that it waits")
-        account.ledger.release("a", submit.nonce, "not sent: HTTP 413, but not from the vendor's API")
+            account.ledger.gate.pause("so that it waits")
+        account.ledger.jobs.release("a", submit.nonce, "not sent: HTTP 413, but not from the vendor's API")
     [stuck] = [each for each in check_jobs(account.ledger) if each.check == "stuck jobs"]
     assert stuck.severity is Severity.WARN
     assert "a was tried 10 times" in stuck.text
@@ -255,7 +255,7 @@ def test_the_days_limit_is_told_with_what_to_do(open_account: Callable[..., Acco
     account = open_account(daily_billed_seconds=120)
     account.start("a", 100)
     account.admit("b")
-    assert account.ledger.begin("b") == Later()
+    assert account.ledger.jobs.begin("b") == Blocked()
     [blocker] = blockers_of(account.reader.read())
     assert blocker.reason is BlockReason.DAILY_LIMIT
     assert "wanimate-worker limits --daily-billed-seconds" in blocker.command
@@ -266,16 +266,16 @@ def test_each_problem_names_the_command_that_answers_it(account: Account) -> Non
     assert commands(account) == []
     account.start("a")
     account.admit("b")
-    account.ledger.lose("b", account.begin("b").nonce, "timeout")
-    account.ledger.bury({"reason": "unreadable"})
+    account.ledger.jobs.mark_unknown("b", account.begin("b").nonce, "timeout")
+    account.ledger.dead_letters.add({"reason": "unreadable"})
     submit = account.start("c")
-    account.ledger.settle("c", submit.nonce, FAILED)
+    account.ledger.jobs.settle("c", submit.nonce, FAILED)
     assert commands(account) == [
         "wanimate-worker jobs --state unknown",
         "wanimate-worker dead",
         "wanimate-worker jobs --state failed",
     ]
-    account.redis.zadd(KEYS.due, {"a": account.ledger.now_ms() - 60_000})
+    account.redis.zadd(KEYS.due, {"a": account.ledger.records.now_ms() - 60_000})
     [late, *_] = problems_of(account.reader.read())
     assert (late.command, late.severity) == ("wanimate-worker doctor", Severity.FAIL)
     account.redis.delete(KEYS.tick)
@@ -303,7 +303,7 @@ def test_without_polls_nothing_is_said_to_be_submitted_and_no_time_is_promised(a
     assert needs_operator(now)
     assert now.bands[1].eta_seconds is None
     assert (why_waiting(now) or "").startswith("Nothing is sent now (no polls")
-    account.ledger.hold("maintenance")
+    account.ledger.gate.pause("maintenance")
     assert state_of(account.reader.read()).startswith("no polls"), "a hold does not hide it"
 
 
@@ -340,7 +340,7 @@ def test_a_snapshot_costs_the_same_however_many_jobs_wait(account: Account) -> N
         account.reader.read()
         return int(account.redis.info("stats")["total_commands_processed"]) - before
 
-    account.ledger.hold("no slots yet")
+    account.ledger.gate.pause("no slots yet")
     account.admit("a")
     few = commands_of_one()
     account.redis.zadd(KEYS.waiting, {f"w{number}": number for number in range(50_000)})
@@ -348,22 +348,22 @@ def test_a_snapshot_costs_the_same_however_many_jobs_wait(account: Account) -> N
 
 
 def test_a_cancelled_job_is_counted_as_such(account: Account) -> None:
-    account.ledger.hold("x")
+    account.ledger.gate.pause("x")
     account.admit("a")
-    account.ledger.cancel("a", Outcome.failure(JobCancelled("no")))
+    account.ledger.jobs.cancel("a", Outcome.failure(JobCancelled("no")))
     assert account.reader.read().total.ended["cancelled"] == 1
 
 
 def test_lost_submissions_are_named_with_what_to_do(open_account: Callable[..., Account]) -> None:
     account = open_account(max_in_flight=10, requests_per_minute=10_000)
     account.redis.flushdb()
-    account.ledger.fill_limits(account.settings.account_limits())
+    account.ledger.limits.fill(account.settings.account_limits())
     assert finding(account, "unknown submissions").severity is Severity.OK
     for number in range(7):
         account.admit(f"j{number}")
         # Not one at a time, although answers are lost.
         account.redis.delete(KEYS.gate)
-        account.ledger.lose(f"j{number}", account.begin(f"j{number}").nonce, "timeout")
+        account.ledger.jobs.mark_unknown(f"j{number}", account.begin(f"j{number}").nonce, "timeout")
     found = finding(account, "unknown submissions")
     assert found.severity is Severity.WARN
     assert found.text.startswith("7 submissions whose answer was lost, the oldest for 0s: ")

@@ -30,16 +30,16 @@ def busy(open_account: Callable[..., Account]) -> Account:
         daily_billed_seconds=10_000,
     )
     account.redis.flushdb()
-    account.ledger.fill_limits(account.settings.account_limits())
+    account.ledger.limits.fill(account.settings.account_limits())
     account.tick()
     for number in range(3):
         account.start(f"s{number}", 10, f"team=t{number}", f"customer=c{number}")
     account.admit("a", "b", priority=4)
-    account.ledger.record_balance(50_000_000, 0)
-    account.ledger.bury({"reason": "unreadable"})
-    account.ledger.hold("prices changed, ask Anna")
+    account.ledger.balance.record(50_000_000, 0)
+    account.ledger.dead_letters.add({"reason": "unreadable"})
+    account.ledger.gate.pause("prices changed, ask Anna")
     account.redis.zadd(KEYS.failed, {"f": 1})
-    account.redis.zadd(KEYS.due, {"s0": account.ledger.now_ms() - 60_000})
+    account.redis.zadd(KEYS.due, {"s0": account.ledger.records.now_ms() - 60_000})
     return account
 
 

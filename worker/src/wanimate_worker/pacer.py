@@ -108,7 +108,7 @@ class Pacer:
     def _survey(self) -> _Plan:
         known, settings = self._plan, self._settings
         grace_ms = 0 if known is None else round(_GRACE_REQUESTS * known.permit_seconds * 1000)
-        survey = self._ledger.survey(max(_GRACE_MS, grace_ms))
+        survey = self._ledger.polls.survey(max(_GRACE_MS, grace_ms))
         mix = self._mix_of(survey.durations, survey.in_flight_by_age)
         free = max(0, survey.max_in_flight - survey.in_flight)
         # Where the account's limits are not known nothing is polled, whatever is planned.

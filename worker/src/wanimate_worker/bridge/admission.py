@@ -192,7 +192,7 @@ class Recorder:
             job = _checked(call)
         except WanimateError as error:
             # What is wrong with a message counts only before its job is recorded; afterwards the ledger decides.
-            if runtime.ledger.read([call.task_id])[0].stage is None:
+            if runtime.ledger.records.read([call.task_id])[0].stage is None:
                 self._fail(call, error)
             else:
                 granted.append(call.task_id)
@@ -216,7 +216,7 @@ class Recorder:
         if not fresh:
             return []
         try:
-            admissions = self._runtime.ledger.admit([entry for _, entry, _ in fresh])
+            admissions = self._runtime.ledger.jobs.admit([entry for _, entry, _ in fresh])
         except RedisError as error:
             if is_away(error):
                 for call, _, _ in fresh:
@@ -264,7 +264,7 @@ class Recorder:
             return granted
         keep_trace(entry.message, call.context.headers)
         end_span = runtime.tracing.record(entry.message, job_id, call.request)
-        [admission] = runtime.ledger.admit([entry])
+        [admission] = runtime.ledger.jobs.admit([entry])
         if admission.verdict is Admitted.CONFLICT:
             raise conflict(job_id)
         if admission.is_new:
@@ -281,7 +281,7 @@ class Recorder:
     def _follow_once(self, call: _Call, entry: Entry, record_id: str) -> tuple[Followed, list[str]]:
         tag = str((call.context.properties or {}).get("delivery_tag") or "")
         follower = Follower(record_id, call.task_id, entry.job_id, call.captured, call.request, entry.fingerprint, tag)
-        verdict = self._runtime.ledger.follow(follower)
+        verdict = self._runtime.ledger.followers.add(follower)
         if verdict is Followed.TAKEN and record_id == call.task_id:
             return self._follow_once(call, entry, f"{call.task_id}~{tag}")
         if verdict is Followed.CONFLICT:

@@ -167,7 +167,7 @@ def _say_whose_worker_it_is(sender: Any = None, **_: Any) -> None:
     if isinstance(task, GenerateTask):
         settings, limits = task.runtime.settings, None
         with suppress(RedisError):
-            limits = task.runtime.ledger.account_limits()
+            limits = task.runtime.ledger.limits.read()
         counts = limits or settings.account_limits()
         log.info(
             "worker has started",

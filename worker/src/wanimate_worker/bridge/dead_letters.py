@@ -196,7 +196,7 @@ def keep(ledger: Ledger, message: Any, reason: Reason, why: str, **facts: Any) -
         why: The same in a few words of its own, without any content of the message.
         facts: More for the line in the log.
     """
-    number = ledger.bury(letter_of(message, reason, why))
+    number = ledger.dead_letters.add(letter_of(message, reason, why))
     log.error("dead letter; look at it with wanimate-worker dead", number=number, reason=reason, cause=why, **facts)
 
 

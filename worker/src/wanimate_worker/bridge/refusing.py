@@ -36,7 +36,7 @@ def refuse_unrecorded(app: Celery, ledger: Ledger, job_ids: Iterable[str], error
 
 def _is_recorded(ledger: Ledger, job_id: str) -> bool:
     try:
-        return ledger.read([job_id])[0].stage is not None
+        return ledger.records.read([job_id])[0].stage is not None
     except RedisError as error:
         if is_away(error):
             raise

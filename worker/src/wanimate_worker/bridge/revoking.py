@@ -62,7 +62,7 @@ def revoke(worker: Any, task_id: str | Sequence[str], **_options: Any) -> _Reply
         return reply
     names = [each for each in task_ids if is_name(each)]
     try:
-        recorded = {job.job_id for job in runtime.ledger.read(names) if job.stage is not None}
+        recorded = {job.job_id for job in runtime.ledger.records.read(names) if job.stage is not None}
         outcomes = _cancel(runtime, names)
     except RedisError as error:
         # Cancelled when their messages come, or when this worker has connected anew.
@@ -105,7 +105,7 @@ def revoke_by_stamped_headers(worker: Any, headers: dict[str, Any] | list[str], 
     if runtime is None:
         return reply
     stamps = dict(each.split("=", 1) for each in headers) if isinstance(headers, list) else headers
-    unsent = list(runtime.ledger.unsent())
+    unsent = list(runtime.ledger.records.unsent())
     outcomes = _cancel(runtime, [job_id for job_id, message in unsent if matches(_stamps_of(message), stamps)])
     return {**reply, "outcomes": {job_id: outcome.value for job_id, outcome in outcomes.items()}}
 
@@ -118,7 +118,7 @@ def cancel_known(runtime: Runtime) -> None:
     """
     known = [each for each in list(state.revoked) if is_name(each)]
     for start in range(0, len(known), _READ_SIZE):
-        jobs = runtime.ledger.read(known[start : start + _READ_SIZE])
+        jobs = runtime.ledger.records.read(known[start : start + _READ_SIZE])
         _cancel(runtime, [job.job_id for job in jobs if job.stage in _OPEN])
 
 

@@ -77,7 +77,7 @@ class EnqueueTask(InternalTask):
             jobs: Pairs of job id and keyword arguments of `wanimate.generate`.
         """
         try:
-            is_shown = self.runtime.ledger.waiting() < _LONGEST_SHOWN_LINE
+            is_shown = self.runtime.ledger.records.waiting() < _LONGEST_SHOWN_LINE
             named = [pair for pair in jobs if _is_named(pair)]
             if len(named) < len(jobs):
                 # There is no id under which a job could be recorded, or anybody be told.
@@ -115,7 +115,7 @@ class EnqueueTask(InternalTask):
     def _admit(self, entries: list[Entry]) -> list[tuple[Entry, Admission]]:
         """Record jobs together; where one of them cannot be, each alone, so that it fails alone."""
         try:
-            return list(zip(entries, self.runtime.ledger.admit(entries), strict=True))
+            return list(zip(entries, self.runtime.ledger.jobs.admit(entries), strict=True))
         except RedisError as error:
             if is_away(error):
                 raise

@@ -126,7 +126,7 @@ class Receiver:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._note_here, path, task_id)
 
     def _note_here(self, path: SignedPath, task_id: str) -> CallbackEffect:
-        effect = self._ledger.callback(path.job_id, path.nonce, task_id)
+        effect = self._ledger.durable.callback(path.job_id, path.nonce, task_id)
         if effect is CallbackEffect.DUE:
             try:
                 self._doorbell.ring_wake()

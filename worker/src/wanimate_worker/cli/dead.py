@@ -32,10 +32,10 @@ def dead(session: Session, *, replay: bool, clear: bool) -> Exit:
         raise click.UsageError("--replay or --clear, not both")
     ledger, output = session.runtime.ledger, session.output
     if clear:
-        count = ledger.clear_dead()
+        count = ledger.dead_letters.clear()
         output.line(f"{count} removed", removed=count)
         return Exit.OK
-    letters = [DeadLetter.read(stored) for stored in ledger.dead()]
+    letters = [DeadLetter.read(stored) for stored in ledger.dead_letters.read()]
     if replay:
         return _replay(session, letters)
     for letter in letters:
@@ -53,7 +53,7 @@ def _replay(session: Session, letters: list[DeadLetter]) -> Exit:
         if letter.can_be_replayed(CONTRACT_VERSION):
             # In this order a crash in between replays it twice, and loses nothing.
             publish_again(session.app, letter)
-            session.runtime.ledger.unbury(letter.stored)
+            session.runtime.ledger.dead_letters.remove(letter.stored)
             session.output.line(f"{letter.number}  replayed into {letter.content['queue']}", **letter.facts())
         else:
             left += 1

@@ -65,7 +65,7 @@ def _findings(*, asks_vendor: bool) -> Iterator[Finding]:
     try:
         ledger.check_database()
         yield from setup.check_binding(ledger, settings)
-        yield from setup.check_limits(settings, ledger.account_limits())
+        yield from setup.check_limits(settings, ledger.limits.read())
         yield setup.check_replicas(redis, settings)
         yield work.check_held(app, redis)
         yield from work.check_unread(app, redis)

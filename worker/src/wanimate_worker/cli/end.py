@@ -28,7 +28,7 @@ def end(session: Session, job_ids: tuple[str, ...]) -> Exit:
     look for its result there. Once its answers can be read, `resolve ID` takes the outcome over.
     """
     codes = []
-    for record in session.runtime.ledger.records(job_ids):
+    for record in session.runtime.ledger.records.whole(job_ids):
         code, outcome, text = _end(session, record)
         task_id = record.fields.get("task_id")
         line = f"{record.job_id}  {outcome}  {text}"
@@ -57,7 +57,7 @@ def _end(session: Session, record: JobRecord) -> tuple[Exit, str, str]:
         None,
         task_id,
     )
-    granted = session.runtime.ledger.settle(record.job_id, fields.get("nonce", ""), Outcome.failure(failure))
+    granted = session.runtime.ledger.jobs.settle(record.job_id, fields.get("nonce", ""), Outcome.failure(failure))
     if granted is None:
         return Exit.REFUSED, "unchanged", "somebody else has changed this job just now: look at it again"
     session.runtime.go_on([record.job_id, *granted])

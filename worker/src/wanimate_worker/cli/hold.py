@@ -28,7 +28,7 @@ def pause(session: Session, reason: str) -> Exit:
 
     This is the operator's hold. The pause after the vendor refused the key is another one: that one ends by itself.
     """
-    was_held = not session.runtime.ledger.hold(_one_line(reason))
+    was_held = not session.runtime.ledger.gate.pause(_one_line(reason))
     text = "the reason is another now; it was held before" if was_held else "nothing new is sent to the vendor"
     session.output.line(f"held: {_one_line(reason)}; {text}", held=_one_line(reason), was_held=was_held)
     return Exit.OK
@@ -39,9 +39,9 @@ def pause(session: Session, reason: str) -> Exit:
 def resume(session: Session) -> Exit:
     """End the hold of `pause` or `drain`."""
     ledger = session.runtime.ledger
-    was_held = ledger.unhold()
-    session.runtime.go_on(ledger.grant())
-    gate = ledger.gate()
+    was_held = ledger.gate.resume()
+    session.runtime.go_on(ledger.polls.grant())
+    gate = ledger.gate.read()
     text = "submissions go on" if was_held else "nothing was held"
     if gate.paused is not None:
         text += f"; but the account is paused ({gate.paused}): nothing is sent until the vendor takes it again"
@@ -59,11 +59,11 @@ def drain(session: Session, reason: str, timeout: float | None) -> Exit:
     The hold stays, also when the time-out passes: `resume` ends it.
     """
     ledger = session.runtime.ledger
-    ledger.hold(_one_line(reason))
+    ledger.gate.pause(_one_line(reason))
     started = time.monotonic()
     told_at = started - _TELL_SECONDS
     while True:
-        in_flight, undelivered = ledger.in_flight(), ledger.undelivered()
+        in_flight, undelivered = ledger.records.in_flight(), ledger.records.undelivered()
         now = time.monotonic()
         if not in_flight and not undelivered:
             session.output.line(

@@ -30,7 +30,7 @@ def jobs(
     session: Session, *, states: tuple[str, ...], older_than: float, labels: dict[str, str], limit: int | None
 ) -> Exit:
     """List jobs: those that hold a slot, those that failed, those that wait; the oldest first, 50 unless --limit."""
-    now_ms = session.runtime.ledger.now_ms()
+    now_ms = session.runtime.ledger.records.now_ms()
     wanted = Filter(states or tuple(STATES), older_than, labels)
     shown = waiting = 0
     for view in islice(wanted.select(session.runtime.ledger, now_ms), limit or _LIMIT):
@@ -60,12 +60,12 @@ def _say_why_they_wait(session: Session) -> None:
 def show(session: Session, job_id: str) -> Exit:
     """Print everything known about one job, with its history; never its URLs or its prompt."""
     ledger = session.runtime.ledger
-    [record] = ledger.records([job_id])
+    [record] = ledger.records.whole([job_id])
     if not record.fields:
-        session.output.note(f"{job_id}: no record; {UNRECORDED[ledger.presence(job_id)]}.")
+        session.output.note(f"{job_id}: no record; {UNRECORDED[ledger.records.presence(job_id)]}.")
         return Exit.REFUSED
-    limits = ledger.account_limits()
-    view, now_ms = View.of(record, None if limits is None else limits.prices), ledger.now_ms()
+    limits = ledger.limits.read()
+    view, now_ms = View.of(record, None if limits is None else limits.prices), ledger.records.now_ms()
     facts = view.facts(now_ms)
     if session.output.as_json:
         history = [{"at_ms": step.at_ms, "stage": step.stage, "cause": step.cause} for step in view.history]

@@ -55,17 +55,17 @@ def limits(session: Session, **options: Any) -> Exit:
     after that; where this environment's differ, it is said.
     """
     settings, ledger = session.runtime.settings, session.runtime.ledger
-    known = ledger.account_limits()
+    known = ledger.limits.read()
     changes = {name: value for name, value in options.items() if value is not None}
     if changes:
         wanted = _changed(session, known, changes)
-        if not ledger.set_limits(wanted):
+        if not ledger.limits.set(wanted):
             session.output.line(
                 "unchanged: tasks may be at the vendor that is left; run `wanimate-worker drain`, then this again",
                 changed=False,
             )
             return Exit.REFUSED
-        session.runtime.go_on(ledger.grant())
+        session.runtime.go_on(ledger.polls.grant())
         known = wanted
     if known is None:
         session.output.line("not known yet: the first worker that starts fills them from its settings", known=False)

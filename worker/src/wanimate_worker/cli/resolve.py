@@ -65,7 +65,7 @@ class _Resolution:
         self._ledger = session.runtime.ledger
 
     def run(self) -> Exit:
-        [record] = self._ledger.records([self._job_id])
+        [record] = self._ledger.records.whole([self._job_id])
         fields = record.fields
         if not fields or "leader" in fields:
             obstacle = follows(fields["leader"]) if fields else "nothing is known about this job"
@@ -88,7 +88,7 @@ class _Resolution:
 
     def _attach(self, nonce: str) -> Exit:
         # It says nothing about when the vendor was well: a time long ago.
-        if self._ledger.accept(self._job_id, nonce, task_id=self._task_id, first_poll_ms=0, begun_at_ms=-1):
+        if self._ledger.jobs.accept(self._job_id, nonce, task_id=self._task_id, first_poll_ms=0, begun_at_ms=-1):
             return self._tell(Exit.OK, "resolved", "it runs with this task, which is polled now")
         return self._tell(Exit.REFUSED, "unchanged", "news of its submission came just now: look at it again")
 
@@ -110,7 +110,7 @@ class _Resolution:
 
         runtime, task_id = self._session.runtime, self._task_id
         answer = runtime.upstream.status(task_id, may_send=may_send)
-        served = Served(self._ledger.now_ms(), None, runtime.settings.result_urls_ttl_seconds)
+        served = Served(self._ledger.records.now_ms(), None, runtime.settings.result_urls_ttl_seconds)
         ending = ending_of(answer, task_id, served)
         if ending is not None:
             return self._deliver(settled_at_ms, ending)
@@ -124,7 +124,9 @@ class _Resolution:
 
     def _deliver(self, settled_at_ms: str, ending: Outcome) -> Exit:
         key = self._session.result_key(self._job_id)
-        if not self._ledger.revise(self._job_id, settled_at_ms, ending, task_id=self._task_id, result_key=key):
+        if not self._ledger.failed.replace_outcome(
+            self._job_id, settled_at_ms, ending, task_id=self._task_id, result_key=key
+        ):
             return self._tell(Exit.REFUSED, "unchanged", _MOVED_ON)
         self._session.runtime.go_on([self._job_id])
         what = ending.error or ending.kind.value
@@ -133,7 +135,7 @@ class _Resolution:
 
     def _adopt(self, settled_at_ms: str) -> Exit:
         key = self._session.result_key(self._job_id)
-        match self._ledger.adopt(self._job_id, settled_at_ms, task_id=self._task_id, result_key=key):
+        match self._ledger.failed.attach_task(self._job_id, settled_at_ms, task_id=self._task_id, result_key=key):
             case Adoption.ADOPTED:
                 return self._tell(Exit.OK, "resolved", "the vendor still renders the task; the job runs with it")
             case Adoption.FULL:
@@ -149,7 +151,7 @@ class _Resolution:
         give_up_at = time.monotonic() + _PERMIT_SECONDS
         while True:
             asked = Stopwatch()
-            if self._ledger.permit(1):
+            if self._ledger.polls.permit(1):
                 return RightToSend(self._session.runtime.settings, asked)
             if time.monotonic() > give_up_at:
                 return None

@@ -51,7 +51,7 @@ def retry(
     if job_ids and (error or labels or older_than or limit):
         raise click.UsageError("--error, --label, --older-than and --limit go with --all")
     if takes_all:
-        now_ms = session.runtime.ledger.now_ms()
+        now_ms = session.runtime.ledger.records.now_ms()
         wanted = Filter(("failed",), older_than, labels, error)
         job_ids = tuple(view.status.id for view in islice(wanted.select(session.runtime.ledger, now_ms), limit))
         if not yes:
@@ -69,12 +69,12 @@ def retry_job(session: Session, job_id: str) -> Exit:
 
 
 def _retry(session: Session, job_id: str) -> tuple[Exit, str, str]:
-    [job] = session.runtime.ledger.read([job_id])
+    [job] = session.runtime.ledger.records.read([job_id])
     if job.leader:
         return Exit.REFUSED, "unchanged", follows(job.leader)
     match job.stage:
         case None:
-            return Exit.REFUSED, "no record", UNRECORDED[session.runtime.ledger.presence(job_id)]
+            return Exit.REFUSED, "no record", UNRECORDED[session.runtime.ledger.records.presence(job_id)]
         case Stage.WAITING | Stage.SUBMITTING | Stage.RUNNING:
             return Exit.OK, "unchanged", f"it is on its way already ({job.stage.value})"
         case Stage.UNKNOWN:
@@ -85,7 +85,7 @@ def _retry(session: Session, job_id: str) -> tuple[Exit, str, str]:
 
 def _give_up(session: Session, job: JobFields) -> tuple[Exit, str, str]:
     ledger, why = session.runtime.ledger, "sent again by hand"
-    granted = ledger.release(job.job_id, job.nonce, why, may_be_billed=True, hint=job.hint or "")
+    granted = ledger.jobs.release(job.job_id, job.nonce, why, may_be_billed=True, hint=job.hint or "")
     if granted is None:
         return Exit.REFUSED, "unchanged", "news of its submission came just now: look at it again"
     session.runtime.go_on(granted)
@@ -97,7 +97,7 @@ def _run_again(session: Session, job: JobFields) -> tuple[Exit, str, str]:
         request = parse_job(job.request, is_recorded=True)
     except WanimateError as error:
         return Exit.REFUSED, "unchanged", f"its request cannot be read: {error}"
-    answer = session.runtime.ledger.retry(
+    answer = session.runtime.ledger.failed.retry(
         job.job_id,
         priority=request.priority,
         deadline_ms=request.deadline_ms,

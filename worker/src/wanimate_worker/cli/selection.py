@@ -140,17 +140,17 @@ class Filter:
 
     def select(self, ledger: Ledger, now_ms: int) -> Iterator[View]:
         """Yield the jobs that are meant, state by state, the oldest first; pages are read as they are needed."""
-        limits = ledger.account_limits()
+        limits = ledger.limits.read()
         prices = None if limits is None else limits.prices
         for source in dict.fromkeys(name for state in STATES if state in self.states for name in STATES[state]):
             # What changes its place between two pages is shown once, or not at all.
             seen: set[str] = set()
             start = 0
-            while page := ledger.page(source, start, _PAGE):
+            while page := ledger.records.page(source, start, _PAGE):
                 start += len(page)
                 new = [job_id for job_id in page if job_id not in seen]
                 seen.update(new)
-                for record in ledger.records(new):
+                for record in ledger.records.whole(new):
                     view = View.of(record, prices)
                     if record.fields and self.takes(view, now_ms):
                         yield view

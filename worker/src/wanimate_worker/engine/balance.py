@@ -40,7 +40,7 @@ def read_balance(runtime: Runtime, asked: Stopwatch, answered_micro_usd: int) ->
             _keep(runtime, answer.micro_usd, answered_micro_usd)
         else:
             why = why_unread(answer)
-            if runtime.ledger.note_no_balance(why, again_ms=_again_ms(answer)).is_news:
+            if runtime.ledger.balance.note_none(why, again_ms=_again_ms(answer)).is_news:
                 told.warning("the balance could not be read; the last reading counts, if there is one", cause=why)
     except RedisError as error:
         log.warning("Redis is away; the balance is read later", cause=error)
@@ -50,14 +50,14 @@ def read_balance(runtime: Runtime, asked: Stopwatch, answered_micro_usd: int) ->
 
 def _keep(runtime: Runtime, micro_usd: int, answered_micro_usd: int) -> None:
     ledger = runtime.ledger
-    weighed, shown = ledger.record_balance(micro_usd, answered_micro_usd), format_usd(micro_usd)
+    weighed, shown = ledger.balance.record(micro_usd, answered_micro_usd), format_usd(micro_usd)
     if weighed.is_low and not weighed.was_low:
         log.error("the balance is too low; jobs wait, running tasks are polled", balance=shown)
     if weighed.was_low and not weighed.is_low:
         log.warning("the balance suffices again; submissions go on", balance=shown)
-    if weighed.is_out_of_credit and micro_usd > 0 and not weighed.is_low and ledger.unpause():
+    if weighed.is_out_of_credit and micro_usd > 0 and not weighed.is_low and ledger.gate.unsuspend():
         log.warning("the account has credit again and goes on", balance=shown)
-    runtime.go_on(ledger.grant())
+    runtime.go_on(ledger.polls.grant())
 
 
 def why_unread(answer: BalanceAnswer) -> str:

@@ -30,14 +30,14 @@ def cancel_job(runtime: Runtime, job_id: str, *, in_advance: bool = False) -> Ca
     Raises:
         JobNotFound: Nothing is known about it, so that nothing can be said about what is billed.
     """
-    [record] = runtime.ledger.read([job_id])
+    [record] = runtime.ledger.records.read([job_id])
     if record.stage is Stage.FOLLOWING and record.leader:
         job_id = record.leader
-    presence = Presence.THERE if in_advance else runtime.ledger.presence(job_id)
+    presence = Presence.THERE if in_advance else runtime.ledger.records.presence(job_id)
     if presence is Presence.ABSENT:
         raise JobNotFound.of(job_id)
     failure = JobCancelled(_explanation(record))
-    cancelled = runtime.ledger.cancel(job_id, Outcome.failure(failure))
+    cancelled = runtime.ledger.jobs.cancel(job_id, Outcome.failure(failure))
     if cancelled.outcome is CancelOutcome.CANCELLED:
         log.info("job cancelled", stage=Stage.SETTLED, job_id=job_id, cause=failure.message)
     if cancelled.must_deliver:

@@ -53,11 +53,11 @@ class Deliverer:
             if not self._callers.deliver(job, step.outcome):
                 log.error("the job's outcome could not be delivered, it is tried again", job_id=job_id)
                 return
-            followers = runtime.ledger.finish(job_id, self._callers.result_key(job))
+            followers = runtime.ledger.jobs.mark_delivered(job_id, self._callers.result_key(job))
             if followers is None:
                 return
             self._record(job, step, begun_at_ns)
-            runtime.go_on([each for each in followers if runtime.ledger.conclude(each, job_id)])
+            runtime.go_on([each for each in followers if runtime.ledger.followers.conclude(each, job_id)])
         except ResultMissing:
             # The backend's connection led to a master that has been replaced, and what it stored is forgotten.
             log.warning("the job's outcome is not in Redis, it is delivered once more", job_id=job_id)

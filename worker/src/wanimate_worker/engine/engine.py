@@ -81,7 +81,7 @@ class Engine:
         pending, left = list(job_ids), []
         while pending and not self._stopping.is_set():
             batch, pending = pending[:_READ_SIZE], pending[_READ_SIZE:]
-            for job in self._runtime.ledger.read(batch):
+            for job in self._runtime.ledger.records.read(batch):
                 if job.stage is None:
                     pending += self._forget(job.job_id)
                 elif job.stage is Stage.SETTLED:
@@ -117,7 +117,7 @@ class Engine:
 
     def _forget(self, job_id: str) -> list[str]:
         """Free the slot of a job without a record, and return the jobs that got it."""
-        granted = self._runtime.ledger.forget(job_id)
+        granted = self._runtime.ledger.jobs.forget(job_id)
         if granted is None:
             return []
         log.error("the job has lost its record (evicted or deleted by hand); its slot is free again", job_id=job_id)

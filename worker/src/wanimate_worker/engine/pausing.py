@@ -39,7 +39,7 @@ def pause_account(ledger: Ledger, answer: Unauthorised, told: BoundLogger) -> No
         told: The log of the request.
     """
     what = PausedFor.CREDIT if answer.status == HTTPStatus.PAYMENT_REQUIRED else PausedFor.KEY
-    if ledger.pause(answer.message, what):
+    if ledger.gate.suspend(answer.message, what):
         told.error(_EVENTS[what], cause=answer.message)
 
 
@@ -54,7 +54,7 @@ def wait_for_credit(runtime: Runtime, job: JobFields, message: str, told: BoundL
     """
     pause_account(runtime.ledger, Unauthorised(HTTPStatus.PAYMENT_REQUIRED, message), told)
     why = f"its task failed for want of credit: {message}"
-    granted = runtime.ledger.release(job.job_id, job.nonce, why, may_be_billed=True, has_run=True)
+    granted = runtime.ledger.jobs.release(job.job_id, job.nonce, why, may_be_billed=True, has_run=True)
     if granted is not None:
         told.warning("job steps back", stage=Stage.WAITING, cause=why)
     runtime.go_on(granted or ())
@@ -71,5 +71,5 @@ def probe_account(runtime: Runtime, permitted: Stopwatch) -> None:
         permitted: Since when there is a request permit.
     """
     answer = runtime.upstream.status(_PROBE_TASK_ID, may_send=RightToSend(runtime.settings, permitted))
-    if not isinstance(answer, Unauthorised | Throttled | NotSent) and runtime.ledger.unpause():
+    if not isinstance(answer, Unauthorised | Throttled | NotSent) and runtime.ledger.gate.unsuspend():
         log.warning("the vendor takes the key again; the account goes on")

@@ -94,17 +94,17 @@ class Poller:
     def tick(self) -> None:
         """Probe a paused account, hand out free slots, read the balance; then look for due jobs until the next tick."""
         runtime = self._runtime
-        tick = runtime.ledger.tick(runtime.settings.account_limits())
+        tick = runtime.ledger.polls.tick(runtime.settings.account_limits())
         if tick.set_back_ms > _HARMLESS_STEP_MS:
             log.error("the clock of Redis was set back; what was planned by it comes earlier", step_ms=tick.set_back_ms)
         asked = Stopwatch()
-        if runtime.ledger.claim_probe():
+        if runtime.ledger.gate.claim_probe():
             self.askers.start(probe_account, runtime, asked)
-        runtime.go_on(runtime.ledger.grant())
+        runtime.go_on(runtime.ledger.polls.grant())
         asked = Stopwatch()
-        if (credit := runtime.ledger.claim_balance()) is not None:
+        if (credit := runtime.ledger.balance.claim()) is not None:
             self.askers.start(read_balance, runtime, asked, credit)
-        if runtime.ledger.in_flight():
+        if runtime.ledger.records.in_flight():
             self._look_until = time.monotonic() + runtime.settings.poll_tick_seconds + _IDLE_WAIT_SECONDS
         runtime.doorbell.ring_wake()
 
@@ -141,11 +141,11 @@ class Poller:
         wanted = min(runtime.settings.poll_batch_size, self.askers.wait_for_room(_PATIENCE_SECONDS))
         if not wanted:
             return True
-        claim = runtime.ledger.claim(wanted)
+        claim = runtime.ledger.polls.claim(wanted)
         self._pause_until(claim.due_in_ms)
         if not claim.job_ids:
             return False
-        jobs = runtime.ledger.read(claim.job_ids)
+        jobs = runtime.ledger.records.read(claim.job_ids)
         recover(runtime, claim, [job for job in jobs if job.asks_about is None])
         has_more = len(jobs) == wanted
         if has_more:
@@ -165,7 +165,7 @@ class Poller:
             answered, self._answered = self._answered, {}
         for token, each in answered.items():
             since_ms = each.claimed_at_ms if each.is_well else None
-            self._runtime.ledger.plan(token, each.delays_ms, answered_since_ms=since_ms, answered=each.requests)
+            self._runtime.ledger.polls.plan(token, each.delays_ms, answered_since_ms=since_ms, answered=each.requests)
 
     # -- tasks of the vendor: ask --------------------------------------------------------------------------------------
 
@@ -176,7 +176,7 @@ class Poller:
         while jobs:
             # Taken just before they are used: a permit that waits would be used in somebody else's window.
             permitted = Stopwatch()
-            permits = ledger.permit(len(jobs))
+            permits = ledger.polls.permit(len(jobs))
             for job in jobs[:permits]:
                 self.askers.start(self._ask, claim, job, RightToSend(settings, permitted))
             jobs = jobs[permits:]
@@ -186,7 +186,7 @@ class Poller:
                 time.sleep(_NEXT_PERMITS_SECONDS)
             else:
                 # Due again at once, for the next look of any worker.
-                ledger.plan(claim.token, dict.fromkeys((job.job_id for job in jobs), 0))
+                ledger.polls.plan(claim.token, dict.fromkeys((job.job_id for job in jobs), 0))
                 return False
         return True
 
@@ -247,7 +247,7 @@ class Poller:
         runtime, hint = self._runtime, job.hint or ""
         match check_hint(job, answer, claim.claimed_at_ms):
             case HintVerdict.RIGHT:
-                is_ours = runtime.ledger.accept(
+                is_ours = runtime.ledger.jobs.accept(
                     job.job_id,
                     job.nonce,
                     task_id=hint,
@@ -261,7 +261,7 @@ class Poller:
                 return is_ours
             case HintVerdict.WRONG:
                 told.warning("the task that was named is not the job's", answer=answer)
-                runtime.ledger.drop_hint(job.job_id, job.nonce, hint)
+                runtime.ledger.jobs.drop_hint(job.job_id, job.nonce, hint)
             case HintVerdict.UNDECIDED:
                 self._note_trouble(claim, answer, told)
                 if isinstance(answer, Pending | Unreadable):
@@ -272,13 +272,13 @@ class Poller:
         """Write down, once, that a task's answers cannot be read, or can again: only an operator ends such a job."""
         why = bounded(answer.reason) if isinstance(answer, Unreadable) else ""
         if isinstance(answer, Unreadable | Pending | TaskNotFound) and why != (job.unreadable_why or ""):
-            self._runtime.ledger.mark_unreadable(job.job_id, job.nonce, why)
+            self._runtime.ledger.jobs.mark_unreadable(job.job_id, job.nonce, why)
 
     def _note_trouble(self, claim: Claim, answer: StatusAnswer, told: BoundLogger) -> None:
         ledger = self._runtime.ledger
         match answer:
             case Throttled():
-                closed_ms = ledger.close_gate(
+                closed_ms = ledger.gate.close(
                     f"throttled: {answer.message}",
                     sent_at_ms=claim.claimed_at_ms,
                     retry_after_seconds=answer.retry_after_seconds,
@@ -289,7 +289,7 @@ class Poller:
             case NotSent(reason, Obstacle.STALE):
                 told.warning("not asked; it is asked again", cause=reason)
             case NotSent(reason):
-                closed_ms = ledger.close_gate(f"not sent: {reason}", sent_at_ms=claim.claimed_at_ms)
+                closed_ms = ledger.gate.close(f"not sent: {reason}", sent_at_ms=claim.claimed_at_ms)
                 told.warning("not sent; nothing is sent for a while", cause=reason, closed_ms=closed_ms)
             case Unauthorised():
                 pause_account(ledger, answer, told)
@@ -308,13 +308,13 @@ class Poller:
         told: BoundLogger,
     ) -> None:
         """Settle a job whose task has ended, or put it back to be sent again."""
-        limits = self._runtime.ledger.account_limits() if outcome.result is None else None
+        limits = self._runtime.ledger.limits.read() if outcome.result is None else None
         allowed = 0 if limits is None else limits.retry_transient
         then = next_attempt(job, outcome, allowed, claim.claimed_at_ms)
         if isinstance(then, Outcome):
             self._settle(claim, job, then, exchange, told, observed=observe(job, answer, claim.claimed_at_ms))
             return
-        granted = self._runtime.ledger.release(
+        granted = self._runtime.ledger.jobs.release(
             job.job_id,
             job.nonce,
             then.cause,

@@ -61,7 +61,7 @@ class Attempt:
                 pause_account(ledger, answer, told)
                 self._step_back(f"the vendor refused the account: {answer.message}")
             case Throttled():
-                closed_ms = ledger.close_gate(
+                closed_ms = ledger.gate.close(
                     f"throttled: {answer.message}",
                     sent_at_ms=step.begun_at_ms,
                     retry_after_seconds=answer.retry_after_seconds,
@@ -69,12 +69,12 @@ class Attempt:
                     # is one for concurrency.
                     lower_cap=answer.concurrency is not False,
                     refused_by=_refused_by(answer),
-                    tasks=None if answer.concurrency is False else ledger.tasks_at_vendor(besides=self.job_id),
+                    tasks=None if answer.concurrency is False else ledger.gate.tasks_at_vendor(besides=self.job_id),
                 )
                 told.warning("throttled; nothing is sent for a while", cause=answer.message, closed_ms=closed_ms)
                 self._step_back("throttled")
             case Unsafe(reason):
-                postponed_ms = ledger.postpone(reason)
+                postponed_ms = ledger.gate.postpone(reason)
                 told.warning("not sent; nothing is sent for a while", cause=reason, closed_ms=postponed_ms)
                 self._step_back(f"not sent: {reason}")
             case NotSent():
@@ -84,7 +84,7 @@ class Attempt:
         return False
 
     def _lost(self, answer: Unknown, told: BoundLogger) -> None:
-        if self.runtime.ledger.lose(self.job_id, self.step.nonce, answer.reason, hint=answer.hint):
+        if self.runtime.ledger.jobs.mark_unknown(self.job_id, self.step.nonce, answer.reason, hint=answer.hint):
             event = "the answer was lost; the vendor may have accepted the job"
             told.error(event, stage=Stage.UNKNOWN, cause=answer.reason, hint=answer.hint or None)
         elif answer.hint:
@@ -96,7 +96,7 @@ class Attempt:
             told.warning("not sent; the job is sent again later", cause=answer.reason)
             self._step_back(f"not sent: {answer.reason}")
             return
-        closed_ms = self.runtime.ledger.close_gate(
+        closed_ms = self.runtime.ledger.gate.close(
             f"not sent: {answer.reason}",
             sent_at_ms=self.step.begun_at_ms,
             retry_after_seconds=answer.retry_after_seconds,
@@ -108,7 +108,7 @@ class Attempt:
 
     def _refused(self, answer: Refused, told: BoundLogger) -> bool:
         """Weigh a refusal that gives no verdict on the job, and return whether the job has ended."""
-        match self.runtime.ledger.refuse(self.job_id, self.step.nonce, f"refused: {answer.code} {answer.message}"):
+        match self.runtime.ledger.jobs.refuse(self.job_id, self.step.nonce, f"refused: {answer.code} {answer.message}"):
             case Proven(refusals):
                 return self.settle(proven_refusal_of(answer, refusals))
             case Parked(refusals, delay_ms, granted):
@@ -126,7 +126,7 @@ class Attempt:
 
     def _accepted(self, task_id: str, told: BoundLogger) -> None:
         step = self.step
-        is_ours = self.runtime.ledger.accept(
+        is_ours = self.runtime.ledger.jobs.accept(
             self.job_id,
             step.nonce,
             task_id=task_id,
@@ -141,7 +141,7 @@ class Attempt:
 
     def settle(self, failure: JobFailed) -> bool:
         """End the job, whose submission was surely not accepted; False if the attempt is another's."""
-        granted = self.runtime.ledger.settle(self.job_id, self.step.nonce, Outcome.failure(failure), is_free=True)
+        granted = self.runtime.ledger.jobs.settle(self.job_id, self.step.nonce, Outcome.failure(failure), is_free=True)
         if granted is not None:
             cause = cause_of(Outcome.failure(failure))
             self._log().info("job settled", stage=Stage.SETTLED, cause=cause, code=failure.code)
@@ -149,7 +149,7 @@ class Attempt:
         return granted is not None
 
     def _step_back(self, why: str, *, goes_behind: bool = False) -> None:
-        granted = self.runtime.ledger.release(self.job_id, self.step.nonce, why, goes_behind=goes_behind)
+        granted = self.runtime.ledger.jobs.release(self.job_id, self.step.nonce, why, goes_behind=goes_behind)
         if granted is not None:
             told = log.bind(job_id=self.job_id, attempt=self.step.attempt)
             told.info("job steps back", stage=Stage.WAITING, cause=why)

@@ -34,7 +34,7 @@ def recover(runtime: Runtime, claim: Claim, jobs: Iterable[JobFields]) -> None:
         match job.stage:
             case Stage.WAITING | Stage.SETTLED | None:
                 resumable += _expire(runtime, claim, job)
-                unparked = runtime.ledger.unpark(job.job_id) if job.stage is Stage.WAITING else None
+                unparked = runtime.ledger.jobs.unpark(job.job_id) if job.stage is Stage.WAITING else None
                 if unparked is not None:
                     resumable += unparked
                     continue
@@ -42,16 +42,16 @@ def recover(runtime: Runtime, claim: Claim, jobs: Iterable[JobFields]) -> None:
                 resumable.append(job.job_id)
             case Stage.SUBMITTING:
                 why = "the worker died while submitting"
-                if runtime.ledger.lose(job.job_id, job.nonce, why, is_ours=True):
+                if runtime.ledger.jobs.mark_unknown(job.job_id, job.nonce, why, is_ours=True):
                     event = "its worker died while submitting; the vendor may have accepted the job"
                     log.error(event, stage=Stage.UNKNOWN, job_id=job.job_id, attempt=job.attempts, cause=why)
             case Stage.UNKNOWN:
                 resumable += decide_unknown(runtime, claim, job)
             case Stage.FOLLOWING:
-                if runtime.ledger.conclude(job.job_id, job.leader or ""):
+                if runtime.ledger.followers.conclude(job.job_id, job.leader or ""):
                     resumable.append(job.job_id)
             case Stage.DELIVERED:
-                runtime.ledger.finish(job.job_id)
+                runtime.ledger.jobs.mark_delivered(job.job_id)
             case _:
                 pass
     runtime.go_on(resumable)
@@ -59,7 +59,7 @@ def recover(runtime: Runtime, claim: Claim, jobs: Iterable[JobFields]) -> None:
 
 def _expire(runtime: Runtime, claim: Claim, job: JobFields) -> Sequence[str]:
     failure = expired_in_line(job, claim.claimed_at_ms) if job.stage is Stage.WAITING else None
-    expired = runtime.ledger.expire(job.job_id, Outcome.failure(failure)) if failure else None
+    expired = runtime.ledger.jobs.expire(job.job_id, Outcome.failure(failure)) if failure else None
     if expired is None:
         return ()
     log.info("job settled", stage=Stage.SETTLED, job_id=job.job_id, cause="DeadlineExceeded", attempt=job.attempts)
@@ -85,7 +85,7 @@ def decide_unknown(runtime: Runtime, claim: Claim, job: JobFields) -> list[str]:
         return []
     if (job.request.get("on_unknown") or settings.on_unknown) == "resubmit":
         why = "its submission is lost; submitting again"
-        released = ledger.release(job.job_id, job.nonce, why, may_be_billed=True, hint=job.hint or "")
+        released = ledger.jobs.release(job.job_id, job.nonce, why, may_be_billed=True, hint=job.hint or "")
         if released is not None:
             event = "job steps back, as it was told to"
             log.warning(event, stage=Stage.WAITING, job_id=job.job_id, attempt=job.attempts, cause=why)
@@ -96,7 +96,7 @@ def decide_unknown(runtime: Runtime, claim: Claim, job: JobFields) -> list[str]:
         None,
         job.hint,
     )
-    granted = ledger.settle(job.job_id, job.nonce, Outcome.failure(failure), hint=job.hint or "")
+    granted = ledger.jobs.settle(job.job_id, job.nonce, Outcome.failure(failure), hint=job.hint or "")
     if granted is not None:
         cause = f"SubmissionUnknown: {job.unknown_why}"
         log.error("job settled", stage=Stage.SETTLED, job_id=job.job_id, attempt=job.attempts, cause=cause)

@@ -59,7 +59,7 @@ class Runtime:
         """
         ledger = self._database.ledger
         ledger.claim_database()
-        ledger.fill_limits(self.settings.account_limits())
+        ledger.limits.fill(self.settings.account_limits())
         ledger.check_vendor(self.settings.api_base_url)
         return ledger
 

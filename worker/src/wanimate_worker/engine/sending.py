@@ -94,7 +94,7 @@ def _permitted_since(runtime: Runtime, step: Submit) -> Stopwatch | None:
     if step.asked.seconds <= PERMIT_SECONDS:
         return step.asked
     asked = Stopwatch()
-    return asked if runtime.ledger.permit(1) else None
+    return asked if runtime.ledger.polls.permit(1) else None
 
 
 def seconds_between(begun_at_ms: int | None, ended_at_ms: int) -> float | None:

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 from wanimate.contract import Stage, parse_job
 from wanimate.errors import InvalidRequest
 
-from ..ledger import Busy, Deliver, Later, NothingToDo, Submit, Unsafe, WaitForPermit
+from ..ledger import Blocked, Deliver, NoOp, RateLimited, Submit, Unsafe, WaitForPermit
 from ..observability import get_logger
 from ..vendor import Accepted, Exchange, SubmitAnswer, Unknown
 from .recording import Attempt
@@ -58,18 +58,18 @@ class Submitter:
             log.warning("Redis is away; the job continues when its lease ends", job_id=job.job_id, cause=error)
 
     def _claim(self, job_id: str) -> Submit | Deliver | None:
-        step = self._runtime.ledger.begin(job_id)
+        step = self._runtime.ledger.jobs.begin(job_id)
         if isinstance(step, WaitForPermit):
             # At most a second, and only while submissions use up the whole request budget.
             time.sleep(step.wait_ms / 1000)
             is_fresh = step.asked.seconds <= step.wait_ms / 1000 + PERMIT_SECONDS
-            step = self._runtime.ledger.begin(job_id, holds_permit=is_fresh)
+            step = self._runtime.ledger.jobs.begin(job_id, holds_permit=is_fresh)
         match step:
             case Deliver() | Submit():
                 return step
-            case Later():
+            case Blocked():
                 log.info("job steps back", stage=Stage.WAITING, job_id=job_id, cause="the gate is closed")
-            case Busy() | NothingToDo() | WaitForPermit():
+            case RateLimited() | NoOp() | WaitForPermit():
                 pass
         return None
 
@@ -102,7 +102,7 @@ class Submitter:
     def _unsafe(self, job_id: str, step: Submit) -> Unsafe | None:
         """Return why a crash of Redis might forget this intent, so that the request must not be sent; None if safe."""
         try:
-            why = self._runtime.ledger.confirm(job_id, step.nonce)
+            why = self._runtime.ledger.durable.confirm(job_id, step.nonce)
         except RedisError as error:
             why = f"Redis went away ({type(error).__name__})"
         return None if why is None else Unsafe(why)

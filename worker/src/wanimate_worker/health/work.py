@@ -103,13 +103,13 @@ def check_jobs(ledger: Ledger) -> Iterator[Finding]:
 
 def _unreadable(ledger: Ledger) -> Finding:
     job_ids: list[str] = []
-    while page := ledger.page("slots", len(job_ids), _PAGE):
+    while page := ledger.records.page("slots", len(job_ids), _PAGE):
         job_ids += page
-    records = [record for record in ledger.records(job_ids) if "unreadable_why" in record.fields]
+    records = [record for record in ledger.records.whole(job_ids) if "unreadable_why" in record.fields]
     if not records:
         return ok("unreadable tasks", "none")
     first = min(records, key=lambda record: _count(record, "unreadable_since_ms"))
-    age = format_duration(ledger.now_ms() - _count(first, "unreadable_since_ms"))
+    age = format_duration(ledger.records.now_ms() - _count(first, "unreadable_since_ms"))
     return warn(
         "unreadable tasks",
         f"{len(records)} slots are held by tasks whose answers cannot be read, the first for {age} "
@@ -120,7 +120,7 @@ def _unreadable(ledger: Ledger) -> Finding:
 
 
 def _stuck(ledger: Ledger) -> Finding:
-    parked = ledger.records(ledger.page("parked", 0, _CHECKED_JOBS))
+    parked = ledger.records.whole(ledger.records.page("parked", 0, _CHECKED_JOBS))
     worst = max(parked, key=lambda record: _count(record, "refusals"), default=None)
     if worst is not None and (refusals := _count(worst, "refusals")) >= _MIN_REFUSALS:
         return warn(
@@ -129,7 +129,7 @@ def _stuck(ledger: Ledger) -> Finding:
             "whose fault it is shows when other jobs are sent: docs/refusals.md; look at it with wanimate-worker show "
             f"{worst.job_id}, or cancel it for free",
         )
-    first = ledger.records(ledger.page("waiting", 0, _CHECKED_JOBS))
+    first = ledger.records.whole(ledger.records.page("waiting", 0, _CHECKED_JOBS))
     worst = max(first, key=lambda record: _count(record, "attempts"), default=None)
     if worst is not None and (attempts := _count(worst, "attempts")) >= _MIN_ATTEMPTS:
         return warn(

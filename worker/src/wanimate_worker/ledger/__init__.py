@@ -10,7 +10,7 @@ from .limits import AccountLimits, LedgerLimits
 from .operating import DEAD_LETTERS
 from .records import JobFields, JobRecord, Transition, read_history
 from .script import Context, bounded, cause_of
-from .steps import Busy, Deliver, Later, NothingToDo, Step, Submit, Unsafe, WaitForPermit
+from .steps import Blocked, Deliver, NoOp, RateLimited, Step, Submit, Unsafe, WaitForPermit
 from .throttles import Fitting, RefusedBy, Tasks, Throttle, Throttles
 from .values import (
     Admission,
@@ -42,7 +42,7 @@ __all__ = [
     "Adoption",
     "BalanceReading",
     "Bill",
-    "Busy",
+    "RateLimited",
     "CallbackEffect",
     "Cancelled",
     "Claim",
@@ -56,11 +56,11 @@ __all__ = [
     "GateState",
     "JobFields",
     "JobRecord",
-    "Later",
+    "Blocked",
     "Ledger",
     "LedgerLimits",
     "NotReplicated",
-    "NothingToDo",
+    "NoOp",
     "Observation",
     "Parked",
     "PausedFor",

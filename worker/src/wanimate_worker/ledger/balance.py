@@ -75,10 +75,6 @@ class Balance(Concern):
         """Return what is known about the balance."""
         return BalanceReading.read(cast("dict[str, str]", self._redis.hgetall(self._keys.balance)))
 
-    def __call__(self) -> BalanceReading:
-        """Return what is known about the balance."""
-        return self.read()
-
     def claim(self) -> int | None:
         """Claim the next request for the balance, with a permit for it; None for all but one caller in its time.
 

@@ -126,10 +126,6 @@ class Gate(Concern):
         """Return the shared back-off as last written."""
         return GateState.read(cast("dict[str, str]", self._redis.hgetall(self._keys.gate)))
 
-    def __call__(self) -> GateState:
-        """Return the shared back-off as last written."""
-        return self.read()
-
     def close(
         self,
         reason: str,

@@ -12,7 +12,7 @@ from wanimate.contract import CLAIM_TTL_MS, CancelOutcome, Outcome, Stage
 
 from ..stopwatch import Stopwatch
 from .script import Cause, Concern, Key, Stored, script
-from .steps import Busy, Deliver, Later, NothingToDo, Step, Submit, WaitForPermit
+from .steps import Blocked, Deliver, NoOp, RateLimited, Step, Submit, WaitForPermit
 from .values import (
     Admission,
     Admitted,
@@ -86,11 +86,11 @@ class Jobs(Concern):
             case "wait":
                 return WaitForPermit(facts[0], asked)
             case "busy":
-                return Busy(facts[0])
+                return RateLimited(facts[0])
             case "later":
-                return Later()
+                return Blocked()
             case _:
-                return NothingToDo(Stage(facts[0]) if facts[0] else None)
+                return NoOp(Stage(facts[0]) if facts[0] else None)
 
     @script(list)
     def _begin(self, job_id: str, nonce: str, *, holds_permit: bool) -> list[Any]: ...

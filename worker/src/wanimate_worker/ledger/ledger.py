@@ -12,7 +12,6 @@ from .durable import Durable
 from .followers import Followers
 from .gate import Gate
 from .jobs import Jobs
-from .limits import AccountLimits
 from .operating import DeadLetters, FailedJobs
 from .polls import Limits, Polls
 from .records import Records
@@ -57,68 +56,6 @@ class Ledger:
         self.failed: Final = FailedJobs(context)
         #: Messages that could not be used.
         self.dead_letters: Final = DeadLetters(context)
-        self._name_flat()
-
-    def _name_flat(self) -> None:  # noqa: PLR0915 - until all callers name the part
-        self.admit = self.jobs.admit
-        self.begin = self.jobs.begin
-        self.accept = self.jobs.accept
-        self.lose = self.jobs.mark_unknown
-        self.drop_hint = self.jobs.drop_hint
-        self.mark_unreadable = self.jobs.mark_unreadable
-        self.settle = self.jobs.settle
-        self.finish = self.jobs.mark_delivered
-        self.cancel = self.jobs.cancel
-        self.forget = self.jobs.forget
-        self.release = self.jobs.release
-        self.refuse = self.jobs.refuse
-        self.unpark = self.jobs.unpark
-        self.expire = self.jobs.expire
-        self.confirm = self.durable.confirm
-        self.callback = self.durable.callback
-        self.follow = self.followers.add
-        self.conclude = self.followers.conclude
-        self.claim = self.polls.claim
-        self.plan = self.polls.plan
-        self.grant = self.polls.grant
-        self.repair = self.polls.repair
-        self.permit = self.polls.permit
-        self.survey = self.polls.survey
-        self.tick = self.polls.tick
-        self.trim = self.polls.trim
-        self.postpone = self.gate.postpone
-        self.close_gate = self.gate.close
-        self.tasks_at_vendor = self.gate.tasks_at_vendor
-        self.pause = self.gate.suspend
-        self.unpause = self.gate.unsuspend
-        self.claim_probe = self.gate.claim_probe
-        self.hold = self.gate.pause
-        self.unhold = self.gate.resume
-        self.claim_balance = self.balance.claim
-        self.record_balance = self.balance.record
-        self.note_no_balance = self.balance.note_none
-        self.fill_limits = self.limits.fill
-        self.set_limits = self.limits.set
-        self.read = self.records.read
-        self.unsent = self.records.unsent
-        self.presence = self.records.presence
-        self.in_flight = self.records.in_flight
-        self.waiting = self.records.waiting
-        self.parked = self.records.parked
-        self.page = self.records.page
-        self.undelivered = self.records.undelivered
-        self.now_ms = self.records.now_ms
-        self.retry = self.failed.retry
-        self.revise = self.failed.replace_outcome
-        self.adopt = self.failed.attach_task
-        self.bury = self.dead_letters.add
-        self.unbury = self.dead_letters.remove
-        self.clear_dead = self.dead_letters.clear
-        self.dead = self.dead_letters.read
-
-    def account_limits(self) -> AccountLimits | None:
-        """Return the account's limits; None where no worker has filled them yet."""
-        return AccountLimits.read(cast("dict[str, str]", self._context.redis.hgetall(self._context.keys.limits)))
 
     def claim_database(self) -> None:
         """Make sure that this Redis database serves this account and no other; one that serves none becomes its own.

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from wanimate.contract.durations import EDGES
 
+from .limits import AccountLimits
 from .script import Concern, script
 from .values import Claim, Survey, Tick
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .limits import AccountLimits
 
 #: After this long without a poll it is forgotten when the last one was, in milliseconds.
 _TICK_TTL_MS: Final = 86_400_000
@@ -115,6 +115,10 @@ class Polls(Concern):
 
 class Limits(Concern):
     """The account's limits, one for all workers."""
+
+    def read(self) -> AccountLimits | None:
+        """Return the account's limits; None where no worker has filled them yet."""
+        return AccountLimits.read(cast("dict[str, str]", self._redis.hgetall(self._keys.limits)))
 
     def fill(self, limits: AccountLimits) -> bool:
         """Fill the account's limits where none are known; True if they were filled."""

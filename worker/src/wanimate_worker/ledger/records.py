@@ -211,10 +211,6 @@ class Records(Concern):
         """Return how many jobs wait for their next attempt."""
         return int(self._redis.zcard(self._keys.parked))
 
-    def __call__(self, job_ids: Sequence[str]) -> list[JobRecord]:
-        """Return everything that is stored about jobs, in one round trip."""
-        return self.whole(job_ids)
-
     def whole(self, job_ids: Sequence[str]) -> list[JobRecord]:
         """Return everything that is stored about jobs, in one round trip."""
         keys = self._keys

@@ -82,19 +82,19 @@ class WaitForPermit:
 
 
 @dataclass(frozen=True, slots=True)
-class Busy:
+class RateLimited:
     """The request budget is spent for longer than a run may wait; the job is looked at again by itself."""
 
     wait_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
+class Blocked:
     """The gate is closed: the job is back at its place among the waiting."""
 
 
 @dataclass(frozen=True, slots=True)
-class NothingToDo:
+class NoOp:
     """Another run has done this step, or the job is not this far.
 
     Args:
@@ -104,4 +104,4 @@ class NothingToDo:
     stage: Stage | None
 
 
-Step = Submit | Deliver | WaitForPermit | Busy | Later | NothingToDo
+Step = Submit | Deliver | WaitForPermit | RateLimited | Blocked | NoOp

@@ -42,7 +42,7 @@ def live_view(ledger: Ledger) -> Callable[[Any], Any]:
         if task.state == states.SUCCESS or time.monotonic() < asks_again_at:
             return task
         try:
-            [record] = ledger.records([task.uuid])
+            [record] = ledger.records.whole([task.uuid])
         except RedisError as error:
             log.warning("Redis is away; pages show what events have told", cause=type(error).__name__)
             asks_again_at = time.monotonic() + _LEAVE_ALONE_SECONDS

@@ -3,7 +3,7 @@
 -- Uses: job, breaker, billing, answered
 -- Settings: result_ttl_ms
 -- Returns: whether this attempt is the job's, also when repeated; a late writer changes nothing.
-local record = read_job('nonce', 'task_id', 'look_at_ms', 'deadline_at_ms', 'hint', 'billed', 'billed_micro_usd', 'refusals')
+local record = read_job('nonce', 'task_id', 'next_check_ms', 'deadline_at_ms', 'hint', 'billed', 'billed_micro_usd', 'refusals')
 local is_answer = record.stage == 'submitting'
 if record.stage == 'running' and record.nonce == nonce and record.task_id == task_id then
   return true
@@ -13,7 +13,7 @@ if record.nonce ~= nonce or (not is_answer and record.stage ~= 'unknown') then
 end
 local now = now_ms()
 local due_ms = math.min(now + first_poll_ms, math.max(now, tonumber(record.deadline_at_ms) or math.huge))
-if is_answer and record.look_at_ms then
+if is_answer and record.next_check_ms then
   due_ms = now
 end
 local dropped = (record.hint or record.refusals) and {'hint', 'hint_by', 'refusals', 'refused_at_ms', 'proofs'}

@@ -9,7 +9,7 @@
 --          'checking': another task id is to be checked first; nothing was changed, the same call must come again.
 --          'stale': the attempt is no longer the job's; nothing was changed.
 --          'ended': the job's outcome is known, or its record is gone; nothing was changed.
-local record = read_job('nonce', 'look_at_ms', 'hint')
+local record = read_job('nonce', 'next_check_ms', 'hint')
 local stage, fields = record.stage, {}
 if not stage or stage == 'settled' or stage == 'delivered' then
   return 'ended'
@@ -26,7 +26,7 @@ end
 if stage == 'unknown' and task_id == '' then
   return 'noted'
 end
-local now, check_ms = now_ms(), tonumber(record.look_at_ms)
+local now, check_ms = now_ms(), tonumber(record.next_check_ms)
 if not check_ms then
   check_ms = now
 elseif check_ms <= now then
@@ -35,7 +35,7 @@ else
   -- Further ahead was read on a clock that has been set back since.
   check_ms = math.min(check_ms, now + callback_interval_ms)
 end
-redis.call('HSET', job, 'look_at_ms', whole(check_ms), unpack(fields))
+redis.call('HSET', job, 'next_check_ms', whole(check_ms), unpack(fields))
 if stage == 'submitting' then
   return 'noted'
 end

@@ -27,7 +27,7 @@ if record.billed then
   refund(record)
 end
 transition(record, 'waiting', why, nil, {'refusals', refusals, 'refused_at_ms', whole(now), 'proofs', proofs},
-  {'nonce', 'hint', 'hint_by', 'look_at_ms', 'billed', 'billed_micro_usd'})
+  {'nonce', 'hint', 'hint_by', 'next_check_ms', 'billed', 'billed_micro_usd'})
 
 if is_news then
   set_gate({'refused_in_a_row', in_a_row, 'refused_why', why})

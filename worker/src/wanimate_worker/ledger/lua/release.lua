@@ -30,7 +30,7 @@ if transient_code ~= '' then
   end
   count(tally, {'retries', 1})
 end
-transition(record, 'waiting', why, nil, fields, {'nonce', 'unknown_why', 'hint', 'hint_by', 'look_at_ms', 'billed',
+transition(record, 'waiting', why, nil, fields, {'nonce', 'unknown_why', 'hint', 'hint_by', 'next_check_ms', 'billed',
   'billed_micro_usd', 'task_id', 'submitted_at_ms', 'unreadable_why', 'unreadable_since_ms'})
 if gate_state().trial == nonce then
   -- It came to nothing and told nothing: the next one may be tried as soon as the gate is open.

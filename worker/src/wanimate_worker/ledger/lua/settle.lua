@@ -4,7 +4,7 @@
 -- Uses: job, ending, delivery, breaker, billing, durations, grant
 -- Returns: {1 if the outcome is delivered or 0, granted job ids...}; nothing if the attempt or the claim is no longer the caller's, or a callback has named the task
 --          of a lost submission that is given up; it may even be on record.
-local record = read_job('nonce', 'look_at_ms', 'billed', 'hint', 'billed_micro_usd', 'fingerprint', 'has_key',
+local record = read_job('nonce', 'next_check_ms', 'billed', 'hint', 'billed_micro_usd', 'fingerprint', 'has_key',
   'is_followed')
 local stage = record.stage
 if record.nonce ~= nonce or not IN_SLOT[stage] then
@@ -18,7 +18,7 @@ if hint and (stage ~= 'unknown' or hint ~= (record.hint or '')) then
 end
 local counts, dropped = {}, nil
 if observed_field then
-  record_duration(observed_field, record.look_at_ms)
+  record_duration(observed_field, record.next_check_ms)
   if observed_completed_ms then
     -- Clocks differ: never less than nothing.
     observe(counts, 'lag', LAG_EDGES_MS, math.max(0, now_ms() - observed_completed_ms))

@@ -6,7 +6,7 @@
 -- Closes the record of a job whose outcome was delivered; it lives on for as long as the result does. That of a failed job
 -- lives longer and keeps its message, so that it can be run again.
 local function close_record(record)
-  local dropped = {'delivering_until_ms', 'rank', 'nonce', 'hint', 'hint_by', 'look_at_ms', 'unreadable_why',
+  local dropped = {'delivering_until_ms', 'rank', 'nonce', 'hint', 'hint_by', 'next_check_ms', 'unreadable_why',
     'unreadable_since_ms'}
   if not record.has_failed then
     dropped[#dropped + 1] = 'message'
