@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from wanimate.contract import Outcome
 from wanimate.errors import GenerationFailed
+from wanimate.text import format_duration
 from wanimate_worker.cli.selection import Filter, View
-from wanimate_worker.durations import read_seconds, spelled
+from wanimate_worker.durations import read_seconds
 from wanimate_worker.ledger import JobRecord, Transition, read_history
 
 NOW_MS = 1_795_000_000_000
@@ -38,8 +39,8 @@ def test_what_is_no_time_is_refused(text: str) -> None:
     ("milliseconds", "text"),
     [(-5, "0s"), (999, "0s"), (61_000, "1m 1s"), (3_660_000, "1h 1m"), (90_000_000, "1d 1h")],
 )
-def test_a_duration_is_spelled_in_its_two_largest_units(milliseconds: int, text: str) -> None:
-    assert spelled(milliseconds) == text
+def test_a_duration_is_shown_in_its_two_largest_units(milliseconds: int, text: str) -> None:
+    assert format_duration(milliseconds) == text
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from wanimate import Client, Settings
 from wanimate.contract import Keys, Outcome, Result
 from wanimate.errors import GenerationFailed, JobCancelled
 from wanimate_worker.health.exports import to_json
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .conftest import Account
 
 KEYS = Keys("default")
+LATER_MS: Final = 99_999_999_999_999
 DONE = Outcome.success(Result(urls=("https://example.com/v.mp4",), task_id="t"))
 FAILED = Outcome.failure(GenerationFailed("no", "GENERATION_FAILED", "t"))
 
@@ -102,6 +104,30 @@ def test_while_nothing_is_sent_no_end_is_promised(account: Account, field: str, 
     now = account.reader.read()
     assert [band.eta_seconds for band in now.bands] == [None] * len(now.bands)
     assert (why_waiting(now) or "").endswith("when they will be done is not known.")
+
+
+@pytest.mark.parametrize(
+    ("gate", "reason"),
+    [
+        ({"paused": "401"}, BlockReason.PAUSED),
+        ({"held": "maintenance"}, BlockReason.HELD),
+        ({"limited_until_ms": LATER_MS}, BlockReason.DAILY_LIMIT),
+        ({"low_balance_need": 0}, BlockReason.BALANCE),
+        ({"closed_until_ms": LATER_MS}, BlockReason.BACK_OFF),
+        ({"unsafe_until_ms": LATER_MS}, BlockReason.UNSAFE),
+        ({"trial_at_ms": 1, "trial_for": "refused"}, BlockReason.REFUSED),
+        ({"trial_at_ms": 1, "trial_for": "lost"}, BlockReason.TRIAL),
+        ({"trial_at_ms": LATER_MS, "trial_for": "suspended"}, BlockReason.TRIAL),
+        ({"trial_at_ms": 1, "trial_for": "suspended"}, None),
+        ({"closed_until_ms": 1, "unsafe_until_ms": 1, "limited_until_ms": 1}, None),
+    ],
+)
+def test_producers_are_told_the_same_reason(account: Account, gate: dict[str, Any], reason: BlockReason | None) -> None:
+    account.redis.hset(KEYS.gate, mapping=gate)
+    account.admit("a", "b", "c", "d")
+    assert [blocker.reason for blocker in blockers_of(account.reader.read())] == [reason] * bool(reason)
+    with Client(Settings(_env_file=None, redis_url=account.settings.redis_url)) as client:
+        assert client.job("d").status().blocked_by == reason
 
 
 def test_the_effective_cap_grows_back_as_the_scripts_let_it(account: Account) -> None:

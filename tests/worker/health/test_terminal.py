@@ -60,7 +60,7 @@ def test_a_large_terminal_shows_everything(busy: Account) -> None:
 
 
 @pytest.mark.parametrize("lines", range(14, 50))
-def test_any_terminal_shows_the_figures_and_says_what_it_leaves_out(busy: Account, lines: int) -> None:
+def test_a_small_terminal_says_what_it_leaves_out(busy: Account, lines: int) -> None:
     seen = shown(busy, lines)
     text = "\n".join(seen)
     assert len(seen) <= lines
@@ -72,7 +72,7 @@ def test_any_terminal_shows_the_figures_and_says_what_it_leaves_out(busy: Accoun
     assert ("team=t0" in text) is ("… and" not in text)
 
 
-def test_80_by_24_shows_the_worst_problems_with_their_commands(busy: Account) -> None:
+def test_80_by_24_has_the_worst_problems_with_commands(busy: Account) -> None:
     text = "\n".join(shown(busy, 24))
     worst = problems_of(busy.reader.read())[:3]
     for problem in worst:

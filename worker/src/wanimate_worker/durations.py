@@ -1,13 +1,9 @@
-"""Durations as people write and read them."""
+"""Durations as people write them."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
-
-from wanimate.text import format_duration as spelled
-
-__all__ = ["read_seconds", "spelled"]
 
 _UNITS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 

@@ -10,9 +10,9 @@ from wanimate.contract import JobState, JobStatus
 from wanimate.contract.cost import format_usd, to_micro_usd
 from wanimate.contract.record import read_outcome
 from wanimate.redis.presence import Presence
-from wanimate.text import pairs_of
+from wanimate.text import format_duration, pairs_of
 
-from ..durations import read_seconds, spelled
+from ..durations import read_seconds
 from ..ledger import JobRecord, Transition, read_history
 
 if TYPE_CHECKING:
@@ -108,13 +108,13 @@ class View:
     def line(self, now_ms: int) -> str:
         """Return it as one line for a person."""
         status = self.status
-        age = "" if self.since_ms is None else f"for {spelled(now_ms - self.since_ms)}"
+        age = "" if self.since_ms is None else f"for {format_duration(now_ms - self.since_ms)}"
         parts = [status.id, f"{status.state.value:<10}", f"{age:<12}", self.error or "", status.task_id or ""]
         parts += [f"perhaps {self.hint}"] if self.hint else []
         parts += ["answers cannot be read"] if self.unreadable else []
         parked_ms = self.parked_ms(now_ms)
         if parked_ms is not None:
-            parts.append(f"parked, in line again in {spelled(parked_ms)} ({self.history[-1].cause})")
+            parts.append(f"parked, in line again in {format_duration(parked_ms)} ({self.history[-1].cause})")
         parts += pairs_of(status.labels)
         if status.billed_seconds is not None:
             usd = "" if status.billed_usd is None else f", {format_usd(to_micro_usd(status.billed_usd))}"

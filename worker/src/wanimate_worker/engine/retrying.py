@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from wanimate.errors import GenerationFailed
-
-from ..durations import spelled
+from wanimate.text import format_duration
 
 if TYPE_CHECKING:
     from wanimate.contract import Outcome
@@ -41,7 +40,7 @@ class NextAttempt:
     @property
     def cause(self) -> str:
         """What the job's history says."""
-        return f"{self.code}; retry {self.number} of {self.limit} in {spelled(self.delay_ms)}"
+        return f"{self.code}; retry {self.number} of {self.limit} in {format_duration(self.delay_ms)}"
 
 
 def next_attempt(job: JobFields, outcome: Outcome, limit: int, now_ms: int) -> NextAttempt | Outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..durations import spelled as format_duration
+from wanimate.text import format_duration
 
 __all__ = ["NOTHING", "capitalize", "format_duration", "format_seconds", "number", "percent", "plural", "span"]
 
