@@ -29,17 +29,18 @@ if is_free and record.billed then
   refund(record, stage ~= 'submitting')
   dropped = {'billed', 'billed_micro_usd'}
 end
-end_job(record, outcome_cause, {'delivering_until_ms', delivers and now_ms() + lease_ms or 0}, dropped, counts)
+local is_delivered = is_plain and not record.is_followed
+end_job(record, outcome_cause, {'delivering_until_ms', delivers and now_ms() + lease_ms or 0}, dropped, counts,
+  is_delivered)
 if stage == 'submitting' then
   -- The vendor has answered: it refuses this request.
   note_reply(nonce)
 end
-local is_delivered = is_plain and not record.is_followed
 if is_delivered then
   if result then
     redis.call('SET', result, result_text, 'PX', result_ttl_ms)
     redis.call('PUBLISH', result, result_text)
   end
-  close_record(record)
+  close_record(record, dropped)
 end
 return grant_after(is_delivered and 1 or 0)

@@ -4,8 +4,9 @@
 -- Settings: lease_ms, failed_ttl_ms
 
 -- Settles the job with its outcome, which must be delivered until a lease ends, and counts it, with other counts. One that
--- failed is listed for the operator; the list lives as long as its newest entry.
-local function end_job(record, cause, fields, dropped, counts)
+-- failed is listed for the operator; the list lives as long as its newest entry. Where it is delivered in the same script,
+-- that writes both steps.
+local function end_job(record, cause, fields, dropped, counts, is_delivered)
   local set, has_failed = {'outcome', outcome}, outcome_kind == 'failed'
   for _, part in ipairs(fields or {}) do
     set[#set + 1] = part
@@ -14,7 +15,14 @@ local function end_job(record, cause, fields, dropped, counts)
     record.has_failed = '1'
     set[#set + 1], set[#set + 2] = 'has_failed', 1
   end
-  transition(record, 'settled', cause, now_ms() + lease_ms, set, dropped)
+  take_step(record, 'settled', cause)
+  if is_delivered then
+    for _, part in ipairs(set) do
+      record.fields[#record.fields + 1] = part
+    end
+  else
+    write_steps(record, now_ms() + lease_ms, set, dropped)
+  end
   if has_failed then
     redis.call('ZADD', failed, now_ms(), job_id)
     redis.call('PEXPIRE', failed, failed_ttl_ms)

@@ -28,34 +28,41 @@ local STAMPS = {waiting = 'waiting_at_ms', following = 'waiting_at_ms', submitti
   running = 'submitted_at_ms', settled = 'settled_at_ms', delivered = 'delivered_at_ms'}
 local IN_SLOT = {submitting = true, unknown = true, running = true}
 
--- Moves the job to a stage, if the state table has this step of this script: stage, time stamp and history are written with
--- other fields, pairs of field and value; fields that mean nothing any more are dropped. A job is in `slots` while its stage
--- needs one, in `unknown` while it is, and in `due` at a moment (ms) or, where none is given, as before. Whoever moves it to
--- waiting puts it in line or parks it.
-local function transition(record, to, cause, due_ms, fields, dropped)
-  local from, now = record.stage or '', now_ms()
+-- Takes a step to a stage, if the state table has it for this script, and notes what is to be written of it.
+local function take_step(record, to, cause)
+  local from = record.stage or ''
   if not (TRANSITIONS[from] and TRANSITIONS[from][to]) then
     error(table.concat({'the state table has no step from', from, 'to', to}, ' '))
   end
-  local set = {'stage', to}
+  record.left, record.fields = record.left or from, record.fields or {}
+  local fields = record.fields
   if from ~= '' then
-    set[3], set[4] = 'history', noted(record.history, now, to, cause)
+    record.history = noted(record.history, now_ms(), to, cause)
+    fields[#fields + 1], fields[#fields + 2] = 'history', record.history
   end
   if STAMPS[to] and (to ~= 'waiting' or from == '') then
-    set[#set + 1], set[#set + 2] = STAMPS[to], whole(now)
+    fields[#fields + 1], fields[#fields + 2] = STAMPS[to], whole(now_ms())
   end
+  record.stage = to
+end
+
+-- Writes the steps that were taken: stage, time stamps and history with other fields, pairs of field and value; fields that
+-- mean nothing any more are dropped. A job is in `slots` while its stage needs one, in `unknown` while it is, and in `due`
+-- at a moment (ms) or, where none is given, as before. Whoever moves it to waiting puts it in line or parks it.
+local function write_steps(record, due_ms, fields, dropped)
+  local from, to, set = record.left, record.stage, record.fields
   for _, part in ipairs(fields or {}) do
     set[#set + 1] = part
   end
-  redis.call('HSET', job, unpack(set))
+  redis.call('HSET', job, 'stage', to, unpack(set))
   if dropped then
     redis.call('HDEL', job, unpack(dropped))
   end
-  record.stage, record.history = to, set[4]
+  record.left, record.fields = nil, nil
   if from == 'unknown' then
     redis.call('ZREM', unknown, job_id)
   elseif to == 'unknown' then
-    redis.call('ZADD', unknown, now, job_id)
+    redis.call('ZADD', unknown, now_ms(), job_id)
   end
   if from == 'waiting' and to == 'settled' then
     redis.call('ZREM', waiting, job_id)
@@ -64,11 +71,17 @@ local function transition(record, to, cause, due_ms, fields, dropped)
   elseif IN_SLOT[from] and not IN_SLOT[to] then
     redis.call('ZREM', slots, job_id)
   elseif from == 'delivered' and IN_SLOT[to] then
-    redis.call('ZADD', slots, now, job_id)
+    redis.call('ZADD', slots, now_ms(), job_id)
   end
   if due_ms then
     redis.call('ZADD', due, whole(due_ms), job_id)
   elseif to == 'delivered' then
     redis.call('ZREM', due, job_id)
   end
+end
+
+-- Moves the job to a stage: the one way in which that changes.
+local function transition(record, to, cause, due_ms, fields, dropped)
+  take_step(record, to, cause)
+  write_steps(record, due_ms, fields, dropped)
 end
