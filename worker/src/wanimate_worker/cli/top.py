@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     default=2.0,
     show_default=True,
     metavar="SECONDS",
-    help="How often to look.",
+    help="How often to read the figures.",
 )
 def top(*, once: bool, as_json: bool, interval: float) -> None:
     """Show slots, waiting jobs, the request budget, the gate, cost and what needs an operator; Ctrl-C ends it."""

@@ -40,7 +40,7 @@ class BlockReason(StrEnum):
     TRIAL = "trial"
 
 
-#: What all commands lead to that have none of their own.
+#: The command of findings that have none of their own.
 DOCTOR: Final = "wanimate-worker doctor"
 
 
@@ -87,7 +87,7 @@ def info(check: str, text: str, advice: str, page: str = "", command: str = DOCT
 
 
 def warn(check: str, text: str, advice: str, page: str = "", command: str = DOCTOR) -> Finding:
-    """Return a finding to look at soon."""
+    """Return a finding to act on soon."""
     return Finding(check, Severity.WARN, text, advice, page, command)
 
 

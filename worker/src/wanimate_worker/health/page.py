@@ -69,7 +69,7 @@ _TEMPLATES.filters.update(span=span, number=number, percent=percent, usd=format_
 
 
 def run_ops(host: str, port: int) -> None:
-    """Serve the figures until told to stop.
+    """Serve the figures until the process is stopped.
 
     Raises:
         SettingsError: They would be open to strangers, or a setting is wrong.
@@ -125,7 +125,7 @@ class OpsApp:
     Args:
         reader: Reads them.
         redis: The connection for the health check.
-        auth: Who may see them, as `user:password`; None for whoever reaches it under a name of this machine.
+        auth: Who may see them, as `user:password`; None for everyone who reaches it under a name of this machine.
     """
 
     def __init__(self, reader: Reader, redis: Redis, auth: SecretStr | None) -> None:

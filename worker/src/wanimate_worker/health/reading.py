@@ -176,7 +176,7 @@ def _age(head: list[tuple[str, float]], now_ms: int) -> float | None:
 
 
 def _budget(limit: int, tally: Tally, newest: Sequence[str], now_ms: int) -> Budget:
-    """Return the pace of requests since the newest copy of the counts that is old enough to tell one."""
+    """Return the pace of requests since the newest copy of the counts that is old enough for one."""
     samples = [Sample.read(stored) for stored in newest]
     if not samples:
         return Budget(limit, 0.0, 0.0)

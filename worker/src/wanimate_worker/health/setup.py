@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: The scripts use what this version has.
 _MIN_VERSION: Final = (6, 2)
-#: Leases are Redis time only, so a difference harms no job; but logs and results then tell two times.
+#: Leases are Redis time only, so a difference harms no job; but logs and results then show two times.
 _MAX_CLOCK_SECONDS: Final = 5.0
 #: No task has this id: that the vendor says so shows that it takes the key.
 _PROBE_TASK_ID: Final = "wanimate-key-probe"
@@ -168,7 +168,7 @@ def check_limits(settings: WorkerSettings, limits: AccountLimits | None) -> Iter
 
 
 def check_callbacks(settings: WorkerSettings) -> Finding:
-    """Return whether the vendor can reach the address of callbacks, as far as the address tells."""
+    """Return whether the vendor can reach the address of callbacks, as far as the address shows."""
     url = settings.callback_base_url
     if url is None:
         return ok("callbacks", "off; tasks are polled")

@@ -49,19 +49,19 @@ def why_waiting(now: Snapshot) -> str | None:
     if not now.waiting:
         return None
     parked = f"{number(now.parked)} of them {'waits' if now.parked == 1 else 'wait'} for a next attempt."
-    told = [parked] if now.parked else []
+    sentences = [parked] if now.parked else []
     slots = now.slots
     if now.waiting == now.parked:
         pass
     elif not is_submitting(now):
-        told.append(f"Nothing is sent now ({state_of(now)}); when they will be done is not known.")
+        sentences.append(f"Nothing is sent now ({state_of(now)}); when they will be done is not known.")
     elif slots.used < slots.effective_cap:
-        told.append("Slots are free: the next jobs are being sent.")
+        sentences.append("Slots are free: the next jobs are being sent.")
     else:
         lowered = ", which is lowered for now" if slots.effective_cap < slots.cap else ""
         all_slots = f"All {number(slots.effective_cap)} slots{lowered}"
-        told.append(f"{all_slots} are taken: the next job is sent when a task ends.")
-    return " ".join(told)
+        sentences.append(f"{all_slots} are taken: the next job is sent when a task ends.")
+    return " ".join(sentences)
 
 
 def balance_of(balance: Balance) -> str:
@@ -74,13 +74,13 @@ def balance_of(balance: Balance) -> str:
 
 def balance_details(balance: Balance) -> list[str]:
     """Return what else is to be said of the balance, as short sentences."""
-    told = []
+    sentences = []
     if balance.left_micro_usd != balance.micro_usd and balance.left_micro_usd is not None:
-        told.append(f"About {format_usd(balance.left_micro_usd)} after what was sent since, estimated.")
+        sentences.append(f"About {format_usd(balance.left_micro_usd)} after what was sent since, estimated.")
     if balance.why:
-        told.append(f"Not read{'' if balance.micro_usd is None else ' since'}: {one_line(balance.why)}.")
+        sentences.append(f"Not read{'' if balance.micro_usd is None else ' since'}: {one_line(balance.why)}.")
     if balance.warn_micro_usd is not None:
-        told.append(f"Warns below {format_usd(balance.warn_micro_usd)}.")
+        sentences.append(f"Warns below {format_usd(balance.warn_micro_usd)}.")
     if balance.hold_micro_usd is not None:
-        told.append(f"Holds submissions below {format_usd(balance.hold_micro_usd)}.")
-    return told
+        sentences.append(f"Holds submissions below {format_usd(balance.hold_micro_usd)}.")
+    return sentences

@@ -39,14 +39,14 @@ _LAST_ANSWER_SECONDS: Final = 5.0
 #: So many workers, jobs and unread queues are named.
 _MAX_NAMED: Final = 5
 _MAX_QUEUES: Final = 10
-#: Keys that Redis looks at in one go.
+#: Keys that Redis scans in one go.
 _SCANNED: Final = 5_000
 _READ: Final = frozenset(list_of(queue, step) for queue in QUEUES for step in STEPS)
-#: How kombu calls what tells which queues there are.
+#: The prefix of the sets in which kombu lists queues.
 _BINDING: Final = "_kombu.binding."
 #: A list of one of our queues, as a sender names it that has another separator, a prefix, or other steps than 0 to 9.
 _MISPLACED: Final = re.compile(rf"(?:.*[\W_])?(?P<queue>{'|'.join(map(re.escape, QUEUES))})(?:\D+\d+)?", re.DOTALL)
-#: Answers to remote control that nobody waited for; kombu removes them.
+#: Answers to remote control that no process waited for; kombu removes them.
 _REPLIES: Final = ".celery.pidbox"
 
 
