@@ -126,7 +126,6 @@ def settings_for(load: Load) -> dict[str, str]:
     }
     if load.speed > 1:
         settings |= {
-            "WANIMATE_POLL_TICK_SECONDS": f"{max(1 / load.speed, 0.1):g}",
             "WANIMATE_POLL_FLOOR_SECONDS": f"{max(0.5 / load.speed, 0.1):g}",
             # After these other workers take over what a dead worker had in hand.
             "WANIMATE_LEASE_SECONDS": f"{max(15 / load.speed, 2):g}",

@@ -106,21 +106,6 @@ def test_a_worker_that_dies_before_it_has_recorded_a_job_does_not_lose_its_messa
     assert handle.wait(timeout=PATIENCE_SECONDS).urls
 
 
-def test_a_message_is_held_until_its_run_has_ended(own_stack: Stack, own_client: Client, own_redis: Redis) -> None:
-    assert own_stack.simulator_url is not None
-    vendor, worker = Vendor(own_stack.simulator_url), own_stack.workers[0]
-    vendor.set_faults(latency_ms=30_000)
-    handle = own_client.submit(job("held"))
-    eventually(lambda: vendor.task_of("held"), "it is sent, and its run waits for the answer")
-    with Celery(set_as_current=False) as app:
-        app.conf.update(celery_settings(Settings(redis_url=SecretStr(own_stack.redis.url))))
-        # An early acknowledgement would be out once the worker's loop has come round.
-        assert app.control.ping(timeout=PATIENCE_SECONDS, limit=1)
-    assert any(handle.id in message for message in own_redis.hvals(UNACKED_KEY))
-    worker.kill()
-    vendor.close()
-
-
 def test_a_frozen_worker_that_is_killed_takes_no_message_with_it(own_stack: Stack, own_client: Client) -> None:
     frozen = own_stack.workers[0]
     frozen.signal(signal.SIGSTOP)

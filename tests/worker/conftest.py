@@ -118,6 +118,10 @@ class Run:
 
     def record(self, task_id: str = "a", request: Any = None, **headers: Any) -> None:
         """Take the message of a job as a worker does."""
+        self.recorder.record([self.message(task_id, request, **headers)])
+
+    def message(self, task_id: str, request: Any = None, **headers: Any) -> Message:
+        """Return the message of a job."""
         request = JOB if request is None else request
         made = self.task.app.amqp.create_task_message(task_id, self.task.name, (), request)
         channel = SimpleNamespace(
@@ -125,7 +129,7 @@ class Run:
             basic_reject=lambda tag, **_: self.settled.update({tag: "given back"}),
             no_ack_consumers=None,
         )
-        message = Message(
+        return Message(
             body=json.dumps(made.body),
             delivery_tag=f"tag-{task_id}",
             content_type="application/json",
@@ -136,7 +140,6 @@ class Run:
             channel=channel,
             accept={"application/json"},
         )
-        self.recorder.record([message])
 
     def advance(self) -> None:
         """Bring the job one step further."""

@@ -7,7 +7,7 @@ import time
 import warnings
 from functools import partial
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from billiard.einfo import ExceptionInfo
 from celery.app.trace import trace_ok_t
@@ -37,8 +37,14 @@ log = get_logger(__name__)
 warnings.filterwarnings("ignore", category=CPendingDeprecationWarning, module=re.escape(__name__))
 
 
+#: How long events wait for others, in seconds.
+_FLUSH_SECONDS: Final = 0.25
+
+
 class Consumer(CeleryConsumer):
     """Keeps dead letters. Celery would log them and drop them, or end the worker when their form surprises it."""
+
+    _is_flush_due = False
 
     def __init__(
         self, on_task_request: Any, *args: Any, worker_options: dict[str, Any] | None = None, **options: Any
@@ -58,6 +64,16 @@ class Consumer(CeleryConsumer):
         if isinstance(exc, ResponseError):
             log.warning("Redis refuses commands; the worker connects anew until it takes them", cause=exc)
             time.sleep(AGAIN_SECONDS)
+
+    def on_send_event_buffered(self) -> None:
+        """Send events together, soon; Celery calls this for each event, and would send each by itself."""
+        if not self._is_flush_due:
+            self._is_flush_due = True
+            self.timer.call_after(_FLUSH_SECONDS, self._flush_soon)
+
+    def _flush_soon(self) -> None:
+        self._is_flush_due = False
+        self._flush_events()
 
     def update_strategies(self) -> None:
         """Make what handles and runs the messages of each task; Celery calls this."""

@@ -63,6 +63,8 @@ PRIVATE: Final = (
     Private(_CONSUMER, "Consumer.on_unknown_task", _LETTERS),
     Private(_CONSUMER, "Consumer.on_invalid_task", _LETTERS),
     Private(_CONSUMER, "Consumer.on_connection_error_after_connected", "a Redis that refuses commands is waited for"),
+    Private(_CONSUMER, "Consumer.on_send_event_buffered", "events are sent together"),
+    Private(_CONSUMER, "Consumer._flush_events", "events are sent together"),
     Private("celery.worker.control", "revoke", _REVOKING),
     Private("celery.worker.control", "revoke_by_stamped_headers", _REVOKING),
     Private("celery.worker.control", "add_consumer", "only queues of ours are read"),

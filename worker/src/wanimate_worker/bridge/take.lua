@@ -12,6 +12,9 @@ local function field(value, name)
     return type(value) == 'table' and value[name] or nil
 end
 
+if redis.call('EXISTS', unpack(KEYS, 3)) == 0 then
+    return false
+end
 local now = redis.call('TIME')
 for i = 3, #KEYS do
     local item = redis.call('RPOP', KEYS[i])

@@ -2,7 +2,7 @@
 
 Kombu pops a message (`BRPOP`) and notes in a second step that a worker holds it. Whoever dies between the two loses the
 message, and so does a Redis that is full, or a connection that breaks while a message is on its way. Here a script does
-both at once. A script cannot wait, so a worker that finds nothing waits a moment, in Redis, and looks again.
+both at once. A script cannot wait, so a worker that finds nothing waits a moment, in Redis, and takes again.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-#: How long a worker that found nothing waits, in seconds: half of it is what an idle queue adds to a message's way.
-NAP_SECONDS: Final = 0.05
-#: A list that nobody writes to.
-_NAP_KEY: Final = "wanimate.nap"
+#: How long a worker that found nothing waits for a job of the usual priority, in seconds. Half of it is what an idle
+#: queue adds to the way of any other message.
+NAP_SECONDS: Final = 0.2
+#: The priority step of jobs whose callers say nothing about it.
+_USUAL_STEP: Final = 3
 #: How the script notes a message: with the exchange and the routing key, which is the queue.
 _NOTE: Final = re.compile(r'\[(?P<item>.*),"(?:[^"\\]|\\.)*",(?P<queue>"(?:[^"\\]|\\.)*")\]', re.DOTALL)
 _TAKE: Final = (files(__package__) / "take.lua").read_text()
@@ -151,7 +152,9 @@ class _Taking:
         connection = self._in_poll = self.client.connection
         self._brpop_sent_at = monotonic()
         if self._is_napping:
-            connection.send_command("BRPOP", _NAP_KEY, NAP_SECONDS)
+            # Moving an entry to its own place waits for one and takes none.
+            usual = list_of(queues[-1], _USUAL_STEP)
+            connection.send_command("BLMOVE", usual, usual, "RIGHT", "RIGHT", NAP_SECONDS)
             return
         # What runs comes before what is new, however urgent: an entry never stands in front of a resumed job.
         groups = (queues[:-1], queues[-1:])
@@ -166,7 +169,7 @@ class _Taking:
         connection = self.client.connection
         try:
             try:
-                answer = self.client.parse_response(connection, "BRPOP" if self._is_napping else "EVAL")
+                answer = self.client.parse_response(connection, "BLMOVE" if self._is_napping else "EVAL")
             except ResponseError as error:
                 # Read-only after a fail-over, a script that blocks the server: Celery connects anew until it is over.
                 connection.disconnect()
