@@ -17,15 +17,16 @@ _MAX_CHARACTERS: Final = 512
 def current_trace() -> dict[str, str]:
     """Return the headers of the span that the caller is in; none without one.
 
-    Nothing is imported for it: code that is in a span has imported OpenTelemetry.
+    It imports nothing: code that is in a span has imported OpenTelemetry, and a process that forks during an import in
+    another thread leaves its child a lock that is never released.
     """
-    if "opentelemetry.trace" not in sys.modules:
+    get_current_span = getattr(sys.modules.get("opentelemetry.trace"), "get_current_span", None)
+    span = None if get_current_span is None else get_current_span().get_span_context()
+    if span is None or not span.is_valid:
         return {}
-    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-
-    headers: dict[str, str] = {}
-    TraceContextTextMapPropagator().inject(headers)
-    return trace_of(headers)
+    # W3C Trace Context, 3.2 and 3.3.
+    traceparent = f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
+    return trace_of({"traceparent": traceparent, "tracestate": span.trace_state.to_header() or None})
 
 
 def trace_of(headers: Mapping[str, Any] | None) -> dict[str, str]:

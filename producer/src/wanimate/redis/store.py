@@ -229,6 +229,9 @@ class Store:
         self._redis.get().connection_pool.disconnect()
 
     def _connect(self) -> Any:
+        # Connecting imports it, while another thread may fork: see `current_trace`.
+        import encodings.idna  # noqa: F401
+
         # Not at the top of the file: redis-py takes a tenth of a second to import, which `import wanimate` need not.
         from redis import Redis
         from redis.backoff import EqualJitterBackoff
