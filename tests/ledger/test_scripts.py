@@ -179,6 +179,7 @@ def live_through_everything(bench: Bench) -> None:
         ledger.jobs.settle("a", submit.nonce, success("t"), observed=Observation("animate:480p", 41.0, bench.now_ms()))
         is not None
     )
+    assert ledger.gate.cap() == 2
     assert ledger.polls.survey(0).durations["total"] == "1"
     ledger.polls.grant()
     ledger.polls.repair()

@@ -59,11 +59,11 @@ def recover(runtime: Runtime, claim: Claim, jobs: Iterable[JobFields]) -> None:
 
 def _expire(runtime: Runtime, claim: Claim, job: JobFields) -> Sequence[str]:
     failure = expired_in_line(job, claim.claimed_at_ms) if job.stage is Stage.WAITING else None
-    expired = runtime.ledger.jobs.expire(job.job_id, Outcome.failure(failure)) if failure else None
-    if expired is None:
+    granted = runtime.ledger.jobs.expire(job.job_id, Outcome.failure(failure)) if failure else None
+    if granted is None:
         return ()
     log.info("job settled", stage=Stage.SETTLED, job_id=job.job_id, cause="DeadlineExceeded", attempt=job.attempts)
-    return expired.granted
+    return granted
 
 
 def decide_unknown(runtime: Runtime, claim: Claim, job: JobFields) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 from wanimate.contract import PRIORITY_STEPS, UNACKED_KEY, Keys
 from wanimate.contract.durations import Kinds, seconds_until_slot
 
-from ..ledger import AccountLimits, BalanceReading, GateState, Throttle, Throttles
+from ..ledger import AccountLimits, BalanceReading, GateState, Ledger, LedgerLimits, Throttle, Throttles
 from ..ledger.tally import Sample, Tally
 from ..queues import queue_lengths
 from .snapshot import Balance, Band, Budget, Cost, Days, Recent, Slots, Snapshot
@@ -55,6 +55,7 @@ class Reader:
         self._redis = redis
         self._settings = settings
         self._keys: Final = Keys(settings.account)
+        self._ledger: Final = Ledger(redis, settings.account, LedgerLimits())
         self._reading = threading.Lock()
         self._last: Snapshot | None = None
         self._read_at = 0.0
@@ -101,20 +102,20 @@ class Reader:
             pipeline.lrange(keys.throttles, 0, -1)
             pipeline.zrevrange(keys.samples, 0, 1)
             pipeline.zrange(keys.samples, 0, 0)
+            self._ledger.gate.cap.on(pipeline)
             (seconds, micros), *answers = pipeline.execute()
         counts, heads, rest = answers[: len(spans)], answers[len(spans) : 2 * len(spans)], answers[2 * len(spans) :]
         used, slot_ids, due, parked, unknown, first_unknown, failed, dead, held, tick, *stored = rest
         limit_fields, gate_fields, tally_fields, billed, spent, balance, durations, *stored = stored
-        answered, throttles, newest, oldest = stored
+        answered, throttles, newest, oldest, cap = stored
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         gate, tally = GateState.read(gate_fields), Tally.read(tally_fields)
         limits = AccountLimits.read(limit_fields) or _NO_LIMITS
         lost = self._without_record(slot_ids)
-        cap = limits.max_in_flight
         snapshot = Snapshot(
             account=settings.account,
             at_ms=now_ms,
-            slots=Slots(used, cap, gate.effective_cap(cap, now_ms), len(lost)),
+            slots=Slots(used, limits.max_in_flight, int(cap), len(lost)),
             bands=_bands(counts, heads, now_ms),
             parked=parked,
             due_lag_seconds=_age(due, now_ms) or 0.0,

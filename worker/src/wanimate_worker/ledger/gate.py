@@ -107,17 +107,6 @@ class GateState:
             is_balance_low="low_balance_need" in fields,
         )
 
-    def effective_cap(self, cap: int, now_ms: int) -> int:
-        """Return the cap as the scripts take it: lowered by the vendor's 429, and growing back.
-
-        Args:
-            cap: The full cap; a six-hundredth of it grows back each second.
-            now_ms: The current time, in Redis time.
-        """
-        if self.lowered_cap is None:
-            return cap
-        return min(cap, self.lowered_cap + max(0, now_ms - self.lowered_at_ms) * cap // 600_000)
-
 
 class Gate(Concern):
     """What decides whether anything is sent."""
@@ -125,6 +114,10 @@ class Gate(Concern):
     def read(self) -> GateState:
         """Return the shared back-off as last written."""
         return GateState.read(cast("dict[str, str]", self._redis.hgetall(self._keys.gate)))
+
+    @script(int)
+    def cap(self) -> int:
+        """Return the most slots that there may be now: lowered by a 429 for concurrency, and growing back."""
 
     def close(
         self,

@@ -18,7 +18,6 @@ from .values import (
     Admitted,
     Bill,
     Cancelled,
-    Expired,
     Parked,
     Proven,
     ResultMissing,
@@ -319,8 +318,8 @@ class Jobs(Concern):
     @script(list)
     def _cancel(self, job_id: str, outcome: Outcome) -> list[str]: ...
 
-    @script(lambda granted: None if granted is None else Expired(granted))
-    def expire(self, job_id: str, outcome: Outcome) -> Expired | None:
+    @script(lambda granted: granted)
+    def expire(self, job_id: str, outcome: Outcome) -> list[str] | None:
         """Settle a job whose deadline passed before it was sent; None if it was sent, or has time left.
 
         Args:

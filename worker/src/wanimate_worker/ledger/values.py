@@ -219,17 +219,6 @@ class CallbackEffect(StrEnum):
     ENDED = "ended"
 
 
-@dataclass(frozen=True, slots=True)
-class Expired:
-    """A job's deadline passed before it was sent.
-
-    Args:
-        granted: Jobs that got its slot and must be resumed.
-    """
-
-    granted: Sequence[str]
-
-
 class Retried(StrEnum):
     """What became of a failed job that was to run again."""
 
