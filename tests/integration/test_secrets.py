@@ -18,7 +18,7 @@ from typed import run
 from wanimate import AnimateJob, Client, JobFailed, Settings
 from wanimate.contract import CONTROL_QUEUE, ENTRY_QUEUE, GENERATE_TASK, Keys
 from wanimate_devstack import SIMULATOR_KEY, Stack, StackOptions, redis_of
-from wanimate_worker.callbacks import Signer
+from wanimate_worker.engine.signature import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

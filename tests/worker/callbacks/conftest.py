@@ -13,9 +13,9 @@ from pydantic import SecretStr
 from redis import Redis
 from wanimate.contract import Keys
 from wanimate_devstack import RedisServer
-from wanimate_worker.callbacks import Signer
 from wanimate_worker.callbacks.receiver import Receiver
 from wanimate_worker.engine.doorbell import Doorbell
+from wanimate_worker.engine.signature import Signer
 from wanimate_worker.ledger import AccountLimits, Entry, Ledger, LedgerLimits, Submit
 
 if TYPE_CHECKING:

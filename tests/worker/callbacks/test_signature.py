@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 from wanimate.errors import SettingsError
-from wanimate_worker.callbacks import SignedPath, Signer
 from wanimate_worker.callbacks.body import named_task
-from wanimate_worker.callbacks.signature import CALLBACK_PATH
+from wanimate_worker.engine.signature import CALLBACK_PATH, SignedPath, Signer
 from wanimate_worker.service_settings import CallbackSettings
 from wanimate_worker.settings import WorkerSettings
 

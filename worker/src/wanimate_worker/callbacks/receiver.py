@@ -14,11 +14,11 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from ..engine.signature import CALLBACK_PATH, SignedPath
 from ..ledger import CallbackEffect, NotReplicated
 from ..observability import get_logger
 from .body import BodyCutOff, BodyTooLarge, named_task, read_body
 from .counts import Counts
-from .signature import CALLBACK_PATH, SignedPath
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from ..engine.doorbell import Doorbell
+    from ..engine.signature import Signer
     from ..ledger import Ledger
-    from .signature import Signer
 
 log = get_logger(__name__)
 

@@ -8,11 +8,11 @@ from wanimate.contract import Keys
 from wanimate.errors import SettingsError
 
 from ..engine.doorbell import Doorbell
+from ..engine.signature import Signer
 from ..observability import set_up_logs
 from ..serving import open_hasty_database, serve
 from ..settings import WorkerSettings
 from .receiver import Receiver
-from .signature import Signer
 
 #: Requests at once; beyond that callers get 503. A full account has a few dozen callbacks a second.
 _MOST_REQUESTS: Final = 500

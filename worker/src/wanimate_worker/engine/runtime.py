@@ -9,12 +9,12 @@ from redis.exceptions import RedisError
 from wanimate.contract import Keys
 from wanimate.errors import SettingsError
 
-from ..callbacks.signature import Signer
 from ..database import Database, open_database
 from ..observability import Tracing, get_logger, open_tracing
 from ..pacer import Pacer
 from ..vendor import VendorClient
 from .doorbell import Doorbell
+from .signature import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
