@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
@@ -13,7 +13,7 @@ from wanimate.redis.presence import find_jobs
 from .script import Concern
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from wanimate.redis.presence import Presence
 
@@ -50,23 +50,23 @@ class JobFields:
     """
 
     job_id: str
-    stage: Stage | None
-    nonce: str
-    attempts: int
-    task_id: str | None
-    submitted_at_ms: int | None
-    message: dict[str, Any]
-    request: dict[str, Any]
-    unknown_why: str
-    begun_at_ms: int | None
-    unknown_until_ms: int | None
-    hint: str | None
-    hint_by: str | None
-    deadline_at_ms: int | None
-    waiting_at_ms: int | None
-    unreadable_why: str | None
-    leader: str | None
-    celery_id: str | None
+    stage: Stage | None = None
+    nonce: str = ""
+    attempts: int = 0
+    task_id: str | None = None
+    submitted_at_ms: int | None = None
+    message: dict[str, Any] = field(default_factory=dict)
+    request: dict[str, Any] = field(default_factory=dict)
+    unknown_why: str = ""
+    begun_at_ms: int | None = None
+    unknown_until_ms: int | None = None
+    hint: str | None = None
+    hint_by: str | None = None
+    deadline_at_ms: int | None = None
+    waiting_at_ms: int | None = None
+    unreadable_why: str | None = None
+    leader: str | None = None
+    celery_id: str | None = None
     retries: int = 0
     transient_code: str | None = None
     transient_task: str | None = None
@@ -81,40 +81,24 @@ class JobFields:
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """Return the hash fields to read, in the order `read` takes them."""
-        return (
-            *("stage", "nonce", "attempts", "task_id", "submitted_at_ms", "message", "request", "unknown_why"),
-            *("begun_at_ms", "unknown_until_ms", "hint", "hint_by", "deadline_at_ms", "waiting_at_ms"),
-            *("unreadable_why", "leader", "celery_id", "retries", "transient_code", "transient_task"),
-        )
+        return _FIELDS
 
     @classmethod
     def read(cls, job_id: str, values: Sequence[str | None]) -> JobFields:
         """Build from the values of the named hash fields."""
-        stage, nonce, attempts, task_id, submitted, message, request, why, begun, until, *others = values
-        hint, hint_by, deadline, since, unreadable, leader, celery_id, retries, code, failed_task = others
-        return cls(
-            job_id=job_id,
-            stage=Stage(stage) if stage else None,
-            nonce=nonce or "",
-            attempts=int(attempts or 0),
-            task_id=task_id,
-            submitted_at_ms=int(submitted) if submitted else None,
-            message=loads(message) if message else {},
-            request=orjson.loads(request) if request else {},
-            unknown_why=why or "",
-            begun_at_ms=int(begun) if begun else None,
-            unknown_until_ms=int(until) if until else None,
-            hint=hint,
-            hint_by=hint_by,
-            deadline_at_ms=int(deadline) if deadline else None,
-            waiting_at_ms=int(since) if since else None,
-            unreadable_why=unreadable,
-            leader=leader,
-            celery_id=celery_id,
-            retries=int(retries or 0),
-            transient_code=code,
-            transient_task=failed_task,
-        )
+        stored = {name: value for name, value in zip(_FIELDS, values, strict=True) if value is not None}
+        return cls(job_id, **{name: _PARSED_BY.get(name, str)(value) for name, value in stored.items()})
+
+
+_FIELDS: Final = tuple(each.name for each in fields(JobFields) if each.name != "job_id")
+#: What is not text in a job's hash.
+_PARSED_BY: Final[Mapping[str, Callable[[str], Any]]] = {
+    "stage": Stage,
+    "message": loads,
+    "request": orjson.loads,
+    **dict.fromkeys(("attempts", "submitted_at_ms", "begun_at_ms", "unknown_until_ms"), int),
+    **dict.fromkeys(("deadline_at_ms", "waiting_at_ms", "retries"), int),
+}
 
 
 @dataclass(frozen=True, slots=True)
