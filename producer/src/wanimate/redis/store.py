@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
-from ..contract import CLAIM_TTL_MS, DATABASE_KEY, Keys, Stage
+from ..contract import CLAIM_TTL_MS, DATABASE_KEY, AnimateJob, Keys, Stage
 from ..contract.cost import Prices
 from ..errors import ClientClosed, QueueUnavailable, SettingsError
 from .address import sentinel_of, without_secrets
@@ -108,6 +108,7 @@ class Store:
         self._redis: PerProcess[Any] = PerProcess(self._connect)
         # Loads redis-py, so that the first call need not.
         self._redis.get()
+        _prepare()
         self._knows_owner = False
 
     def publish(self, message: Message) -> None:
@@ -229,9 +230,6 @@ class Store:
         self._redis.get().connection_pool.disconnect()
 
     def _connect(self) -> Any:
-        # Connecting imports it, while another thread may fork: see `current_trace`.
-        import encodings.idna  # noqa: F401
-
         # Not at the top of the file: redis-py takes a tenth of a second to import, which `import wanimate` need not.
         from redis import Redis
         from redis.backoff import EqualJitterBackoff
@@ -282,6 +280,15 @@ class Store:
             f"Redis at {self.address} is not available ({reason}): check WANIMATE_REDIS_URL, that the server runs, and "
             "that this machine may reach it"
         )
+
+
+def _prepare() -> None:
+    """Do now what first use does under a lock: a child that is forked meanwhile would wait for the lock for ever."""
+    # Connecting imports it.
+    import encodings.idna  # noqa: F401
+
+    # pydantic sets up the serializer of all models when it first runs.
+    AnimateJob(image_url="http://host", video_url="http://host").to_kwargs()
 
 
 #: The message when a client is used after `close()`.
