@@ -287,7 +287,8 @@ def test_polls_get_a_tenth_at_least_and_never_more_than_the_budget(
 def test_submissions_and_late_polls_come_before_new_ones() -> None:
     calm = polls_per_second(PER_SECOND, 1000, 41)
     assert polls_per_second(PER_SECOND, 1000, 41, free_and_wanted=50) == pytest.approx(calm - 25)
-    assert polls_per_second(PER_SECOND, 1000, 41, late=50) == pytest.approx(calm - 25)
+    assert polls_per_second(PER_SECOND, 1000, 41, late=1) == calm
+    assert polls_per_second(PER_SECOND, 1000, 41, late=51) == pytest.approx(calm - 25)
     assert polls_per_second(PER_SECOND, 1000, 41, late=500) == pytest.approx(calm * (1 - MAX_LATE_POLLS_SHARE))
 
 

@@ -255,7 +255,8 @@ def polls_per_second(
     ends = min(in_flight / (mean_seconds + lag_seconds), requests_per_second / 2)
     submits = ends * _SUBMISSION + free_and_wanted / catch_up_seconds
     left = requests_per_second - submits + spare / catch_up_seconds
-    left -= min(late / catch_up_seconds, left * MAX_LATE_POLLS_SHARE)
+    # One late poll is chance, and with few requests a second it is there most of the time.
+    left -= min(max(0, late - 1) / catch_up_seconds, left * MAX_LATE_POLLS_SHARE)
     return min(max(left, requests_per_second * MIN_POLL_SHARE), requests_per_second)
 
 
