@@ -86,7 +86,7 @@ def test_a_job_whose_claimer_died_is_claimed_again_when_the_lease_ends(make_benc
     bench.drain()
 
 
-def test_a_resume_message_that_was_lost_is_sent_again_when_the_lease_ends(make_bench: Callable[..., Bench]) -> None:
+def test_a_job_with_a_slot_that_no_worker_took_is_due_when_the_lease_ends(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(lease_ms=5)
     bench.admit("a")
     eventually(lambda: bench.ledger.polls.claim(1).job_ids == ["a"])

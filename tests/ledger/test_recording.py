@@ -154,9 +154,7 @@ def test_a_raised_cap_is_used_by_the_next_grant(make_bench: Callable[..., Bench]
     bench.drain()
 
 
-def test_a_job_cancelled_before_its_message_came_is_resumed_when_it_comes_and_delivered_as_cancelled(
-    bench: Bench,
-) -> None:
+def test_a_job_cancelled_before_its_message_came_is_delivered_as_cancelled(bench: Bench) -> None:
     bench.ledger.jobs.cancel("a", CANCELLED)
     [admission] = bench.ledger.jobs.admit([Entry("a", 0, {"seen": True}, {"type": "animate"})])
     # Without this, one that came in a batch would be told to nobody: there is no run of its own to deliver it.
@@ -173,7 +171,7 @@ def test_a_job_cancelled_in_advance_is_under_the_clock_once_its_message_came(ben
     assert bench.state().due == {}
     bench.admit("a")
     assert set(bench.state().due) == {"a"}
-    # Whoever was to resume it died.
+    # The worker that was to deliver it died.
     bench.drain()
     assert bench.delivered == {"a": [CANCELLED]}
 

@@ -105,17 +105,23 @@ class PollSettings(Settings):
     """When finished tasks are noticed."""
 
     poll_tick_seconds: float = Field(
-        default=1.0, ge=0.05, le=60, description="How often beat starts a poll, in seconds; may be below one."
+        default=1.0,
+        ge=0.05,
+        le=60,
+        description="How often beat sends a tick, in seconds; may be below one. The worker that gets it looks for due "
+        "tasks until the next.",
     )
     poll_floor_seconds: float = Field(
         default=0.5, ge=0.01, le=60, description="The shortest time between two polls of one task, in seconds."
     )
-    poll_batch_size: int = Field(default=16, ge=1, le=1000, description="Tasks that one poll run claims at most.")
+    poll_batch_size: int = Field(
+        default=16, ge=1, le=1000, description="Due tasks that a worker process claims at once at most."
+    )
     poll_concurrency: int = Field(
         default=16,
         ge=1,
         le=64,
-        description="Status requests in flight at once, per poll run; a worker process works on two.",
+        description="Status requests in flight at once in one worker process.",
     )
 
 
@@ -126,7 +132,7 @@ class RecoverySettings(Settings):
         default=15.0,
         ge=1,
         le=600,
-        description="After this a resumed message or a delivery counts as lost and is repeated, in seconds.",
+        description="After this a job that was not sent is taken again, and a delivery is repeated, in seconds.",
     )
     unknown_after_seconds: float = Field(
         default=600.0,
@@ -196,7 +202,11 @@ class WorkerSettings(
     """Everything a worker reads, validated once at its start."""
 
     worker_threads: int = Field(
-        default=16, ge=1, le=256, description="Threads of one worker process; `celery worker -c` comes first."
+        default=16,
+        ge=1,
+        le=256,
+        description="Submissions under way at once in one worker process, and threads for Celery's tasks; "
+        "`celery worker -c` comes first.",
     )
 
     @model_validator(mode="after")

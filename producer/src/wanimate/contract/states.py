@@ -16,8 +16,9 @@ class Stage(StrEnum):
     #: Not a job but one more caller of one: it ends as that job, its leader, ends. The worker that delivers the
     #: leader's outcome settles it; if that worker dies, its due time passes and a poll settles it.
     FOLLOWING = "following"
-    #: Has a slot; a resume message is on its way to submit it. Lost message: its due time passes, it is resumed again.
-    #: Derived, not stored: the hash says `waiting` and the slots set holds the job.
+    #: Has a slot. The process that granted it moves it on, or one that takes it from the list `ready`. That process
+    #: dies: its due time passes and a poll offers it again. Derived, not stored: the hash says `waiting` and the slots
+    #: set holds the job.
     ADMITTED = "admitted"
     #: The intent is written, the POST may have been sent. The submitting worker moves it on. Worker dies: its due
     #: time passes and it becomes `UNKNOWN`, for the vendor may have accepted the task.
@@ -26,8 +27,8 @@ class Stage(StrEnum):
     UNKNOWN = "unknown"
     #: The vendor has the task and we have its id. The poller moves it on; a dead poller's lease lapses.
     RUNNING = "running"
-    #: The outcome is known, the slot is handed on, a resume message is on its way to deliver it. Lost message: its due
-    #: time passes, it is resumed again.
+    #: The outcome is known, and the slot is handed on. The process that settled it delivers it. That process dies: its
+    #: due time passes and a poll offers it again.
     SETTLED = "settled"
     #: The result is in the Celery backend. Final; the record expires with the result.
     DELIVERED = "delivered"

@@ -156,7 +156,7 @@ class _Taking:
             usual = list_of(queues[-1], _USUAL_STEP)
             connection.send_command("BLMOVE", usual, usual, "RIGHT", "RIGHT", NAP_SECONDS)
             return
-        # What runs comes before what is new, however urgent: an entry never stands in front of a resumed job.
+        # What runs comes before what is new, however urgent: an entry never stands in front of a tick.
         groups = (queues[:-1], queues[-1:])
         lists = [(list_of(queue, step), queue) for group in groups for step in STEPS for queue in group]
         keys = [self.unacked_key, self.unacked_index_key, *(key for key, _ in lists)]

@@ -48,7 +48,7 @@ class Session:
     """A worker's view of the queue, without being one.
 
     Args:
-        runtime: Ledger, vendor, and the way to resume jobs.
+        runtime: Ledger, vendor, and the way to go on with jobs.
         output: Where results go.
     """
 

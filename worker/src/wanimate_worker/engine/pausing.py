@@ -47,7 +47,7 @@ def wait_for_credit(runtime: Runtime, job: JobFields, message: str, told: BoundL
     """Pause the account because a task failed for want of credit, and put its job back: it is not at fault.
 
     Args:
-        runtime: The ledger, and what resumes jobs.
+        runtime: The ledger, and the way to go on with jobs.
         job: The job.
         message: The vendor's words.
         told: The log of the request.

@@ -29,32 +29,32 @@ def recover(runtime: Runtime, claim: Claim, jobs: Iterable[JobFields]) -> None:
         claim: The claim.
         jobs: Claimed jobs.
     """
-    resumable: list[str] = []
+    ready: list[str] = []
     for job in jobs:
         match job.stage:
             case Stage.WAITING | Stage.SETTLED | None:
-                resumable += _expire(runtime, claim, job)
+                ready += _expire(runtime, claim, job)
                 unparked = runtime.ledger.jobs.unpark(job.job_id) if job.stage is Stage.WAITING else None
                 if unparked is not None:
-                    resumable += unparked
+                    ready += unparked
                     continue
-                # Its message was lost, or its worker died: it is sent again. One without a record is forgotten.
-                resumable.append(job.job_id)
+                # Its ring was lost, or its worker died: it is taken again. One without a record is forgotten.
+                ready.append(job.job_id)
             case Stage.SUBMITTING:
                 why = "the worker died while submitting"
                 if runtime.ledger.jobs.mark_unknown(job.job_id, job.nonce, why, is_ours=True):
                     event = "its worker died while submitting; the vendor may have accepted the job"
                     log.error(event, stage=Stage.UNKNOWN, job_id=job.job_id, attempt=job.attempts, cause=why)
             case Stage.UNKNOWN:
-                resumable += decide_unknown(runtime, claim, job)
+                ready += decide_unknown(runtime, claim, job)
             case Stage.FOLLOWING:
                 if runtime.ledger.followers.conclude(job.job_id, job.leader or ""):
-                    resumable.append(job.job_id)
+                    ready.append(job.job_id)
             case Stage.DELIVERED:
                 runtime.ledger.jobs.mark_delivered(job.job_id)
             case _:
                 pass
-    runtime.go_on(resumable)
+    runtime.go_on(ready)
 
 
 def _expire(runtime: Runtime, claim: Claim, job: JobFields) -> Sequence[str]:

@@ -47,7 +47,7 @@ class Followed(StrEnum):
 
     #: It ends when its leader ends.
     FOLLOWING = "following"
-    #: Its outcome is known; it must be resumed, to be delivered.
+    #: Its outcome is known and must be delivered.
     SETTLED = "settled"
     #: This very call was recorded before.
     KNOWN = "known"

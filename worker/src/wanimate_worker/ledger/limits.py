@@ -131,7 +131,7 @@ class LedgerLimits:
     """How long this process takes before somebody looks again, and other numbers of its own.
 
     Args:
-        lease_ms: After this, a resume message or a delivery counts as lost.
+        lease_ms: After this, a job with a slot that was not sent, or a delivery, counts as lost.
         submit_lease_ms: After this, a submission's process counts as dead; longer than the HTTP time-outs.
         poll_lease_ms: After this, a poll batch's process counts as dead.
         unknown_after_ms: How long to wait for news of a submission whose answer was lost.

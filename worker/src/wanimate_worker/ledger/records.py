@@ -164,7 +164,7 @@ class Records(Concern):
         return [JobFields.read(job_id, row) for job_id, row in zip(job_ids, rows, strict=True)]
 
     def unsent(self) -> Iterator[tuple[str, str]]:
-        """Read the jobs that wait or have a slot, each with the message it is resumed with, as it is stored.
+        """Read the jobs that wait or have a slot, each with its message, as it is stored.
 
         None that waits all the while is left out: one that gets a slot meanwhile is read with the slots.
         """

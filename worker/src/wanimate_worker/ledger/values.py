@@ -121,7 +121,7 @@ class Admission:
         verdict: What became of the entry.
         caller: Whose callbacks hang on the job's own message; empty for nobody's.
         granted: Jobs that were given a slot, perhaps this one among them, and this one if it was cancelled before its
-            message came; each must be resumed.
+            message came; work on each must go on.
     """
 
     verdict: Admitted
@@ -170,8 +170,8 @@ class Cancelled:
 
     Args:
         outcome: What to tell the caller.
-        must_deliver: Whether the job has to be resumed so that its callers learn of it.
-        granted: Jobs that got the freed slot and must be resumed.
+        must_deliver: Whether its outcome has to be delivered.
+        granted: Jobs that got the freed slot and must be submitted.
     """
 
     outcome: CancelOutcome
@@ -236,7 +236,7 @@ class Retry:
 
     Args:
         verdict: What became of it.
-        granted: Jobs that were given a slot, perhaps this one among them; each must be resumed.
+        granted: Jobs that were given a slot, perhaps this one among them; each must be submitted.
     """
 
     verdict: Retried
@@ -261,7 +261,7 @@ class Parked:
     Args:
         refusals: How often it was refused.
         delay_ms: For how long it is parked.
-        granted: Jobs that got its slot and must be resumed.
+        granted: Jobs that got its slot and must be submitted.
     """
 
     refusals: int

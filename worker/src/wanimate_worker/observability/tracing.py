@@ -39,7 +39,7 @@ class Tracing(Protocol):
         """Begin the span of a job that is being recorded, and put its context into the message that is kept.
 
         Args:
-            message: What `suspension.capture` returned; its headers are changed.
+            message: What `canvas.capture` returned; its headers are changed.
             job_id: The job.
             request: Its arguments, checked; the type and the resolution are shown.
 
