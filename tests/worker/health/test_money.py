@@ -104,11 +104,12 @@ def test_a_balance_is_told_with_its_age_and_what_was_sent_since(open_priced: Cal
     assert "$130.00 read" in on_page(account)
     account.redis.hincrby(KEYS.balance, "at_ms", -1_800_000)
     account.ledger.balance.note_none("HTTP 503")
-    assert balance_of(account.reader.read().balance) == "$130.00 30m 0s ago, old"
+    assert re.fullmatch(r"\$130\.00 30m \d+s ago, old", balance_of(account.reader.read().balance))
     assert "Not read since: HTTP 503." in on_page(account)
-    assert [each.text for each in problems_of(account.reader.read())] == [
-        "the balance could not be read for 30m 0s: HTTP 503"
-    ]
+    # A busy machine may have a second pass, and then some more.
+    account.tick()
+    [problem] = problems_of(account.reader.read())
+    assert re.fullmatch(r"the balance could not be read for 30m \d+s: HTTP 503", problem.text)
 
 
 def test_a_low_balance_is_warned_of_before_it_holds(open_priced: Callable[..., Account]) -> None:
