@@ -113,8 +113,7 @@ class Run:
     def take(self, task_id: str = "a", request: Any = None, **headers: Any) -> None:
         """Take the message of a job as a worker does, and bring the job one step further if it has a slot."""
         self.record(task_id, request, **headers)
-        for job in self.ledger.records.read([task_id]):
-            self.engine.submitter.advance(job)
+        self.engine.submitter.advance(task_id)
 
     def record(self, task_id: str = "a", request: Any = None, **headers: Any) -> None:
         """Take the message of a job as a worker does."""
@@ -143,8 +142,7 @@ class Run:
 
     def advance(self) -> None:
         """Bring the job one step further."""
-        [job] = self.ledger.records.read(["a"])
-        self.engine.submitter.advance(job)
+        self.engine.submitter.advance("a")
 
     def result(self) -> Any:
         """Return what the job's caller gets, or None while there is nothing."""

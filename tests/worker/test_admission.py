@@ -34,7 +34,6 @@ def test_a_message_is_acknowledged_once_its_job_is_on_record(run: Run, monkeypat
         acknowledged.append(dict(run.settled))
         return answer
 
-    monkeypatch.setattr(run.ledger, "admit", watch)
     monkeypatch.setattr(run.ledger.jobs, "admit", watch)
     run.record("a")
     assert acknowledged == [{}, {}]
@@ -47,7 +46,6 @@ def test_a_message_goes_back_while_redis_is_away(run: Run, monkeypatch: pytest.M
         raise RedisConnectionError("gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(run.ledger, "admit", away)
         patch.setattr(run.ledger.jobs, "admit", away)
         run.record("a")
     assert run.settled == {"tag-a": "given back"}
@@ -62,7 +60,6 @@ def test_messages_that_wait_are_recorded_in_one_exchange(run: Run, monkeypatch: 
         sizes.append(len(entries))
         return admit(entries)
 
-    monkeypatch.setattr(run.ledger, "admit", count)
     monkeypatch.setattr(run.ledger.jobs, "admit", count)
     for job_id in "abc":
         run.recorder.take(run.message(job_id))

@@ -124,6 +124,5 @@ def test_an_outcome_is_not_delivered_after_the_lease_of_its_delivery(run: Run, c
     step = run.ledger.jobs.begin("a")
     assert isinstance(step, Deliver)
     clocks.stand_still(run.task.runtime.settings.lease_seconds + 1)
-    [job] = run.ledger.records.read(["a"])
-    run.engine.deliverer.deliver(job, step)
+    run.engine.deliverer.deliver(step)
     assert (run.result(), run.stage()) == (None, Stage.SETTLED)

@@ -34,17 +34,16 @@ class Deliverer:
         self._runtime = runtime
         self._callers = callers
 
-    def deliver(self, job: JobFields, step: Deliver) -> None:
+    def deliver(self, step: Deliver) -> None:
         """Deliver a job's outcome, close its record, and give its followers the outcome.
 
         It does not fail: an outcome that was not delivered is delivered when its lease ends. After a crash in between
         callbacks may run twice.
 
         Args:
-            job: The job; its message names the callbacks.
-            step: The outcome, and since when the lease of this delivery runs.
+            step: The outcome, the job, and since when the lease of this delivery runs.
         """
-        runtime, job_id, begun_at_ns = self._runtime, job.job_id, time.time_ns()
+        runtime, job, job_id, begun_at_ns = self._runtime, step.job, step.job.job_id, time.time_ns()
         if step.asked.seconds > runtime.settings.lease_seconds:
             # This process stood still. Another may have delivered the outcome, and an operator run the job again.
             log.warning("this worker stood still; another one delivers the outcome", job_id=job_id)
@@ -56,7 +55,7 @@ class Deliverer:
             followers = runtime.ledger.jobs.mark_delivered(job_id, self._callers.result_key(job))
             if followers is None:
                 return
-            self._record(job, step, begun_at_ns)
+            self._record(step, begun_at_ns)
             runtime.go_on([each for each in followers if runtime.ledger.followers.conclude(each, job_id)])
         except ResultMissing:
             # The backend's connection led to a master that has been replaced, and what it stored is forgotten.
@@ -84,21 +83,21 @@ class Deliverer:
         granted = jobs.settle(job.job_id, job.nonce, outcome, token=token, observed=observed, delivers=True)
         return None if granted is None else Settled(granted, is_delivered=False)
 
-    def complete(self, job: JobFields, step: Deliver, settled: Settled) -> None:
+    def complete(self, step: Deliver, settled: Settled) -> None:
         """Deliver an outcome that this process has settled, unless its result is stored already; announce it.
 
         Args:
-            job: The job.
-            step: Its outcome.
+            step: The outcome and the job.
             settled: What `settle` returned.
         """
         if settled.is_delivered:
-            self._callers.announce_end(job, step.outcome)
-            self._record(job, step, time.time_ns())
+            self._callers.announce_end(step.job, step.outcome)
+            self._record(step, time.time_ns())
         else:
-            self.deliver(job, step)
+            self.deliver(step)
 
-    def _record(self, job: JobFields, step: Deliver, begun_at_ns: int) -> None:
+    def _record(self, step: Deliver, begun_at_ns: int) -> None:
+        job = step.job
         log.info(
             "job delivered",
             stage=Stage.DELIVERED,

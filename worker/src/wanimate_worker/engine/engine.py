@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
-from wanimate.contract import Stage
 
 from ..observability import get_logger
 from .delivering import Deliverer
@@ -22,11 +21,6 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-#: Outcomes that other processes, or a crash, left to be delivered.
-_DELIVERERS: Final = 4
-#: So many jobs are read in one exchange.
-_READ_SIZE: Final = 200
-
 
 class Engine:
     """Submits jobs that have a slot, polls tasks that are due, delivers outcomes.
@@ -40,7 +34,6 @@ class Engine:
     def __init__(self, runtime: Runtime, callers: Callers, submissions: int) -> None:
         self._runtime = runtime
         self._submitters = Pool(submissions, "submitter")
-        self._deliverers = Pool(_DELIVERERS, "deliverer")
         self.deliverer = Deliverer(runtime, callers)
         self.submitter = Submitter(runtime, callers, self.deliverer)
         self.poller = Poller(runtime, self.deliverer)
@@ -67,7 +60,7 @@ class Engine:
         if waits:
             for thread in self._threads:
                 thread.join()
-        for pool in (self._submitters, self.poller.askers, self._deliverers):
+        for pool in (self._submitters, self.poller.askers):
             pool.close(waits=waits)
         if waits:
             self.poller.write_plans()
@@ -78,19 +71,10 @@ class Engine:
         Args:
             job_ids: The jobs.
         """
-        pending, left = list(job_ids), []
-        while pending and not self._stopping.is_set():
-            batch, pending = pending[:_READ_SIZE], pending[_READ_SIZE:]
-            for job in self._runtime.ledger.records.read(batch):
-                if job.stage is None:
-                    pending += self._forget(job.job_id)
-                elif job.stage is Stage.SETTLED:
-                    self._deliverers.start(self.submitter.advance, job)
-                elif self._submitters.room > 0:
-                    self._submitters.start(self.submitter.advance, job)
-                else:
-                    left.append(job.job_id)
-        return left + pending
+        room = 0 if self._stopping.is_set() else max(0, self._submitters.room)
+        for job_id in job_ids[:room]:
+            self._submitters.start(self.submitter.advance, job_id)
+        return job_ids[room:]
 
     def tick(self) -> None:
         """Do what only the passing of time brings about, and look for due jobs until the next tick."""
@@ -114,11 +98,3 @@ class Engine:
             except Exception:
                 log.exception("unexpected error; the jobs continue when their leases end")
                 time.sleep(AGAIN_SECONDS)
-
-    def _forget(self, job_id: str) -> list[str]:
-        """Free the slot of a job without a record, and return the jobs that got it."""
-        granted = self._runtime.ledger.jobs.forget(job_id)
-        if granted is None:
-            return []
-        log.error("the job has lost its record (evicted or deleted by hand); its slot is free again", job_id=job_id)
-        return granted

@@ -356,4 +356,5 @@ class Poller:
         )
         self._runtime.tracing.ran(job, outcome, exchange)
         at_ms = claim.claimed_at_ms
-        self._deliverer.complete(job, Deliver(outcome, job.attempts, job.waiting_at_ms, at_ms, at_ms, asked), settled)
+        step = Deliver(outcome, job.attempts, job.waiting_at_ms, at_ms, at_ms, asked, job)
+        self._deliverer.complete(step, settled)

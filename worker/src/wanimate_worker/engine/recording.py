@@ -130,7 +130,7 @@ class Attempt:
             self.job_id,
             step.nonce,
             task_id=task_id,
-            first_poll_ms=self.runtime.pacer.next_poll_ms(step.request),
+            first_poll_ms=self.runtime.pacer.next_poll_ms(step.job.request),
             begun_at_ms=step.begun_at_ms,
             started=self.started,
         )

@@ -16,7 +16,6 @@ from .recording import Attempt
 from .sending import AGAIN_SECONDS, PERMIT_SECONDS, seconds_between, send_once
 
 if TYPE_CHECKING:
-    from ..ledger import JobFields
     from .callers import Callers
     from .delivering import Deliverer
     from .runtime import Runtime
@@ -40,22 +39,22 @@ class Submitter:
         self._callers = callers
         self._deliverer = deliverer
 
-    def advance(self, job: JobFields) -> None:
+    def advance(self, job_id: str) -> None:
         """Submit a job or deliver its outcome, whichever the ledger says comes next.
 
         It does not fail: a job whose step was not decided is found when its lease ends.
 
         Args:
-            job: The job, as it was read before.
+            job_id: A job that has a slot or an outcome, or had.
         """
         try:
-            step = self._claim(job.job_id)
+            step = self._claim(job_id)
             while isinstance(step, Submit):
-                step = self._claim(job.job_id) if self._submit(job, step) else None
+                step = self._claim(job_id) if self._submit(step) else None
             if isinstance(step, Deliver):
-                self._deliverer.deliver(job, step)
+                self._deliverer.deliver(step)
         except RedisError as error:
-            log.warning("Redis is away; the job continues when its lease ends", job_id=job.job_id, cause=error)
+            log.warning("Redis is away; the job continues when its lease ends", job_id=job_id, cause=error)
 
     def _claim(self, job_id: str) -> Submit | Deliver | None:
         step = self._runtime.ledger.jobs.begin(job_id)
@@ -69,16 +68,25 @@ class Submitter:
                 return step
             case Blocked():
                 log.info("job steps back", stage=Stage.WAITING, job_id=job_id, cause="the gate is closed")
+            case NoOp(stage=None):
+                self._forget(job_id)
             case RateLimited() | NoOp() | WaitForPermit():
                 pass
         return None
 
-    def _submit(self, job: JobFields, step: Submit) -> bool:
+    def _forget(self, job_id: str) -> None:
+        """Free the slot of a job without a record."""
+        granted = self._runtime.ledger.jobs.forget(job_id)
+        if granted is not None:
+            log.error("the job has lost its record (evicted or deleted by hand); its slot is free again", job_id=job_id)
+            self._runtime.go_on(granted)
+
+    def _submit(self, step: Submit) -> bool:
         """Send a job once, and return whether it has ended by that."""
-        runtime, exchange = self._runtime, Exchange()
+        runtime, job, exchange = self._runtime, step.job, Exchange()
         attempt = Attempt(runtime, job.job_id, step, exchange, self._callers.started_mark(job))
         try:
-            sent = parse_job(step.request, is_recorded=True)
+            sent = parse_job(job.request, is_recorded=True)
         except InvalidRequest as error:
             # Recorded by a worker that knew more, or less, than this one.
             attempt.settle(error)
@@ -90,7 +98,7 @@ class Submitter:
             attempt=step.attempt,
             in_flight=step.in_flight,
             request_id=exchange.request_id,
-            waited_seconds=seconds_between(step.waiting_at_ms, step.begun_at_ms) if step.attempt == 1 else None,
+            waited_seconds=seconds_between(job.waiting_at_ms, step.begun_at_ms) if step.attempt == 1 else None,
         )
         answer = self._unsafe(job.job_id, step) or send_once(runtime, job.job_id, sent, step, exchange)
         has_ended = self._record_surely(attempt, answer)

@@ -11,6 +11,7 @@ from kombu.utils.json import dumps
 from wanimate.contract import CLAIM_TTL_MS, CancelOutcome, Outcome, Stage
 
 from ..stopwatch import Stopwatch
+from .records import JobFields
 from .script import Cause, Concern, Key, Stored, script
 from .steps import Blocked, Deliver, NoOp, RateLimited, Step, Submit, WaitForPermit
 from .values import (
@@ -76,12 +77,16 @@ class Jobs(Concern):
         verdict, *facts = self._begin(job_id, nonce, holds_permit=holds_permit)
         match verdict:
             case "submit":
-                attempt, begun_at_ms, in_flight, waiting_at, request = facts
-                return Submit(nonce, attempt, begun_at_ms, in_flight, orjson.loads(request), _moment(waiting_at), asked)
+                attempt, begun_at_ms, in_flight, *stored = facts
+                names: tuple[str, ...] = ("attempts", "request", "message", "waiting_at_ms")
+                job = JobFields.of(job_id, names, [attempt - 1, *stored])
+                return Submit(nonce, attempt, begun_at_ms, in_flight, job, asked)
             case "deliver":
-                stored, attempts, waiting_at, settled_at, now_ms = facts
-                outcome = Outcome.model_validate_json(stored)
-                return Deliver(outcome, attempts, _moment(waiting_at), _moment(settled_at), now_ms, asked)
+                outcome, attempts, now_ms, settled_at, *stored = facts
+                names = ("request", "message", "waiting_at_ms", "submitted_at_ms", "celery_id")
+                job = JobFields.of(job_id, names, stored)
+                told = Outcome.model_validate_json(outcome)
+                return Deliver(told, attempts, job.waiting_at_ms, _moment(settled_at), now_ms, asked, job)
             case "wait":
                 return WaitForPermit(facts[0], asked)
             case "busy":

@@ -86,7 +86,12 @@ class JobFields:
     @classmethod
     def read(cls, job_id: str, values: Sequence[str | None]) -> JobFields:
         """Build from the values of the named hash fields."""
-        stored = {name: value for name, value in zip(_FIELDS, values, strict=True) if value is not None}
+        return cls.of(job_id, _FIELDS, values)
+
+    @classmethod
+    def of(cls, job_id: str, names: Sequence[str], values: Sequence[str | None]) -> JobFields:
+        """Build from some hash fields; what is missing or empty is left out."""
+        stored = {name: value for name, value in zip(names, values, strict=True) if value}
         return cls(job_id, **{name: _PARSED_BY.get(name, str)(value) for name, value in stored.items()})
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..stopwatch import Stopwatch
+from .records import JobFields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from wanimate.contract import Outcome, Stage
 
 
@@ -22,8 +21,7 @@ class Submit:
         attempt: 1 for the first.
         begun_at_ms: When the intent was written, in Redis time.
         in_flight: How many slots were held then.
-        request: What the record asks for, the keyword arguments of its task: this is sent, whatever a message says.
-        waiting_at_ms: When the job was recorded, in Redis time.
+        job: What the record says of the job: its request is sent, whatever a message says.
         asked: Since when the lease and the request permit may have run.
     """
 
@@ -31,8 +29,7 @@ class Submit:
     attempt: int
     begun_at_ms: int
     in_flight: int
-    request: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    waiting_at_ms: int | None = None
+    job: JobFields = field(default_factory=lambda: JobFields(""), compare=False)
     asked: Stopwatch = field(default_factory=Stopwatch, compare=False)
 
 
@@ -58,6 +55,7 @@ class Deliver:
         settled_at_ms: When its outcome was learnt.
         begun_at_ms: When this delivery began.
         asked: Since when the lease of this delivery may have run.
+        job: What the record says of the job.
     """
 
     outcome: Outcome
@@ -66,6 +64,7 @@ class Deliver:
     settled_at_ms: int | None = field(default=None, compare=False)
     begun_at_ms: int = field(default=0, compare=False)
     asked: Stopwatch = field(default_factory=Stopwatch, compare=False)
+    job: JobFields = field(default_factory=lambda: JobFields(""), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

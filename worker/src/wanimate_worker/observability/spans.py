@@ -88,8 +88,8 @@ class Spans:
         """Make the spans of a submission and of the wait before it; see `Tracing`."""
         parent = _context(headers)
         attributes: dict[str, Any] = {"wanimate.job.id": job_id, "wanimate.attempt": step.attempt}
-        if step.attempt == 1 and step.waiting_at_ms is not None:
-            self._span("wanimate.wait", parent, attributes, step.waiting_at_ms, step.begun_at_ms)
+        if step.attempt == 1 and step.job.waiting_at_ms is not None:
+            self._span("wanimate.wait", parent, attributes, step.job.waiting_at_ms, step.begun_at_ms)
         if not exchange.sent_at_ns:
             return
         attributes |= _request(exchange)

@@ -2,16 +2,17 @@
 -- because the first one has moved the stage on.
 -- Uses: job, queue, limits, gate, budget, billing, balance
 -- Settings: submit_lease_ms, lease_ms, permit_wait_ms
--- Returns: {'submit', attempt number, now (ms), slots held, waiting since (ms), request (JSON)}: the intent is written,
---          send the POST of this request now.
+-- Returns: {'submit', attempt number, now (ms), slots held, request (JSON), message (JSON), waiting since (ms) or ''}: the
+--          intent is written, send the POST of this request now.
 --          {'wait', ms}: a permit is reserved for then; call again, holding it.
 --          {'later'}: the gate is closed, a limit of the day is reached, the balance is too low, or the account's limits are
 --          not known; the job is back at its place in line.
 --          {'busy', ms}: no permit within the longest wait; the job is due then.
---          {'deliver', outcome (JSON), attempts, waiting since (ms) or '', settled at (ms) or '', now (ms)}
+--          {'deliver', outcome (JSON), attempts, now (ms), settled at (ms) or '', request (JSON), message (JSON), waiting
+--          since (ms), submitted at (ms), Celery task: or '' where there is none}
 --          {'nothing', stage or ''}; also when the job's deadline has passed: it is due, for a poll to settle it.
 local record = read_job('outcome', 'delivering_until_ms', 'rank', 'nonce', 'attempts', 'deadline_at_ms', 'waiting_at_ms',
-  'settled_at_ms', 'request', 'bill')
+  'settled_at_ms', 'request', 'bill', 'message', 'submitted_at_ms', 'celery_id')
 local stage, now, attempts = record.stage, now_ms(), tonumber(record.attempts) or 0
 
 if stage == 'settled' then
@@ -22,12 +23,13 @@ if stage == 'settled' then
   end
   redis.call('HSET', job, 'delivering_until_ms', now + lease_ms)
   redis.call('ZADD', due, 'XX', now + lease_ms, job_id)
-  return {'deliver', record.outcome, attempts, record.waiting_at_ms or '', record.settled_at_ms or '', now}
+  return {'deliver', record.outcome, attempts, now, record.settled_at_ms or '', record.request or '', record.message or '',
+    record.waiting_at_ms or '', record.submitted_at_ms or '', record.celery_id or ''}
 end
 
 if stage == 'submitting' and record.nonce == nonce then
   -- The same call once more, because its answer was lost on the way: the POST has not been sent.
-  return {'submit', attempts, now, redis.call('ZCARD', slots), record.waiting_at_ms or '', record.request}
+  return {'submit', attempts, now, redis.call('ZCARD', slots), record.request, record.message, record.waiting_at_ms or ''}
 end
 local slot_since = stage == 'waiting' and redis.call('ZSCORE', slots, job_id)
 if not slot_since then
@@ -80,4 +82,5 @@ end
 local cause = table.concat({'attempt', attempts + 1}, ' ')
 transition(record, 'submitting', cause, now + submit_lease_ms, fields)
 count(tally, {'submits', 1})
-return {'submit', attempts + 1, now, redis.call('ZCARD', slots), record.waiting_at_ms or '', record.request}
+return {'submit', attempts + 1, now, redis.call('ZCARD', slots), record.request, record.message,
+  record.waiting_at_ms or ''}
