@@ -32,7 +32,7 @@ class JobFields:
         attempts: How many times it was submitted.
         task_id: The vendor's task id.
         submitted_at_ms: When the vendor accepted it.
-        message: How its Celery message is published again.
+        message: What is kept of its Celery message.
         request: The keyword arguments of its task.
         unknown_why: Why the answer of its submission was lost.
         begun_at_ms: When its current attempt began.
