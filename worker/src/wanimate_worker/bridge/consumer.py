@@ -1,4 +1,4 @@
-"""Celery's consumer, except that a message nobody can use is kept for the operator and never stops a worker."""
+"""Celery's consumer, except that a message no worker can use is kept for the operator and never stops a worker."""
 
 from __future__ import annotations
 

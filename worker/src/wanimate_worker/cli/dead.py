@@ -1,4 +1,4 @@
-"""`wanimate-worker dead`: messages that nobody could use."""
+"""`wanimate-worker dead`: messages that no worker could use."""
 
 from __future__ import annotations
 
