@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 #: The queues that workers read, the most urgent first.
 QUEUES: Final = (CONTROL_QUEUE, ENTRY_QUEUE)
-#: With so many messages unread in the queue of polls and cancellations, another poll would bring nothing.
+#: With so many messages unread in the queue of ticks and cancellations, another tick would bring nothing.
 ENOUGH_TICKS: Final = 20
 
 
 def has_enough_ticks(redis: Redis) -> bool:
-    """Return whether so many messages wait in the queue of polls that another would bring nothing.
+    """Return whether so many messages wait in the queue of ticks that another would bring nothing.
 
     Args:
         redis: The broker's server.

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ..settings import Settings
     from .address import SentinelAddress
 
-#: How long the message of a worker that died stays away, in seconds. Every task may safely run twice (the ledger lets
-#: one run take each step), so this need not exceed the longest request, and a dead worker is noticed within seconds.
+#: How long the message of a worker that died stays away, in seconds. Every message may safely come twice (the ledger
+#: lets each step be taken once), so this need not exceed the longest request; a dead worker is noticed in seconds.
 VISIBILITY_TIMEOUT_SECONDS: Final = 5
 #: How often workers give such messages back, in seconds.
 RESTORE_INTERVAL_SECONDS: Final = 1

@@ -201,10 +201,10 @@ def keep(ledger: Ledger, message: Any, reason: Reason, why: str, **facts: Any) -
 
 
 def run_message(request: Mapping[str, Any], args: Any, kwargs: Any) -> Any:
-    """Return what a run was made of as a message, for a letter.
+    """Return what a task was run with as a message, for a letter.
 
     Args:
-        request: The run's request, as Celery gives it to the tracer.
+        request: The task's request, as Celery gives it to the tracer.
         args: Its arguments.
         kwargs: Its keyword arguments.
     """

@@ -87,7 +87,7 @@ class Followers(Concern):
     ) -> Followed: ...
 
     def conclude(self, record_id: str, leader: str) -> bool:
-        """Give a follower its leader's outcome, if there is one; True if it must be started, to be delivered.
+        """Give a follower its leader's outcome, if there is one; True if it must be delivered.
 
         Args:
             record_id: The follower.

@@ -67,7 +67,7 @@ class Jobs(Concern):
         return self._keys.job(job_id), self._keys.idempotency(job_id)
 
     def begin(self, job_id: str, *, holds_permit: bool = False) -> Step:
-        """Claim the next step of a job for this run: submit it, deliver it, or nothing.
+        """Claim the next step of a job for the calling thread: submit it, deliver it, or nothing.
 
         Args:
             job_id: The job.
@@ -231,7 +231,7 @@ class Jobs(Concern):
         """Record the outcome, free the slot and hand it on; None if the attempt or the claim is another's.
 
         Args:
-            job_id: The job, which must be started afterwards to deliver the outcome.
+            job_id: The job, whose outcome must be delivered afterwards.
             nonce: The attempt the outcome belongs to.
             outcome: How the job ended.
             token: The claim's fencing token, where the outcome comes from a claimed poll.
@@ -241,7 +241,7 @@ class Jobs(Concern):
             hint: As in `release`.
 
         Returns:
-            The jobs that were given a slot and must be started too.
+            The jobs that were given a slot and must be submitted.
         """
         answer = self._settle(job_id, nonce, outcome, token, observed, delivers=delivers, is_free=is_free, hint=hint)
         return None if answer is None else answer[1:]
@@ -328,7 +328,7 @@ class Jobs(Concern):
         """Settle a job whose deadline passed before it was sent; None if it was sent, or has time left.
 
         Args:
-            job_id: The job, which must be started afterwards.
+            job_id: The job; work on it must go on afterwards.
             outcome: What its callers shall get.
         """
 

@@ -137,7 +137,7 @@ class LedgerLimits:
         unknown_after_ms: How long to wait for news of a submission whose answer was lost.
         result_ttl_ms: How long the record of an ended job is kept.
         failed_ttl_ms: How long failed jobs and dead letters are kept.
-        permit_wait_ms: The longest a run waits for a request permit before it steps back.
+        permit_wait_ms: The longest a submitter waits for a request permit before it steps back.
         grant_batch: The most slots handed out by one script, so that no script blocks Redis for long.
         backoff_base_ms: The first back-off after a failure of the vendor.
         backoff_longest_ms: The longest back-off.

@@ -51,7 +51,7 @@ class FailedJobs(Concern):
         """Replace a job's failure by another outcome, which is delivered anew; False if it has no such failure now.
 
         Args:
-            job_id: The job, which must be started afterwards.
+            job_id: The job; work on it must go on afterwards.
             settled_at_ms: When the failure was settled, as the record says.
             outcome: How the vendor's task ended.
             task_id: The vendor's task.

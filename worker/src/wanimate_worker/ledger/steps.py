@@ -1,4 +1,4 @@
-"""What a run may do next, as `begin` says."""
+"""What a submitter does next with a job, as `begin` says."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Unsafe:
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """The outcome is known and this run delivers it.
+    """The outcome is known, and the calling thread delivers it.
 
     Args:
         outcome: How the job ended.
@@ -82,7 +82,7 @@ class WaitForPermit:
 
 @dataclass(frozen=True, slots=True)
 class RateLimited:
-    """The request budget is spent for longer than a run may wait; the job is looked at again by itself."""
+    """The request budget is spent for longer than a submitter may wait; a poller finds the job when it is due."""
 
     wait_ms: int
 

@@ -156,7 +156,7 @@ class Settled:
     """A job that has ended.
 
     Args:
-        granted: Jobs that got its slot and must be started.
+        granted: Jobs that got its slot and must be submitted.
         is_delivered: Whether its result is stored and its record closed.
     """
 

@@ -5,9 +5,9 @@
 -- Keys: failed, enqueued
 -- Uses: job, queue, grant
 -- Settings: lease_ms, result_ttl_ms
--- Returns: for each job what became of it, who called first, and its id if it must be started or ''; then granted job ids.
+-- Returns: for each job what became of it, who called first, and its id if it must go on, or ''; then granted job ids.
 --          'recorded'. 'known': this id was recorded before with the same request; nothing was changed, but one that was
---          cancelled in advance is put under the clock and must be started, to be delivered. 'conflict': it was for
+--          cancelled in advance is put under the clock and must be delivered. 'conflict': it was for
 --          another request; nothing was changed. A failed job whose result has expired is not known any more, although
 --          its record is kept for longer.
 local now = now_ms()

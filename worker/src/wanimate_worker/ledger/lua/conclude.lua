@@ -2,7 +2,7 @@
 -- Keys: leader, followers
 -- Uses: job
 -- Settings: lease_ms
--- Returns: whether it must be started, to be delivered; else its leader goes on, or it follows none any more.
+-- Returns: whether it must be delivered; else its leader goes on, or it follows none any more.
 local record = read_job()
 if record.stage ~= 'following' then
   return false

@@ -3,7 +3,7 @@
 -- Uses: job
 -- Settings: lease_ms, result_ttl_ms
 -- Returns: 'following': it ends when its leader ends.
---          'settled': its outcome is known; it must be started, to be delivered.
+--          'settled': its outcome is known; it must be delivered.
 --          'known': this very call was recorded before; nothing was changed.
 --          'taken': another call has this record; nothing was changed.
 --          'leaderless': the leader has no record, or an old one; nothing was changed.

@@ -4,7 +4,7 @@
 -- Settings: lease_ms, grant_batch
 
 -- Moves waiting jobs into free slots and returns them; the caller starts them. Should it die first, their due time passes
--- and they are started again.
+-- and a poller offers them again.
 local function grant()
   local known = may_submit() and read_limits()
   if not known then
