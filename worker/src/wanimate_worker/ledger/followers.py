@@ -27,7 +27,7 @@ class Follower:
         record_id: What it is recorded as.
         celery_id: Its Celery task id, under which its result is stored.
         leader: The job.
-        message: How its Celery message is published again.
+        message: What is kept of its Celery message.
         request: The keyword arguments of its task.
         fingerprint: The digest of the request, which must be that of the job.
         caller: Names this call.

@@ -31,7 +31,7 @@ class Entry:
     Args:
         job_id: The job.
         priority: 0 (most urgent) to 9.
-        message: How the job's Celery message is published again.
+        message: What is kept of the Celery message of the job.
         request: The keyword arguments of its task.
         deadline_ms: How long after this moment it may end, in milliseconds; None for any time.
         fingerprint: The digest of the request: the same id with another one is refused.
