@@ -45,6 +45,10 @@ log = get_logger(__name__)
 _BATCH_SIZE: Final = 100
 
 
+#: What a header of the same name would hide.
+_METHODS: Final = frozenset(name for name in dir(Context) if callable(getattr(Context, name)))
+
+
 @dataclass(slots=True)
 class _Call:
     """One message that asks for a job.
@@ -81,7 +85,7 @@ class _Call:
             headers, embedded = {**payload, "headers": None}, payload
             args, kwargs = payload.get("args", []), payload.get("kwargs", {})
         else:
-            headers = dict(message.headers)
+            headers = {name: value for name, value in message.headers.items() if name not in _METHODS}
             args, kwargs, embedded = (*payload, {})[:3]
             embedded = embedded or {}
         if CONTRACT_HEADER not in headers:
@@ -172,14 +176,21 @@ class Recorder:
         """Work on one message; give it back if Redis is away, and add a dead letter if it cannot be handled."""
         try:
             return work(*args)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the others are recorded
             if is_away(error):
                 self._give_back(message)
-                return None
-            log.exception("unexpected error; the message is kept as a dead letter", task_id=message.headers.get("id"))
-            keep(self._runtime.ledger, message, Reason.UNREADABLE, f"recording it raised {type(error).__name__}")
-            self._acknowledge(message)
+            else:
+                self._bury(message, type(error).__name__)
         return None
+
+    def _bury(self, message: Any, raised: str) -> None:
+        try:
+            # Without a traceback, which may quote the message.
+            log.error("a message could not be recorded", task_id=message.headers.get("id"), cause=raised)
+            keep(self._runtime.ledger, message, Reason.UNREADABLE, f"recording it raised {raised}")
+            self._acknowledge(message)
+        except RedisError:
+            self._give_back(message)
 
     def _read(self, message: Any, granted: list[str]) -> tuple[_Call, Entry, Callable[[], None]] | None:
         """Read one message, and return the entry that records its job; None where that is decided already."""

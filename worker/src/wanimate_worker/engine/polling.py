@@ -49,7 +49,7 @@ log = get_logger(__name__)
 #: After an answer that said nothing about the task, it is asked again after this, in seconds.
 _ASK_AGAIN_SECONDS: Final = 5.0
 #: The shortest pause between two looks, in seconds: what becomes due meanwhile is claimed together.
-_MIN_PAUSE_SECONDS: Final = 0.01
+_MIN_PAUSE_SECONDS: Final = 0.02
 #: How long a worker waits for a wake-up before it asks itself whether it got the tick, in seconds.
 _IDLE_WAIT_SECONDS: Final = 0.25
 #: Jobs that get no request permit for so long are left to a later look, in seconds.
