@@ -66,7 +66,7 @@ class Run:
         self.credit: BalanceAnswer = NoBalance("HTTP 404")
         #: What happens while the vendor is asked.
         self.meanwhile: Callable[[], object] = lambda: None
-        task.runtime.upstream = self  # type: ignore[assignment]
+        task.runtime.vendor = self  # type: ignore[assignment]
 
     def submit(self, job: Job, *_: Any, may_send: MaySend) -> SubmitAnswer:
         if why := may_send():

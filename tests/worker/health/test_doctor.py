@@ -64,8 +64,8 @@ def settings(**values: Any) -> WorkerSettings:
     ],
 )
 def test_the_key_is_judged_by_the_answer_to_one_status_request(answer: StatusAnswer, level: Severity) -> None:
-    upstream = SimpleNamespace(status=lambda _: answer)
-    finding = check_vendor(SimpleNamespace(upstream=upstream, settings=settings()))  # type: ignore[arg-type]
+    vendor = SimpleNamespace(status=lambda _: answer)
+    finding = check_vendor(SimpleNamespace(vendor=vendor, settings=settings()))  # type: ignore[arg-type]
     assert finding.severity is level
     assert bool(finding.advice) is (level is not Severity.OK)
 
@@ -108,7 +108,7 @@ def test_the_balance_is_judged_by_its_thresholds(
     here = settings(redis_url=SecretStr(redis.url), **thresholds)  # type: ignore[attr-defined]
     with open_database(here).redis as connection:
         open_database(here).ledger.limits.fill(here.account_limits())
-        runtime: Any = SimpleNamespace(upstream=SimpleNamespace(balance=lambda: answer))
+        runtime: Any = SimpleNamespace(vendor=SimpleNamespace(balance=lambda: answer))
         now = with_balance_of_vendor(runtime, Reader(connection, here).read())
         connection.connection_pool.disconnect()
     [finding] = [finding for finding in findings_of(now) if finding.check == "balance"]

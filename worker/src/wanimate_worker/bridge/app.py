@@ -218,7 +218,7 @@ def _check_settings(instance: Any = None, **_: Any) -> None:
     if isinstance(task, GenerateTask):
         task.runtime.worker_name = instance.hostname
         try:
-            task.runtime.upstream  # noqa: B018 - making the client checks address, key, proxy and certificates
+            task.runtime.vendor  # noqa: B018 - making the client checks address, key, proxy and certificates
             task.runtime.ledger  # noqa: B018 - making the ledger checks whose database this is
             task.runtime.tracing  # noqa: B018 - importing OpenTelemetry takes a while; no job shall wait for it
         except SettingsError as error:

@@ -109,7 +109,7 @@ class _Resolution:
         from ..vendor import Pending, TaskNotFound
 
         runtime, task_id = self._session.runtime, self._task_id
-        answer = runtime.upstream.status(task_id, may_send=may_send)
+        answer = runtime.vendor.status(task_id, may_send=may_send)
         served = Served(self._ledger.records.now_ms(), None, runtime.settings.result_urls_ttl_seconds)
         ending = ending_of(answer, task_id, served)
         if ending is not None:

@@ -33,7 +33,7 @@ def read_balance(runtime: Runtime, asked: Stopwatch, answered_micro_usd: int) ->
     """
     exchange = Exchange()
     try:
-        answer = runtime.upstream.balance(exchange, may_send=RightToSend(runtime.settings, asked))
+        answer = runtime.vendor.balance(exchange, may_send=RightToSend(runtime.settings, asked))
         told = log.bind(**exchange.facts())
         told.debug("asked for the balance", answer=type(answer).__name__)
         if isinstance(answer, Balance):

@@ -43,8 +43,8 @@ class Engine:
     def start(self) -> None:
         """Start to take jobs that are ready, and to look for due ones when asked to."""
         self._runtime.take = self.take
-        for work in (self._listen, self.poller.look_until_stopped):
-            thread = threading.Thread(target=work, name=f"engine-{work.__name__.strip('_')}", daemon=True)
+        for name, work in (("doorbell", self._listen), ("poller", self.poller.look_until_stopped)):
+            thread = threading.Thread(target=work, name=name, daemon=True)
             thread.start()
             self._threads.append(thread)
 
@@ -71,10 +71,10 @@ class Engine:
         Args:
             job_ids: The jobs.
         """
-        room = 0 if self._stopping.is_set() else max(0, self._submitters.room)
-        for job_id in job_ids[:room]:
-            self._submitters.start(self.submitter.advance, job_id)
-        return job_ids[room:]
+        for number, job_id in enumerate(job_ids):
+            if self._stopping.is_set() or not self._submitters.start_if_free(self.submitter.advance, job_id):
+                return job_ids[number:]
+        return []
 
     def tick(self) -> None:
         """Do what only the passing of time brings about, and look for due jobs until the next tick."""

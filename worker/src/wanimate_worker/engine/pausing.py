@@ -70,6 +70,6 @@ def probe_account(runtime: Runtime, permitted: Stopwatch) -> None:
         runtime: The vendor, the ledger and the settings.
         permitted: Since when there is a request permit.
     """
-    answer = runtime.upstream.status(_PROBE_TASK_ID, may_send=RightToSend(runtime.settings, permitted))
+    answer = runtime.vendor.status(_PROBE_TASK_ID, may_send=RightToSend(runtime.settings, permitted))
     if not isinstance(answer, Unauthorised | Throttled | NotSent) and runtime.ledger.gate.unsuspend():
         log.warning("the vendor takes the key again; the account goes on")

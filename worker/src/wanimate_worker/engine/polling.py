@@ -94,6 +94,8 @@ class Poller:
     def tick(self) -> None:
         """Probe a paused account, hand out free slots, read the balance; then look for due jobs until the next tick."""
         runtime = self._runtime
+        if self._stopping.is_set():
+            return
         tick = runtime.ledger.polls.tick(runtime.settings.account_limits())
         if tick.set_back_ms > _HARMLESS_STEP_MS:
             log.error("the clock of Redis was set back; what was planned by it comes earlier", step_ms=tick.set_back_ms)
@@ -216,7 +218,7 @@ class Poller:
         """Ask for one job's state and settle it at once if it has ended."""
         exchange = Exchange()
         try:
-            answer: StatusAnswer = self._runtime.upstream.status(job.asks_about or "", exchange, may_send=may_send)
+            answer: StatusAnswer = self._runtime.vendor.status(job.asks_about or "", exchange, may_send=may_send)
         except Exception as error:
             log.exception("unexpected error while polling", job_id=job.job_id)
             answer = Unreadable(f"{type(error).__name__} while polling")

@@ -29,11 +29,6 @@ class Pool:
         self._free = threads
         self._changed = Condition()
 
-    @property
-    def room(self) -> int:
-        """The number of free threads; negative while tasks wait for one."""
-        return self._free
-
     def wait_for_room(self, timeout_seconds: float) -> int:
         """Wait until a thread is free, and return how many are."""
         with self._changed:
@@ -46,14 +41,24 @@ class Pool:
             return self._changed.wait_for(lambda: self._free >= threads, timeout_seconds)
 
     def start(self, work: Callable[..., object], *args: Any) -> None:
-        """Start a piece of work; whatever it raises goes into the log."""
+        """Start a piece of work, as soon as a thread is free; what it raises goes into the log."""
         with self._changed:
+            self._free -= 1
+        self._executor.submit(self._run, work, args)
+
+    def start_if_free(self, work: Callable[..., object], *args: Any) -> bool:
+        """Start a piece of work if a thread is free, and return whether one was."""
+        with self._changed:
+            if self._free <= 0:
+                return False
             self._free -= 1
         try:
             self._executor.submit(self._run, work, args)
-        except BaseException:
+        except RuntimeError:
+            # It was closed meanwhile.
             self._give_back()
-            raise
+            return False
+        return True
 
     def close(self, *, waits: bool) -> None:
         """Take no more work; what was started ends, and this waits for it if asked to."""

@@ -64,7 +64,7 @@ class Runtime:
         return ledger
 
     @cached_property
-    def upstream(self) -> VendorClient:
+    def vendor(self) -> VendorClient:
         """The vendor.
 
         Raises:

@@ -72,14 +72,14 @@ def send_once(runtime: Runtime, job_id: str, job: Job, step: Submit, exchange: E
             return NotSent(why, Obstacle.STALE)
         may_send = RightToSend(runtime.settings, permitted, step.asked)
         callback_url = runtime.callback_url(job_id, step.nonce)
-        upstream = runtime.upstream
+        vendor = runtime.vendor
     except RedisError as error:
         return NotSent(f"Redis went away ({type(error).__name__})", Obstacle.STALE)
     except Exception as error:
         log.exception("unexpected error before submitting", job_id=job_id)
         return NotSent(f"{type(error).__name__} before submitting")
     try:
-        return upstream.submit(job, callback_url, exchange, may_send=may_send)
+        return vendor.submit(job, callback_url, exchange, may_send=may_send)
     except Exception as error:
         # The POST may have been sent before this went wrong.
         log.exception("unexpected error while submitting", job_id=job_id)

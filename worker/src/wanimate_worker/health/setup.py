@@ -110,7 +110,7 @@ def check_replicas(redis: Redis, settings: WorkerSettings) -> Finding:
 def check_vendor(runtime: Runtime) -> Finding:
     """Return whether the vendor takes the key, by one status request for a task that cannot exist."""
     try:
-        answer = runtime.upstream.status(_PROBE_TASK_ID)
+        answer = runtime.vendor.status(_PROBE_TASK_ID)
     except SettingsError as error:
         if runtime.settings.api_key is None:
             name, advice = "api key", "set WANIMATE_API_KEY, here and on all workers"

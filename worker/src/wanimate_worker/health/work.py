@@ -52,7 +52,7 @@ _REPLIES: Final = ".celery.pidbox"
 
 def with_balance_of_vendor(runtime: Runtime, now: Snapshot) -> Snapshot:
     """Return a snapshot with the balance as the vendor reports it now, and the gate as that balance closes it."""
-    answer = runtime.upstream.balance()
+    answer = runtime.vendor.balance()
     if not isinstance(answer, BalanceAnswer):
         unread = replace(now.balance, micro_usd=None, left_micro_usd=None, age_seconds=None, why=why_unread(answer))
         return replace(now, balance=unread)
