@@ -37,8 +37,9 @@ log = get_logger(__name__)
 warnings.filterwarnings("ignore", category=CPendingDeprecationWarning, module=re.escape(__name__))
 
 
-#: How long events wait for others, in seconds.
-_FLUSH_SECONDS: Final = 0.25
+#: How long events wait for others, in seconds, and how many are sent together at most.
+_FLUSH_SECONDS: Final = 0.5
+_MAX_EVENTS: Final = 200
 
 
 class Consumer(CeleryConsumer):
@@ -69,6 +70,7 @@ class Consumer(CeleryConsumer):
         """Send events together, soon; Celery calls this for each event, and would send each by itself."""
         if not self._is_flush_due:
             self._is_flush_due = True
+            self.event_dispatcher.buffer_limit = _MAX_EVENTS
             self.timer.call_after(_FLUSH_SECONDS, self._flush_soon)
 
     def _flush_soon(self) -> None:

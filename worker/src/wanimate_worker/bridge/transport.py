@@ -12,7 +12,7 @@ import re
 from contextlib import contextmanager
 from importlib.resources import files
 from queue import Empty
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Final
 
 from kombu.transport import TRANSPORT_ALIASES, _transport_cache, redis, virtual
@@ -97,6 +97,10 @@ class QoS(redis.QoS):
     def restore_visible(self, *args: Any, **options: Any) -> None:
         """Give back what dead workers hold; a Redis that is full or read-only must not end this worker."""
         try:
+            # Mostly there is nothing, and kombu would take a lock to find that out.
+            with self.channel.conn_or_acquire() as client:
+                if not client.zcount(self.unacked_index_key, 0, time() - self.visibility_timeout):
+                    return
             super().restore_visible(*args, **options)
         except ResponseError as error:
             log.warning("what dead workers hold could not be given back now", cause=error)

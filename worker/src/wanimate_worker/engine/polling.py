@@ -56,6 +56,8 @@ _IDLE_WAIT_SECONDS: Final = 0.25
 _PATIENCE_SECONDS: Final = 0.5
 #: Pause before permits are asked for again, in seconds: at 10,000 requests a minute there are eight more.
 _NEXT_PERMITS_SECONDS: Final = 0.05
+#: That the vendor answers is written down this often, in seconds.
+_NEWS_SECONDS: Final = 0.25
 #: A clock is set back by so much now and then, and nobody needs to know, in milliseconds.
 _HARMLESS_STEP_MS: Final = 1_000
 
@@ -90,6 +92,7 @@ class Poller:
         #: By the token of the claim.
         self._answered: dict[str, _Answered] = {}
         self._answering = Lock()
+        self._news_since = 0.0
 
     def tick(self) -> None:
         """Probe a paused account, hand out free slots, read the balance; then look for due jobs until the next tick."""
@@ -139,7 +142,7 @@ class Poller:
     def look(self) -> bool:
         """Claim as many due jobs as there are free threads, and ask about them; return whether more may be due."""
         runtime = self._runtime
-        self.write_plans()
+        self.write_plans(at_once=False)
         wanted = min(runtime.settings.poll_batch_size, self.askers.wait_for_room(_PATIENCE_SECONDS))
         if not wanted:
             return True
@@ -161,10 +164,18 @@ class Poller:
         due_in_seconds = longest if due_in_ms is None else due_in_ms / 1000
         self._pause_seconds = min(longest, max(_MIN_PAUSE_SECONDS, due_in_seconds))
 
-    def write_plans(self) -> None:
-        """Write to the ledger what the answers since the last time come to."""
+    def write_plans(self, *, at_once: bool = True) -> None:
+        """Write to the ledger what the answers since the last time come to.
+
+        Args:
+            at_once: Whether to write also where no task is to be polled again: such news can wait for others.
+        """
         with self._answering:
+            has_plans = any(each.delays_ms for each in self._answered.values())
+            if not (has_plans or at_once or time.monotonic() > self._news_since + _NEWS_SECONDS):
+                return
             answered, self._answered = self._answered, {}
+            self._news_since = time.monotonic()
         for token, each in answered.items():
             since_ms = each.claimed_at_ms if each.is_well else None
             self._runtime.ledger.polls.plan(token, each.delays_ms, answered_since_ms=since_ms, answered=each.requests)
