@@ -266,7 +266,7 @@ class Recorder:
     # -- one more caller of a job -------------------------------------------------------------------------------
 
     def _follow_key(self, call: _Call, job: Job, job_id: str) -> list[str]:
-        """Record a message as a caller of the job of its key, and that job if nobody has; return jobs that go on."""
+        """Record a message as a caller of the job of its key, and that job if it is new; return jobs that go on."""
         runtime = self._runtime
         entry = entry_of(job_id, job, {"argsrepr": "()", "kwargsrepr": job.summary()}, call.request)
         # Asked first: the task may have been cancelled before its message came.
@@ -343,7 +343,7 @@ def entry_of(job_id: str, job: Job, message: dict[str, Any], request: Mapping[st
 
 
 def conflict(job_id: str) -> IdempotencyConflict:
-    """Return what is told to whoever sends another request under an id, or a key, that is in use."""
+    """Return the error of another request under an id, or a key, that is in use."""
     return IdempotencyConflict(
         f"this idempotency key or task id was used before for a different request (job {job_id}): nothing was sent; "
         "use a new one for a new request"

@@ -86,7 +86,7 @@ def load_app() -> Celery:
         set_up_logs(settings.log_format, level, logfile)
         logging.captureWarnings(capture=True)
 
-    # Celery sets up no logger itself once somebody listens to this.
+    # Celery sets up no logger itself once this signal has a receiver.
     setup_logging.connect(set_up, weak=False)
     # A worker warns about things before that.
     celeryd_init.connect(set_up, weak=False)

@@ -1,4 +1,4 @@
-"""Celery's beat for this queue: ticks by a clock that nobody sets, and no more of them than workers take."""
+"""Celery's beat for this queue: ticks by a clock that is never set, and no more of them than workers take."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Consumer(CeleryConsumer):
         )
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
-        """Connect anew; Celery calls this, and waits only before it connects where nobody answers."""
+        """Connect anew; Celery calls this, and waits only before it connects where no server answers."""
         super().on_connection_error_after_connected(exc)
         if isinstance(exc, ResponseError):
             log.warning("Redis refuses commands; the worker connects anew until it takes them", cause=exc)
@@ -193,7 +193,7 @@ class Consumer(CeleryConsumer):
         self._bury(message, Reason.NO_TASK, "it names no task")
 
     def on_unknown_task(self, _body: Any, message: Any, exc: Exception) -> None:
-        """Keep a message whose task nobody here knows, and fail the task for its caller; Celery calls this."""
+        """Keep a message whose task no worker here knows, and fail the task for its caller; Celery calls this."""
         # Not Celery's own: it would write the body into the log.
         about = _about(message)
         properties = message.properties

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-#: A message that can be put back is kept whole. Of others so much is kept, in bytes, for whoever investigates.
+#: A message that can be put back is kept whole. Of others so much is kept, in bytes, for an investigation.
 MAX_KEPT_BYTES: Final = 16 * 1024
 #: Far longer than any name; it must not fill a log, or the memory of Redis.
 _MAX_NAME_BYTES: Final = 1024
@@ -43,7 +43,7 @@ _CALLED: Final = frozenset({"callbacks", "errbacks", "chain", "chord"})
 
 
 class Reason(StrEnum):
-    """Why nobody could use a message."""
+    """Why no worker could use a message."""
 
     #: A newer version of the library made it. It can be put back once the workers know that version.
     NEWER_CONTRACT = "newer contract"
@@ -162,7 +162,7 @@ def letter_of(message: Any, reason: Reason, why: str) -> dict[str, Any]:
 
     Args:
         message: The kombu message.
-        reason: Why nobody could use it.
+        reason: Why no worker could use it.
         why: The same in a few words of its own, without any content of the message.
     """
     headers, properties, delivery_info = map(_fields, (message.headers, message.properties, message.delivery_info))
@@ -192,7 +192,7 @@ def keep(ledger: Ledger, message: Any, reason: Reason, why: str, **facts: Any) -
     Args:
         ledger: Where it is kept.
         message: The kombu message, or what `run_message` makes.
-        reason: Why nobody could use it.
+        reason: Why no worker could use it.
         why: The same in a few words of its own, without any content of the message.
         facts: More for the line in the log.
     """

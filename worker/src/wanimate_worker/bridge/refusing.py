@@ -20,7 +20,7 @@ log = get_logger(__name__)
 
 
 def refuse_unrecorded(app: Celery, ledger: Ledger, job_ids: Iterable[str], error: Exception) -> None:
-    """Fail jobs for their callers, except those on record: what becomes of these is told by the ledger.
+    """Fail jobs for their callers, except those on record: the ledger decides what becomes of these.
 
     Args:
         app: The Celery app, which has the result backend.

@@ -1,8 +1,8 @@
 """How workers read their queues.
 
-Kombu pops a message (`BRPOP`) and notes in a second step that a worker holds it. Whoever dies between the two loses the
-message, and so does a Redis that is full, or a connection that breaks while a message is on its way. Here a script does
-both at once. A script cannot wait, so a worker that finds nothing waits a moment, in Redis, and takes again.
+Kombu pops a message (`BRPOP`) and notes in a second step that a worker holds it. A worker that dies in between loses
+the message, and so does a Redis that is full, or a connection that breaks while a message is on its way. Here a script
+does both at once. A script cannot wait, so a worker that finds nothing waits a moment, in Redis, and takes again.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class _Taking:
     _is_kombus = False
 
     def __init__(self: Any, *args: Any, **options: Any) -> None:
-        #: Queues whose messages nobody acknowledges, so that they are read kombu's way: replies to remote control.
+        #: Queues whose messages are not acknowledged, so that they are read kombu's way: replies to remote control.
         self._unacknowledged: set[str] = set()
         super().__init__(*args, **options)
 

@@ -55,7 +55,7 @@ def named_task(body: bytes) -> str:
     """Return the task id that a callback names, or nothing if it names none that could be one.
 
     Args:
-        body: A status answer in the vendor's envelope, or whatever else somebody sent.
+        body: A status answer in the vendor's envelope, or anything else.
     """
     try:
         answer: Any = orjson.loads(body)

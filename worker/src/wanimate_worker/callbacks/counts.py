@@ -11,7 +11,7 @@ class Counts:
 
     Args:
         due: Made a job due now.
-        noted: Left a note; the job is looked at later.
+        noted: Left a note; the job is checked later.
         checking: Named another task than the one that is being checked; the vendor is told to call again.
         stale: Belonged to an attempt that is no longer the job's.
         ended: Came for a job that has ended, or has no record.

@@ -89,7 +89,7 @@ class Receiver:
 
     async def _callback(self, request: Request) -> Response:
         path = SignedPath.read(request.path_params["signed"])
-        # Before the body is read: whoever cannot sign makes us do nothing but this.
+        # Before the body is read: a caller that cannot sign makes us do nothing but this.
         if path is None or path.account != self._account or not self._signer.has_signed(path):
             return self._refuse()
         task_id, headers, is_cut_off = "", None, False

@@ -34,14 +34,14 @@ def read_balance(runtime: Runtime, asked: Stopwatch, answered_micro_usd: int) ->
     exchange = Exchange()
     try:
         answer = runtime.vendor.balance(exchange, may_send=RightToSend(runtime.settings, asked))
-        told = log.bind(**exchange.facts())
-        told.debug("asked for the balance", answer=type(answer).__name__)
+        job_log = log.bind(**exchange.facts())
+        job_log.debug("asked for the balance", answer=type(answer).__name__)
         if isinstance(answer, Balance):
             _keep(runtime, answer.micro_usd, answered_micro_usd)
         else:
             why = why_unread(answer)
             if runtime.ledger.balance.note_none(why, again_ms=_again_ms(answer)).is_news:
-                told.warning("the balance could not be read; the last reading counts, if there is one", cause=why)
+                job_log.warning("the balance could not be read; the last reading counts, if there is one", cause=why)
     except RedisError as error:
         log.warning("Redis is away; the balance is read later", cause=error)
     except Exception:

@@ -1,6 +1,6 @@
 """Whether a task id that was named is the job's: decided from the vendor's own answer to a status request.
 
-An odd answer to the submission may show one, and a callback may name one. For the latter, only somebody who knows the
+An odd answer to the submission may show one, and a callback may name one. For the latter, only those who know the
 signed URL can do so: the vendor, or a reader of its logs. The URL belongs to one attempt of one job, so the vendor
 itself would have to mix up its callbacks to name a wrong task. A reader of logs could name another task of the same
 account, which the vendor knows too; that it is older than the attempt gives most of those away. See

@@ -16,6 +16,6 @@ def keep_house(runtime: Runtime) -> None:
     """Put stray slots back under the clock, hand out slots that are free, forget failures whose records are gone."""
     strays = runtime.ledger.polls.repair()
     if strays:
-        log.error("slots had no due time; they are looked at now", slots=strays)
+        log.error("slots had no due time; they are checked now", slots=strays)
     runtime.ledger.polls.trim()
     runtime.go_on(runtime.ledger.polls.grant())

@@ -30,33 +30,33 @@ _EVENTS: Final = {
 }
 
 
-def pause_account(ledger: Ledger, answer: Unauthorised, told: BoundLogger) -> None:
+def pause_account(ledger: Ledger, answer: Unauthorised, job_log: BoundLogger) -> None:
     """Pause the account because of what the vendor answered.
 
     Args:
         ledger: The account's ledger.
         answer: The refusal.
-        told: The log of the request.
+        job_log: The log of the request.
     """
     what = PausedFor.CREDIT if answer.status == HTTPStatus.PAYMENT_REQUIRED else PausedFor.KEY
     if ledger.gate.suspend(answer.message, what):
-        told.error(_EVENTS[what], cause=answer.message)
+        job_log.error(_EVENTS[what], cause=answer.message)
 
 
-def wait_for_credit(runtime: Runtime, job: JobFields, message: str, told: BoundLogger) -> None:
+def wait_for_credit(runtime: Runtime, job: JobFields, message: str, job_log: BoundLogger) -> None:
     """Pause the account because a task failed for want of credit, and put its job back: it is not at fault.
 
     Args:
         runtime: The ledger, and the way to go on with jobs.
         job: The job.
         message: The vendor's words.
-        told: The log of the request.
+        job_log: The log of the request.
     """
-    pause_account(runtime.ledger, Unauthorised(HTTPStatus.PAYMENT_REQUIRED, message), told)
+    pause_account(runtime.ledger, Unauthorised(HTTPStatus.PAYMENT_REQUIRED, message), job_log)
     why = f"its task failed for want of credit: {message}"
     granted = runtime.ledger.jobs.release(job.job_id, job.nonce, why, may_be_billed=True, has_run=True)
     if granted is not None:
-        told.warning("job steps back", stage=Stage.WAITING, cause=why)
+        job_log.warning("job steps back", stage=Stage.WAITING, cause=why)
     runtime.go_on(granted or ())
 
 

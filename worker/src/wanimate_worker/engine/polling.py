@@ -58,7 +58,7 @@ _PATIENCE_SECONDS: Final = 0.5
 _NEXT_PERMITS_SECONDS: Final = 0.05
 #: That the vendor answers is written down this often, in seconds.
 _NEWS_SECONDS: Final = 0.25
-#: A clock is set back by so much now and then, and nobody needs to know, in milliseconds.
+#: A step of the clock up to this is harmless and not reported, in milliseconds.
 _HARMLESS_STEP_MS: Final = 1_000
 
 
@@ -128,9 +128,9 @@ class Poller:
                 was_away = False
             except Exception as error:
                 if not is_away(error):
-                    log.exception("unexpected error; what was claimed is looked at again when its lease ends")
+                    log.exception("unexpected error; what was claimed is checked again when its lease ends")
                 elif not was_away:
-                    text = "Redis is away; what was claimed is looked at again when its lease ends"
+                    text = "Redis is away; what was claimed is checked again when its lease ends"
                     log.warning(text, cause=error)
                 was_away = is_away(error)
                 self._stopping.wait(AGAIN_SECONDS)
@@ -187,7 +187,7 @@ class Poller:
         ledger, settings = self._runtime.ledger, self._runtime.settings
         give_up_at = time.monotonic() + _PATIENCE_SECONDS
         while jobs:
-            # Taken just before they are used: a permit that waits would be used in somebody else's window.
+            # Taken just before they are used: a permit that waits would be used in the window of other requests.
             permitted = Stopwatch()
             permits = ledger.polls.permit(len(jobs))
             for job in jobs[:permits]:
@@ -233,29 +233,29 @@ class Poller:
         except Exception as error:
             log.exception("unexpected error while polling", job_id=job.job_id)
             answer = Unreadable(f"{type(error).__name__} while polling")
-        told = log.bind(job_id=job.job_id, task_id=job.asks_about, attempt=job.attempts, **exchange.facts())
-        told.debug("polled", answer=type(answer).__name__)
-        if job.stage is Stage.UNKNOWN and not self._adopt(claim, job, answer, told):
+        job_log = log.bind(job_id=job.job_id, task_id=job.asks_about, attempt=job.attempts, **exchange.facts())
+        job_log.debug("polled", answer=type(answer).__name__)
+        if job.stage is Stage.UNKNOWN and not self._adopt(claim, job, answer, job_log):
             return answer
         if isinstance(answer, Failed) and wants_credit(answer):
-            wait_for_credit(self._runtime, job, answer.message, told)
+            wait_for_credit(self._runtime, job, answer.message, job_log)
             return answer
-        # Neither end needs the claim's token: they are true whoever asked, and the attempt's nonce is checked. So a
+        # Neither end needs the claim's token: they are true for any that asks, and the attempt's nonce is checked. So a
         # callback that makes a job due while it is asked about does not undo the answer.
         ttl_seconds = self._runtime.settings.result_urls_ttl_seconds
         served = Served(claim.claimed_at_ms, job.begun_at_ms, ttl_seconds)
         outcome = ending_of(answer, job.asks_about, served)
         if outcome is not None:
-            self._end(claim, job, answer, outcome, exchange, told)
+            self._end(claim, job, answer, outcome, exchange, job_log)
         else:
             self._note_readability(job, answer)
-            self._note_trouble(claim, answer, told)
+            self._note_trouble(claim, answer, job_log)
             failure = overdue(job, answer, claim.claimed_at_ms, self._runtime.settings.run_deadline_seconds)
             if failure is not None:
-                self._settle(claim, job, Outcome.failure(failure), exchange, told, token=claim.token)
+                self._settle(claim, job, Outcome.failure(failure), exchange, job_log, token=claim.token)
         return answer
 
-    def _adopt(self, claim: Claim, job: JobFields, answer: StatusAnswer, told: BoundLogger) -> bool:
+    def _adopt(self, claim: Claim, job: JobFields, answer: StatusAnswer, job_log: BoundLogger) -> bool:
         """Decide about a task id that was only named; True if it is the job's task and now on record as such."""
         runtime, hint = self._runtime, job.hint or ""
         match check_hint(job, answer, claim.claimed_at_ms):
@@ -268,15 +268,15 @@ class Poller:
                     begun_at_ms=claim.claimed_at_ms,
                 )
                 if is_ours:
-                    told.info(
+                    job_log.info(
                         "its answer was lost; the vendor has confirmed the task that was named", stage=Stage.RUNNING
                     )
                 return is_ours
             case HintVerdict.WRONG:
-                told.warning("the task that was named is not the job's", answer=answer)
+                job_log.warning("the task that was named is not the job's", answer=answer)
                 runtime.ledger.jobs.drop_hint(job.job_id, job.nonce, hint)
             case HintVerdict.UNDECIDED:
-                self._note_trouble(claim, answer, told)
+                self._note_trouble(claim, answer, job_log)
                 if isinstance(answer, Pending | Unreadable):
                     runtime.go_on(decide_unknown(runtime, claim, job))
         return False
@@ -287,7 +287,7 @@ class Poller:
         if isinstance(answer, Unreadable | Pending | TaskNotFound) and why != (job.unreadable_why or ""):
             self._runtime.ledger.jobs.mark_unreadable(job.job_id, job.nonce, why)
 
-    def _note_trouble(self, claim: Claim, answer: StatusAnswer, told: BoundLogger) -> None:
+    def _note_trouble(self, claim: Claim, answer: StatusAnswer, job_log: BoundLogger) -> None:
         ledger = self._runtime.ledger
         match answer:
             case Throttled():
@@ -298,16 +298,16 @@ class Poller:
                     # Status requests do not count as tasks.
                     refused_by=RefusedBy.REQUESTS,
                 )
-                told.warning("throttled; nothing is sent for a while", cause=answer.message, closed_ms=closed_ms)
+                job_log.warning("throttled; nothing is sent for a while", cause=answer.message, closed_ms=closed_ms)
             case NotSent(reason, Obstacle.STALE):
-                told.warning("not asked; it is asked again", cause=reason)
+                job_log.warning("not asked; it is asked again", cause=reason)
             case NotSent(reason):
                 closed_ms = ledger.gate.close(f"not sent: {reason}", sent_at_ms=claim.claimed_at_ms)
-                told.warning("not sent; nothing is sent for a while", cause=reason, closed_ms=closed_ms)
+                job_log.warning("not sent; nothing is sent for a while", cause=reason, closed_ms=closed_ms)
             case Unauthorised():
-                pause_account(ledger, answer, told)
+                pause_account(ledger, answer, job_log)
             case TaskNotFound(message) | Unreadable(message):
-                told.warning("a status request said nothing", cause=message)
+                job_log.warning("a status request said nothing", cause=message)
             case _:
                 pass
 
@@ -318,14 +318,14 @@ class Poller:
         answer: StatusAnswer,
         outcome: Outcome,
         exchange: Exchange,
-        told: BoundLogger,
+        job_log: BoundLogger,
     ) -> None:
         """Settle a job whose task has ended, or put it back to be sent again."""
         limits = self._runtime.ledger.limits.read() if outcome.result is None else None
         allowed = 0 if limits is None else limits.retry_transient
         then = next_attempt(job, outcome, allowed, claim.claimed_at_ms)
         if isinstance(then, Outcome):
-            self._settle(claim, job, then, exchange, told, observed=observe(job, answer, claim.claimed_at_ms))
+            self._settle(claim, job, then, exchange, job_log, observed=observe(job, answer, claim.claimed_at_ms))
             return
         granted = self._runtime.ledger.jobs.release(
             job.job_id,
@@ -337,7 +337,7 @@ class Poller:
             transient_code=then.code,
         )
         if granted is not None:
-            told.warning(
+            job_log.warning(
                 "its task failed, the job is sent again", stage=Stage.WAITING, cause=then.cause, code=then.code
             )
             self._runtime.tracing.ran(job, outcome, exchange)
@@ -349,7 +349,7 @@ class Poller:
         job: JobFields,
         outcome: Outcome,
         exchange: Exchange,
-        told: BoundLogger,
+        job_log: BoundLogger,
         *,
         token: str = "",
         observed: Observation | None = None,
@@ -359,7 +359,7 @@ class Poller:
         if settled is None:
             return
         self._runtime.go_on(settled.granted)
-        told.info(
+        job_log.info(
             "job settled",
             stage=Stage.SETTLED,
             outcome=outcome.kind,

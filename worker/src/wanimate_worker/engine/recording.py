@@ -49,16 +49,16 @@ class Attempt:
     def record(self, answer: SubmitAnswer | Unsafe) -> bool:
         """Write down what the vendor's answer means, and return whether the job has ended."""
         ledger, step = self.runtime.ledger, self.step
-        told = self._log()
+        job_log = self._log()
         match answer:
             case Accepted(task_id):
-                self._accepted(task_id, told)
+                self._accepted(task_id, job_log)
             case Rejected():
                 return self.settle(refusal_of(answer))
             case Refused():
-                return self._refused(answer, told)
+                return self._refused(answer, job_log)
             case Unauthorised():
-                pause_account(ledger, answer, told)
+                pause_account(ledger, answer, job_log)
                 self._step_back(f"the vendor refused the account: {answer.message}")
             case Throttled():
                 closed_ms = ledger.gate.close(
@@ -71,29 +71,29 @@ class Attempt:
                     refused_by=_refused_by(answer),
                     tasks=None if answer.concurrency is False else ledger.gate.tasks_at_vendor(besides=self.job_id),
                 )
-                told.warning("throttled; nothing is sent for a while", cause=answer.message, closed_ms=closed_ms)
+                job_log.warning("throttled; nothing is sent for a while", cause=answer.message, closed_ms=closed_ms)
                 self._step_back("throttled")
             case Unsafe(reason):
                 postponed_ms = ledger.gate.postpone(reason)
-                told.warning("not sent; nothing is sent for a while", cause=reason, closed_ms=postponed_ms)
+                job_log.warning("not sent; nothing is sent for a while", cause=reason, closed_ms=postponed_ms)
                 self._step_back(f"not sent: {reason}")
             case NotSent():
-                self._not_sent(answer, told)
+                self._not_sent(answer, job_log)
             case Unknown():
-                self._lost(answer, told)
+                self._lost(answer, job_log)
         return False
 
-    def _lost(self, answer: Unknown, told: BoundLogger) -> None:
+    def _lost(self, answer: Unknown, job_log: BoundLogger) -> None:
         if self.runtime.ledger.jobs.mark_unknown(self.job_id, self.step.nonce, answer.reason, hint=answer.hint):
             event = "the answer was lost; the vendor may have accepted the job"
-            told.error(event, stage=Stage.UNKNOWN, cause=answer.reason, hint=answer.hint or None)
+            job_log.error(event, stage=Stage.UNKNOWN, cause=answer.reason, hint=answer.hint or None)
         elif answer.hint:
-            told.error("a job that was given up may have this task; resolve it by hand", hint=answer.hint)
+            job_log.error("a job that was given up may have this task; resolve it by hand", hint=answer.hint)
 
-    def _not_sent(self, answer: NotSent, told: BoundLogger) -> None:
+    def _not_sent(self, answer: NotSent, job_log: BoundLogger) -> None:
         if answer.obstacle is Obstacle.STALE:
             # It says nothing about the vendor: the gate stays open.
-            told.warning("not sent; the job is sent again later", cause=answer.reason)
+            job_log.warning("not sent; the job is sent again later", cause=answer.reason)
             self._step_back(f"not sent: {answer.reason}")
             return
         closed_ms = self.runtime.ledger.gate.close(
@@ -101,19 +101,19 @@ class Attempt:
             sent_at_ms=self.step.begun_at_ms,
             retry_after_seconds=answer.retry_after_seconds,
         )
-        told.warning("not sent; nothing is sent for a while", cause=answer.reason, closed_ms=closed_ms)
-        # One that is told so again and again must not hold up the others.
+        job_log.warning("not sent; nothing is sent for a while", cause=answer.reason, closed_ms=closed_ms)
+        # One that gets such answers again and again must not hold up the others.
         goes_behind = answer.obstacle is Obstacle.VENDOR and self.step.attempt > _MAX_UNAVAILABLE
         self._step_back(f"not sent: {answer.reason}", goes_behind=goes_behind)
 
-    def _refused(self, answer: Refused, told: BoundLogger) -> bool:
+    def _refused(self, answer: Refused, job_log: BoundLogger) -> bool:
         """Weigh a refusal that gives no verdict on the job, and return whether the job has ended."""
         match self.runtime.ledger.jobs.refuse(self.job_id, self.step.nonce, f"refused: {answer.code} {answer.message}"):
             case Proven(refusals):
                 return self.settle(proven_refusal_of(answer, refusals))
             case Parked(refusals, delay_ms, granted):
                 event = "refused without a reason that concerns this job or the account; it is sent again later"
-                told.warning(
+                job_log.warning(
                     event,
                     stage=Stage.WAITING,
                     code=answer.code,
@@ -124,7 +124,7 @@ class Attempt:
                 self.runtime.go_on(granted)
         return False
 
-    def _accepted(self, task_id: str, told: BoundLogger) -> None:
+    def _accepted(self, task_id: str, job_log: BoundLogger) -> None:
         step = self.step
         is_ours = self.runtime.ledger.jobs.accept(
             self.job_id,
@@ -135,9 +135,9 @@ class Attempt:
             started=self.started,
         )
         if is_ours:
-            told.info("job accepted", stage=Stage.RUNNING, task_id=task_id)
+            job_log.info("job accepted", stage=Stage.RUNNING, task_id=task_id)
         else:
-            told.error("job accepted after it was given up; resolve it by hand", task_id=task_id)
+            job_log.error("job accepted after it was given up; resolve it by hand", task_id=task_id)
 
     def settle(self, failure: JobFailed) -> bool:
         """End the job, whose submission was surely not accepted; False if the attempt is another's."""
@@ -151,8 +151,8 @@ class Attempt:
     def _step_back(self, why: str, *, goes_behind: bool = False) -> None:
         granted = self.runtime.ledger.jobs.release(self.job_id, self.step.nonce, why, goes_behind=goes_behind)
         if granted is not None:
-            told = log.bind(job_id=self.job_id, attempt=self.step.attempt)
-            told.info("job steps back", stage=Stage.WAITING, cause=why)
+            job_log = log.bind(job_id=self.job_id, attempt=self.step.attempt)
+            job_log.info("job steps back", stage=Stage.WAITING, cause=why)
         self.runtime.go_on(granted or ())
 
     def _log(self) -> BoundLogger:

@@ -71,7 +71,7 @@ def decide_unknown(runtime: Runtime, claim: Claim, job: JobFields) -> list[str]:
 
     Args:
         runtime: The ledger and the settings.
-        claim: The claim in which it was looked at.
+        claim: The claim in which it was checked.
         job: The job.
     """
     ledger, settings = runtime.ledger, runtime.settings

@@ -63,7 +63,7 @@ def send_once(runtime: Runtime, job_id: str, job: Job, step: Submit, exchange: E
         job_id: The job.
         job: What is sent.
         step: The attempt.
-        exchange: Names the request, and is told how it went.
+        exchange: Names the request, and notes how it went.
     """
     try:
         permitted = _permitted_since(runtime, step)

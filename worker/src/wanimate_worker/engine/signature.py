@@ -1,4 +1,4 @@
-"""Callback URLs: each names one attempt of one job, and is signed, so that nobody can make up another."""
+"""Callback URLs: each names one attempt of one job, and is signed, so that no other can be made up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may open Flower: nobody but this machine, unless somebody has said who."""
+"""Who may open Flower: this machine alone, unless the settings say who else."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ log = get_logger(__name__)
 
 #: Bound on one exchange with Redis while a page is made, in seconds.
 _REDIS_TIMEOUT_SECONDS: Final = 1.0
-#: What this queue wants where nobody says otherwise.
+#: What this queue wants where the settings say nothing else.
 _DEFAULTS: Final[dict[str, Any]] = {
     # About 5 KB each. Flower's own 100,000 would take half a gigabyte.
     "max_tasks": 10_000,
