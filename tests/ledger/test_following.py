@@ -114,7 +114,7 @@ def test_one_id_with_two_requests_is_refused_and_what_is_recorded_is_sent(bench:
     assert (admission.verdict, admission.granted) == (Admitted.CONFLICT, [])
     assert bench.state() == before
     if stage == "waiting":
-        assert bench.begin("a").request == first.request
+        assert bench.begin("a").job.request == first.request
         assert [*bench.state().billed.values()] == [str(round(1000 * Bill.of(first.request).seconds))]
     bench.drain()
 
