@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from wanimate.contract import Outcome, Result, Stage
 from wanimate_worker import stopwatch
-from wanimate_worker.ledger import Deliver, Submit, WaitForPermit
+from wanimate_worker.ledger import Claim, Deliver, Submit, WaitForPermit
 
 if TYPE_CHECKING:
     from .conftest import Run
@@ -101,14 +101,14 @@ def test_a_poll_that_stood_still_with_its_permit_asks_nothing(
     run: Run, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run()
-    original = run.ledger.polls.permit
+    original = run.ledger.polls.claim
 
-    def stand_still(count: int) -> int:
-        granted = original(count)
+    def stand_still(*args: Any, **options: Any) -> Claim:
+        claim = original(*args, **options)
         clocks.stand_still(30)
-        return granted
+        return claim
 
-    monkeypatch.setattr(run.ledger.polls, "permit", stand_still)
+    monkeypatch.setattr(run.ledger.polls, "claim", stand_still)
     run.poll()
     assert run.asked == []
     assert run.stage() is Stage.RUNNING

@@ -143,10 +143,13 @@ class Poller:
         """Claim as many due jobs as there are free threads, and ask about them; return whether more may be due."""
         runtime = self._runtime
         self.write_plans(at_once=False)
+        # Many at a time: with each thread that becomes free one job would be claimed.
+        self.askers.wait_until_idle(runtime.settings.poll_concurrency // 2, _PATIENCE_SECONDS)
         wanted = min(runtime.settings.poll_batch_size, self.askers.wait_for_room(_PATIENCE_SECONDS))
         if not wanted:
             return True
-        claim = runtime.ledger.polls.claim(wanted)
+        permitted = Stopwatch()
+        claim = runtime.ledger.polls.claim(wanted, takes_permits=True)
         self._pause_until(claim.due_in_ms)
         if not claim.job_ids:
             return False
@@ -156,7 +159,8 @@ class Poller:
         if has_more:
             # Another process begins with it while this one waits for answers.
             runtime.doorbell.ring_wake()
-        return self._ask_all(claim, [job for job in jobs if job.asks_about is not None]) and has_more
+        asked = [job for job in jobs if job.asks_about is not None]
+        return self._ask_all(claim, asked, claim.permits, permitted) and has_more
 
     def _pause_until(self, due_in_ms: int | None) -> None:
         """Note when to look next. Tasks that are accepted meanwhile are due after the floor at the earliest."""
@@ -182,14 +186,18 @@ class Poller:
 
     # -- tasks of the vendor: ask --------------------------------------------------------------------------------------
 
-    def _ask_all(self, claim: Claim, jobs: list[JobFields]) -> bool:
-        """Begin to ask about each job once it has a request permit, and return whether the budget allowed all."""
+    def _ask_all(self, claim: Claim, jobs: list[JobFields], permits: int, permitted: Stopwatch) -> bool:
+        """Begin to ask about each job once it has a request permit, and return whether the budget allowed all.
+
+        Args:
+            claim: The claim.
+            jobs: Its jobs.
+            permits: How many request permits there are.
+            permitted: Since when.
+        """
         ledger, settings = self._runtime.ledger, self._runtime.settings
         give_up_at = time.monotonic() + _PATIENCE_SECONDS
         while jobs:
-            # Taken just before they are used: a permit that waits would be used in the window of other requests.
-            permitted = Stopwatch()
-            permits = ledger.polls.permit(len(jobs))
             for job in jobs[:permits]:
                 self.askers.start(self._ask, claim, job, RightToSend(settings, permitted))
             jobs = jobs[permits:]
@@ -197,10 +205,14 @@ class Poller:
                 give_up_at = time.monotonic() + _PATIENCE_SECONDS
             elif time.monotonic() < give_up_at and not self._stopping.is_set():
                 time.sleep(_NEXT_PERMITS_SECONDS)
-            else:
+            elif jobs:
                 # Due again at once, for the next look of any worker.
                 ledger.polls.plan(claim.token, dict.fromkeys((job.job_id for job in jobs), 0))
                 return False
+            if jobs:
+                # Taken just before they are used: a permit that waits would be used in the window of other requests.
+                permitted = Stopwatch()
+                permits = ledger.polls.permit(len(jobs))
         return True
 
     def _ask(self, claim: Claim, job: JobFields, may_send: RightToSend) -> None:

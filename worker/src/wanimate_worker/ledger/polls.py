@@ -29,14 +29,19 @@ _AGES_MS: Final = (0, *(round(edge * 1000) for edge in EDGES[2::2]))
 class Polls(Concern):
     """The clock, and what a tick does."""
 
-    def claim(self, limit: int) -> Claim:
-        """Claim at most `limit` jobs whose time has come."""
-        token, next_ms, *job_ids = self._claim(limit)
+    def claim(self, limit: int, *, takes_permits: bool = False) -> Claim:
+        """Claim at most `limit` jobs whose time has come.
+
+        Args:
+            limit: How many.
+            takes_permits: Whether to take a request permit for each, as far as the budget has them now.
+        """
+        token, next_ms, permits, *job_ids = self._claim(limit, takes_permits=takes_permits)
         due_in_ms = None if next_ms == "" else int(next_ms)
-        return Claim(token, int(token) - self._limits.poll_lease_ms, job_ids, due_in_ms)
+        return Claim(token, int(token) - self._limits.poll_lease_ms, job_ids, due_in_ms, permits)
 
     @script(list)
-    def _claim(self, limit: int) -> list[Any]: ...
+    def _claim(self, limit: int, *, takes_permits: bool) -> list[Any]: ...
 
     def plan(
         self, token: str, delays_ms: Mapping[str, int], *, answered_since_ms: int | None = None, answered: int = 0

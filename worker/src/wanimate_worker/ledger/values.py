@@ -143,12 +143,14 @@ class Claim:
         claimed_at_ms: When they were claimed, in Redis time.
         job_ids: The jobs.
         due_in_ms: After how long the next job is due, in milliseconds; None if none will be.
+        permits: Request permits that were taken with the claim.
     """
 
     token: str
     claimed_at_ms: int
     job_ids: Sequence[str]
     due_in_ms: int | None = None
+    permits: int = 0
 
 
 @dataclass(frozen=True, slots=True)

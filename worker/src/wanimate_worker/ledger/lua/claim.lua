@@ -1,12 +1,14 @@
 -- Claims jobs whose time has come. A claimed job stays in the clock with its score moved to the end of the lease:
 -- whoever dies with it, it is due again then. That score is the fencing token.
 -- Keys: due
+-- Uses: permits
 -- Settings: poll_lease_ms
--- Returns: {token, after how long the next job is due (ms) or '' if none will be, job ids...}
+-- Returns: {token, after how long the next job is due (ms) or '' if none will be, request permits that were taken for them,
+--          job ids...}
 local now = now_ms()
 local token = whole(now + poll_lease_ms)
 local found = redis.call('ZRANGE', due, 0, limit, 'WITHSCORES')
-local answer, leased = {token, ''}, {}
+local answer, leased = {token, '', 0}, {}
 for i = 1, #found, 2 do
   local at_ms = tonumber(found[i + 1])
   if at_ms > now or i > 2 * limit then
@@ -19,5 +21,8 @@ end
 if #leased > 0 then
   redis.call('ZADD', due, unpack(leased))
   answer[2] = math.min(tonumber(answer[2]) or poll_lease_ms, poll_lease_ms)
+end
+if takes_permits then
+  answer[3] = take_permits(#leased / 2)
 end
 return answer
