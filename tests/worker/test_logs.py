@@ -11,8 +11,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from wanimate_worker.observability import get_logger, set_up_logs
-from wanimate_worker.observability.logs import ROUTINE
+from wanimate_worker.telemetry import get_logger, set_up_logs
+from wanimate_worker.telemetry.logs import ROUTINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +83,7 @@ def test_what_is_below_the_level_is_not_written(capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize("no_color", ["", "1"])
 def test_a_terminal_gets_colours_unless_no_color_is_set(no_color: str) -> None:
-    program = "from wanimate_worker.observability import *; set_up_logs('auto', 'INFO'); "
+    program = "from wanimate_worker.telemetry import *; set_up_logs('auto', 'INFO'); "
     program += "get_logger('x').info('y', job_id='a')"
     ours, theirs = pty.openpty()
     environment = {**os.environ, "NO_COLOR": no_color, "TERM": "xterm"}

@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from wanimate.contract.trace_context import current_trace, trace_of
 from wanimate_worker.ledger import Submit
-from wanimate_worker.observability.spans import Spans
+from wanimate_worker.telemetry.spans import Spans
 
 TRACER = TracerProvider().get_tracer(__name__)
 #: What a producer does, and what a worker does at its start.
@@ -19,7 +19,7 @@ from wanimate import AnimateJob
 AnimateJob(image_url="https://e.x/a.png", video_url="https://e.x/b.mp4").message_options()
 """
 WORKER = """
-from wanimate_worker.observability import open_tracing
+from wanimate_worker.telemetry import open_tracing
 print(type(open_tracing()).__name__)
 """
 #: As where it is not installed.

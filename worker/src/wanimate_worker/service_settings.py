@@ -8,7 +8,7 @@ from typing import Final, Literal
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from wanimate.settings import Settings
 
-from .observability.logs import LogFormat
+from .telemetry.logs import LogFormat
 
 #: Shorter secrets can be guessed, in characters.
 SHORTEST_CALLBACK_SECRET: Final = 16

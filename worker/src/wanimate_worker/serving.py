@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from .database import open_database
-from .observability import get_logger
+from .telemetry import get_logger
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

@@ -21,8 +21,8 @@ from wanimate.errors import IdempotencyConflict, InvalidRequest, JobCancelled, W
 from ..engine.cancelling import cancel_job
 from ..engine.sending import AGAIN_SECONDS
 from ..ledger import Admitted, Entry, Followed, Follower, JobFields
-from ..observability import get_logger
-from ..observability.tracing import keep_trace
+from ..telemetry import get_logger
+from ..telemetry.tracing import keep_trace
 from .canvas import caller_of, capture
 from .dead_letters import Reason, keep, run_message
 from .outage import is_away

@@ -29,9 +29,9 @@ from wanimate.errors import SettingsError
 from wanimate.redis.transport import celery_settings
 
 from ..engine.runtime import Runtime
-from ..observability import get_logger, set_up_logs
 from ..queues import QUEUES
 from ..settings import WorkerSettings
+from ..telemetry import get_logger, set_up_logs
 from . import (
     panel,  # noqa: F401 - importing it puts our commands into Celery's panel
     revoking,  # noqa: F401 - the same

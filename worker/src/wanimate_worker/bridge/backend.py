@@ -7,7 +7,7 @@ from typing import Any, Final
 from celery import states
 from celery.backends import redis
 
-from ..observability import get_logger
+from ..telemetry import get_logger
 from .outage import is_away
 
 log = get_logger(__name__)

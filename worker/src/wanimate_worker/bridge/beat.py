@@ -12,8 +12,8 @@ from redis.exceptions import RedisError
 from wanimate.contract import GENERATE_TASK
 
 from ..database import open_database
-from ..observability import get_logger
 from ..queues import has_enough_ticks
+from ..telemetry import get_logger
 
 if TYPE_CHECKING:
     from redis import Redis

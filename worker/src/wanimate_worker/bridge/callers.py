@@ -12,8 +12,8 @@ from wanimate.contract import GENERATE_TASK
 from wanimate.errors import JobFailed
 
 from ..engine.callers import PlainResult
-from ..observability import get_logger
 from ..outage import is_away
+from ..telemetry import get_logger
 from .canvas import context_of, is_plain, run_to_end
 
 if TYPE_CHECKING:

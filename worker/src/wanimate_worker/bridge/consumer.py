@@ -20,7 +20,7 @@ from wanimate.contract import CONTRACT_HEADER, CONTRACT_VERSION, ENQUEUE_TASK, G
 from wanimate.errors import InvalidRequest, SettingsError
 
 from ..engine.sending import AGAIN_SECONDS
-from ..observability import get_logger
+from ..telemetry import get_logger
 from .callers import GenerateTask
 from .dead_letters import Reason, is_name, keep, problem_of, run_message
 from .outage import is_away

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wanimate.contract import CONTRACT_HEADER, ENTRY_QUEUE
 
-from ..observability import get_logger
 from ..plain_json import plain, shown
+from ..telemetry import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

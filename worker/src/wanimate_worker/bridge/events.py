@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from wanimate.contract import GENERATE_TASK, OutcomeKind
 from wanimate.errors import JobCancelled
 
-from ..observability import get_logger
+from ..telemetry import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

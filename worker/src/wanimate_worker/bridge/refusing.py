@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
-from ..observability import get_logger
+from ..telemetry import get_logger
 from .outage import is_away
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from wanimate.contract import GENERATE_TASK, CancelOutcome, Stage
 
 from ..engine.cancelling import cancel_job
-from ..observability import get_logger
+from ..telemetry import get_logger
 from .callers import GenerateTask
 from .dead_letters import is_name
 from .revocation import forget_revoke, matches

@@ -24,8 +24,8 @@ from ..engine.cancelling import cancel_job
 from ..engine.housekeeping import keep_house
 from ..engine.sending import AGAIN_SECONDS
 from ..ledger import Admitted
-from ..observability import get_logger
-from ..observability.tracing import keep_trace
+from ..telemetry import get_logger
+from ..telemetry.tracing import keep_trace
 from .admission import entry_of, refusal, refuse_id
 from .dead_letters import Reason, is_name, keep, run_message
 from .outage import is_away

@@ -22,7 +22,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from wanimate.contract import STEPS, list_of
 
-from ..observability import get_logger
+from ..telemetry import get_logger
 from .outage import is_away
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from ..engine.signature import CALLBACK_PATH, SignedPath
 from ..ledger import CallbackEffect, NotReplicated
-from ..observability import get_logger
+from ..telemetry import get_logger
 from .body import BodyCutOff, BodyTooLarge, named_task, read_body
 from .counts import Counts
 

@@ -9,9 +9,9 @@ from wanimate.errors import SettingsError
 
 from ..engine.doorbell import Doorbell
 from ..engine.signature import Signer
-from ..observability import set_up_logs
 from ..serving import open_hasty_database, serve
 from ..settings import WorkerSettings
+from ..telemetry import set_up_logs
 from .receiver import Receiver
 
 #: Requests at once; beyond that callers get 503. A full account has a few dozen callbacks a second.

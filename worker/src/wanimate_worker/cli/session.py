@@ -95,8 +95,8 @@ def open_runtime() -> Runtime:
 
     from ..database import open_database
     from ..engine.runtime import Runtime
-    from ..observability import set_up_logs
     from ..settings import WorkerSettings
+    from ..telemetry import set_up_logs
 
     settings = WorkerSettings.load()
     # Results are the command's own lines; of what it does only trouble is told, and to a person.

@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 from wanimate.contract.cost import format_usd
 
 from ..ledger.balance import SELDOM_MS
-from ..observability import get_logger
+from ..telemetry import get_logger
 from ..vendor import Balance, Exchange, NoBalance, Throttled, Unauthorised
 from .sending import RightToSend
 

@@ -8,7 +8,7 @@ from wanimate.contract import CancelOutcome, Outcome, Stage
 from wanimate.errors import JobCancelled, JobNotFound
 from wanimate.redis.presence import Presence
 
-from ..observability import get_logger
+from ..telemetry import get_logger
 
 if TYPE_CHECKING:
     from ..ledger import JobFields

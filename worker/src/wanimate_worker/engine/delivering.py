@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 from wanimate.contract import Stage
 
 from ..ledger import ResultMissing, Settled
-from ..observability import get_logger
+from ..telemetry import get_logger
 from .sending import seconds_between
 
 if TYPE_CHECKING:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
-from ..observability import get_logger
+from ..telemetry import get_logger
 from .delivering import Deliverer
 from .polling import Poller
 from .pool import Pool
@@ -63,7 +64,8 @@ class Engine:
         for pool in (self._submitters, self.poller.askers):
             pool.close(waits=waits)
         if waits:
-            self.poller.write_plans()
+            with suppress(RedisError):
+                self.poller.write_plans()
 
     def take(self, job_ids: list[str]) -> list[str]:
         """Begin to work on jobs that have a slot or an outcome, and return those there is no room for.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..observability import get_logger
+from ..telemetry import get_logger
 
 if TYPE_CHECKING:
     from .runtime import Runtime

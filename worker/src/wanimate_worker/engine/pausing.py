@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from wanimate.contract import Stage
 
 from ..ledger import PausedFor
-from ..observability import get_logger
+from ..telemetry import get_logger
 from ..vendor import NotSent, Throttled, Unauthorised
 from .sending import RightToSend
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 from wanimate.contract import Outcome, Stage
 
 from ..ledger import Deliver, RefusedBy, bounded, cause_of
-from ..observability import get_logger
 from ..outage import is_away
 from ..stopwatch import Stopwatch
+from ..telemetry import get_logger
 from ..vendor import (
     Exchange,
     Failed,

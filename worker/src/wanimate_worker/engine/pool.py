@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
-from ..observability import get_logger
+from ..telemetry import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from wanimate.contract import Outcome, Stage
 
 from ..ledger import Parked, Proven, RefusedBy, Unsafe, cause_of
-from ..observability import get_logger
+from ..telemetry import get_logger
 from ..vendor import Accepted, NotSent, Obstacle, Refused, Rejected, Throttled, Unauthorised, Unknown
 from .endings import proven_refusal_of, refusal_of
 from .pausing import pause_account

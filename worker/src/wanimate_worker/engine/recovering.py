@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from wanimate.contract import Outcome, Stage
 from wanimate.errors import SubmissionUnknown
 
-from ..observability import get_logger
+from ..telemetry import get_logger
 from .deadlines import expired_in_line
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from wanimate.contract import Keys
 from wanimate.errors import SettingsError
 
 from ..database import Database, open_database
-from ..observability import Tracing, get_logger, open_tracing
 from ..pacer import Pacer
+from ..telemetry import Tracing, get_logger, open_tracing
 from ..vendor import VendorClient
 from .doorbell import Doorbell
 from .signature import Signer

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import RedisError
 
-from ..observability import get_logger
 from ..stopwatch import Stopwatch
+from ..telemetry import get_logger
 from ..vendor import NotSent, Obstacle, Unknown
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from wanimate.contract import Stage, parse_job
 from wanimate.errors import InvalidRequest
 
 from ..ledger import Blocked, Deliver, NoOp, RateLimited, Submit, Unsafe, WaitForPermit
-from ..observability import get_logger
+from ..telemetry import get_logger
 from ..vendor import Accepted, Exchange, SubmitAnswer, Unknown
 from .recording import Attempt
 from .sending import AGAIN_SECONDS, PERMIT_SECONDS, seconds_between, send_once

@@ -20,9 +20,9 @@ from wanimate.contract.cost import format_usd
 from wanimate.errors import SettingsError
 
 from ..addresses import is_loopback
-from ..observability import get_logger, set_up_logs
 from ..serving import open_hasty_database, serve
 from ..settings import WorkerSettings
+from ..telemetry import get_logger, set_up_logs
 from . import verdict
 from .exports import registry_of, to_json
 from .formatting import capitalize, number, percent, span

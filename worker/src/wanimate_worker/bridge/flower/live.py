@@ -10,7 +10,7 @@ from celery import states
 from redis.exceptions import RedisError
 from wanimate.contract import GENERATE_TASK, JobState, JobStatus
 
-from ...observability import get_logger
+from ...telemetry import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,8 +16,8 @@ from redis.retry import Retry
 from wanimate.errors import SettingsError
 
 from ...database import open_database
-from ...observability import get_logger, set_up_logs
 from ...settings import WorkerSettings
+from ...telemetry import get_logger, set_up_logs
 from ..app import create_app, ignore_celery_variables
 from .guarded import GuardedFlower
 from .live import live_view
