@@ -26,6 +26,7 @@ SOURCES = (
     "producer",
     "worker",
     "simulator",
+    "devstack",
 )
 CAP = 20
 #: Longer than anything takes on a busy machine, a build left out; seconds.
