@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from celery.canvas import Signature
 from redis.exceptions import ConnectionError as RedisConnectionError
-from wanimate import JobCancelled
+from wanimate import DeadlineExceeded, JobCancelled
 from wanimate.contract import Keys, Outcome, Result, Stage
 from wanimate_worker.ledger import Entry, NoOp, PausedFor, read_history
 from wanimate_worker.vendor import (
@@ -229,6 +229,17 @@ def test_a_job_whose_time_is_up_has_its_result_if_the_last_look_finds_one(run: R
     run.poll()
     assert (run.result() or {})["task_id"] == "task-a"
     assert run.stage() is Stage.DELIVERED
+
+
+def test_one_word_that_the_document_does_not_name_ends_no_job(run: Run) -> None:
+    run()
+    pass_deadline(run)
+    run.state = Pending("resting")
+    run.poll()
+    assert (run.stage(), run.has_slot()) == (Stage.RUNNING, True)
+    run.poll()
+    assert (run.stage(), run.has_slot()) == (Stage.DELIVERED, False)
+    assert isinstance(run.result(), DeadlineExceeded)
 
 
 def test_a_job_whose_time_is_up_is_not_ended_by_a_poll_that_lost_its_claim(run: Run) -> None:

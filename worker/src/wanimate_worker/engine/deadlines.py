@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from wanimate.errors import DeadlineExceeded
 
+from ..ledger import bounded
 from ..vendor import Pending, StatusAnswer, TaskNotFound
+from .hints import AT_WORK
 
 if TYPE_CHECKING:
     from ..ledger import JobFields
@@ -29,6 +31,16 @@ def expired_in_line(job: JobFields, now_ms: int) -> DeadlineExceeded | None:
             job.transient_task,
         )
     return DeadlineExceeded("its deadline_seconds passed before it was sent to the vendor; nothing is billed")
+
+
+def odd_word_of(answer: StatusAnswer) -> str:
+    """Return what is said of a state that the vendor's document does not name; empty for any other answer.
+
+    Such a word does not tell whether the task is finished, so one of them ends no job.
+    """
+    if not isinstance(answer, Pending) or answer.state in AT_WORK:
+        return ""
+    return bounded(f"the state {answer.state!r} is not in the vendor's document")
 
 
 def overdue(job: JobFields, answer: StatusAnswer, now_ms: int, run_deadline_seconds: float) -> DeadlineExceeded | None:

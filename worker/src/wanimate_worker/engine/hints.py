@@ -22,7 +22,7 @@ CLOCK_TOLERANCE_MS: Final = 60_000
 #: A task that was just accepted may not be known everywhere at the vendor at once, in milliseconds.
 SETTLING_MS: Final = 30_000
 #: The words of a task that is at work (vendor document, "Status Response Fields"); another may mean "no such task".
-_AT_WORK: Final = frozenset({"pending", "processing"})
+AT_WORK: Final = frozenset({"pending", "processing"})
 
 
 class HintVerdict(Enum):
@@ -48,7 +48,7 @@ def check_hint(job: JobFields, answer: StatusAnswer, now_ms: int) -> HintVerdict
         case TaskNotFound():
             is_new = job.hint_by == "answer" and now_ms < (job.begun_at_ms or 0) + SETTLING_MS
             return HintVerdict.UNDECIDED if is_new else HintVerdict.WRONG
-        case Pending(state, created_at) if state in _AT_WORK:
+        case Pending(state, created_at) if state in AT_WORK:
             pass
         case Failed(created_at=created_at):
             pass

@@ -27,7 +27,7 @@ from ..vendor import (
     Unreadable,
 )
 from .balance import read_balance
-from .deadlines import overdue
+from .deadlines import odd_word_of, overdue
 from .endings import Served, ending_of, wants_credit
 from .hints import HintVerdict, check_hint
 from .observing import observe
@@ -263,7 +263,9 @@ class Poller:
             self._note_readability(job, answer)
             self._note_trouble(claim, answer, job_log)
             failure = overdue(job, answer, claim.claimed_at_ms, self._runtime.settings.run_deadline_seconds)
-            if failure is not None:
+            if failure is not None and (why := odd_word_of(answer)) and why != job.unreadable_why:
+                self._runtime.ledger.jobs.mark_unreadable(job.job_id, job.nonce, why)
+            elif failure is not None:
                 self._settle(claim, job, Outcome.failure(failure), exchange, job_log, token=claim.token)
         return answer
 
