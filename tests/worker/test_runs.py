@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery.canvas import Signature
+from celery.exceptions import BackendStoreError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from wanimate import DeadlineExceeded, JobCancelled
 from wanimate.contract import Keys, Outcome, Result, Stage
@@ -356,6 +357,18 @@ def test_a_job_whose_callbacks_could_not_be_sent_is_delivered_again(run: Run, mo
     run.redis.hset(Keys("default").job("a"), "delivering_until_ms", 0)
     run.advance()
     assert run.stage() is Stage.DELIVERED
+
+
+def test_a_backend_that_has_given_up_on_redis_is_an_outage_and_no_defect(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def give_up(*_: Any, **__: Any) -> None:
+        raise BackendStoreError("it could not be stored") from RedisConnectionError("gone")
+
+    monkeypatch.setattr(run.task.backend, "mark_as_done", give_up)
+    assert deliver(run) is Stage.SETTLED
+    assert "Redis is away" in caplog.text
+    assert "unexpected error" not in caplog.text
 
 
 @pytest.mark.parametrize("stored", [None, '{"status": "STARTED"}'], ids=["nothing", "only that it has started"])

@@ -12,9 +12,8 @@ from wanimate.contract import GENERATE_TASK
 from wanimate.errors import JobFailed
 
 from ..engine.callers import PlainResult
-from ..outage import is_away
-from ..telemetry import get_logger
 from .canvas import context_of, is_plain, run_to_end
+from .outage import is_away
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from ..engine.runtime import Runtime
     from ..ledger import JobFields
     from .events import JobEvents
-
-log = get_logger(__name__)
 
 
 class GenerateTask(Task):
