@@ -13,10 +13,11 @@ from redis import Redis
 from typed import run as typed
 from wanimate.contract import GENERATE_TASK, Keys, Stage, parse_job
 from wanimate_devstack import RedisServer
-from wanimate_worker.bridge.admission import Recorder, entry_of
+from wanimate_worker.bridge.admission import Recorder
 from wanimate_worker.bridge.app import create_app
 from wanimate_worker.bridge.callers import CeleryCallers, GenerateTask
 from wanimate_worker.bridge.events import JobEvents
+from wanimate_worker.bridge.recording import entry_of
 from wanimate_worker.engine.engine import Engine
 from wanimate_worker.settings import WorkerSettings
 from wanimate_worker.vendor import (

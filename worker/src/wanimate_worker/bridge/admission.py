@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +26,7 @@ from ..telemetry.tracing import keep_trace
 from .canvas import caller_of, capture
 from .dead_letters import Reason, keep, run_message
 from .outage import is_away
+from .recording import admit_together, conflict, entry_of, is_recorded, refuse_id
 from .revocation import forget_revoke, is_revoked
 
 if TYPE_CHECKING:
@@ -113,8 +114,7 @@ class _Call:
 
     def as_record(self) -> JobFields:
         """Return the call as a job that has no record."""
-        unrecorded = JobFields.read(self.task_id, [None] * len(JobFields.names()))
-        return replace(unrecorded, message=self.captured, request=dict(self.request))
+        return JobFields(self.task_id, message=self.captured, request=dict(self.request))
 
 
 class Recorder:
@@ -168,8 +168,14 @@ class Recorder:
             entry = self._attempt(message, self._read, message, granted)
             if entry is not None:
                 fresh.append(entry)
-        for call, verdict in self._admit(fresh):
-            self._attempt(call.message, self._conclude, call, verdict, granted)
+        try:
+            admitted = admit_together(self._runtime.ledger, fresh, lambda each: each[1], self._refuse)
+        except RedisError:
+            for call, _, _ in fresh:
+                self._give_back(call.message)
+            admitted = []
+        for (call, entry, end_span), admission in admitted:
+            self._attempt(call.message, self._conclude, call, entry, admission, end_span, granted)
         self._runtime.go_on(granted)
 
     def _attempt(self, message: Any, work: Callable[..., Any], *args: Any) -> Any:
@@ -203,10 +209,10 @@ class Recorder:
             job = _checked(call)
         except WanimateError as error:
             # What is wrong with a message counts only before its job is recorded; afterwards the ledger decides.
-            if runtime.ledger.records.read([call.task_id])[0].stage is None:
-                self._fail(call, error)
-            else:
+            if is_recorded(runtime.ledger, call.task_id):
                 granted.append(call.task_id)
+            else:
+                self._fail(call, error)
             self._acknowledge(message)
             return None
         job_id = call.task_id if job.idempotency_key is None else job.job_id(runtime.settings.account)
@@ -220,33 +226,16 @@ class Recorder:
         end_span = runtime.tracing.record(call.captured, job_id, call.request)
         return call, entry_of(job_id, job, call.captured, call.request, caller=caller_of(call.context)), end_span
 
-    def _admit(
-        self, fresh: list[tuple[_Call, Entry, Callable[[], None]]]
-    ) -> list[tuple[_Call, tuple[Entry, Admission, Callable[[], None]]]]:
-        """Record jobs together; where one of them cannot be, each alone, so that it fails alone."""
-        if not fresh:
-            return []
-        try:
-            admissions = self._runtime.ledger.jobs.admit([entry for _, entry, _ in fresh])
-        except RedisError as error:
-            if is_away(error):
-                for call, _, _ in fresh:
-                    self._give_back(call.message)
-                return []
-            if len(fresh) == 1:
-                call = fresh[0][0]
-                self._attempt(call.message, self._fail, call, refusal(error))
-                self._acknowledge(call.message)
-                return []
-            return [admitted for each in fresh for admitted in self._admit([each])]
-        return [
-            (call, (entry, admission, end_span))
-            for (call, entry, end_span), admission in zip(fresh, admissions, strict=True)
-        ]
+    def _refuse(self, fresh: tuple[_Call, Entry, Callable[[], None]], error: InvalidRequest) -> None:
+        """Fail a call whose job Redis will never record, and acknowledge its message."""
+        call = fresh[0]
+        self._attempt(call.message, self._fail, call, error)
+        self._acknowledge(call.message)
 
-    def _conclude(self, call: _Call, verdict: tuple[Entry, Admission, Callable[[], None]], granted: list[str]) -> None:
+    def _conclude(
+        self, call: _Call, entry: Entry, admission: Admission, end_span: Callable[[], None], granted: list[str]
+    ) -> None:
         """Do what the verdict on a job says, and acknowledge its message."""
-        entry, admission, end_span = verdict
         granted += admission.granted
         match admission.verdict:
             case Admitted.RECORDED:
@@ -334,42 +323,6 @@ def strategy(_task: GenerateTask, _app: Celery, consumer: Any) -> Callable[..., 
         recorder.take(message)
 
     return on_message
-
-
-def entry_of(job_id: str, job: Job, message: dict[str, Any], request: Mapping[str, Any], *, caller: str = "") -> Entry:
-    """Return the entry that records a job."""
-    has_key = job.idempotency_key is not None
-    return Entry(job_id, job.priority, message, request, job.deadline_ms, job.fingerprint(), has_key, caller)
-
-
-def conflict(job_id: str) -> IdempotencyConflict:
-    """Return the error of another request under an id, or a key, that is in use."""
-    return IdempotencyConflict(
-        f"this idempotency key or task id was used before for a different request (job {job_id}): nothing was sent; "
-        "use a new one for a new request"
-    )
-
-
-def refuse_id(runtime: Runtime, message: Any, job_id: str) -> None:
-    """Keep a message whose id is in use for another request.
-
-    Args:
-        runtime: Where the ledger is.
-        message: The message.
-        job_id: The job that has the id.
-    """
-    keep(runtime.ledger, message, Reason.CONFLICT, "its id is in use for another request", job_id=job_id)
-
-
-def refusal(error: Exception) -> InvalidRequest:
-    """Return the failure of a job that Redis will never record, because of what it holds.
-
-    Args:
-        error: What the ledger raised; not an outage.
-    """
-    return InvalidRequest(
-        f"this job cannot be recorded ({type(error).__name__}); nothing was sent to the vendor, nothing is billed"
-    )
 
 
 def _summary(kwargs: Mapping[str, Any]) -> str:

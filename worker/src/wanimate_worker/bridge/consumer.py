@@ -25,7 +25,7 @@ from .callers import GenerateTask
 from .dead_letters import Reason, is_name, keep, problem_of, run_message
 from .outage import is_away
 from .piecemeal import body_of, read_piecemeal
-from .refusing import refuse_unrecorded
+from .recording import refuse_unrecorded
 from .revoking import cancel_known
 
 if TYPE_CHECKING:

@@ -26,17 +26,16 @@ from ..engine.sending import AGAIN_SECONDS
 from ..ledger import Admitted
 from ..telemetry import get_logger
 from ..telemetry.tracing import keep_trace
-from .admission import entry_of, refusal, refuse_id
 from .dead_letters import Reason, is_name, keep, run_message
 from .outage import is_away
-from .refusing import refuse_unrecorded
+from .recording import admit_together, entry_of, refuse_id, refuse_unrecorded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..engine.engine import Engine
     from ..engine.runtime import Runtime
-    from ..ledger import Admission, Entry
+    from ..ledger import Entry
     from .events import JobEvents
 
 log = get_logger(__name__)
@@ -86,7 +85,10 @@ class EnqueueTask(InternalTask):
             entries = [self._entry(job_id, request, is_shown=is_shown) for job_id, request in named]
             record = self.runtime.tracing.record
             spans = {e.job_id: record(e.message, e.job_id, e.request) for e in entries if e is not None}
-            admitted = self._admit([entry for entry in entries if entry is not None])
+            sound = [entry for entry in entries if entry is not None]
+            admitted = admit_together(
+                self.runtime.ledger, sound, lambda entry: entry, lambda entry, error: self._refuse(entry.job_id, error)
+            )
         except Exception as error:
             if not is_away(error):
                 raise
@@ -111,18 +113,6 @@ class EnqueueTask(InternalTask):
         """Keep a message of which nothing could be recorded; Celery calls this."""
         why = f"recording its jobs raised {type(exc).__name__}"
         self._bury(args, kwargs, why)
-
-    def _admit(self, entries: list[Entry]) -> list[tuple[Entry, Admission]]:
-        """Record jobs together; where one of them cannot be, each alone, so that it fails alone."""
-        try:
-            return list(zip(entries, self.runtime.ledger.jobs.admit(entries), strict=True))
-        except RedisError as error:
-            if is_away(error):
-                raise
-            if len(entries) == 1:
-                self._refuse(entries[0].job_id, refusal(error))
-                return []
-        return [admitted for entry in entries for admitted in self._admit([entry])]
 
     def _bury(self, args: Any, kwargs: Any, why: str) -> None:
         keep(self.runtime.ledger, run_message(vars(self.request), args, kwargs), Reason.UNREADABLE, why)
