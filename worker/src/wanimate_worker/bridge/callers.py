@@ -51,7 +51,7 @@ class GenerateTask(Task):
             ending: The fields of its `Result`, or its error.
         """
         self._here.ending, self._here.status = ending, None
-        run_to_end(self, job.celery_id or job.job_id, job.request, job.message)
+        run_to_end(self, job.result_id, job.request, job.message)
         # Celery stores a failure in place of the result when it cannot send a callback or the next task of a chain.
         return bool(self._here.status == (states.FAILURE if isinstance(ending, Exception) else states.SUCCESS))
 
@@ -88,7 +88,7 @@ class CeleryCallers:
         """Return the key of the job's result; None for a job that wants no result."""
         if job.message.get("ignore_result"):
             return None
-        key: str = bytes_to_str(self._app.backend.get_key_for_task(job.celery_id or job.job_id))
+        key: str = bytes_to_str(self._app.backend.get_key_for_task(job.result_id))
         return key
 
     def started_mark(self, job: JobFields) -> tuple[str, str] | None:
@@ -96,9 +96,7 @@ class CeleryCallers:
         key = self.result_key(job)
         if key is None:
             return None
-        told = {"labels": job.request.get("labels", {})}
-        meta = {"status": states.STARTED, "result": told, "traceback": None, "children": [], "date_done": None}
-        return key, self._app.backend.encode({**meta, "task_id": job.celery_id or job.job_id})
+        return key, self._stored(job, states.STARTED, {"labels": job.request.get("labels", {})}, None)
 
     def announce_start(self, job: JobFields, shown: str) -> None:
         """Announce that the vendor has the job's task, or may have it."""
@@ -106,9 +104,8 @@ class CeleryCallers:
 
     def deliver(self, job: JobFields, outcome: Outcome) -> bool:
         """Store the result, call the callbacks and announce the end; False if a part of it failed."""
-        ending = outcome.exception() if outcome.result is None else outcome.result.to_json()
         try:
-            is_delivered = self._deliver(job, ending)
+            is_delivered = self._deliver(job, _ending_of(outcome))
         except Exception as error:
             if is_away(error):
                 raise RedisConnectionError(str(error)) from error
@@ -124,21 +121,16 @@ class CeleryCallers:
         key = self.result_key(job)
         if key is None:
             return PlainResult(None)
-        backend, is_success = self._app.backend, outcome.result is not None
-        state = states.SUCCESS if is_success else states.FAILURE
-        ending = outcome.result.to_json() if outcome.result is not None else outcome.exception()
-        meta = {
-            "status": state,
-            "result": backend.encode_result(ending, state),
-            "traceback": None,
-            "children": [],
-            "date_done": self._app.now().isoformat(),
-            "task_id": job.celery_id or job.job_id,
-        }
-        for name in ("group_id", "parent_id"):
-            if job.message.get(name):
-                meta[name] = job.message[name]
-        return PlainResult((key, backend.encode(meta)))
+        state = states.FAILURE if outcome.result is None else states.SUCCESS
+        result = self._app.backend.encode_result(_ending_of(outcome), state)
+        more = {name: job.message[name] for name in ("group_id", "parent_id") if job.message.get(name)}
+        return PlainResult((key, self._stored(job, state, result, self._app.now().isoformat(), **more)))
+
+    def _stored(self, job: JobFields, state: str, result: Any, date_done: str | None, **more: str) -> str:
+        """Return what Celery's backend stores of a task."""
+        meta = {"status": state, "result": result, "traceback": None, "children": [], "date_done": date_done, **more}
+        text: str = self._app.backend.encode({**meta, "task_id": job.result_id})
+        return text
 
     def announce_end(self, job: JobFields, outcome: Outcome) -> None:
         """Announce how a job has ended whose result the ledger has stored."""
@@ -152,10 +144,15 @@ class CeleryCallers:
     def _deliver(self, job: JobFields, ending: dict[str, Any] | Exception) -> bool:
         if not is_plain(job.message):
             return self._task.end(job, ending)
-        task_id, backend = job.celery_id or job.job_id, self._app.backend
+        task_id, backend = job.result_id, self._app.backend
         context = context_of(task_id, job.message)
         if isinstance(ending, Exception):
             backend.mark_as_failure(task_id, ending, request=context, store_result=not context.ignore_result)
         else:
             backend.mark_as_done(task_id, ending, request=context)
         return True
+
+
+def _ending_of(outcome: Outcome) -> dict[str, Any] | Exception:
+    """Return the fields of a `Result`, or the error."""
+    return outcome.exception() if outcome.result is None else outcome.result.to_json()

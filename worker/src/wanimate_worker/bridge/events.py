@@ -68,7 +68,7 @@ class JobEvents:
             job: The job.
             shown: What Flower shows as its result.
         """
-        task_id = job.celery_id or job.job_id
+        task_id = job.result_id
         if not job.message.get("seen") and job.attempts == 0:
             self.received(task_id, job.message)
         self._send("started", task_id, job.message, result=shown, runtime=None)
@@ -80,7 +80,7 @@ class JobEvents:
     def ended(self, job: JobFields, outcome: Outcome) -> None:
         """Announce how a job has ended; the runtime is that of the vendor's task."""
         runtime = time.time() - job.submitted_at_ms / 1000 if job.submitted_at_ms else None
-        task_id = job.celery_id or job.job_id
+        task_id = job.result_id
         if outcome.kind is OutcomeKind.SUCCEEDED and outcome.result is not None:
             result = outcome.result
             expiry = result.urls_expire_at
@@ -91,7 +91,7 @@ class JobEvents:
         self._end(job, outcome.exception(), runtime)
 
     def _end(self, job: JobFields, error: BaseException, runtime: float | None) -> None:
-        task_id, shown = job.celery_id or job.job_id, f"{type(error).__name__}: {error}"
+        task_id, shown = job.result_id, f"{type(error).__name__}: {error}"
         if isinstance(error, JobCancelled):
             # Flower calls a cancelled task revoked.
             revoked = {"terminated": False, "signum": None, "expired": False}

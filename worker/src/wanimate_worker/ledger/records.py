@@ -78,6 +78,11 @@ class JobFields:
             return self.task_id or ""
         return self.hint if self.stage is Stage.UNKNOWN else None
 
+    @property
+    def result_id(self) -> str:
+        """The Celery task under which its result is stored."""
+        return self.celery_id or self.job_id
+
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """Return the hash fields to read, in the order `read` takes them."""
