@@ -42,7 +42,7 @@ def tasks_of(counts: int | tuple[int, int] | None) -> Tasks | None:
 
 
 def test_a_vendor_that_refuses_a_fourth_task_has_a_plan_of_three() -> None:
-    fitting = seen((3, 9), (3, 7), (4, 8), (9, 5), refused_by=RefusedBy.TASKS).fitting(LIMITS)
+    fitting = seen((3, 9), (3, 7), (4, 8), (3, 8), (9, 5), refused_by=RefusedBy.TASKS).fitting(LIMITS)
     assert fitting is not None
     assert fitting.command == "wanimate-worker limits --max-in-flight 3"
     assert "free: 3 tasks at once and 10 requests a minute" in fitting.advice
@@ -54,12 +54,20 @@ def test_a_vendor_that_refuses_a_fourth_task_has_a_plan_of_three() -> None:
         pytest.param([(10, 13), (10, 12), (10, 11), (4, 20)], id="others are being submitted"),
         pytest.param([(9, 10), (10, 10), (9, 14), (8, 10)], id="some are accepted and not recorded"),
         pytest.param([(12, 12), (11, 11), (10, 10), (10, 12)], id="some have ended unnoticed"),
+        pytest.param([(11, 14), (10, 13), (12, 12), (10, 12), (10, 13)], id="some have ended, others are submitted"),
     ],
 )
 def test_what_is_under_way_does_not_change_how_many_tasks_fit(seen_tasks: list[tuple[int, int]]) -> None:
     fitting = seen(*((tasks, 5) for tasks in seen_tasks), refused_by=RefusedBy.TASKS).fitting(LIMITS)
     assert fitting is not None
     assert fitting.command == "wanimate-worker limits --max-in-flight 10"
+
+
+def test_a_task_that_has_ended_unnoticed_is_not_a_fourth_of_a_plan_of_three() -> None:
+    seen_tasks = [(3, 4), (3, 13), (3, 15), (5, 14), (4, 15), (0, 15)]
+    fitting = seen(*((tasks, 5) for tasks in seen_tasks), refused_by=RefusedBy.TASKS).fitting(LIMITS)
+    assert fitting is not None
+    assert fitting.max_in_flight == 3
 
 
 def test_a_vendor_that_refuses_an_eleventh_request_has_a_plan_of_ten() -> None:
