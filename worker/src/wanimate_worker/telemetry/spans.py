@@ -14,7 +14,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from wanimate.contract.trace_context import trace_of
 
 from .logs import get_logger
-from .tracing import nothing
+from .tracing import Tracing, nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,7 +60,7 @@ def _harmless(make: Callable[_P, Any]) -> Callable[_P, Any]:
     return made
 
 
-class Spans:
+class Spans(Tracing):
     """Makes the spans of jobs with whatever provider is set up."""
 
     def __init__(self) -> None:
@@ -68,7 +68,6 @@ class Spans:
 
     @_harmless
     def record(self, message: dict[str, Any], job_id: str, request: Mapping[str, Any]) -> Callable[[], None]:
-        """Begin the span of a job that is being recorded; see `Tracing`."""
         attributes = {
             "wanimate.job.id": job_id,
             "wanimate.job.type": request["type"],
@@ -85,7 +84,6 @@ class Spans:
     def submitted(
         self, headers: Mapping[str, Any] | None, job_id: str, step: Submit, answer: object, exchange: Exchange
     ) -> None:
-        """Make the spans of a submission and of the wait before it; see `Tracing`."""
         parent = _context(headers)
         attributes: dict[str, Any] = {"wanimate.job.id": job_id, "wanimate.attempt": step.attempt}
         if step.attempt == 1 and step.job.waiting_at_ms is not None:
@@ -105,7 +103,6 @@ class Spans:
 
     @_harmless
     def ran(self, job: JobFields, outcome: Outcome, exchange: Exchange) -> None:
-        """Make the spans of a task and of the request that told its end; see `Tracing`."""
         parent = _context(job.message.get("headers"))
         begun_at_ms = job.submitted_at_ms or job.begun_at_ms
         run = self._tracer.start_span(
@@ -125,7 +122,6 @@ class Spans:
 
     @_harmless
     def delivered(self, headers: Mapping[str, Any] | None, job_id: str, step: Deliver, begun_at_ns: int) -> None:
-        """Make the spans of a delivery, and of a wait that ended without a submission; see `Tracing`."""
         parent = _context(headers)
         attributes = {"wanimate.job.id": job_id, **_ending(step.outcome)}
         if not step.attempts and step.waiting_at_ms is not None and step.settled_at_ms is not None:

@@ -7,7 +7,7 @@ All of them are children of the span that records the job, whose context is kept
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from wanimate.contract.trace_context import trace_of
 
@@ -32,73 +32,32 @@ _ASKS: Final = (
 )
 
 
-class Tracing(Protocol):
-    """Makes the spans of jobs. What they show is an id, a name, a number or a time, never a URL, prompt or message."""
+class Tracing:
+    """Makes no spans; `Spans` does. What they show is an id, a name, a number or a time, never a URL or a prompt.
 
-    def record(self, message: dict[str, Any], job_id: str, request: Mapping[str, Any]) -> Callable[[], None]:
-        """Begin the span of a job that is being recorded, and put its context into the message that is kept.
+    The trace of a caller travels with its jobs either way, for workers that make some.
+    """
+
+    def record(self, message: dict[str, Any], job_id: str, request: Mapping[str, Any]) -> Callable[[], None]:  # noqa: ARG002
+        """Begin the span of a job that is being recorded; return what ends it, for a job that was not known.
 
         Args:
-            message: What `canvas.capture` returned; its headers are changed.
+            message: What is kept of the job's message; the span's context is added to its headers.
             job_id: The job.
             request: Its arguments, checked; the type and the resolution are shown.
-
-        Returns:
-            What ends the span; not to be called if the job was known.
         """
-        ...
+        return nothing
 
     def submitted(
         self, headers: Mapping[str, Any] | None, job_id: str, step: Submit, answer: object, exchange: Exchange
     ) -> None:
-        """Make the spans of a submission, and of the wait before the first one.
-
-        Args:
-            headers: The headers of the job's message.
-            job_id: The job.
-            step: The attempt.
-            answer: What became of it.
-            exchange: The request.
-        """
-        ...
+        """Make the spans of a submission, and of the wait before the first one."""
 
     def ran(self, job: JobFields, outcome: Outcome, exchange: Exchange) -> None:
-        """Make the span of the time that the vendor had a task, and of the request that told its end.
-
-        Args:
-            job: The job, as it ran.
-            outcome: How it ended.
-            exchange: The request.
-        """
-        ...
+        """Make the span of the time that the vendor had a task, and of the request that told its end."""
 
     def delivered(self, headers: Mapping[str, Any] | None, job_id: str, step: Deliver, begun_at_ns: int) -> None:
-        """Make the span of a delivery, and of the wait of a job that was never submitted.
-
-        Args:
-            headers: The headers of the job's message.
-            job_id: The job.
-            step: What was delivered.
-            begun_at_ns: When the delivery began, Unix time in ns.
-        """
-        ...
-
-
-class NoTracing:
-    """Makes no spans. The trace of a caller still travels with its jobs, for workers that make some."""
-
-    def record(self, message: dict[str, Any], job_id: str, request: Mapping[str, Any]) -> Callable[[], None]:  # noqa: ARG002
-        """Leave the message as it is."""
-        return nothing
-
-    def submitted(self, *_: Any) -> None:
-        """Do nothing."""
-
-    def ran(self, *_: Any) -> None:
-        """Do nothing."""
-
-    def delivered(self, *_: Any) -> None:
-        """Do nothing."""
+        """Make the span of a delivery (`begun_at_ns`: Unix time), and of the wait of a job that was not submitted."""
 
 
 def open_tracing() -> Tracing:
@@ -108,23 +67,18 @@ def open_tracing() -> Tracing:
     """
     is_wanted = any(os.environ.get(name, "none") not in {"", "none"} for name in _ASKS)
     if not is_wanted or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return NoTracing()
+        return Tracing()
     try:
         from .spans import Spans, set_up_sdk
     except ImportError:
         log.warning("no traces are made: OTEL_* variables ask for them, install wanimate-worker[otel]")
-        return NoTracing()
+        return Tracing()
     set_up_sdk()
     return Spans()
 
 
 def keep_trace(message: dict[str, Any], headers: Mapping[str, Any] | None) -> None:
-    """Let a job that came with others in one message belong to the trace of that message.
-
-    Args:
-        message: What is kept of the job's own message.
-        headers: The headers of the message it came in.
-    """
+    """Let a job that came with others in one message (`headers`) belong to the trace of that message."""
     trace = trace_of(headers)
     if trace:
         message["headers"] = trace
