@@ -1,200 +1,191 @@
 """What polling can reach, computed: uniform, hazard-aware and the best of all schedules, at the vendor's limits.
 
-1,000 slots, 10,000 requests a minute for submissions and polls together, a mean duration of 41 s, log-normal. Nothing
-is run. Then what the worker's own pacer reaches, simulated, also where the vendor is ten times as fast or as slow as
-expected. It prints tables, writes `build/reports/bench-planner.json` and draws `docs/images/polling.svg`; `lengths.py`
-beside it has videos of different lengths.
-
-Run it with `make bench-planner`; docs/polling.md has the derivation.
+Nothing is run. Then what the worker's own pacer reaches, simulated, also where the vendor is ten times as fast or as
+slow as expected. It prints the tables of docs/polling.md, writes `build/reports/bench-planner.json` and draws
+`docs/images/polling.svg`. Run it with `make bench-planner`.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from itertools import islice
-from math import log, sqrt
+from itertools import takewhile
+from math import log
 from pathlib import Path
-from statistics import NormalDist
+from statistics import NormalDist, fmean
 from typing import TYPE_CHECKING, Any
 
-import lengths
-from bounds import Reach, best_schedule, by_hazard, cost, every, reach
-from rich.console import Console
-from rich.table import Table
+from bounds import (
+    MEAN_SECONDS,
+    REQUESTS_PER_SECOND,
+    SLOTS,
+    best,
+    by_hazard,
+    cheapest,
+    cost,
+    counts,
+    every,
+    log_normal,
+    polling_bound,
+    reach,
+    spend,
+)
+from rig.tables import markdown
 from simulated import EXPECTED_SECONDS, Budget, Load, simulate
-from svg import COLOURS, axis, how_late, line, text_at
-from wanimate.contract.durations import BINS, EDGES, Durations
+from wanimate.contract.durations import BINS, Kinds, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
-SLOTS = 1000
-REQUESTS_PER_SECOND = 10_000 / 60
-MEAN_SECONDS = 41.0
-SIGMAS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-#: The one that is drawn.
+    from bounds import Reach
+    from wanimate.contract.durations import Durations
+
+REPORT, PLOT = Path("build/reports/bench-planner.json"), Path("docs/images/polling.svg")
+#: The spread that is drawn and simulated.
 SIGMA = 0.3
-#: So many tasks were observed that the prior does not matter.
-OBSERVED = 1e7
 #: Slots, requests a minute and jobs of what is simulated.
 SIMULATED = ((3, 10, 300), (10, 60, 500), (100, 1000, 1000), (1000, 10_000, 5000))
-_CAPTION = "lateness in mean durations; 41.4 s are expected"
-REPORT = Path("build/reports/bench-planner.json")
-PLOT = Path("docs/images/polling.svg")
-WAYS = ("uniform", "hazard-aware", "best of all")
-_LABELS = (("uniform", 0.55, 0.2), ("hazard-aware", 0.42, -0.55), ("best of all", 0.42, -0.85))
+#: In a mix of lengths, the share of a task's mean duration that grows with the length, as in the simulator; and 48
+#: videos of 5 to 120 s that stand for all, evenly spread over their logarithms.
+LENGTH_SHARE = 0.8
+LENGTHS_SECONDS = [5 * 24 ** ((number + 0.5) / 48) for number in range(48)]
 
 
 def main() -> None:
     """Compute, print, write and draw."""
-    console, table = (
-        Console(width=160),
-        Table("sigma", title="1,000 slots, 10,000 requests a minute, mean 41 s, backlog"),
-    )
-    for name in WAYS:
-        table.add_column(f"{name}\nlate, s", justify="right")
-        table.add_column("polls\na job", justify="right")
-        table.add_column("slots\nin use", justify="right")
-    reached = {sigma: _reach(log_normal(sigma)) for sigma in SIGMAS}
-    for sigma, ways in reached.items():
-        cells = (f"{way.lag_seconds:.2f} {way.polls:.2f} {way.slot_use:.3f}".split() for way in ways.values())
-        table.add_row(f"{sigma}", *(cell for row in cells for cell in row))
-    console.print(table)
+    ways = {sigma: one_length(sigma) for sigma in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)}
+    by_length = {sigma: all_lengths(sigma) for sigma in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)}
+    simulated = [row for slots, per_minute, jobs in SIMULATED for row in from_the_first_task(slots, per_minute, jobs)]
+    for title, of in (("videos of one length", ways), ("videos of 5 to 120 s", by_length)):
+        print(f"\n{title}: late, polls a job, slots in use\n")
+        print(
+            markdown(
+                ["sigma", *of[SIGMA]],
+                (
+                    [sigma, *(f"{way.lag_seconds:.2f} s, {way.polls:.2f}, {way.slot_use:.3f}" for way in each.values())]
+                    for sigma, each in of.items()
+                ),
+            )
+        )
+    print("\nsimulated from the first task on, 41.4 s are expected: late in mean durations\n")
+    print(markdown(simulated[0], (row.values() for row in simulated)))
     REPORT.parent.mkdir(parents=True, exist_ok=True)
-    report: dict[Any, Any] = {
-        sigma: {name: asdict(way) for name, way in ways.items()} for sigma, ways in reached.items()
+    report: dict[str, Any] = {
+        title: {sigma: {name: asdict(way) for name, way in each.items()} for sigma, each in of.items()}
+        for title, of in (("one length", ways), ("by length", by_length))
     }
-    by_length = lengths.reached()
-    lengths.show(console, by_length)
-    report["by length"] = {
-        sigma: {name: asdict(way) for name, way in ways.items()} for sigma, ways in by_length.items()
-    }
-    report["simulated"] = show_simulated(console)
-    REPORT.write_text(json.dumps(report, indent=2))
-    PLOT.write_text(_plot(reached))
-    lengths.draw(by_length)
-    console.print(f"written to {REPORT}, {PLOT} and {lengths.PLOT}")
+    REPORT.write_text(json.dumps({**report, "simulated": simulated}, indent=2))
+    PLOT.write_text(plot(ways[SIGMA]))
+    print(f"\nwritten to {REPORT} and {PLOT}")
 
 
-def show_simulated(console: Console) -> list[dict[str, Any]]:
-    """Print and return what the worker's pacer reaches from its first task on.
+def one_length(sigma: float) -> dict[str, Reach]:
+    """Return what each way of polling reaches if all videos are of one length."""
+    truth = log_normal(sigma)
+    return {
+        "uniform": reach(every, truth, SLOTS, REQUESTS_PER_SECOND),
+        "hazard-aware": reach(lambda stride: by_hazard(truth, stride), truth, SLOTS, REQUESTS_PER_SECOND),
+        "best of all": polling_bound(SLOTS, REQUESTS_PER_SECOND, MEAN_SECONDS, sigma),
+    }
+
+
+def all_lengths(sigma: float) -> dict[str, Reach]:
+    """Return what each way of polling reaches for a mix of lengths; sigma is the spread among videos of one length."""
+    bands = [kind_of("animate", "480p", length) for length in LENGTHS_SECONDS]
+    many, few = _learnt(bands, sigma, 1e7), _learnt(bands, sigma, 500)
+    whole, own = many.of("animate:480p"), {band: many.of(band) for band in bands}
+
+    def mean(costs: Callable[[str, Durations], tuple[float, float]]) -> tuple[float, float]:
+        of = {band: costs(band, durations) for band, durations in own.items()}
+        return fmean(of[band][0] for band in bands), fmean(of[band][1] for band in bands)
+
+    def reached(schedule: Callable[[float, str], Iterable[float]]) -> Reach:
+        return spend(
+            lambda scale: mean(lambda band, durations: cost(schedule(scale, band), durations)),
+            MEAN_SECONDS,
+            REQUESTS_PER_SECOND / SLOTS,
+        )
+
+    return {
+        "uniform": reached(lambda scale, _: every(scale)),
+        "without length": reached(lambda scale, _: by_hazard(whole, scale)),
+        "with length": reached(lambda scale, band: by_hazard(own[band], scale)),
+        "after 500 tasks": reached(lambda scale, band: by_hazard(few.of(band), scale)),
+        "best with these bands": best(
+            lambda price: mean(lambda _, durations: cheapest(durations, price)),
+            MEAN_SECONDS,
+            REQUESTS_PER_SECOND / SLOTS,
+        ),
+    }
+
+
+def _learnt(bands: Iterable[str], sigma: float, tasks: float) -> Kinds:
+    """Return what so many tasks teach, spread evenly over the lengths, of which each is in a band."""
+    seen: dict[str, list[float]] = {}
+    mean_length = fmean(LENGTHS_SECONDS)
+    for band, length in zip(bands, LENGTHS_SECONDS, strict=True):
+        seconds = MEAN_SECONDS * (1 + LENGTH_SHARE * (length / mean_length - 1))
+        ended = counts(sigma, seconds, tasks / len(LENGTHS_SECONDS))
+        seen[band] = [sum(pair) for pair in zip(seen.get(band, [0.0] * BINS), ended, strict=True)]
+    return Kinds(seen)
+
+
+def from_the_first_task(slots: int, per_minute: int, jobs: int) -> Iterable[dict[str, Any]]:
+    """Yield what the worker's pacer reaches from its first task on, with durations as expected and wrong by ten.
 
     Where tasks take a tenth as long the account has ten times the requests, so that there are as many for each task.
     """
-    table = Table("tasks/requests", "mean, s", title="simulated, sigma 0.3, from the first task on", caption=_CAPTION)
-    for name in ("late: mean", "bound", "median", "p99", "polls\na job", "slots\nin use", "bound"):
-        table.add_column(name, justify="right")
-    rows, truth = [], log_normal(SIGMA)
-    for slots, per_minute, jobs in SIMULATED:
-        rate = Budget(slots, per_minute).per_second
-        bound = reach(lambda stride: by_hazard(truth, stride), truth, slots, rate)
-        for times in (1.0, 0.1, 10.0):
-            load = Load(slots, round(per_minute / times), jobs, EXPECTED_SECONDS * times, SIGMA)
-            seen = simulate(load)
-            row: dict[str, Any] = {
-                "load": asdict(load),
-                "late": {"mean": seen.mean, "p50": seen.quantile(0.5), "p99": seen.quantile(0.99)},
-                "bound": {"late": bound.lag_seconds / MEAN_SECONDS, "slot_use": bound.slot_use},
-                "polls": seen.polls,
-                "slot_use": seen.slot_use,
-            }
-            rows.append(row)
-            late = (seen.mean, bound.lag_seconds / MEAN_SECONDS, seen.quantile(0.5), seen.quantile(0.99))
-            cells = [*(f"{each:.3f}" for each in late), f"{seen.polls:.2f}"]
-            cells += [f"{seen.slot_use:.3f}", f"{bound.slot_use:.3f}"]
-            table.add_row(f"{slots}/{load.per_minute}", f"{load.mean_seconds:g}", *cells)
-    console.print(table)
-    return rows
+    truth = log_normal(SIGMA)
+    bound = reach(lambda stride: by_hazard(truth, stride), truth, slots, Budget(slots, per_minute).per_second)
+    for times in (1.0, 0.1, 10.0):
+        load = Load(slots, round(per_minute / times), jobs, EXPECTED_SECONDS * times, SIGMA)
+        seen = simulate(load)
+        yield {
+            "tasks/requests": f"{slots}/{load.per_minute}",
+            "jobs": jobs,
+            "mean duration, s": load.mean_seconds,
+            "late: mean": seen.mean,
+            "late: bound": bound.lag_seconds / MEAN_SECONDS,
+            "median": seen.quantile(0.5),
+            "p99": seen.quantile(0.99),
+            "polls a job": seen.polls,
+            "slots in use": seen.slot_use,
+            "slots: bound": bound.slot_use,
+        }
 
 
-def log_normal(sigma: float) -> Durations:
-    """Return what is learnt from a great many tasks of a log-normal duration."""
-    normal = NormalDist(log(MEAN_SECONDS) - sigma**2 / 2, sigma)
-    cumulated = [0.0, *(normal.cdf(log(edge)) for edge in EDGES[1:-1]), 1.0]
-    return Durations([OBSERVED * (cumulated[number + 1] - cumulated[number]) for number in range(BINS)])
-
-
-def _reach(durations: Durations) -> dict[str, Reach]:
-    return {
-        "uniform": reach(every, durations, SLOTS, REQUESTS_PER_SECOND),
-        "hazard-aware": reach(lambda stride: by_hazard(durations, stride), durations, SLOTS, REQUESTS_PER_SECOND),
-        "best of all": _best(durations),
-    }
-
-
-def _best(durations: Durations) -> Reach:
-    """Return what no schedule can surpass within the budget.
-
-    The schedule that makes delay plus price times polls least, of cost C, gives a bound for all others: their delay is
-    at least C minus the price of their polls, whatever the price (weak duality). The price with the highest bound, at
-    which the best schedule uses just the budget, is searched.
-    """
-    mean = durations.mean_seconds
-    grid = [_grid_seconds(durations) * step for step in range(1, 1600)]
-    cheap, dear = 0.005, 5.0
-    reached = Reach(0, 0, 0, 0)
-    for _ in range(9):
-        price = sqrt(cheap * dear)
-        polls, lag = cost(best_schedule(durations, price, grid), durations)
-        # The budget: (1 + polls) * SLOTS / (mean + lag) = REQUESTS_PER_SECOND.
-        requests = REQUESTS_PER_SECOND / SLOTS
-        least_lag = (lag + price * polls - price * (requests * mean - 1)) / (1 + price * requests)
-        if least_lag > reached.lag_seconds:
-            reached = Reach(price, requests * (mean + least_lag) - 1, least_lag, mean / (mean + least_lag))
-        if SLOTS / (mean + lag) * (1 + polls) > REQUESTS_PER_SECOND:
-            cheap = price
-        else:
-            dear = price
-    return reached
-
-
-def _grid_seconds(durations: Durations) -> float:
-    """Return a step much shorter than any interval worth having."""
-    return durations.remaining_seconds(durations.mean_seconds) / 70
-
-
-# -- the plot ---------------------------------------------------------------------------------------------------------
-
-
-def _plot(reached: dict[float, dict[str, Reach]]) -> str:
-    """Return an SVG: when polls are made, and how late they notice the end."""
-    parts = [
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 330" font-family="sans-serif" font-size="12">',
-        '<rect width="860" height="330" fill="#ffffff"/>',
-        *_when(reached[SIGMA]),
-        *how_late(reached, 490, "How late an end is noticed, mean", _LABELS),
-        "</svg>",
-    ]
-    return "\n".join(parts) + "\n"
-
-
-def _when(ways: dict[str, Reach]) -> Iterable[str]:
-    """Yield the left part: the density of durations, and the polls of one long task."""
-    left, width, bottom, most_seconds = 50, 350, 180, 90
-    durations = log_normal(SIGMA)
+def plot(ways: Mapping[str, Reach]) -> str:
+    """Return an SVG: the density of durations, and when a long task is polled."""
+    left, width, bottom, longest = 50, 350, 180, 90
+    normal = NormalDist(log(MEAN_SECONDS) - SIGMA**2 / 2, SIGMA)
+    density = [normal.pdf(log(second)) / second for second in range(1, longest + 1)]
 
     def x(seconds: float) -> float:
-        return left + seconds / most_seconds * width
+        return left + seconds / longest * width
 
-    normal = NormalDist(log(MEAN_SECONDS) - SIGMA**2 / 2, SIGMA)
-    density = [(second, normal.pdf(log(second)) / second) for second in range(1, most_seconds + 1)]
-    top = max(value for _, value in density)
-    yield text_at(left, 24, f"When a task is polled (sigma {SIGMA})", weight="bold")
-    yield line([(x(at), bottom - 130 * value / top) for at, value in density], "#64748b")
-    yield text_at(x(52), 90, "durations", colour="#64748b")
-    schedules = {
-        "uniform": every(ways["uniform"].scale),
-        "hazard-aware": by_hazard(durations, ways["hazard-aware"].scale),
-    }
-    for row, (name, schedule) in enumerate(schedules.items()):
-        y = bottom + 24 + 34 * row
-        for at in islice(schedule, 100):
-            if at > most_seconds:
-                break
-            yield f'<path d="M{x(at):.1f} {y - 8}v16" stroke="{COLOURS[name]}" stroke-width="2"/>'
-        yield text_at(left, y + 21, name, colour=COLOURS[name])
-    yield from axis(left, width, bottom + 90, [(x(at), f"{at}") for at in range(0, most_seconds + 1, 10)], "age, s")
+    def text(at: float, y: float, said: str, colour: str = "#334155", style: str = "") -> str:
+        return f'<text x="{at:.1f}" y="{y:.1f}" fill="{colour}" {style}>{said}</text>'
+
+    path = " ".join(f"{x(at):.1f},{bottom - 130 * each / max(density):.1f}" for at, each in enumerate(density, start=1))
+    parts = [
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 430 330" font-family="sans-serif" font-size="12">',
+        '<rect width="430" height="330" fill="#ffffff"/>',
+        text(left, 24, f"When a task is polled (sigma {SIGMA})", style='font-weight="bold"'),
+        f'<polyline points="{path}" fill="none" stroke="#64748b" stroke-width="2"/>',
+        text(x(52), 90, "durations", "#64748b"),
+        f'<path d="M{left} {bottom + 90}h{width}" stroke="#334155"/>',
+        *(text(x(at), bottom + 106, f"{at}", style='text-anchor="middle"') for at in range(0, longest + 1, 10)),
+        text(x(longest / 2), bottom + 126, "age, s", style='text-anchor="middle"'),
+    ]
+    hazard_aware = by_hazard(log_normal(SIGMA), ways["hazard-aware"].scale)
+    for name, y, colour, schedule in (
+        ("uniform", bottom + 24, "#b45309", every(ways["uniform"].scale)),
+        ("hazard-aware", bottom + 58, "#1d4ed8", hazard_aware),
+    ):
+        polls = takewhile(lambda age: age <= longest, schedule)
+        parts += [f'<path d="M{x(at):.1f} {y - 8}v16" stroke="{colour}" stroke-width="2"/>' for at in polls]
+        parts.append(text(left, y + 21, name, colour))
+    return "\n".join([*parts, "</svg>"]) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Polling simulated: the worker's own pacer and the request budget, against tasks of a known distribution.
 
-Nothing is run and nobody waits: a clock is set forward in small steps.
+Nothing is run: a clock is set forward in small steps.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from statistics import fmean
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
-from wanimate.contract.durations import EDGES, TOTAL_FIELD, bin_of, field_of
+from wanimate.contract.durations import DEFAULT_RESOLUTION, EDGES, TOTAL_FIELD, bin_of, field_of, kind_of_request
+from wanimate.contract.durations import EXPECTED_SECONDS as EXPECTED
 from wanimate_worker.ledger import AccountLimits, Survey
 from wanimate_worker.pacer import Pacer
 from wanimate_worker.pacing import RequestRate
@@ -23,15 +24,14 @@ from wanimate_worker.settings import WorkerSettings
 if TYPE_CHECKING:
     from wanimate_worker.ledger import Ledger
 
-KIND = "animate:480p"
-REQUEST = {"type": "animate", "resolution": "480p"}
-#: What the prior expects at 480p, in seconds.
-EXPECTED_SECONDS = 41.4
+REQUEST = {"type": "animate", "resolution": DEFAULT_RESOLUTION}
+#: What the prior expects, in seconds.
+EXPECTED_SECONDS = EXPECTED[DEFAULT_RESOLUTION]
 #: From one look at what is due to the next, and a request to the vendor and back, in seconds.
 LOOK_SECONDS, ANSWER_SECONDS = 0.05, 0.05
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Load:
     """What is simulated: an account with a backlog, from its first job on.
 
@@ -41,7 +41,6 @@ class Load:
         jobs: How many.
         mean_seconds: How long they take, log-normal.
         sigma: The spread of the logarithm.
-        seed: Another seed, other durations.
     """
 
     slots: int
@@ -49,15 +48,14 @@ class Load:
     jobs: int
     mean_seconds: float = EXPECTED_SECONDS
     sigma: float = 0.3
-    seed: int = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of it.
 
     Args:
-        late: How late each end was noticed, in mean durations, in order of submission.
+        late: How late each end was noticed, in mean durations, rising.
         polls: Polls of one job, on average.
         slot_use: The share of slots whose task was at work while a backlog was left, without the first fifth.
         fullest_minute: The most requests in any minute.
@@ -75,16 +73,15 @@ class Outcome:
 
     def quantile(self, share: float) -> float:
         """Return how late this share is at most."""
-        return sorted(self.late)[min(len(self.late) - 1, int(share * len(self.late)))]
+        return self.late[min(len(self.late) - 1, int(share * len(self.late)))]
 
 
 class Budget:
     """The request budget as the ledger's scripts keep it (GCRA)."""
 
     def __init__(self, slots: int, per_minute: int) -> None:
-        fields = AccountLimits(slots, per_minute).fields()
         rate = RequestRate(per_minute)
-        self.headroom = int(fields["poll_headroom"])
+        self.headroom = int(AccountLimits(slots, per_minute).fields()["poll_headroom"])
         self._burst, self._interval = rate.burst, rate.emission_interval_us / 1e6
         self.per_second = 1 / self._interval
         self._full_at = 0.0
@@ -112,13 +109,14 @@ class Account:
     """A ledger and a vendor in one, as far as the pacer sees them."""
 
     def __init__(self, load: Load) -> None:
-        self.load, self.now, self.polls, self.at_work = load, 0.0, 0, 0.0
-        self.budget, self._chance = Budget(load.slots, load.per_minute), random.Random(load.seed)
+        self.load, self.now, self.polls = load, 0.0, 0
+        self.budget, self._chance = Budget(load.slots, load.per_minute), random.Random(1)
+        pace = load.mean_seconds / EXPECTED_SECONDS
         # With fast tasks the worker looks more often, and with slow ones nothing is lost if it does so seldom.
-        self._step = LOOK_SECONDS * min(4.0, max(0.2, load.mean_seconds / EXPECTED_SECONDS))
+        self._step = LOOK_SECONDS * min(4.0, max(0.2, pace))
         self.pacer = Pacer(
             cast("Ledger", SimpleNamespace(polls=self)),
-            WorkerSettings(poll_floor_seconds=0.5 * load.mean_seconds / EXPECTED_SECONDS),
+            WorkerSettings(poll_floor_seconds=0.5 * pace),
             clock=lambda: self.now,
             chance=self._chance.random,
         )
@@ -127,7 +125,7 @@ class Account:
         self._tasks: dict[int, tuple[float, float]] = {}
         self._due: list[tuple[float, int]] = []
         self._counts: Counter[str] = Counter()
-        self._late: dict[int, float] = {}
+        self._late: list[float] = []
 
     def survey(self, grace_ms: int) -> Survey:
         """Return what the ledger would."""
@@ -145,47 +143,40 @@ class Account:
 
     def run(self) -> Outcome:
         """Work off all jobs."""
-        load, measured_from, measured = self.load, 0.0, 0.0
+        load, steps, at_work = self.load, 0, 0
         while len(self._late) < load.jobs:
             self.now += self._step
             self._submit()
             self._poll()
-            if not measured_from and len(self._late) >= load.jobs // 5:
-                measured_from = self.now
-            if measured_from and self.waiting:
-                measured = self.now - measured_from
-                self.at_work += self._step * sum(end > self.now for _, end in self._tasks.values())
-        return Outcome(
-            [self._late[number] for number in range(load.jobs)],
-            self.polls / load.jobs,
-            self.at_work / (load.slots * measured),
-            self.budget.fullest_minute,
-        )
+            if self.waiting and len(self._late) >= load.jobs // 5:
+                steps += 1
+                at_work += sum(end > self.now for _, end in self._tasks.values())
+        slot_use = at_work / (load.slots * steps)
+        return Outcome(sorted(self._late), self.polls / load.jobs, slot_use, self.budget.fullest_minute)
 
     def _submit(self) -> None:
         while self.waiting and self._free_at and self._free_at[0] <= self.now and self.budget.take(self.now):
             heapq.heappop(self._free_at)
-            number = self.load.jobs - self.waiting
             self.waiting -= 1
             seconds = self.load.mean_seconds * exp(self._chance.gauss(0, self.load.sigma) - self.load.sigma**2 / 2)
-            self._tasks[number] = (self.now, self.now + ANSWER_SECONDS / 2 + seconds)
+            self._tasks[self.waiting] = (self.now, self.now + ANSWER_SECONDS / 2 + seconds)
             first_at = self.now + ANSWER_SECONDS + self.pacer.next_poll_ms(REQUEST) / 1000
-            heapq.heappush(self._due, (first_at, number))
+            heapq.heappush(self._due, (first_at, self.waiting))
 
     def _poll(self) -> None:
         while self._due and self._due[0][0] <= self.now and self.budget.take(self.now, self.budget.headroom):
-            _, number = heapq.heappop(self._due)
-            begun, end = self._tasks[number]
+            _, job = heapq.heappop(self._due)
+            begun, end = self._tasks[job]
             seen_at = self.now + ANSWER_SECONDS / 2
             self.polls += 1
             if end <= seen_at:
-                del self._tasks[number]
-                self._late[number] = (seen_at - end) / self.load.mean_seconds
-                self._counts.update((TOTAL_FIELD, field_of(KIND, end - begun)))
+                del self._tasks[job]
+                self._late.append((seen_at - end) / self.load.mean_seconds)
+                self._counts.update((TOTAL_FIELD, field_of(kind_of_request(REQUEST), end - begun)))
                 heapq.heappush(self._free_at, self.now + 2 * ANSWER_SECONDS)
             else:
                 age_ms = max(1, round((self.now - begun) * 1000))
-                heapq.heappush(self._due, (self.now + self.pacer.next_poll_ms(REQUEST, age_ms) / 1000, number))
+                heapq.heappush(self._due, (self.now + self.pacer.next_poll_ms(REQUEST, age_ms) / 1000, job))
 
 
 def simulate(load: Load) -> Outcome:

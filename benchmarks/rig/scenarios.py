@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
+from bounds import polling_bound
 from pydantic import SecretStr
 from redis import Redis
 from wanimate import Client, Result
@@ -329,7 +330,7 @@ def _plan_row(plan: Plan, way: str, runs: Sequence[Mapping[str, Any]]) -> Row:
     bound = (
         judge.callback_bound(load)
         if way == "callbacks"
-        else judge.polling_bound(load.cap, load.rate / 60, load.mean_seconds, load.sigma)
+        else polling_bound(load.cap, load.rate / 60, load.mean_seconds, load.sigma)
     )
     lags = [lag for run in runs for lag in run["lags"]]
     return {

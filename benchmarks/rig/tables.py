@@ -131,3 +131,30 @@ def show_goals(console: Console, goals: Iterable[Goal]) -> None:
         verdict = {True: "[green]met[/]", False: "[bold red]not met[/]", None: ""}[goal.is_met]
         table.add_row(goal.figure, goal.goal, goal.measured, verdict, goal.note)
     console.print(table)
+
+
+def markdown(heads: Iterable[str], rows: Iterable[Iterable[Any]], *, is_turned: bool = False) -> str:
+    """Return a table with its columns aligned.
+
+    Args:
+        heads: The heads of the columns.
+        rows: The cells of each row.
+        is_turned: Whether heads become the first column, and rows become columns.
+    """
+    lines = [[*heads], *([_cell(each) for each in row] for row in rows)]
+    if is_turned:
+        lines = [list(line) for line in zip(*lines, strict=True)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join(f"| {' | '.join(map(str.ljust, line, widths))} |" for line in lines)
+
+
+def number(value: float) -> str:
+    """Return a number with as many digits as say something."""
+    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, (int, float)):
+        return number(value)
+    return "" if value is None else str(value)

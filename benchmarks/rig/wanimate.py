@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bounds import Reach, polling_bound
 from pydantic import SecretStr
 from redis import Redis
 from wanimate import Client, Result, WaitTimeout
@@ -16,7 +17,6 @@ from wanimate_worker.pacing import RequestRate
 from wanimate_worker.settings import WorkerSettings
 
 from .contender import CeleryArrivals, Contender
-from .judge import Bound, polling_bound
 from .load import marker
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def poll_lease_seconds(load: Load) -> float:
     return settings.ledger_limits().poll_lease_ms / 1000
 
 
-def reachable(load: Load, mean_seconds: float) -> Bound:
+def reachable(load: Load, mean_seconds: float) -> Reach:
     """Return what polling can reach within the budget that the workers are given, in simulated seconds."""
     return polling_bound(load.cap, requests_per_minute(load) / 60 / load.speed, round(mean_seconds, 1), load.sigma)
 

@@ -7,7 +7,19 @@ from math import exp, sqrt
 from statistics import fmean
 
 import pytest
-from bounds import best_schedule, by_hazard, cost, every, reach
+from bounds import (
+    MEAN_SECONDS,
+    SLOTS,
+    best_schedule,
+    by_hazard,
+    cost,
+    counts,
+    every,
+    log_normal,
+    polling_bound,
+    reach,
+)
+from bounds import REQUESTS_PER_SECOND as PER_SECOND
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from wanimate.contract.durations import BINS, EDGES, Durations, Kinds
@@ -22,13 +34,11 @@ from wanimate_worker.pacing.planner import (
     Bounds,
 )
 
-from .spread import MEAN_SECONDS, counts, drawn, learnt, log_normal, mix_of
+from .spread import drawn, learnt, mix_of
 
 chances = st.floats(0, 1, exclude_max=True)
 sigmas = st.floats(0.1, 0.9)
 strides = st.floats(0.05, 20)
-#: The vendor's limits ("Rate Limits").
-SLOTS, PER_SECOND = 1000, 10_000 / 60
 
 
 # -- one task ---------------------------------------------------------------------------------------------------------
@@ -182,7 +192,9 @@ def test_with_the_vendors_limits_slots_are_used_as_well_as_was_computed(sigma: f
     durations = log_normal(sigma)
     ours = reach(lambda stride: by_hazard(durations, stride), durations, SLOTS, PER_SECOND)
     uniform = reach(every, durations, SLOTS, PER_SECOND)
-    assert ours.slot_use >= at_least > uniform.slot_use
+    bound = polling_bound(SLOTS, PER_SECOND, MEAN_SECONDS, sigma)
+    # The bound is computed for polls on a grid, which costs so much.
+    assert bound.slot_use + 1e-4 > ours.slot_use >= at_least > uniform.slot_use
     assert uniform.slot_use == pytest.approx(0.922, abs=0.001)
 
 

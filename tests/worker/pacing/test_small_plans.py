@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from bounds import by_hazard, reach
+from bounds import by_hazard, log_normal, reach
 from simulated import EXPECTED_SECONDS, Load, simulate
 from wanimate_worker.pacing import RequestRate
-
-from .spread import log_normal
 
 
 def possible(load: Load) -> tuple[float, float]:
