@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .aio import AsyncClient
-from .client import Client
+from .aio import AsyncClient, AsyncJobHandle
+from .client import Client, JobHandle
 from .contract import AnimateJob, CancelOutcome, JobState, JobStatus, ReplaceJob, Result
 from .errors import (
     ClientClosed,
@@ -25,7 +25,6 @@ from .errors import (
     WanimateError,
     WorkerUnavailable,
 )
-from .handle import AsyncJobHandle, JobHandle
 from .settings import Settings
 
 __all__ = [

@@ -8,23 +8,21 @@ from contextvars import copy_context
 from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
-from weakref import WeakKeyDictionary
 
 from . import messages, operations
 from .contract import AnimateJob, ReplaceJob
 from .errors import ClientClosed, JobNotFound, QueueUnavailable, WanimateError
-from .handle import AsyncJobHandle, checked_ids, checked_seconds
+from .handle import Handle, ids_of
 from .redis.store import CLOSED, PerProcess, Store
 from .settings import Settings
-from .waiting import Found, Wait, read
+from .waiting import Cancellation, Found, Wait, read
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-    from types import TracebackType
+    from collections.abc import AsyncIterator, Callable, Iterable
     from typing import Self, Unpack
     from uuid import UUID
 
-    from .contract import Job, JobFields, Result
+    from .contract import CancelOutcome, Job, JobFields, JobStatus, Result
     from .errors import JobFailed, ResultExpired
 
 P = ParamSpec("P")
@@ -36,6 +34,36 @@ THREADS: Final = 8
 GRACE_SECONDS: Final = 5.0
 #: How long a read waits for others to join it, in seconds: small beside the shortest pause of a waiting job.
 _JOIN_SECONDS: Final = 0.01
+
+
+class AsyncJobHandle(Handle["AsyncClient"]):
+    """One job, to be asked about, waited for or cancelled; made by `AsyncClient`."""
+
+    __slots__ = ()
+
+    async def status(self) -> JobStatus:
+        """Return where the job stands now; works and fails as `JobHandle.status` does."""
+        return await self._client.call(operations.status, self._client.store, self.id)
+
+    async def wait(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109 - the job goes on, so it is ours
+        *,
+        allow_expired: bool = False,
+    ) -> Result:
+        """Return the result once the job has ended; works and fails as `JobHandle.wait` does."""
+        (outcome,) = await self._client.wait_all([self], timeout, allow_expired=allow_expired)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def cancel(self, timeout: float = 10.0) -> CancelOutcome:  # noqa: ASYNC109 - the request stays queued
+        """Cancel the job if it has not been sent yet; works and fails as `JobHandle.cancel` does."""
+        call, store = self._client.call, self._client.store
+        cancellation = await call(Cancellation.request, store, self.id, timeout)
+        while (outcome := await call(cancellation.answer, store)) is None:  # noqa: ASYNC110 - it comes from Redis
+            await asyncio.sleep(cancellation.pause_seconds())
+        return outcome
 
 
 class AsyncClient:
@@ -55,7 +83,8 @@ class AsyncClient:
     def __init__(self, settings: Settings | None = None) -> None:
         self.store = Store(settings or Settings.load())
         self._threads = PerProcess(lambda: ThreadPoolExecutor(THREADS, thread_name_prefix="wanimate"))
-        self._reads: WeakKeyDictionary[asyncio.AbstractEventLoop, _JoinedReads] = WeakKeyDictionary()
+        #: The read that begins in a moment in an event loop, and the waits that it reads for.
+        self._joined: dict[asyncio.AbstractEventLoop, tuple[list[Wait], asyncio.Task[Found]]] = {}
 
     async def animate(self, **fields: Unpack[JobFields]) -> AsyncJobHandle:
         """Enqueue one job that brings the character of an image to life with the motion of a video.
@@ -74,7 +103,7 @@ class AsyncClient:
     async def submit(self, job: Job) -> AsyncJobHandle:
         """Enqueue one job; works and fails as `Client.submit` does."""
         entry = messages.enter(job, self.store.settings.account)
-        await self.call(operations.submit, self.store, entry)
+        await self.call(operations.submit, self.store, [entry])
         return self.job(entry.job_id)
 
     async def submit_many(self, jobs: Iterable[Job]) -> list[AsyncJobHandle]:
@@ -85,7 +114,7 @@ class AsyncClient:
         enqueued: list[AsyncJobHandle] = []
         with operations.errors_carry(enqueued):
             for entries in messages.pack(jobs, self.store.settings.account):
-                await self.call(operations.submit_many, self.store, entries)
+                await self.call(operations.submit, self.store, entries)
                 enqueued.extend(self.job(entry.job_id) for entry in entries)
         return enqueued
 
@@ -104,28 +133,18 @@ class AsyncClient:
         *,
         allow_expired: bool = False,
     ) -> list[Result | JobFailed | ResultExpired]:
-        """Return how each job ended, in order, once all have; errors are returned, not raised.
-
-        Works and fails as `Client.wait_all` does.
-        """
-        ids = checked_ids(handles)
-        wait = Wait(ids, checked_seconds(timeout), allow_expired=allow_expired)
+        """Return how each job ended, in order, once all have; works and fails as `Client.wait_all` does."""
+        ids = ids_of(handles)
+        wait = Wait(ids, timeout, allow_expired=allow_expired)
         outcomes = {job_id: outcome async for job_id, outcome in self._outcomes(wait)}
         return [outcomes[job_id] for job_id in ids]
 
     def as_completed(
-        self,
-        handles: Iterable[AsyncJobHandle],
-        timeout: float | None = None,
-        *,
-        allow_expired: bool = False,
+        self, handles: Iterable[AsyncJobHandle], timeout: float | None = None, *, allow_expired: bool = False
     ) -> AsyncIterator[tuple[AsyncJobHandle, Result | JobFailed | ResultExpired]]:
-        """Yield each job with how it ended, as they end.
-
-        Works and fails as `Client.as_completed` does.
-        """
+        """Yield each job with how it ended, as they end; works and fails as `Client.as_completed` does."""
         # Not a generator itself: what is wrong with the arguments is raised here, and not where it is iterated.
-        wait = Wait(checked_ids(handles), checked_seconds(timeout), allow_expired=allow_expired)
+        wait = Wait(ids_of(handles), timeout, allow_expired=allow_expired)
         return ((self.job(job_id), outcome) async for job_id, outcome in self._outcomes(wait))
 
     async def _outcomes(self, wait: Wait) -> AsyncIterator[tuple[str, Result | JobFailed | ResultExpired]]:
@@ -143,17 +162,33 @@ class AsyncClient:
                 await asyncio.sleep(wait.pause_seconds())
 
     async def _read(self, wait: Wait) -> Found:
-        reads = self._reads.setdefault(_running_loop(), _JoinedReads(self._read_in_thread))
+        """Read how the jobs of a wait stand, in one read with the waits of a moment: a thousand cost a few commands."""
+        loop = _running_loop()
+        joined = self._joined.get(loop)
+        if joined is None or joined[1].done():
+            waits: list[Wait] = []
+            joined = self._joined[loop] = waits, loop.create_task(self._read_together(waits))
+        waits, reading = joined
+        waits.append(wait)
         left_seconds = wait.left_seconds
         try:
             async with asyncio.timeout(None if left_seconds is None else left_seconds + GRACE_SECONDS):
-                return await reads.read(wait)
+                return await asyncio.shield(reading)
         except TimeoutError:
             raise QueueUnavailable(
                 f"Redis at {self.store.address} did not answer within the time-out of the wait"
             ) from None
+        except WanimateError as error:
+            # Raised in several tasks, one object would collect the tracebacks of all.
+            raise copy(error) from error.__cause__
 
-    async def _read_in_thread(self, job_ids: dict[str, None], to_check: dict[str, None]) -> Found:
+    async def _read_together(self, waits: list[Wait]) -> Found:
+        try:
+            await asyncio.sleep(_JOIN_SECONDS)
+        finally:
+            del self._joined[asyncio.get_running_loop()]
+        job_ids = {job_id: None for wait in waits for job_id in wait.pending}
+        to_check = {job_id: None for wait in waits for job_id in wait.to_check}
         return await self.call(read, self.store, job_ids, to_check)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -175,62 +210,11 @@ class AsyncClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     def __repr__(self) -> str:
         return f"<AsyncClient of {self.store.address}, account {self.store.settings.account}>"
-
-
-class _JoinedReads:
-    """Joins the reads of one event loop that come within a moment, so that a thousand waits cost a few commands.
-
-    Args:
-        read: Reads how jobs stand, given the jobs and those to check.
-    """
-
-    def __init__(self, read: Callable[[dict[str, None], dict[str, None]], Awaitable[Found]]) -> None:
-        self._read = read
-        self._joined: list[tuple[Wait, asyncio.Future[Found]]] = []
-        # The loop itself holds tasks only weakly.
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def read(self, wait: Wait) -> Found:
-        """Return how the jobs of a wait stand; those of others may be in it."""
-        loop = asyncio.get_running_loop()
-        if not self._joined:
-            loop.call_later(_JOIN_SECONDS, self._start)
-        answer: asyncio.Future[Found] = loop.create_future()
-        self._joined.append((wait, answer))
-        return await answer
-
-    def _start(self) -> None:
-        joined, self._joined = self._joined, []
-        task = asyncio.get_running_loop().create_task(self._perform(joined))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _perform(self, joined: list[tuple[Wait, asyncio.Future[Found]]]) -> None:
-        # A reader may have been cancelled meanwhile.
-        job_ids = {job_id: None for wait, answer in joined if not answer.done() for job_id in wait.pending}
-        to_check = {job_id: None for wait, answer in joined if not answer.done() for job_id in wait.to_check}
-        try:
-            found = await self._read(job_ids, to_check)
-        except asyncio.CancelledError:
-            for _, answer in joined:
-                answer.cancel()
-            raise
-        except Exception as error:  # noqa: BLE001 - every reader must hear of it, or waits for ever
-            for _, answer in joined:
-                if not answer.done():
-                    # Raised in several tasks, one object would collect the tracebacks of all.
-                    answer.set_exception(copy(error))
-            return
-        for _, answer in joined:
-            if not answer.done():
-                answer.set_result(found)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop:

@@ -8,20 +8,75 @@ from typing import TYPE_CHECKING
 from . import messages, operations
 from .contract import AnimateJob, ReplaceJob
 from .errors import JobNotFound, QueueUnavailable
-from .handle import JobHandle, checked_ids, checked_seconds
+from .handle import Handle, ids_of
 from .redis.store import Store
 from .settings import Settings
-from .waiting import Wait, read
+from .waiting import Cancellation, Wait, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from types import TracebackType
     from typing import Self, Unpack
     from uuid import UUID
 
-    from .contract import Job, JobFields, Result
+    from .contract import CancelOutcome, Job, JobFields, JobStatus, Result
     from .errors import JobFailed, ResultExpired
     from .waiting import Ended
+
+
+class JobHandle(Handle["Client"]):
+    """One job, to be asked about, waited for or cancelled; made by `Client`."""
+
+    __slots__ = ()
+
+    def status(self) -> JobStatus:
+        """Return where the job stands now.
+
+        `eta_seconds` is an estimate, good for a progress bar and not for a promise.
+
+        A job that no worker has recorded yet is `queued`.
+
+        Raises:
+            JobNotFound: Nothing is known about it: it was never enqueued here, or its record and result have expired.
+            QueueUnavailable: Redis could not be reached.
+        """
+        return operations.status(self._client.store, self.id)
+
+    def wait(self, timeout: float | None = None, *, allow_expired: bool = False) -> Result:
+        """Return the result once the job has ended.
+
+        Args:
+            timeout: How long to wait, in seconds; None waits for ever.
+            allow_expired: Whether to return a result whose URLs the vendor no longer serves.
+
+        Raises:
+            InvalidArgument: The time-out is not a number of seconds.
+            JobFailed: The job ended without a result; the class says how.
+            ResultExpired: It succeeded too long ago: the vendor no longer serves the URLs.
+            JobNotFound: Nothing is known about it.
+            WaitTimeout: The job goes on and can be waited for again.
+            QueueUnavailable: Redis could not be reached, or not for half a minute after it had been.
+        """
+        (outcome,) = self._client.wait_all([self], timeout, allow_expired=allow_expired)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def cancel(self, timeout: float = 10.0) -> CancelOutcome:
+        """Cancel the job if it has not been sent to the vendor, and return what became of it.
+
+        Args:
+            timeout: How long to wait for a worker's answer, in seconds.
+
+        Raises:
+            InvalidArgument: The time-out is not a number of seconds.
+            JobNotFound: Nothing is known about it.
+            WorkerUnavailable: No worker answered; the request stays queued.
+            QueueUnavailable: Redis could not be reached.
+        """
+        cancellation = Cancellation.request(self._client.store, self.id, timeout)
+        while (outcome := cancellation.answer(self._client.store)) is None:
+            time.sleep(cancellation.pause_seconds())
+        return outcome
 
 
 class Client:
@@ -45,26 +100,14 @@ class Client:
     def animate(self, **fields: Unpack[JobFields]) -> JobHandle:
         """Enqueue one job that brings the character of an image to life with the motion of a video.
 
-        Args:
-            fields: The fields of `AnimateJob`.
-
-        Raises:
-            InvalidRequest: A field breaks the vendor's rules; nothing was sent.
-            IdempotencyConflict: The idempotency key was used before for a different request.
-            QueueUnavailable: Redis could not be reached.
+        Takes the fields of `AnimateJob`, and fails as it and `submit` do.
         """
         return self.submit(AnimateJob(**fields))
 
     def replace(self, **fields: Unpack[JobFields]) -> JobHandle:
         """Enqueue one job that replaces the person in a video with the character of an image.
 
-        Args:
-            fields: The fields of `ReplaceJob`.
-
-        Raises:
-            InvalidRequest: A field breaks the vendor's rules; nothing was sent.
-            IdempotencyConflict: The idempotency key was used before for a different request.
-            QueueUnavailable: Redis could not be reached.
+        Takes the fields of `ReplaceJob`, and fails as it and `submit` do.
         """
         return self.submit(ReplaceJob(**fields))
 
@@ -72,11 +115,12 @@ class Client:
         """Enqueue one job.
 
         Raises:
+            InvalidRequest: This is not a job.
             IdempotencyConflict: The idempotency key was used before for a different request.
             QueueUnavailable: Redis could not be reached.
         """
         entry = messages.enter(job, self.store.settings.account)
-        operations.submit(self.store, entry)
+        operations.submit(self.store, [entry])
         return self.job(entry.job_id)
 
     def submit_many(self, jobs: Iterable[Job]) -> list[JobHandle]:
@@ -86,9 +130,6 @@ class Client:
         jobs that are certainly in the queue as `.enqueued`; whether the few hundred jobs after them arrived is not
         known. Give jobs an `idempotency_key` to be able to send them all again without paying twice.
 
-        Args:
-            jobs: Jobs, from any iterable.
-
         Raises:
             InvalidRequest: An item is not a job; `field` names its index.
             IdempotencyConflict: An idempotency key was used before for a different request.
@@ -97,7 +138,7 @@ class Client:
         enqueued: list[JobHandle] = []
         with operations.errors_carry(enqueued):
             for entries in messages.pack(jobs, self.store.settings.account):
-                operations.submit_many(self.store, entries)
+                operations.submit(self.store, entries)
                 enqueued.extend(self.job(entry.job_id) for entry in entries)
         return enqueued
 
@@ -126,29 +167,16 @@ class Client:
             WaitTimeout: Some had not ended; they go on.
             QueueUnavailable: Redis could not be reached.
         """
-        ids = checked_ids(handles)
-        outcomes = dict(self._outcomes(Wait(ids, checked_seconds(timeout), allow_expired=allow_expired)))
+        ids = ids_of(handles)
+        outcomes = dict(self._outcomes(Wait(ids, timeout, allow_expired=allow_expired)))
         return [outcomes[job_id] for job_id in ids]
 
     def as_completed(
         self, handles: Iterable[JobHandle], timeout: float | None = None, *, allow_expired: bool = False
     ) -> Iterator[tuple[JobHandle, Result | JobFailed | ResultExpired]]:
-        """Yield each job with how it ended, as they end.
-
-        Args:
-            handles: The jobs.
-            timeout: How long to wait for all of them, in seconds; None waits for ever.
-            allow_expired: Whether to return results whose URLs the vendor no longer serves; without it those are
-                `ResultExpired`.
-
-        Raises:
-            InvalidArgument: The time-out is not a number of seconds, or what was given are no handles.
-            JobNotFound: Nothing is known about one of them.
-            WaitTimeout: Some had not ended; they go on.
-            QueueUnavailable: Redis could not be reached.
-        """
+        """Yield each job with how it ended, as they end; takes and raises what `wait_all` does."""
         # Not a generator itself: what is wrong with the arguments is raised here, and not where it is iterated.
-        wait = Wait(checked_ids(handles), checked_seconds(timeout), allow_expired=allow_expired)
+        wait = Wait(ids_of(handles), timeout, allow_expired=allow_expired)
         return ((self.job(job_id), outcome) for job_id, outcome in self._outcomes(wait))
 
     def _outcomes(self, wait: Wait) -> Iterator[tuple[str, Result | JobFailed | ResultExpired]]:
@@ -177,9 +205,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

@@ -119,23 +119,14 @@ def pack(jobs: Iterable[Job], account: str) -> Iterator[list[Entry]]:
         yield piece
 
 
-def generate(entry: Entry) -> Message:
-    """Return the message that enqueues one job."""
-    options = entry.job.message_options()
-    return _message(
-        GENERATE_TASK,
-        entry.job_id,
-        options["queue"],
-        options["priority"],
-        f"[[], {entry.kwargs}, {_NO_CANVAS}]",
-        kwargsrepr=options["kwargsrepr"],
-        headers=options["headers"],
-        job_ids=(entry.job_id,),
-    )
-
-
 def enqueue(entries: list[Entry]) -> Message:
-    """Return the message that enqueues many jobs; it is as urgent as the most urgent of them."""
+    """Return the message that enqueues jobs: the task of one, or one for many that is as urgent as the most urgent."""
+    job_ids = tuple(entry.job_id for entry in entries)
+    if len(entries) == 1:
+        (entry,) = entries
+        options = entry.job.message_options()
+        body = f"[[], {entry.kwargs}, {_NO_CANVAS}]"
+        return _message(GENERATE_TASK, entry.job_id, body=body, job_ids=job_ids, **options)
     jobs = ", ".join(f'["{entry.job_id}", {entry.kwargs}]' for entry in entries)
     return _message(
         ENQUEUE_TASK,
@@ -146,7 +137,7 @@ def enqueue(entries: list[Entry]) -> Message:
         kwargsrepr=str({"jobs": len(entries)}),
         headers={CONTRACT_HEADER: CONTRACT_VERSION, **current_trace()},
         ignore_result=True,
-        job_ids=tuple(entry.job_id for entry in entries),
+        job_ids=job_ids,
     )
 
 

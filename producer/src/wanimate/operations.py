@@ -1,4 +1,4 @@
-"""What a client does in one exchange with Redis, for the blocking and the async client alike."""
+"""What both clients do in one exchange with Redis: enqueue jobs, and read where one stands."""
 
 from __future__ import annotations
 
@@ -14,21 +14,15 @@ from .outcomes import read_ending, status_of
 from .redis.presence import Presence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from typing import Any
 
     from .messages import Entry
     from .redis.store import Record, Store
 
 
-def submit(store: Store, entry: Entry) -> None:
-    """Enqueue one job."""
-    _claim_keys(store, [entry])
-    store.publish(messages.generate(entry))
-
-
-def submit_many(store: Store, entries: list[Entry]) -> None:
-    """Enqueue the jobs of one message."""
+def submit(store: Store, entries: list[Entry]) -> None:
+    """Enqueue jobs with one message."""
     _claim_keys(store, entries)
     store.publish(messages.enqueue(entries))
 
@@ -43,7 +37,7 @@ def errors_carry(enqueued: list[Any]) -> Iterator[None]:
         raise
 
 
-def _claim_keys(store: Store, entries: Sequence[Entry]) -> None:
+def _claim_keys(store: Store, entries: list[Entry]) -> None:
     """Bind each idempotency key to its request, before the message is sent.
 
     Dying between the two loses nothing: the same request is published again under the same id, and workers drop
@@ -61,21 +55,11 @@ def _claim_keys(store: Store, entries: Sequence[Entry]) -> None:
             )
 
 
-def request_cancellation(store: Store, job_id: str) -> str:
-    """Ask the workers to cancel a job, and return the Celery task id of the request."""
-    (standing,) = store.standings([job_id])
-    if not standing.is_known:
-        _check_presence(store, job_id)
-    message = messages.cancel(job_id)
-    store.publish(message)
-    return message.id
-
-
 def status(store: Store, job_id: str) -> JobStatus:
     """Return where a job stands."""
     record = store.record(job_id)
     if not (record.fields or record.is_enqueued or record.has_slot or record.stored_result):
-        _check_presence(store, job_id)
+        check_exists(store, job_id)
         # Its message may have been recorded meanwhile.
         record = store.record(job_id)
     leader = record.fields.get("leader")
@@ -95,7 +79,7 @@ def status(store: Store, job_id: str) -> JobStatus:
     )
 
 
-def _check_presence(store: Store, job_id: str) -> None:
+def check_exists(store: Store, job_id: str) -> None:
     """Raise `JobNotFound` if nothing is known about a job that has no record."""
     if store.find_jobs([job_id])[job_id] is Presence.ABSENT:
         raise JobNotFound.of(job_id)

@@ -1,14 +1,17 @@
-"""Waiting for jobs: what to read, what the answers mean and how long to pause; the clients read and sleep."""
+"""Waiting for jobs and workers: what to read, what the answers mean, how long to pause; the clients read and sleep."""
 
 from __future__ import annotations
 
+import math
 import time
 from copy import copy
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from numbers import Real
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+from . import messages
 from .contract import CancelOutcome, Result
 from .errors import (
+    InvalidArgument,
     JobFailed,
     JobNotFound,
     QueueUnavailable,
@@ -17,11 +20,13 @@ from .errors import (
     WanimateError,
     WorkerUnavailable,
 )
+from .operations import check_exists
 from .outcomes import ending_of_record, read_ending, read_error, read_meta
 from .redis.presence import Presence
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+    from typing import Self
 
     from .redis.store import Store
 
@@ -36,35 +41,23 @@ READS_PER_SECOND: Final = 20_000
 #: For how long a wait that has reached Redis before rides out an outage, in seconds. A restart of Redis takes a few.
 OUTAGE_SECONDS: Final = 30.0
 
+#: How a job ended; one that nothing is known about is not waited for either.
+Outcome: TypeAlias = Result | JobFailed | JobNotFound
 #: A job that is not waited for any longer, and why.
-Ended: TypeAlias = tuple[str, Result | JobFailed | ResultExpired | JobNotFound]
+Ended: TypeAlias = tuple[str, Outcome | ResultExpired]
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What one read has found.
+class Found(NamedTuple):
+    """How those jobs ended that have, by one read, and which were looked for if they had no result."""
 
-    Args:
-        outcomes: How jobs ended; those that have not are not in it.
-        missing: Jobs that nothing is known about.
-        checked: Jobs that were looked for if they had no result.
-    """
-
-    outcomes: dict[str, Result | JobFailed]
-    missing: frozenset[str]
+    outcomes: dict[str, Outcome]
     checked: Collection[str]
 
 
-def read(store: Store, job_ids: Collection[str], to_check: Collection[str] = ()) -> Found:
-    """Read how jobs stand.
-
-    Args:
-        store: Where.
-        job_ids: The jobs, each once.
-        to_check: Those of them to check if they have no result: whether they are known, or have ended without one.
-    """
+def read(store: Store, job_ids: Collection[str], to_check: Collection[str]) -> Found:
+    """Read how jobs stand, each given once; of `to_check`, also whether they are unknown, or ended without a result."""
     endings = zip(job_ids, map(read_ending, store.results(list(job_ids))), strict=True)
-    outcomes = {job_id: ending for job_id, ending in endings if ending is not None}
+    outcomes: dict[str, Outcome] = {job_id: ending for job_id, ending in endings if ending is not None}
     unfinished = [job_id for job_id in to_check if job_id not in outcomes]
     unknown: list[str] = []
     for job_id, standing in zip(unfinished, store.standings(unfinished), strict=True):
@@ -73,39 +66,63 @@ def read(store: Store, job_ids: Collection[str], to_check: Collection[str] = ())
         elif not standing.is_known:
             unknown.append(job_id)
     presences = store.find_jobs(unknown) if unknown else {}
-    missing = frozenset(job_id for job_id, presence in presences.items() if presence is Presence.ABSENT)
-    return Found(outcomes, missing, to_check)
+    outcomes |= {each: JobNotFound.of(each) for each, presence in presences.items() if presence is Presence.ABSENT}
+    return Found(outcomes, to_check)
 
 
-class Wait:
-    """Jobs that are waited for.
+class _Patience:
+    """Jobs that are waited for, with the pauses between reads, which grow, and the time until the time-out."""
+
+    def __init__(self, job_ids: Iterable[str], timeout: float | None) -> None:
+        #: Those that have not ended, in order.
+        self.pending = dict.fromkeys(job_ids)
+        self._timeout = timeout
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._pause = MIN_PAUSE_SECONDS
+
+    @property
+    def left_seconds(self) -> float | None:
+        """The time until the time-out; None without one."""
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+
+    def pause_seconds(self) -> float:
+        """Return how long to pause before the next read; raises an error when the time is up."""
+        pause = max(self._pause, len(self.pending) / READS_PER_SECOND)
+        self._pause = min(self._pause * 1.5, MAX_PAUSE_SECONDS)
+        left_seconds = self.left_seconds
+        if left_seconds is None:
+            return pause
+        if not left_seconds:
+            raise self._timed_out()
+        return min(pause, left_seconds)
+
+    def _timed_out(self) -> WanimateError:
+        raise NotImplementedError
+
+
+class Wait(_Patience):
+    """Jobs whose ends are waited for.
 
     Args:
         job_ids: The jobs.
         timeout: How long to wait for all of them, in seconds; None waits for ever.
         allow_expired: Whether to return results whose URLs the vendor no longer serves; without it those are
             `ResultExpired`.
+
+    Raises:
+        InvalidArgument: The time-out is not a number of seconds.
     """
 
     def __init__(self, job_ids: Iterable[str], timeout: float | None, *, allow_expired: bool = False) -> None:
-        #: Those that have not ended, in order.
-        self.pending = dict.fromkeys(job_ids)
-        self._timeout, self._allow_expired = timeout, allow_expired
-        now = time.monotonic()
-        self._deadline = None if timeout is None else now + timeout
-        self._pause = MIN_PAUSE_SECONDS
-        self._check_at, self._until_check = now, MIN_CHECK_SECONDS
+        super().__init__(job_ids, None if timeout is None else _seconds(timeout))
+        self._allow_expired = allow_expired
+        self._check_at, self._until_check = time.monotonic(), MIN_CHECK_SECONDS
         self._reached_at: float | None = None
 
     @property
     def to_check(self) -> Collection[str]:
         """The jobs that the next read should check: now and then all, otherwise none."""
         return self.pending.keys() if time.monotonic() >= self._check_at else ()
-
-    @property
-    def left_seconds(self) -> float | None:
-        """The time until the time-out; None without one."""
-        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
 
     def take(self, found: Found) -> list[Ended]:
         """Return which jobs have ended, by what was read; it may be about others too."""
@@ -118,71 +135,56 @@ class Wait:
             outcome = found.outcomes.get(job_id)
             if isinstance(outcome, Result) and outcome.is_expired and not self._allow_expired:
                 ended.append((job_id, ResultExpired.of(job_id, outcome)))
-            elif isinstance(outcome, Result):
-                ended.append((job_id, outcome))
             elif outcome is not None:
-                # Raised in several tasks, one object would collect the tracebacks of all.
+                # Raised in several tasks, one error would collect the tracebacks of all.
                 ended.append((job_id, copy(outcome)))
-        # Last: a client raises them.
-        ended += [(job_id, JobNotFound.of(job_id)) for job_id in self.pending if job_id in found.missing]
         for job_id, _ in ended:
             del self.pending[job_id]
-        return ended
+        # Those that are not found come last: a client raises them.
+        return sorted(ended, key=lambda each: isinstance(each[1], JobNotFound))
 
     def fail(self, error: QueueUnavailable) -> None:
         """Raise the error of a read, unless the outage may still be a short one."""
         if self._reached_at is None or time.monotonic() - self._reached_at > OUTAGE_SECONDS:
             raise error
 
-    def pause_seconds(self) -> float:
-        """Return how long to pause before the next read.
-
-        Raises:
-            WaitTimeout: The time is up.
-        """
-        pause = max(self._pause, len(self.pending) / READS_PER_SECOND)
-        self._pause = min(self._pause * 1.5, MAX_PAUSE_SECONDS)
-        left_seconds = self.left_seconds
-        if left_seconds is None:
-            return pause
-        if not left_seconds:
-            raise self._timed_out()
-        return min(pause, left_seconds)
-
     def _timed_out(self) -> WaitTimeout:
-        first = next(iter(self.pending))
-        if len(self.pending) == 1:
+        first, count, after = next(iter(self.pending)), len(self.pending), f"had not ended after {self._timeout:g} s"
+        if count == 1:
             return WaitTimeout(
-                f"job {first} had not ended after {self._timeout:g} s; it goes on: wait for it again, from any "
-                f"process, with client.job({first!r}).wait()"
+                f"job {first} {after}; it goes on: wait for it again, from any process, with "
+                f"client.job({first!r}).wait()"
             )
         return WaitTimeout(
-            f"{len(self.pending)} jobs had not ended after {self._timeout:g} s, {first} among them; they go on: wait "
-            "for them again, from any process, with client.job(id).wait()"
+            f"{count} jobs {after}, {first} among them; they go on: wait for them again, from any process, with "
+            "client.job(id).wait()"
         )
 
 
-class Reply:
-    """The answer of a worker to a request to cancel a job.
-
-    Args:
-        job_id: The job.
-        request_id: The Celery task id of the request.
-        timeout: How long to wait for it, in seconds.
-    """
+class Cancellation(_Patience):
+    """A request to cancel a job that was sent, and the answer of a worker to it, which is waited for."""
 
     def __init__(self, job_id: str, request_id: str, timeout: float) -> None:
-        self._job_id, self._request_id, self._timeout = job_id, request_id, timeout
-        self._deadline = time.monotonic() + timeout
-        self._pause = MIN_PAUSE_SECONDS
+        super().__init__([job_id], timeout)
+        self._request_id = request_id
 
-    def read(self, store: Store) -> CancelOutcome | None:
-        """Return the answer; None while there is none.
+    @classmethod
+    def request(cls, store: Store, job_id: str, timeout: float) -> Self:
+        """Ask the workers to cancel a job, in a message of the highest priority.
 
         Raises:
-            JobNotFound: The worker knows nothing about the job.
-            WanimateError: The worker failed.
+            InvalidArgument: The time-out is not a number of seconds.
+            JobNotFound: Nothing is known about the job.
         """
+        seconds, message = _seconds(timeout), messages.cancel(job_id)
+        (standing,) = store.standings([job_id])
+        if not standing.is_known:
+            check_exists(store, job_id)
+        store.publish(message)
+        return cls(job_id, message.id, seconds)
+
+    def answer(self, store: Store) -> CancelOutcome | None:
+        """Return what a worker has answered, or raise its error; None while there is no answer."""
         meta = read_meta(store.results([self._request_id])[0])
         if meta is None:
             return None
@@ -194,17 +196,24 @@ class Reply:
         except ValueError:
             raise WanimateError(f"the worker answered {meta['result']!r}: is it newer than this library?") from None
 
-    def pause_seconds(self) -> float:
-        """Return how long to pause before the next read.
+    def _timed_out(self) -> WorkerUnavailable:
+        (job_id,) = self.pending
+        return WorkerUnavailable(
+            f"no worker answered within {self._timeout:g} s; the request to cancel job {job_id} stays queued "
+            "and is carried out when a worker starts. Check that wanimate-worker runs and uses the same Redis"
+        )
 
-        Raises:
-            WorkerUnavailable: The time is up.
-        """
-        left_seconds = self._deadline - time.monotonic()
-        if left_seconds <= 0:
-            raise WorkerUnavailable(
-                f"no worker answered within {self._timeout:g} s; the request to cancel job {self._job_id} stays queued "
-                "and is carried out when a worker starts. Check that wanimate-worker runs and uses the same Redis"
-            )
-        pause, self._pause = self._pause, min(self._pause * 1.5, MAX_PAUSE_SECONDS)
-        return min(pause, left_seconds)
+
+def _seconds(timeout: float) -> float:
+    """Return a time-out that ends, in seconds."""
+    if isinstance(timeout, bool) or not isinstance(timeout, Real):
+        raise InvalidArgument(f"timeout: a number of seconds is expected, got {type(timeout).__name__}")
+    try:
+        seconds = float(timeout)
+    except OverflowError:
+        seconds = math.inf
+    if math.isnan(seconds) or seconds < 0:
+        raise InvalidArgument(f"timeout: a number of seconds that is not negative is expected, got {seconds:g}")
+    if math.isinf(seconds):
+        raise InvalidArgument("timeout: it is infinite; leave it out, or give None, to wait for as long as it takes")
+    return seconds
