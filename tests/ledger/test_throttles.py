@@ -77,6 +77,12 @@ def test_a_vendor_that_refuses_an_eleventh_request_has_a_plan_of_ten() -> None:
     assert "10 requests a minute" in fitting.text
 
 
+def test_requests_that_were_written_down_late_are_not_an_eleventh_of_a_plan_of_ten() -> None:
+    fitting = seen((None, 10), (None, 11), (None, 10), (None, 10), refused_by=RefusedBy.REQUESTS).fitting(LIMITS)
+    assert fitting is not None
+    assert fitting.requests_per_minute == 10
+
+
 @pytest.mark.parametrize(("tasks", "requests", "plan"), [(3, 10, "free"), (10, 59, "pro"), (4, 10, None), (3, 8, None)])
 def test_the_documented_plan_that_has_both_limits_is_named(tasks: int, requests: int, plan: str | None) -> None:
     refused = [Throttle(NOW_MS - n, RefusedBy.TASKS, Tasks(tasks, tasks), requests, 5) for n in range(3)]

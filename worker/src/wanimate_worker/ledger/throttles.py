@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ _RECENT_MS: Final = 900_000
 #: Of the latest 429s so many are compared, and so many must show the same limit: one alone may be an accident.
 _COMPARED: Final = 20
 _ALIKE: Final = 3
-#: They show the same if they are as near to each other as this share of the limit; requests also if they differ by one.
+#: They show the same if they are as near to each other as this share of the limit.
 _NEAR_SHARE: Final = 0.1
 #: So many times the limit in answers without a 429: it is not the vendor's.
 _WELL_AGAIN: Final = 2
@@ -152,34 +153,32 @@ class Throttles:
     def _requests(self, limit: int) -> int | None:
         """Return how many requests a minute the vendor allows: where it refuses more, it has answered just so many."""
         found = [each for each in self._throttles if each.refused_by is not RefusedBy.TASKS]
-        if not found:
-            return None
-        most = max(each.requests for each in found)
-        is_over = self._answered - found[0].answered > _WELL_AGAIN * most
-        alike = sum(most - each.requests <= max(1, _NEAR_SHARE * most) for each in found[:_COMPARED])
-        return most if 0 < most < limit and not is_over and self._is_recent(found) and alike >= _ALIKE else None
+        most = _most_shown([each.requests for each in found])
+        is_over = bool(found) and self._answered - found[0].answered > _WELL_AGAIN * most
+        return most if 0 < most < limit and not is_over and self._is_recent(found) else None
 
     def _tasks(self, kinds: set[RefusedBy], limit: int) -> int | None:
-        """Return how many tasks the vendor allows: as many as most 429s show, and never more than it may have had.
-
-        A single one may count tasks that had ended unnoticed, or miss some that were accepted just then.
-        """
-        found = [each for each in self._throttles if each.refused_by in kinds and each.tasks is not None]
+        """Return how many tasks the vendor allows, which is never more than it may have had when it refused one."""
+        found = [each for each in self._throttles if each.refused_by in kinds]
         seen = [each.tasks for each in found if each.tasks is not None]
-        if not seen:
-            return None
-        compared = [tasks.accepted for tasks in seen[:_COMPARED]]
-        upper_bound = min(tasks.perhaps for tasks in seen)
-        candidates = {most: _likeness(compared, most) for most in compared if most <= upper_bound}
-        most = max(candidates, key=lambda most: (candidates[most], most), default=0)
-        return most if 0 < most < limit and candidates[most] and self._is_recent(found) else None
+        upper_bound = min((tasks.perhaps for tasks in seen), default=0)
+        most = _most_shown([tasks.accepted for tasks in seen], upper_bound)
+        return most if 0 < most < limit and self._is_recent(found) else None
 
     def _is_recent(self, found: Sequence[Throttle]) -> bool:
         return self._now_ms - found[0].at_ms < _RECENT_MS
 
 
-def _likeness(counts: Sequence[int], most: int) -> float:
-    """Return how many counts are near to this one, each less the farther it is off; 0 if too few are near."""
-    near = _NEAR_SHARE * most
-    apart = [abs(each - most) for each in counts if abs(each - most) <= near]
-    return sum(1 - each / (near + 1) for each in apart) if len(apart) >= _ALIKE else 0.0
+def _most_shown(counts: Sequence[int], upper_bound: float = inf) -> int:
+    """Return the count to which most are near, of equals the largest; 0 if there is none.
+
+    One alone shows little: what had ended unnoticed is counted in it, or what was accepted just then is missed.
+    """
+
+    def likeness(most: int) -> float:
+        near = _NEAR_SHARE * most
+        apart = [abs(each - most) for each in counts[:_COMPARED] if abs(each - most) <= near]
+        return sum(1 - each / (near + 1) for each in apart) if len(apart) >= _ALIKE else 0.0
+
+    shown = [most for most in counts[:_COMPARED] if most <= upper_bound and likeness(most)]
+    return max(shown, key=lambda most: (likeness(most), most), default=0)
