@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,18 +16,18 @@ from wanimate_worker.vendor import (
     Unauthorised,
     Unreadable,
     VendorClient,
-    classify_balance,
 )
+from wanimate_worker.vendor.balance import classify_balance
+
+from .test_classify import answered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
 
 def told(data: Any, status: int = 200, code: Any = 200) -> BalanceAnswer:
     body = json.dumps({"code": code, "message": "said so", "data": data}).encode()
-    return classify_balance(status, {}, body, NOW)
+    return classify_balance(answered(status, body))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +65,7 @@ def test_what_is_no_sensible_number_is_no_balance(data: Any) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"12.34", b"<html>", b'{"code": 200, "data": NaN}', b"\xff", None])
 def test_an_answer_without_a_balance_is_unreadable(body: bytes | None) -> None:
-    assert isinstance(classify_balance(200, {}, body, NOW), Unreadable)
+    assert isinstance(classify_balance(answered(200, body)), Unreadable)
 
 
 @pytest.mark.parametrize(
@@ -94,8 +93,9 @@ def test_each_refusal_is_told_from_the_others(status: int, code: Any, kind: type
 
 
 def test_a_page_of_something_else_is_no_balance() -> None:
-    assert isinstance(classify_balance(404, {}, b"<html>Not Found</html>", NOW), NoBalance)
-    assert classify_balance(429, {"retry-after": "7"}, b"<html>", NOW) == Throttled(7.0, "HTTP 429, code 429", None)
+    assert isinstance(classify_balance(answered(404, b"<html>Not Found</html>")), NoBalance)
+    throttled = answered(429, b"<html>", {"retry-after": "7"})
+    assert classify_balance(throttled) == Throttled(7.0, "HTTP 429, code 429", None)
 
 
 def test_the_request_carries_the_key_and_its_answer_is_the_balance(server: Any, client: VendorClient, key: str) -> None:

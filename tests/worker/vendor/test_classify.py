@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -23,11 +23,12 @@ from wanimate_worker.vendor import (
     Unauthorised,
     Unknown,
     Unreadable,
-    classify_status,
-    classify_status_error,
-    classify_submit,
-    classify_submit_error,
 )
+from wanimate_worker.vendor.classify import classify_error, classify_status, classify_submit
+from wanimate_worker.vendor.envelope import HttpAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -60,12 +61,17 @@ def envelope(code: object = 200, message: object = "success", data: object = Non
     return json.dumps({"code": code, "message": message, "data": data}).encode()
 
 
+def answered(status: int, body: bytes | None, headers: Mapping[str, str] | None = None) -> HttpAnswer:
+    """Return an answer; its body is None where it was not read to its end."""
+    return HttpAnswer.read(status, headers or {}, body or b"", NOW, is_whole=body is not None)
+
+
 def submit(status: int, body: bytes | None, **headers: str) -> SubmitAnswer:
-    return classify_submit(status, headers, body, NOW)
+    return classify_submit(answered(status, body, headers))
 
 
 def status_of(status: int, body: bytes | None, task_id: str = "t") -> StatusAnswer:
-    return classify_status(task_id, status, {}, body, NOW)
+    return classify_status(task_id, answered(status, body))
 
 
 def state(**data: object) -> StatusAnswer:
@@ -83,24 +89,24 @@ def test_every_failure_of_httpx_has_been_thought_about() -> None:
 
 @pytest.mark.parametrize("failure", MEANING, ids=lambda failure: failure.__name__)
 def test_only_failures_before_the_first_byte_count_as_not_sent(failure: type[httpx.TransportError]) -> None:
-    assert type(classify_submit_error(failure("why"))) is MEANING[failure]
+    assert type(classify_error(failure("why"), Unknown)) is MEANING[failure]
     expected = NotSent if MEANING[failure] is NotSent else Unreadable
-    assert type(classify_status_error(failure("why"))) is expected
+    assert type(classify_error(failure("why"), Unreadable)) is expected
 
 
 @pytest.mark.parametrize("error", [httpx.DecodingError("?"), ValueError("?"), KeyError("?"), OSError("?")], ids=repr)
 def test_an_unexpected_failure_is_unknown_for_a_submission(error: Exception) -> None:
-    assert isinstance(classify_submit_error(error), Unknown)
-    assert isinstance(classify_status_error(error), Unreadable)
+    assert isinstance(classify_error(error, Unknown), Unknown)
+    assert isinstance(classify_error(error, Unreadable), Unreadable)
 
 
 def test_a_failure_that_quotes_a_header_is_not_quoted() -> None:
-    answer = classify_submit_error(httpx.LocalProtocolError("Illegal header value b'Bearer secret'"))
+    answer = classify_error(httpx.LocalProtocolError("Illegal header value b'Bearer secret'"), Unknown)
     assert answer == Unknown("LocalProtocolError")
 
 
 def test_a_failure_says_what_it_was() -> None:
-    assert classify_submit_error(httpx.ConnectError("[Errno 111] refused")) == NotSent(
+    assert classify_error(httpx.ConnectError("[Errno 111] refused"), Unknown) == NotSent(
         "ConnectError: [Errno 111] refused"
     )
 
@@ -221,7 +227,7 @@ def test_a_throttled_answer_says_which_limit_if_the_vendor_does(message: str, co
 def test_a_throttled_answer_carries_the_wait_the_vendor_asks_for() -> None:
     assert submit(429, None, **{"retry-after": "12"}) == Throttled(12.0, "code 429 without a message", None)
     headers = httpx.Headers({"Retry-After": "3"})
-    assert classify_status("t", 429, headers, envelope(429, "x"), NOW) == Throttled(3.0, "x", None)
+    assert classify_status("t", answered(429, envelope(429, "x"), headers)) == Throttled(3.0, "x", None)
     assert submit(200, envelope(429, "x"), **{"retry-after": "5"}) == Throttled(5.0, "x", None)
 
 
@@ -340,10 +346,10 @@ def test_no_answer_whatsoever_raises_or_ends_a_task_by_accident(
     status: int, body: bytes | None, retry_after: Any
 ) -> None:
     headers = {"retry-after": retry_after}
-    submitted = classify_submit(status, headers, body, NOW)
+    submitted = classify_submit(answered(status, body, headers))
     assert isinstance(submitted, (Accepted, Rejected, Refused, Unauthorised, Throttled, NotSent, Unknown))
     if isinstance(submitted, Accepted):
         assert json.loads(body or b"")["data"]["taskId"] == submitted.task_id
-    told = classify_status("t", status, headers, body, NOW)
+    told = classify_status("t", answered(status, body, headers))
     if isinstance(told, (Succeeded, Failed)):
         assert json.loads(body or b"")["data"]["state"].strip().lower() in ENDS

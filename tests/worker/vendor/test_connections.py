@@ -7,8 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from wanimate_worker.vendor import Accepted, Pending, VendorClient
-from wanimate_worker.vendor import client as client_module
+from wanimate_worker.vendor import Accepted, Pending, VendorClient, transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +86,7 @@ def test_a_connection_the_server_closed_while_idle_is_not_used_for_a_submission(
 def test_a_connection_idle_for_longer_than_the_bound_is_not_used_again(
     server: Any, client: VendorClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "KEEPALIVE_EXPIRY_SECONDS", 0.0)
+    monkeypatch.setattr(transport, "KEEPALIVE_EXPIRY_SECONDS", 0.0)
     server.answers(PROCESSING)
     client.status("t")
     client.status("t")

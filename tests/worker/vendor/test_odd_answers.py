@@ -17,10 +17,9 @@ from wanimate_worker.vendor import (
     Succeeded,
     Unknown,
     Unreadable,
-    classify_submit,
 )
 
-from .test_classify import NOW, envelope, state, status_of, submit
+from .test_classify import envelope, state, status_of, submit
 
 #: What answers in the vendor's place: nginx, frameworks, gateways for gRPC and REST, a WAF.
 OTHERS = [
@@ -42,7 +41,7 @@ REFUSED_ON_THE_WAY = [*range(400, 419), 421, 422, 423, 424, 425, 426, 428, 431, 
 @pytest.mark.parametrize("status", REFUSED_ON_THE_WAY)
 @pytest.mark.parametrize("body", OTHERS)
 def test_a_server_that_is_not_the_vendors_api_refuses_no_job(status: int, body: bytes | None) -> None:
-    answer = classify_submit(status, {}, body, NOW)
+    answer = submit(status, body)
     assert isinstance(answer, Refused)
     assert answer.code == str(status)
     assert "check the base URL" in answer.message
@@ -51,10 +50,10 @@ def test_a_server_that_is_not_the_vendors_api_refuses_no_job(status: int, body: 
 @pytest.mark.parametrize("body", [*OTHERS, b"<!doctype html><title>Sign in</title>"])
 def test_a_page_that_is_no_answer_of_the_vendor_is_no_verdict_whatever_its_status(body: bytes | None) -> None:
     for status in (200, 204, 303, 500, 502, 503, 504, 511):
-        assert not isinstance(classify_submit(status, {}, body, NOW), Accepted | Rejected)
+        assert not isinstance(submit(status, body), Accepted | Rejected)
         assert isinstance(status_of(status, body), Unreadable)
     for status in (301, 302, 307, 308):
-        assert isinstance(classify_submit(status, {}, body, NOW), Refused)
+        assert isinstance(submit(status, body), Refused)
 
 
 @pytest.mark.parametrize("body", OTHERS)
@@ -66,7 +65,7 @@ def test_a_server_that_is_not_the_vendors_api_knows_nothing_of_tasks(body: bytes
 @pytest.mark.parametrize("status", [420, 440, 444, 449, 460, 494, 498, 499])
 @pytest.mark.parametrize("body", OTHERS)
 def test_a_number_that_http_does_not_know_may_hide_an_accepted_task(status: int, body: bytes | None) -> None:
-    assert isinstance(classify_submit(status, {}, body, NOW), Unknown)
+    assert isinstance(submit(status, body), Unknown)
 
 
 @pytest.mark.parametrize(

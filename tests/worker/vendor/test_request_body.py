@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from wanimate.contract import AnimateJob, ReplaceJob
-from wanimate_worker.vendor import request_body
+from wanimate_worker.vendor.request import request_body
 
 
 def test_a_plain_job_is_polled_and_sends_what_the_vendor_requires() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wanimate_worker.vendor import MAX_RETRY_AFTER_SECONDS, parse_retry_after
+from wanimate_worker.vendor.envelope import MAX_RETRY_AFTER_SECONDS, parse_retry_after
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

@@ -1,40 +1,69 @@
-"""What an answer, or its absence, means: decided here once, without guessing."""
+"""What an answer, or its absence, means: decided here once, without guessing.
+
+`docs/refusals.md` has the rule as a table: what a refusal means for the job, for the account, or for neither.
+"""
 
 from __future__ import annotations
 
-import math
 import re
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import httpx
-from wanimate.contract.cost import MICRO_USD, to_micro_usd
 from wanimate.errors import SettingsError
+from wanimate.failure_codes import FailureKind, failure_of
 
 from .answers import (
     Accepted,
-    Balance,
-    NoBalance,
     NotSent,
     Obstacle,
+    Refused,
+    Rejected,
     TaskNotFound,
     Throttled,
     Unauthorised,
     Unknown,
     Unreadable,
 )
-from .envelope import code_of, is_success, one_line, parse, parse_retry_after, read_envelope
-from .refusals import REDIRECTED, message_of, read_account_refusal, read_refusal, task_hint
+from .envelope import is_success, one_line, parse
 from .request import TooLate
 from .status import read_status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
+    from collections.abc import Iterator
+    from typing import Any
 
-    from .answers import BalanceAnswer, StatusAnswer, SubmitAnswer
-    from .envelope import Envelope
+    from .answers import StatusAnswer, SubmitAnswer
+    from .envelope import HttpAnswer
 
+_Unanswered = TypeVar("_Unanswered", Unknown, Unreadable)
+
+#: "Go elsewhere with the same request": it was not processed. Not 303, which is how a server answers a POST that it
+#: did process, and none of the other 3xx (RFC 9110, section 15.4).
+_REDIRECTED: Final = frozenset({301, 302, 307, 308})
+#: The account, in the vendor's envelope: a wrong key, or no credit.
+_OF_THE_ACCOUNT: Final = frozenset({401, 402})
+#: The vendor's own 4xx about the request itself. The others may be about the account, its key or the model as well.
+_OF_THE_REQUEST: Final = frozenset({400, 409, 413, 414, 415, 422, 451})
+#: Failure codes of one job, which count whatever the status.
+_OF_THE_JOB: Final = frozenset({FailureKind.CONTENT, FailureKind.PROMPT, FailureKind.INPUT})
+#: Failure codes that speak of the vendor: refused at once for these, a job may be accepted later.
+_OF_THE_VENDOR: Final = frozenset({FailureKind.TRANSIENT, FailureKind.GENERIC})
+#: Refusals of 4xx as HTTP has them (RFC 9110, section 15.5, and IANA's registry). Without the vendor's envelope
+#: something else has answered: a gateway, a firewall, a web server at a wrong base URL. Whoever refused the request has
+#: not passed it on. Other numbers have no such meaning; with 499 or 460 some gateways even note that they gave up on a
+#: request which they had passed on.
+_REFUSED_ON_THE_WAY: Final = frozenset(each.value for each in HTTPStatus if each.value // 100 == 4)  # noqa: PLR2004 - 4xx
+
+#: Words of a 403 without a code: about the content, and about the account. With both it is not known which is meant.
+_CONTENT_WORDS: Final = re.compile(r"content|policy|policies|nsfw|safety|moderation|prohibited", re.IGNORECASE)
+_ACCOUNT_WORDS: Final = re.compile(
+    r"key|permission|balance|credit|access|account|auth|model|quota|subscription", re.IGNORECASE
+)
+#: Words of a 429. "Rate limit exceeded" alone is neither: the vendor uses it for every 429 (vendor document, "Error
+#: Codes"), and both limits answer with 429 ("Rate Limits").
+_TASK_WORDS: Final = re.compile(r"concurren|in[ -]flight|simultaneous|parallel", re.IGNORECASE)
+_REQUEST_WORDS: Final = re.compile(r"\brequests?\b|per (minute|second|hour)|\b[rq]p[sm]\b|too frequent", re.IGNORECASE)
 
 #: Raised only before the first byte of a request is written (httpx documentation, "Exceptions", and httpcore's
 #: sources): name lookup, TCP connect and TLS handshake, also to or through a proxy; waiting for a free connection;
@@ -50,99 +79,60 @@ _BEFORE_SENDING: Final = (
 )
 
 
-def classify_submit(
-    status: int, headers: Mapping[str, str], body: bytes | None, now: datetime, part: bytes = b""
-) -> SubmitAnswer:
+def classify_submit(answer: HttpAnswer) -> SubmitAnswer:
     """Return what the answer to a submission means; whatever may hide an accepted task is `Unknown`.
 
     An envelope whose code differs from a successful HTTP status is understood by its code (vendor document,
     "Response" and "Error Codes").
-
-    Args:
-        status: The HTTP status.
-        headers: The HTTP headers, by lower-case name or in any case-insensitive mapping.
-        body: The body, None if it was too large or could not be read to its end.
-        now: The current time with its zone, for a Retry-After date.
-        part: What was read of a body that was not read to its end: no more than a task id is taken from it.
     """
-    envelope, shown = read_envelope(body), part if body is None else body
-    code = code_of(status, envelope)
-    if is_success(code):
-        if envelope is not None and envelope.task_id is not None:
-            return Accepted(envelope.task_id)
-        return _unknown("a success without a readable taskId", status, shown)
-    refusal = read_refusal(status, code, headers, envelope, shown, now)
-    return _unknown(message_of(code, envelope), status, shown) if refusal is None else refusal
+    if not is_success(answer.code):
+        refusal = _read_refusal(answer)
+        if refusal is not None:
+            return refusal
+    elif answer.task_id is not None:
+        return Accepted(answer.task_id)
+    reason = "a success without a readable taskId" if is_success(answer.code) else answer.message
+    hint = _task_hint(answer.body, is_success=is_success(answer.status))
+    named = f"; the answer shows the id {hint}" if hint else ""
+    return Unknown(f"HTTP {answer.status}: {reason}{named}", hint)
 
 
-def classify_status(
-    task_id: str, status: int, headers: Mapping[str, str], body: bytes | None, now: datetime
-) -> StatusAnswer:
+def classify_status(task_id: str, answer: HttpAnswer) -> StatusAnswer:
     """Return what the answer to a status request means; whatever tells nothing about the task is `Unreadable`.
 
     A 400 or 404 means that the vendor does not know the task only if it comes in the vendor's envelope: a gateway's
     own error page knows nothing about tasks.
-
-    Args:
-        task_id: The task that was asked about.
-        status: The HTTP status.
-        headers: The HTTP headers, by lower-case name or in any case-insensitive mapping.
-        body: The body, None if it was too large or could not be read to its end.
-        now: The current time with its zone, for a Retry-After date.
     """
-    envelope = read_envelope(body, is_lenient=True)
-    code = code_of(status, envelope)
-    if is_success(code) or (envelope is not None and envelope.code == 0 and _names(task_id, envelope, status)):
-        return Unreadable(f"HTTP {status} without JSON") if envelope is None else read_status(task_id, envelope)
-    if status in REDIRECTED:
-        return NotSent(f"redirected with HTTP {status}; check the base URL", Obstacle.GATEWAY)
-    refusal = read_account_refusal(status, code, headers, envelope, now)
+    answer = answer.with_unwrapped_data()
+    # A code that is none of HTTP's, 0 for example, may come with an answer about this task all the same.
+    names_it = is_success(answer.status) and str(answer.data.get("taskId")) == task_id
+    if is_success(answer.code) or (answer.own_code == 0 and names_it):
+        if answer.envelope is None:
+            return Unreadable(f"HTTP {answer.status} without JSON")
+        return read_status(task_id, answer)
+    if answer.status in _REDIRECTED:
+        return NotSent(f"redirected with HTTP {answer.status}; check the base URL", Obstacle.GATEWAY)
+    refusal = _read_account_refusal(answer)
     if refusal is not None:
         return refusal
-    if envelope is not None and envelope.is_error and code in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}:
-        return TaskNotFound(message_of(code, envelope))
-    return Unreadable(message_of(code, envelope) if envelope else f"HTTP {status} without the vendor's envelope")
+    if answer.is_error and answer.code in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}:
+        return TaskNotFound(answer.message)
+    has_envelope = answer.envelope is not None
+    return Unreadable(answer.message if has_envelope else f"HTTP {answer.status} without the vendor's envelope")
+
+
+def classify_error(error: Exception, unanswered: type[_Unanswered]) -> NotSent | _Unanswered:
+    """Return whether a request that raised was surely not sent, or was perhaps sent and not answered.
+
+    A closed connection is unanswered also when it was a reused one that the server closed while idle: nothing tells
+    that apart from a server that read the request and died.
+    """
+    return not_sent(error) if isinstance(error, _BEFORE_SENDING) else unanswered(_reason(error))
 
 
 def not_sent(error: Exception) -> NotSent:
-    """Return what a request has come to that raised before anything of it could be processed.
-
-    Args:
-        error: What was raised.
-    """
+    """Return what a request has come to that raised before anything of it could be processed."""
     return NotSent(_reason(error), Obstacle.STALE if isinstance(error, TooLate) else Obstacle.NETWORK)
-
-
-def classify_submit_error(error: Exception) -> NotSent | Unknown:
-    """Return whether a submission that raised was surely not sent, or may have been.
-
-    A closed connection is `Unknown` also when it was a reused one that the server closed while idle: nothing tells
-    that apart from a server that read the request and died.
-
-    Args:
-        error: What the HTTP client raised.
-    """
-    return not_sent(error) if isinstance(error, _BEFORE_SENDING) else Unknown(_reason(error))
-
-
-def classify_status_error(error: Exception) -> NotSent | Unreadable:
-    """Return whether a status request that raised was surely not sent, or was not answered.
-
-    Args:
-        error: What the HTTP client raised.
-    """
-    return not_sent(error) if isinstance(error, _BEFORE_SENDING) else Unreadable(_reason(error))
-
-
-def _names(task_id: str, envelope: Envelope, status: int) -> bool:
-    """Return whether an answer whose code is none of HTTP's, 0 for example, is about this task all the same."""
-    return is_success(status) and str(envelope.data.get("taskId")) == task_id
-
-
-def _unknown(reason: str, status: int, shown: bytes) -> Unknown:
-    hint = task_hint(shown, is_success=is_success(status))
-    named = f"; the answer shows the id {hint}" if hint else ""
-    return Unknown(f"HTTP {status}: {reason}{named}", hint)
 
 
 def _reason(error: Exception) -> str:
@@ -153,73 +143,107 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {quoted}" if quoted else type(error).__name__
 
 
-#: A larger balance is no balance, in US dollars.
-MAX_USD: Final = 1e9
-#: By these names an object may hold it, although the vendor documents a bare number.
-_NAMES: Final = ("balance", "remaining", "amount")
-_NUMBER: Final = re.compile(r"\s*\$?\s*(-?[0-9]{1,20}(?:\.[0-9]{1,20})?)\s*(?:USD)?\s*", re.ASCII)
-#: There is no such address, or nothing behind it.
-_ABSENT: Final = frozenset({404, 405, 410, 501})
-#: It is elsewhere; the key goes nowhere else.
-_REDIRECTED: Final = frozenset({301, 302, 303, 307, 308})
-#: The key is wrong, or may not read it. Neither says that it may not submit.
-_REFUSED: Final = frozenset({401, 402, 403})
+def _read_refusal(  # noqa: PLR0911 - a table
+    answer: HttpAnswer,
+) -> Rejected | Refused | Unauthorised | Throttled | NotSent | None:
+    """Return what the refusal of a submission means; None if it is none, or may hide an accepted task."""
+    status, code, message = answer.status, answer.code, answer.message
+    if status in _REDIRECTED:
+        return Refused(str(status), f"redirected with HTTP {status}; check the base URL")
+    shows_task = bool(_task_hint(answer.body, is_success=False))
+    is_of_the_job = failure_of(answer.fail_code).kind in _OF_THE_JOB
+    if answer.fail_code and is_of_the_job and _is_refused(answer, shows_task=shows_task):
+        return Rejected(answer.fail_code, message)
+    account = _read_account_refusal(answer, shows_task=shows_task)
+    if account is not None:
+        return account
+    if answer.is_error and code == answer.own_code == HTTPStatus.SERVICE_UNAVAILABLE and not shows_task:
+        return NotSent(f"the vendor is unavailable: {message}", Obstacle.VENDOR, answer.retry_after_seconds)
+    if answer.is_error and _is_4xx(code):
+        verdict = _read_4xx(answer)
+        return None if shows_task and isinstance(verdict, Refused) else verdict
+    # An envelope that is not whole may be a gateway's.
+    is_refused = status in _REFUSED_ON_THE_WAY or (is_success(status) and code in {*_OF_THE_ACCOUNT, 403})
+    if is_refused and not shows_task and not is_success(answer.own_code or 0):
+        return Refused(str(code), f"{message}; not in the vendor's form: check the base URL, firewalls and proxies")
+    return None
 
 
-def classify_balance(status: int, headers: Mapping[str, str], body: bytes | None, now: datetime) -> BalanceAnswer:
-    """Return what the answer to a request for the balance means.
-
-    Args:
-        status: The HTTP status.
-        headers: The HTTP headers, by lower-case name or in any case-insensitive mapping.
-        body: The body, None if it was too large or could not be read to its end.
-        now: The current time with its zone, for a Retry-After date.
-    """
-    envelope = read_envelope(body)
-    code = code_of(status, envelope)
-    message = (envelope.message if envelope is not None else "") or f"HTTP {status}, code {code}"
-    if code in _ABSENT or status in _REDIRECTED:
-        return NoBalance(f"the vendor has none to tell ({message})")
-    if code in _REFUSED:
-        return Unauthorised(code, message)
-    if code == HTTPStatus.TOO_MANY_REQUESTS:
-        return Throttled(parse_retry_after(headers.get("retry-after"), now), message, None)
-    if envelope is None or not is_success(code):
-        return Unreadable(message if envelope is not None else f"HTTP {status} without the vendor's envelope")
-    return _read(parse(body or b"").get("data"))
-
-
-def classify_balance_error(error: Exception) -> BalanceAnswer:
-    """Return that the request was not sent, or not answered.
+def _read_account_refusal(answer: HttpAnswer, *, shows_task: bool = False) -> Unauthorised | Throttled | None:
+    """Return what the refusal of any request means for the account; None if nothing.
 
     Args:
-        error: What the HTTP client raised.
+        answer: The refusal.
+        shows_task: Whether it shows the id of a task that the vendor may have accepted.
     """
-    known = classify_submit_error(error)
-    return known if isinstance(known, NotSent) else Unreadable(known.reason)
+    if failure_of(answer.fail_code).kind is FailureKind.ACCOUNT and _is_refused(answer, shows_task=shows_task):
+        return Unauthorised(HTTPStatus.PAYMENT_REQUIRED, answer.message)
+    if answer.code in _OF_THE_ACCOUNT and answer.is_error:
+        return Unauthorised(answer.code, answer.message)
+    if answer.code == HTTPStatus.TOO_MANY_REQUESTS:
+        words = answer.vendor_message
+        concurrency = True if _TASK_WORDS.search(words) else False if _REQUEST_WORDS.search(words) else None
+        return Throttled(answer.retry_after_seconds, answer.message, concurrency)
+    return None
 
 
-def _read(data: Any) -> Balance | Unreadable:
-    if isinstance(data, dict):
-        amounts = [amount for name in _NAMES if (amount := _number(data.get(name))) is not None]
-        usd = amounts[0] if len(set(amounts)) == 1 else None
-    else:
-        usd = _number(data)
-    if usd is None:
-        return Unreadable("the balance is not a number")
-    if not 0 <= usd <= MAX_USD:
-        return Unreadable("the balance is negative or beyond all bounds")
-    return Balance(to_micro_usd(usd))
+def _read_4xx(answer: HttpAnswer) -> Rejected | Refused:
+    """Read a 4xx in the envelope whose failure code, if there is one, blames neither the job nor the account."""
+    named = answer.fail_code or str(answer.code)
+    if failure_of(answer.fail_code).kind in _OF_THE_VENDOR:
+        return Refused(named, answer.message)
+    if answer.code in _OF_THE_REQUEST:
+        return Rejected(named, answer.message)
+    words = answer.vendor_message
+    if answer.code == HTTPStatus.FORBIDDEN and _CONTENT_WORDS.search(words) and not _ACCOUNT_WORDS.search(words):
+        return Rejected(named, answer.message, is_content=True)
+    return Refused(named, answer.message)
 
 
-def _number(value: Any) -> float | None:
-    """Return a finite number, also one in a text; None for anything else."""
-    if isinstance(value, str):
-        match = _NUMBER.fullmatch(value)
-        value = float(match[1]) if match else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    # A whole number may be too large for a float.
-    if abs(value) > MAX_USD * MICRO_USD:
-        return math.inf if value > 0 else -math.inf
-    return float(value) if math.isfinite(value) else None
+def _is_refused(answer: HttpAnswer, *, shows_task: bool) -> bool:
+    """Return whether the vendor itself says that it refuses: its code then counts, whatever the status of the error."""
+    is_error = is_success(answer.status) or answer.status >= HTTPStatus.BAD_REQUEST
+    is_sure = _is_4xx(answer.own_code or 0) and answer.status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return answer.is_error and is_error and (is_sure or not shows_task)
+
+
+def _is_4xx(code: int) -> bool:
+    return HTTPStatus.BAD_REQUEST <= code < HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+#: The name of a task's id, in lower case and without underscores, and what the id may look like; the vendor's example
+#: is `task_12345678`.
+_TASK_ID_NAME: Final = "taskid"
+_TASK_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+#: In a text that is no JSON, cut short for example.
+_IN_TEXT: Final = re.compile(rb'"task_?[iI][dD]"\s*:\s*"?([A-Za-z0-9._:-]{1,128})["\s,}]')
+_MAX_DEPTH: Final = 4
+
+
+def _task_hint(body: bytes, *, is_success: bool) -> str:
+    """Return the task id that a body shows somewhere, or nothing.
+
+    Args:
+        body: The body of an answer to a submission, or the part of it that could be read.
+        is_success: Whether an id without a better name may be a task's; in an error it is rather that of the request.
+    """
+    parsed = parse(body)
+    if parsed is None:
+        found = _IN_TEXT.search(body)
+        return found[1].decode() if found else ""
+    ids = list(_ids_in(parsed, _MAX_DEPTH))
+    names = (_TASK_ID_NAME, "id") if is_success else (_TASK_ID_NAME,)
+    return next((task_id for wanted in names for name, task_id in ids if name == wanted), "")
+
+
+def _ids_in(value: Any, depth: int) -> Iterator[tuple[str, str]]:
+    """Yield names, in lower case and without underscores, and the ids they name, the outer ones first."""
+    if depth == 0 or not isinstance(value, dict | list):
+        return
+    pairs = list(value.items()) if isinstance(value, dict) else [("", each) for each in value]
+    for name, each in pairs:
+        task_id = str(each) if isinstance(each, str | int) and not isinstance(each, bool) else ""
+        if _TASK_ID.fullmatch(task_id):
+            yield str(name).replace("_", "").lower(), task_id
+    for _, each in pairs:
+        yield from _ids_in(each, depth - 1)

@@ -15,20 +15,14 @@ import orjson
 from wanimate.errors import SettingsError
 
 from ..addresses import is_loopback
-from .classify import (
-    classify_balance,
-    classify_balance_error,
-    classify_status,
-    classify_status_error,
-    classify_submit,
-    classify_submit_error,
-    not_sent,
-)
+from .answers import Unknown, Unreadable
+from .balance import classify_balance
+from .classify import classify_error, classify_status, classify_submit, not_sent
+from .envelope import HttpAnswer
 from .request import Exchange, Sending, Timeouts, request_body
-from .transport import MAX_PORT, Connections, client_errors, make_context, proxy_for
+from .transport import MAX_PORT, Connections
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Iterable
 
     from pydantic import SecretStr
@@ -43,12 +37,6 @@ BALANCE_PATH: Final = "/api/v1/apikeys/current-balance"
 
 #: Answers are a few hundred bytes; one that exceeds this is not read to its end.
 MAX_ANSWER_BYTES: Final = 1024 * 1024
-
-#: An idle connection is not used again after this, in seconds. A server that closes it while a submission is on its
-#: way leaves us not knowing whether the task was accepted, so we close first: Node.js and uvicorn wait 5 s, nginx and
-#: the load balancers of the clouds a minute or more. A busy account uses each connection several times a second.
-KEEPALIVE_EXPIRY_SECONDS: Final = 4.0
-
 #: Shorter keys are a simulator's, and taking them out of messages would leave holes in words.
 _MIN_SECRET: Final = 8
 
@@ -58,9 +46,12 @@ _Answer = TypeVar("_Answer", "SubmitAnswer", "StatusAnswer", "BalanceAnswer")
 class VendorClient:
     """Submits jobs and asks about tasks; safe to share between threads and to keep across a fork.
 
-    Nothing is sent twice: no retries, no redirects, no proxy of its own accord. The environment's proxies and CA
-    bundles (`HTTPS_PROXY`, `SSL_CERT_FILE`) are used only if asked for, so that a variable meant for something else
-    neither sends the API key elsewhere nor catches what is meant for loopback.
+    Upstream trouble is a value, never an exception. Nothing is sent twice: no retries, no redirects, no proxy of its
+    own accord. The environment's proxies and CA bundles (`HTTPS_PROXY`, `SSL_CERT_FILE`) are used only if asked for, so
+    that a variable meant for something else neither sends the API key elsewhere nor catches what is meant for loopback.
+
+    Each request takes an `exchange`, which names it and is filled in with what came of it, and `may_send`, which is
+    asked just before the first byte is written.
 
     Args:
         base_url: The vendor's or the simulator's address, `https://api.apixo.ai` or one on loopback.
@@ -84,8 +75,6 @@ class VendorClient:
     ) -> None:
         self._base_url = _checked_url(base_url, allow_http=allow_http)
         self._api_key = _checked_key(api_key)
-        self._timeouts = timeouts or Timeouts()
-        self._trust_env = trust_env
         self._headers = httpx.Headers(
             {
                 "Host": httpx.URL(self._base_url).netloc.decode("ascii"),
@@ -96,11 +85,15 @@ class VendorClient:
                 "Accept-Encoding": "identity",  # the answers are small, and a compressed one has no bound
             }
         )
-        self._connections = Connections(self._make_transport, self._make_context)
-        submit_seconds, status_seconds = self._timeouts.submit_read_seconds, self._timeouts.status_read_seconds
-        self._submit_to = self._endpoint("POST", SUBMIT_PATH, submit_seconds)
-        self._ask_at = self._endpoint("GET", STATUS_PATH, status_seconds)
-        self._balance_at = self._endpoint("GET", BALANCE_PATH, status_seconds)
+        self._connections = Connections(self._base_url, trust_env=trust_env)
+        bounds = timeouts or Timeouts()
+        steps = {"connect": bounds.connect_seconds, "pool": bounds.connect_seconds, "write": bounds.write_seconds}
+        on_submit, on_status = (
+            {**steps, "read": read} for read in (bounds.submit_read_seconds, bounds.status_read_seconds)
+        )
+        self._submit_to = _Endpoint("POST", httpx.URL(self._base_url + SUBMIT_PATH), on_submit)
+        self._ask_at = _Endpoint("GET", httpx.URL(self._base_url + STATUS_PATH), on_status)
+        self._balance_at = _Endpoint("GET", httpx.URL(self._base_url + BALANCE_PATH), on_status)
 
     def __repr__(self) -> str:
         return f"VendorClient({self._base_url!r})"
@@ -121,59 +114,39 @@ class VendorClient:
         *,
         may_send: MaySend | None = None,
     ) -> SubmitAnswer:
-        """Send a job once and return what became of it; upstream trouble is a value, never an exception.
+        """Send a job once and return what became of it (vendor document, "POST /api/v1/generateTask/wan-2-2-animate").
 
-        Source: vendor document, "POST /api/v1/generateTask/wan-2-2-animate".
-
-        Args:
-            job: The job.
-            callback_url: Where the vendor reports the end; without it the task is only polled.
-            exchange: Names the request, and is filled in with what came of it.
-            may_send: Asked just before the first byte is written.
+        Without a `callback_url`, where the vendor reports the end, the task is only polled.
         """
         sending = Sending(b"", may_send)
+        said: SubmitAnswer
         try:
             sending = Sending(orjson.dumps(request_body(job, callback_url)), may_send)
-            answer = self._exchange(exchange, self._submit_to, sending)
+            said = classify_submit(self._exchange(exchange, self._submit_to, sending))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is known whether the request had left
-            if not sending.has_left:
-                return self._redacted(not_sent(error), callback_url)
-            return self._redacted(classify_submit_error(error), callback_url)
-        said = classify_submit(answer.status, answer.headers, answer.body, datetime.now(UTC), answer.part)
+            said = classify_error(error, Unknown) if sending.has_left else not_sent(error)
         return self._redacted(said, callback_url)
 
     def status(
         self, task_id: str, exchange: Exchange | None = None, *, may_send: MaySend | None = None
     ) -> StatusAnswer:
-        """Ask once where a task stands; upstream trouble is a value, never an exception.
-
-        Source: vendor document, "GET /api/v1/statusTask/wan-2-2-animate".
-
-        Args:
-            task_id: The vendor's task id.
-            exchange: Names the request, and is filled in with what came of it.
-            may_send: Asked just before the first byte is written.
-        """
+        """Ask once where a task stands (vendor document, "GET /api/v1/statusTask/wan-2-2-animate")."""
+        said: StatusAnswer
         try:
-            answer = self._exchange(exchange, self._ask_at, Sending(b"", may_send), f"taskId={quote_plus(task_id)}")
+            query, sending = f"taskId={quote_plus(task_id)}", Sending(b"", may_send)
+            said = classify_status(task_id, self._exchange(exchange, self._ask_at, sending, query))
         except Exception as error:  # noqa: BLE001 - a task that could not be asked about is asked about again
-            return self._redacted(classify_status_error(error))
-        return self._redacted(classify_status(task_id, answer.status, answer.headers, answer.body, datetime.now(UTC)))
+            said = classify_error(error, Unreadable)
+        return self._redacted(said)
 
     def balance(self, exchange: Exchange | None = None, *, may_send: MaySend | None = None) -> BalanceAnswer:
-        """Ask once for the account's balance; upstream trouble is a value, never an exception.
-
-        Source: vendor's account pages, "GET /api/v1/apikeys/current-balance".
-
-        Args:
-            exchange: Names the request, and is filled in with what came of it.
-            may_send: Asked just before the first byte is written.
-        """
+        """Ask once for the account's balance (vendor's account pages, "GET /api/v1/apikeys/current-balance")."""
+        said: BalanceAnswer
         try:
-            answer = self._exchange(exchange, self._balance_at, Sending(b"", may_send))
+            said = classify_balance(self._exchange(exchange, self._balance_at, Sending(b"", may_send)))
         except Exception as error:  # noqa: BLE001 - a balance that could not be read is read again later
-            return self._redacted(classify_balance_error(error))
-        return self._redacted(classify_balance(answer.status, answer.headers, answer.body, datetime.now(UTC)))
+            said = classify_error(error, Unreadable)
+        return self._redacted(said)
 
     def close(self) -> None:
         """Close this process's connections, once no request is under way."""
@@ -181,7 +154,7 @@ class VendorClient:
 
     def _exchange(
         self, exchange: Exchange | None, endpoint: _Endpoint, sending: Sending, query: str = ""
-    ) -> _HttpAnswer:
+    ) -> HttpAnswer:
         exchange = exchange or Exchange()
         transport, headers = self._connections.get(), self._headers.copy()
         headers["X-Request-Id"] = exchange.request_id
@@ -198,41 +171,19 @@ class VendorClient:
                 status, raw = response.status_code, response.headers.raw
                 head = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw}
                 exchange.answered(status, head, self._api_key.get_secret_value())
-                body = _read(response, endpoint.timeouts["read"], is_encoded="content-encoding" in head)
-                return _HttpAnswer(status, head, *body)
+                body, is_whole = _read(response, endpoint.timeouts["read"], is_encoded="content-encoding" in head)
+                return HttpAnswer.read(status, head, body, datetime.now(UTC), is_whole=is_whole)
         finally:
             exchange.end()
-
-    def _endpoint(self, method: str, path: str, read_seconds: float) -> _Endpoint:
-        bounds = self._timeouts
-        timeouts = {"connect": bounds.connect_seconds, "pool": bounds.connect_seconds}
-        timeouts |= {"write": bounds.write_seconds, "read": read_seconds}
-        return _Endpoint(method, httpx.URL(self._base_url + path), timeouts)
-
-    def _make_transport(self, context: ssl.SSLContext) -> httpx.HTTPTransport:
-        with client_errors(trust_env=self._trust_env):
-            return httpx.HTTPTransport(
-                verify=context,
-                proxy=proxy_for(self._base_url) if self._trust_env else None,
-                # One thread has one request under way. httpx's own `retries` stay at 0, their default.
-                limits=httpx.Limits(
-                    max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_EXPIRY_SECONDS
-                ),
-            )
-
-    def _make_context(self) -> ssl.SSLContext:
-        return make_context(trust_env=self._trust_env)
 
     def _redacted(self, answer: _Answer, callback_url: str | None = None) -> _Answer:
         """Take the API key and the signature of the callback URL out of whatever the other side quoted."""
         key, signature = self._api_key.get_secret_value(), (callback_url or "").rpartition("/")[2]
-        cleaned: dict[str, Any] = {}
-        for name in (each.name for each in fields(answer) if each.name != "task_id"):
-            text = getattr(answer, name)
-            if isinstance(text, str):
-                for secret, stand_in in ((key, "[API key]"), (signature, "[signature]")):
-                    if len(secret) >= _MIN_SECRET and secret in text:
-                        text = cleaned[name] = text.replace(secret, stand_in)
+        said = {name: getattr(answer, name) for name in (each.name for each in fields(answer)) if name != "task_id"}
+        cleaned: dict[str, Any] = {name: text for name, text in said.items() if isinstance(text, str)}
+        for secret, stand_in in ((key, "[API key]"), (signature, "[signature]")):
+            if len(secret) >= _MIN_SECRET:
+                cleaned = {name: text.replace(secret, stand_in) for name, text in cleaned.items()}
         return replace(answer, **cleaned) if cleaned else answer
 
 
@@ -255,17 +206,8 @@ class _WithQuery(httpx.URL):
         return self._raw_path
 
 
-class _HttpAnswer(NamedTuple):
-    status: int
-    #: By lower-case name.
-    headers: dict[str, str]
-    #: None if it was not read to its end.
-    body: bytes | None
-    part: bytes
-
-
-def _read(response: httpx.Response, max_seconds: float, *, is_encoded: bool) -> tuple[bytes | None, bytes]:
-    """Read a body, whole and in part; None for the whole if it is too large, too slow or broken."""
+def _read(response: httpx.Response, max_seconds: float, *, is_encoded: bool) -> tuple[bytes, bool]:
+    """Return a body, and whether it is whole: it may be too large, too slow or broken."""
     give_up_at = time.monotonic() + max_seconds
     body = bytearray()
     try:
@@ -273,10 +215,10 @@ def _read(response: httpx.Response, max_seconds: float, *, is_encoded: bool) -> 
         for chunk in response.iter_bytes() if is_encoded else cast("Iterable[bytes]", response.stream):
             body += chunk
             if len(body) > MAX_ANSWER_BYTES or time.monotonic() > give_up_at:
-                return None, bytes(body)
+                return bytes(body), False
     except httpx.HTTPError:
-        return None, bytes(body)
-    return bytes(body), b""
+        return bytes(body), False
+    return bytes(body), True
 
 
 def _checked_url(base_url: str, *, allow_http: bool) -> str:

@@ -30,20 +30,12 @@ class Timeouts:
         write_seconds: To hand the request to the network.
         submit_read_seconds: Silence after which a submission counts as unanswered.
         status_read_seconds: Silence after which a status request counts as unanswered.
-
-    Raises:
-        ValueError: A bound is not positive.
     """
 
     connect_seconds: float = 5.0
     write_seconds: float = 10.0
     submit_read_seconds: float = 30.0
     status_read_seconds: float = 15.0
-
-    def __post_init__(self) -> None:
-        bounds = (self.connect_seconds, self.write_seconds, self.submit_read_seconds, self.status_read_seconds)
-        if not all(bound > 0 for bound in bounds):
-            raise ValueError("a time-out must be longer than 0 seconds")
 
 
 def request_body(job: Job, callback_url: str | None = None) -> dict[str, Any]:
@@ -95,13 +87,9 @@ class Sending(httpx.SyncByteStream):
     def __init__(self, body: bytes, may_send: MaySend | None) -> None:
         self._body = body
         self._may_send = may_send
+        self.length: Final = len(body)
         #: Whether the body may have been written, in part at least.
         self.has_left = False
-
-    @property
-    def length(self) -> int:
-        """The bytes of the body, 0 without one."""
-        return len(self._body)
 
     def __iter__(self) -> Iterator[bytes]:
         if self._body:
@@ -110,22 +98,13 @@ class Sending(httpx.SyncByteStream):
             yield self._body
 
     def trace(self, event: str, _info: dict[str, Any]) -> None:
-        """Take an event of httpcore.
-
-        Raises:
-            TooLate: The first byte is about to be written, and may not be.
-        """
+        """Take an event of httpcore; raise `TooLate` where the first byte is about to be written, and may not be."""
         if event.endswith(_FIRST_BYTE):
             self.check()
 
     def check(self) -> None:
-        """Raise if the request may no longer be sent.
-
-        Raises:
-            TooLate: It may not.
-        """
-        why = self._may_send() if self._may_send is not None else ""
-        if why:
+        """Raise `TooLate` if the request may no longer be sent."""
+        if self._may_send is not None and (why := self._may_send()):
             raise TooLate(why)
 
 

@@ -14,30 +14,26 @@ from .envelope import one_line, parse
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from .envelope import Envelope
-
+    from .envelope import HttpAnswer
 
 #: Other words for an end than the document's. Each needs its proof: the videos, or the code of a failure.
 _SUCCESS_WORDS: Final = frozenset({"succeeded", "successful", "completed", "complete", "done", "finished"})
 _FAILURE_WORDS: Final = frozenset({"fail", "failure", "error"})
 
 #: A time stamp between these is in seconds, not in milliseconds (years 2001 and 5138).
-_SECONDS: Final = (1e9, 1e11)
+_MIN_SECONDS: Final = 1e9
+_MAX_SECONDS: Final = 1e11
 
 
-def read_status(task_id: str, envelope: Envelope) -> Pending | Succeeded | Failed | Unreadable:
+def read_status(task_id: str, answer: HttpAnswer) -> Pending | Succeeded | Failed | Unreadable:
     """Return what an answer with code 200 says about a task (vendor document, "Status Response Fields").
 
     Only `success` with a readable result and `failed` are ends. A word the document does not have is asked about
     again, and so is a success without a readable result: it was paid for, and the next answer may carry it. What can be
     read although it is not as documented is read, and the answer says so.
-
-    Args:
-        task_id: The task that was asked about.
-        envelope: The answer.
     """
-    state, data = envelope.data.get("state"), envelope.data
-    if envelope.task_id not in {None, task_id}:
+    state, data = answer.data.get("state"), answer.data
+    if answer.task_id not in {None, task_id}:
         return Unreadable("the answer is about another task")
     if not isinstance(state, str) or not state.strip():
         return Unreadable("the answer has no state")
@@ -46,21 +42,22 @@ def read_status(task_id: str, envelope: Envelope) -> Pending | Succeeded | Faile
     if word == "success":
         return _read_success(task_id, data, oddity)
     created_at = _moment(data.get("createTime"))
-    if word == "failed" or (word in _FAILURE_WORDS and envelope.fail_code):
-        completed_at = _moment(data.get("completeTime"))
+    if word == "failed" or (word in _FAILURE_WORDS and answer.fail_code):
+        message = data.get("failMsg")
         oddity = oddity or ("" if word == "failed" else f"the state of a failure is {word}")
-        if not isinstance(data.get("failMsg"), str | None):
+        if not isinstance(message, str | None):
             oddity = oddity or "failMsg is no text"
-        return Failed(envelope.fail_code, envelope.fail_message, created_at, completed_at, oddity)
+        said = one_line("" if message is None else str(message))
+        return Failed(answer.fail_code, said, created_at, _moment(data.get("completeTime")), oddity)
     if word in _SUCCESS_WORDS:
-        answer = _read_success(task_id, data, oddity or f"the state of a success is {word}")
-        if isinstance(answer, Succeeded):
-            return answer
+        ended = _read_success(task_id, data, oddity or f"the state of a success is {word}")
+        if isinstance(ended, Succeeded):
+            return ended
     return Pending(one_line(state), created_at)
 
 
 def _read_success(task_id: str, data: Mapping[str, Any], oddity: str) -> Succeeded | Unreadable:
-    urls, shape = result_urls(data)
+    urls, shape = _result_urls(data)
     if not urls:
         return Unreadable("the task succeeded, but its resultJson names no videos")
     cost = _number(data.get("costTime"))
@@ -81,12 +78,11 @@ def _moment(stamp: Any) -> datetime | None:
     number = _number(stamp)
     try:
         if number is None:
-            moment = datetime.fromisoformat(stamp) if isinstance(stamp, str) else None
-            return moment if moment is None or moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-        if number < _SECONDS[0]:
-            return None
-        return datetime.fromtimestamp(number if number < _SECONDS[1] else number / 1000, tz=UTC)
-    except (ValueError, OverflowError, OSError):
+            moment = datetime.fromisoformat(stamp)
+            return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        seconds = number if number < _MAX_SECONDS else number / 1000
+        return None if number < _MIN_SECONDS else datetime.fromtimestamp(seconds, tz=UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
         return None
 
 
@@ -103,37 +99,29 @@ def _number(value: Any) -> float | None:
 #: Names under which the URL of a video stands in an object, in lower case and without underscores.
 _URL_NAMES: Final = ("resulturls", "resulturl", "videourls", "videourl", "urls", "url")
 _SCHEMES: Final = ("https://", "http://")
+_SHAPES: Final[dict[type, str]] = {str: "a text of another shape", dict: "an object", list: "a list"}
 _MAX_DEPTH: Final = 5
 
 
-def result_urls(data: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
+def _result_urls(data: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
     """Return the URLs of a finished task's videos, and how they depart from the vendor's document, if they do.
 
     Documented is a text, `resultJson`, whose JSON has a list of URLs named `resultUrls` (vendor document, "Status
     Response Fields"). A result that was paid for is not lost because it comes as an object, encoded twice, or with its
     URLs in objects.
-
-    Args:
-        data: The `data` of the answer.
     """
     given = data.get("resultJson")
-    documented = _documented(given)
-    if documented:
-        return documented, ""
+    parsed = parse(given) if isinstance(given, str) else None
+    named = parsed.get("resultUrls") if isinstance(parsed, dict) else None
+    if named and isinstance(named, list) and all(isinstance(url, str) and url.strip() for url in named):
+        return tuple(named), ""
     urls = tuple(dict.fromkeys(_urls(given, _MAX_DEPTH))) or tuple(dict.fromkeys(_urls_named(data, _MAX_DEPTH)))
     if not urls:
         return (), ""
     if "resultJson" not in data:
         return urls, "the videos are not in resultJson"
-    return urls, f"resultJson is {_shape(given)}, or its resultUrls are not a list of texts"
-
-
-def _documented(given: Any) -> tuple[str, ...]:
-    result = _parsed(given) if isinstance(given, str) else None
-    urls = result.get("resultUrls") if isinstance(result, dict) else None
-    if not isinstance(urls, list) or not all(isinstance(url, str) and url.strip() for url in urls):
-        return ()
-    return tuple(urls)
+    shape = _SHAPES.get(type(given), "no text")
+    return urls, f"resultJson is {shape}, or its resultUrls are not a list of texts"
 
 
 def _urls(value: Any, depth: int) -> Iterator[str]:
@@ -145,7 +133,7 @@ def _urls(value: Any, depth: int) -> Iterator[str]:
         if text.lower().startswith(_SCHEMES) and not any(character.isspace() for character in text):
             yield text
         elif text[:1] in {"{", "[", '"'}:
-            yield from _urls(_parsed(text), depth - 1)
+            yield from _urls(parse(text), depth - 1)
     elif isinstance(value, list):
         for each in value:
             yield from _urls(each, depth - 1)
@@ -161,16 +149,3 @@ def _urls_named(value: Mapping[str, Any], depth: int) -> Iterator[str]:
         if found:
             yield from found
             return
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return parse(text)
-    except ValueError:
-        return None
-
-
-def _shape(value: Any) -> str:
-    if isinstance(value, str):
-        return "a text of another shape"
-    return "an object" if isinstance(value, dict) else "a list" if isinstance(value, list) else "no text"

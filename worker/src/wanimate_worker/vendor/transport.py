@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +17,18 @@ from .envelope import one_line
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterator
+
+#: An idle connection is not used again after this, in seconds. A server that closes it while a submission is on its
+#: way leaves us not knowing whether the task was accepted, so we close first: Node.js and uvicorn wait 5 s, nginx and
+#: the load balancers of the clouds a minute or more. A busy account uses each connection several times a second.
+KEEPALIVE_EXPIRY_SECONDS: Final = 4.0
+MAX_PORT: Final = 65_535
+
+#: What httpx reads of the environment, if it is to be trusted (httpx documentation, "Environment Variables").
+_PROXY_VARIABLES: Final = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY")
+_TLS_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+#: Python reads this one in any case (documentation of `ssl.create_default_context`).
+_KEY_LOG: Final = "SSLKEYLOGFILE"
 
 
 class Connections:
@@ -32,26 +42,27 @@ class Connections:
     parent's transports are kept, untouched, because another thread may have held their locks at the fork.
 
     Args:
-        make: Makes a transport with the process's TLS context.
-        make_context: Makes the TLS context.
+        base_url: Where the requests go.
+        trust_env: Whether to use the environment's proxies and CA bundles.
     """
 
-    def __init__(
-        self, make: Callable[[ssl.SSLContext], httpx.HTTPTransport], make_context: Callable[[], ssl.SSLContext]
-    ) -> None:
-        self._make = make
-        self._make_context = make_context
+    def __init__(self, base_url: str, *, trust_env: bool) -> None:
+        self._base_url = base_url
+        self._trust_env = trust_env
         self._of_process: dict[int, _Process] = {}
 
     def get(self) -> httpx.HTTPTransport:
-        """Return the transport of the calling thread."""
+        """Return the transport of the calling thread.
+
+        Raises:
+            SettingsError: The environment's proxies or CA bundle cannot be used.
+        """
         pid = os.getpid()
         # setdefault is one step: threads that come here together get the same one.
         process = self._of_process.get(pid) or self._of_process.setdefault(pid, _Process())
         owner: _Owner | None = getattr(process.local, "owner", None)
         if owner is None:
-            owner = self._add(process)
-            process.local.owner = owner
+            owner = process.local.owner = self._add(process)
         return owner.transport
 
     def close(self) -> None:
@@ -65,13 +76,29 @@ class Connections:
     def _add(self, process: _Process) -> _Owner:
         with process.lock:
             if process.context is None:
-                process.context = self._make_context()
-            owner = _Owner(self._make(process.context))
+                process.context = _make_context(trust_env=self._trust_env)
+            owner = _Owner(self._make_transport(process.context))
             closer = weakref.finalize(owner, owner.transport.close)
             closer.atexit = False  # at exit the system closes sockets, also those a fork inherited
-            process.closers = [other for other in process.closers if other.alive]
-            process.closers.append(closer)
+            process.closers = [*(other for other in process.closers if other.alive), closer]
         return owner
+
+    def _make_transport(self, context: ssl.SSLContext) -> httpx.HTTPTransport:
+        # One thread has one request under way. httpx's own `retries` stay at 0, their default.
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_EXPIRY_SECONDS)
+        if self._trust_env:
+            _check_proxies()
+        try:
+            proxy = _proxy_for(self._base_url) if self._trust_env else None
+            return httpx.HTTPTransport(verify=context, proxy=proxy, limits=limits)
+        except Exception as error:
+            if not self._trust_env:
+                why = f"{type(error).__name__}: {one_line(str(error))}"
+                raise SettingsError(f"no HTTP client can be made ({why}); is httpx installed whole?") from error
+            # What is wrong with a proxy's URL is not quoted: it may hold a password.
+            missing = ": a SOCKS proxy needs the package httpx[socks]" if isinstance(error, ImportError) else ""
+            names = _set_among((*_PROXY_VARIABLES, "NO_PROXY"))
+            raise _unusable_proxy(names, f"{type(error).__name__}{missing}") from error
 
 
 @dataclass(slots=True)
@@ -91,24 +118,7 @@ class _Owner:
         self.transport = transport
 
 
-#: What httpx reads of the environment, if it is to be trusted (httpx documentation, "Environment Variables").
-_PROXY_VARIABLES: Final = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
-_TLS_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-#: Python reads this one in any case (documentation of `ssl.create_default_context`).
-_KEY_LOG: Final = "SSLKEYLOGFILE"
-
-MAX_PORT: Final = 65_535
-
-
-def make_context(*, trust_env: bool) -> ssl.SSLContext:
-    """Return a TLS context.
-
-    Args:
-        trust_env: Whether the certificates to trust are those of the environment.
-
-    Raises:
-        SettingsError: They cannot be read.
-    """
+def _make_context(*, trust_env: bool) -> ssl.SSLContext:
     folder = os.environ.get("SSL_CERT_DIR", "") if trust_env and not os.environ.get("SSL_CERT_FILE") else ""
     if folder and not Path(folder).is_dir():
         # OpenSSL would say nothing, and trust no server.
@@ -123,40 +133,13 @@ def make_context(*, trust_env: bool) -> ssl.SSLContext:
         if key_log and getattr(error, "filename", None) == key_log:
             raise SettingsError(f"{_KEY_LOG}: the file cannot be written ({why}); correct or unset it") from error
         raise SettingsError(
-            f"{_named(_TLS_VARIABLES)}: the certificates to trust cannot be read ({why}); name a readable PEM file, or "
-            "unset WANIMATE_TRUST_ENV"
+            f"{_set_among(_TLS_VARIABLES)}: the certificates to trust cannot be read ({why}); name a readable PEM "
+            "file, or unset WANIMATE_TRUST_ENV"
         ) from error
 
 
-@contextmanager
-def client_errors(*, trust_env: bool) -> Iterator[None]:
-    """Tell in one line why the HTTP client cannot be made.
-
-    Args:
-        trust_env: Whether it takes its proxies from the environment.
-
-    Raises:
-        SettingsError: It could not be made.
-    """
-    if trust_env:
-        check_proxies()
-    try:
-        yield
-    except Exception as error:
-        if not trust_env:
-            why = f"{type(error).__name__}: {one_line(str(error))}"
-            raise SettingsError(f"no HTTP client can be made ({why}); is httpx installed whole?") from error
-        # What is wrong with a proxy's URL is not quoted: it may hold a password.
-        missing = ": a SOCKS proxy needs the package httpx[socks]" if isinstance(error, ImportError) else ""
-        raise _unusable(_named(_PROXY_VARIABLES), f"{type(error).__name__}{missing}") from error
-
-
-def proxy_for(url: str) -> httpx.Proxy | None:
-    """Return the proxy that the environment has for a URL; None if it has none, or `NO_PROXY` names its host.
-
-    Args:
-        url: The URL.
-    """
+def _proxy_for(url: str) -> httpx.Proxy | None:
+    """Return the proxy that the environment has for a URL; None if it has none, or `NO_PROXY` names its host."""
     target, proxies = httpx.URL(url), getproxies()
     proxy = proxies.get(target.scheme) or proxies.get("all")
     if not proxy or proxy_bypass(target.netloc.decode("ascii")):
@@ -164,31 +147,27 @@ def proxy_for(url: str) -> httpx.Proxy | None:
     return httpx.Proxy(proxy if "://" in proxy else f"http://{proxy}")
 
 
-def check_proxies() -> None:
-    """Make sure that each proxy of the environment has an address.
-
-    Raises:
-        SettingsError: One has no host, or no such port exists.
-    """
+def _check_proxies() -> None:
+    """Raise unless each proxy of the environment has an address, also those that are not for our URL."""
     for name, value in os.environ.items():
-        if name.upper() not in _PROXY_VARIABLES or name.upper() == "NO_PROXY" or not value:
+        if name.upper() not in _PROXY_VARIABLES or not value:
             continue
         try:
             url = httpx.URL(value.strip() if "://" in value else f"http://{value.strip()}")
         except (httpx.InvalidURL, UnicodeError) as error:
-            raise _unusable(name, type(error).__name__) from error
+            raise _unusable_proxy(name, type(error).__name__) from error
         if not url.host or (url.port or 0) > MAX_PORT:
-            raise _unusable(name, "no host, or no such port")
+            raise _unusable_proxy(name, "no host, or no such port")
 
 
-def _unusable(variables: str, why: str) -> SettingsError:
+def _unusable_proxy(variables: str, why: str) -> SettingsError:
     return SettingsError(
         f"{variables}: the proxy of the environment cannot be used ({why}); correct it, or unset WANIMATE_TRUST_ENV to "
         "reach the vendor without a proxy"
     )
 
 
-def _named(variables: tuple[str, ...]) -> str:
+def _set_among(variables: tuple[str, ...]) -> str:
     """Return which of these variables are set, by name only."""
     there = [name for name in os.environ if name.upper() in variables and os.environ[name]]
     return ", ".join(sorted(there)) or "WANIMATE_TRUST_ENV"
