@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,8 @@ def with_session(command: Callable[..., Exit]) -> Callable[..., None]:
         with reported_errors():
             settings = _settings(redis_url)
             _load_redis()
+            # What was imported stays: Python need not look through it again, which took a tenth of the time at its end.
+            gc.freeze()
             with Client(settings) as client:
                 code = command(Session(client, Output(as_json=as_json), bool(redis_url)), *args, **options)
         raise SystemExit(code)

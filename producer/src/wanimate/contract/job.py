@@ -100,7 +100,8 @@ class _Job(BaseModel):
         InvalidRequest: A field breaks the vendor's rules (vendor document, "Parameters"); `field` names it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    # Built when the first job is made: who only reads needs none.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     #: Whether the vendor's rules for values are checked; those of a job on record were, by what was known then.
     _is_new: ClassVar[bool] = True
