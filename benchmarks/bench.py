@@ -12,18 +12,20 @@ import platform
 import signal
 import sys
 import time
+import traceback
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rig import goals, tables
+from rig import goals
 from rig.load import PROFILES
 from rig.peers import versions
-from rig.scenarios import SCENARIOS, chosen
+from rig.scenarios import SCENARIOS
+from rig.tables import markdown
 
 #: Raised when figures change their names: an earlier report is then not gone on with.
-FORMAT = 3
+FORMAT = 4
 
 
 @click.command()
@@ -42,42 +44,41 @@ def main(profile_name: str, names: tuple[str, ...], report: Path) -> None:
 
     The exit code is 1 if a scenario could not be measured, or a figure of the smoke test is not as it must be.
     """
-    # So that whoever stops the run does not leave its processes behind.
+    # A run that is stopped leaves no processes behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    console = Console(width=None if sys.stdout.isatty() else 190)
-    profile = PROFILES[profile_name]
     report.parent.mkdir(parents=True, exist_ok=True)
-    whole = _earlier(report, profile.name) | {
-        "format": FORMAT,
-        "profile": profile.name,
-        "machine": machine(),
-        "versions": versions(),
-    }
+    whole: dict[str, Any] = json.loads(report.read_text()) if report.exists() else {}
+    if (whole.get("format"), whole.get("profile")) != (FORMAT, profile_name):
+        whole = {"format": FORMAT, "profile": profile_name, "scenarios": {}}
+    whole |= {"machine": machine(), "versions": versions()}
     broken: list[str] = []
-    for name in chosen(profile, names):
-        console.rule(name)
-        began, rows = time.monotonic(), []
+    for name in names or [name for name, scenario in SCENARIOS.items() if profile_name in scenario.profiles]:
+        scenario, began = SCENARIOS[name], time.monotonic()
+        rows: list[dict[str, Any]] = []
+        print(f"\n## {name}: {(scenario.run.__doc__ or '').splitlines()[0]}\n")
         try:
-            for row in SCENARIOS[name](
-                profile, lambda what: console.print(f"[dim]{time.strftime('%H:%M:%S')} {what}[/]")
-            ):
+            for row in scenario.run(PROFILES[profile_name]):
                 rows.append(row)
                 # After each: what was measured is not lost if the next one fails.
                 whole["scenarios"][name] = {"seconds": time.monotonic() - began, "rows": rows}
                 report.write_text(json.dumps(whole, indent=2))
         except Exception:  # noqa: BLE001 - whatever went wrong, the others can still be measured
-            console.print_exception()
+            traceback.print_exc()
             broken.append(name)
         if rows:
-            tables.show(console, name, rows)
+            shown = scenario.shown.split()
+            cells = [[row.get(figure) for figure in shown] for row in rows]
+            heads = [figure.replace("_", " ") for figure in shown]
+            print("", markdown(heads, cells, is_turned=len(heads) > len(rows)), sep="\n")
     judged = goals.judge(whole["scenarios"])
-    whole["goals"] = [goal.as_json() for goal in judged]
+    whole["goals"] = [asdict(goal) for goal in judged]
     report.write_text(json.dumps(whole, indent=2))
-    console.rule("goals")
-    tables.show_goals(console, judged)
-    console.print(f"written to {report}")
+    print("\n## Goals\n")
+    lines = ((goal.figure, goal.goal, goal.measured, "yes" if goal.is_met else "NO", goal.note) for goal in judged)
+    print(markdown(("figure", "goal", "measured", "met", "note"), lines))
+    print(f"\nwritten to {report}")
     if broken:
-        console.print(f"[red]not measured: {', '.join(broken)}[/]")
+        print(f"not measured: {', '.join(broken)}")
     if broken or any(goal.is_must and not goal.is_met for goal in judged):
         sys.exit(1)
 
@@ -91,14 +92,6 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "load_at_start": os.getloadavg()[0],
     }
-
-
-def _earlier(report: Path, profile_name: str) -> dict[str, Any]:
-    if report.exists():
-        whole: dict[str, Any] = json.loads(report.read_text())
-        if (whole.get("format"), whole.get("profile")) == (FORMAT, profile_name):
-            return whole
-    return {"scenarios": {}}
 
 
 if __name__ == "__main__":

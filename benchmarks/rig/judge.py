@@ -8,14 +8,13 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from bounds import Reach
 
 from .load import marker
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from .contender import Arrivals, Contender
+    from .contender import Contender
     from .load import Load
 
 Task = dict[str, Any]
@@ -43,22 +42,26 @@ def tasks(simulator_url: str, offset: int = 0) -> list[Task]:
             return found
 
 
-def figures(contender: Contender, arrivals: Arrivals) -> dict[str, Any]:
-    """Return what became of the load's jobs, by the ground truth and by when the caller had each result."""
+def figures(contender: Contender, arrived_ms: Mapping[str, float]) -> dict[str, Any]:
+    """Return what became of the load's jobs.
+
+    Args:
+        contender: Who ran them.
+        arrived_ms: When the caller had the result of each task, Unix time in ms.
+    """
     load = contender.load
     truth, accepted = summary(contender.simulator_url), tasks(contender.simulator_url)
-    told = set(arrivals.at_ms)
-    if len(told) < load.jobs:
-        told |= contender.late_results()
+    has_result = set(arrived_ms)
+    if len(has_result) < load.jobs:
+        has_result |= contender.late_results()
     times_accepted = Counter(task["marker"] for task in accepted)
-    told_markers = {task["marker"] for task in accepted if task["task_id"] in told}
     wanted = {marker(number) for number in range(load.jobs)}
-    missing = wanted - told_markers
+    missing = wanted - {task["marker"] for task in accepted if task["task_id"] in has_result}
     mean_seconds = fmean(task["duration_seconds"] for task in accepted) / load.speed
     lags = [
-        (arrivals.at_ms[task["task_id"]] - task["completed_at_ms"]) / 1000
+        (arrived_ms[task["task_id"]] - task["completed_at_ms"]) / 1000
         for task in accepted
-        if task["task_id"] in arrivals.at_ms and task["completed_at_ms"] is not None
+        if task["task_id"] in arrived_ms and task["completed_at_ms"] is not None
     ]
     ideal, makespan = ideal_makespan_seconds(accepted, load), truth["makespan_seconds"] or 0.0
     handovers = handovers_ms(accepted, load.cap)
@@ -68,36 +71,33 @@ def figures(contender: Contender, arrivals: Arrivals) -> dict[str, Any]:
         "cap": load.cap,
         "rate": load.rate,
         "speed": load.speed,
-        "finished": len(told_markers & wanted),
+        "finished": load.jobs - len(missing),
         "never_sent": len(wanted - set(times_accepted)),
-        "stranded": len((wanted & set(times_accepted)) - told_markers),
+        "stranded": len(missing & set(times_accepted)),
         "unknown": len(contender.unknown(missing)) if missing else 0,
-        "paid_twice": sum(1 for times in times_accepted.values() if times > 1),
-        "told_twice": arrivals.count - len(arrivals.at_ms),
+        "paid_twice": sum(times > 1 for times in times_accepted.values()),
         "slot_use": truth["slot_use"],
         "in_flight_max": truth["in_flight_max"],
         "above_cap": truth["violations_of_cap"],
         "requests_window_max": truth["requests_window_max"],
-        "count_429": sum(truth["count_429"].values()),
-        "throttled_per_job": sum(truth["count_429"].values()) / load.jobs,
+        "429_per_job": sum(truth["count_429"].values()) / load.jobs,
         "polls_per_job": truth["polls_per_task"]["mean"],
         "makespan_seconds": makespan,
         "makespan_ratio": makespan / ideal if ideal else None,
         "mean_duration_seconds": mean_seconds,
-        "handover_median_ms": median(handovers) if handovers else None,
+        "handover_ms": median(handovers) if handovers else None,
         **lateness(lags, mean_seconds),
     }
 
 
 def lateness(lags_seconds: Sequence[float], mean_seconds: float) -> dict[str, float | None]:
-    """Return how late ends were told, in mean durations."""
+    """Return how late results came, in mean durations, and in ms."""
     lags = sorted(lag / mean_seconds for lag in lags_seconds)
-    return {
-        "lag_mean": fmean(lags) if lags else None,
-        "lag_p50": median(lags) if lags else None,
-        "lag_p99": lags[int(len(lags) * 0.99)] if lags else None,
-        "lag_median_ms": median(lags_seconds) * 1000 if lags else None,
-    }
+    if not lags:
+        return dict.fromkeys(("late_mean", "late_p50", "late_p99", "late_ms"))
+    middle = median(lags)
+    p99 = lags[int(len(lags) * 0.99)]
+    return {"late_mean": fmean(lags), "late_p50": middle, "late_p99": p99, "late_ms": middle * mean_seconds * 1000}
 
 
 def handovers_ms(accepted: Sequence[Task], cap: int) -> list[float]:
@@ -116,13 +116,3 @@ def ideal_makespan_seconds(accepted: Sequence[Task], load: Load) -> float:
     for task in accepted:
         heapq.heapreplace(free_at, free_at[0] + task["duration_seconds"] / load.speed)
     return max(free_at)
-
-
-def callback_bound(load: Load) -> Reach:
-    """Return what the best use of callbacks would do: one submission and one poll that confirms, which the rate allows.
-
-    Args:
-        load: The vendor's limits.
-    """
-    lag_seconds = max(0.0, 2 * load.cap / (load.rate / 60) - load.mean_seconds)
-    return Reach(0.0, 1.0, lag_seconds, load.mean_seconds / (load.mean_seconds + lag_seconds))

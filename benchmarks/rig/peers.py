@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from redis import Redis
 from wanimate_devstack import SIMULATOR_KEY, Process, Stack, StackOptions
 
-from .contender import Contender, FileArrivals, ListArrivals
+from .contender import Contender
 
 if TYPE_CHECKING:
-    from .contender import Arrivals
+    from collections.abc import Iterator
+
     from .load import Load
 
 _ROOT = Path(__file__).parents[2]
@@ -22,8 +25,8 @@ _FOLDER = _ROOT / "benchmarks" / "peers"
 #: The Celery peers run with Wanimate's own Celery; the others need an older redis-py.
 _OWN_BIN = _ROOT / ".venv" / "bin"
 _PEERS_BIN = _ROOT / "build" / "peers-venv" / "bin"
-#: Threads of one Celery worker: as many as one of Wanimate's has.
-_CELERY_THREADS = 16
+#: How often the caller looks at a peer's results, in seconds.
+_CHECK_SECONDS = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,36 +38,36 @@ class Kind:
         module: Its file, without `.py`.
         command: Its worker's command line; `{number}` is the process, `{share}` the slots of one process.
         ready: What its worker writes when it is ready.
-        has_enqueue: Whether jobs are enqueued by `python MODULE.py enqueue`; else the worker reads the file of jobs.
-        processes: How many processes it has; the load says if None.
+        is_script: Whether it is one process that reads the file of jobs and appends to a file of results; the others
+            enqueue by `python MODULE.py enqueue` and push their results to a list in Redis.
         bin: Where its programs are.
     """
 
     name: str
     module: str
-    command: tuple[str, ...]
+    command: str
     ready: str
-    has_enqueue: bool = True
-    processes: int | None = None
+    is_script: bool = False
     bin: Path = _PEERS_BIN
 
 
+#: As many threads as a worker of Wanimate's has.
 _CELERY = (
-    *f"celery -A celery_jobs worker -P threads -c {_CELERY_THREADS} -Q celery,poll --loglevel INFO".split(),
-    *("-n", "peer{number}@%h", "--without-gossip", "--without-mingle"),
+    "celery -A celery_jobs worker -P threads -c 16 -Q celery,poll --loglevel INFO -n peer{number}@%h "
+    "--without-gossip --without-mingle"
 )
 KINDS = (
     Kind("Celery, retry", "celery_jobs", _CELERY, " ready.", bin=_OWN_BIN),
     Kind("Celery, semaphore", "celery_jobs", _CELERY, " ready.", bin=_OWN_BIN),
-    Kind("arq", "arq_jobs", ("arq", "arq_jobs.WorkerSettings"), "Starting worker"),
-    Kind("asyncio script", "asyncio_script", ("python", "asyncio_script.py"), "ready", has_enqueue=False, processes=1),
+    Kind("arq", "arq_jobs", "arq arq_jobs.WorkerSettings", "Starting worker"),
+    Kind("asyncio script", "asyncio_script", "python asyncio_script.py", "ready", is_script=True),
     Kind(
         "dramatiq",
         "dramatiq_limiter",
-        ("dramatiq", "dramatiq_limiter", "--processes", "1", "--threads", "{share}"),
+        "dramatiq dramatiq_limiter --processes 1 --threads {share}",
         "is ready for action",
     ),
-    Kind("SAQ", "saq_jobs", ("saq", "saq_jobs.settings", "-v"), "Worker starting"),
+    Kind("SAQ", "saq_jobs", "saq saq_jobs.settings -v", "Worker starting"),
 )
 
 
@@ -78,23 +81,21 @@ class Peer(Contender):
 
     def __init__(self, kind: Kind, load: Load) -> None:
         options = StackOptions(workers=0, has_beat=False, has_flower=False, simulator=load.simulator_options())
-        super().__init__(kind.name, load, Stack(options))
+        super().__init__(kind.name, load, Stack(options), 1 if kind.is_script else load.workers)
         self._kind = kind
-        self._count = kind.processes or load.workers
         self._jobs = self.stack.folder / "jobs.json"
         self._results = self.stack.folder / "results.jsonl"
-        self._workers: list[Process] = []
 
     def start(self) -> None:
         """Start server, simulator and workers."""
         super().start()
         self.tend()
-        for worker in self._workers:
+        for worker in self.stack.workers:
             worker.wait_until(lambda worker=worker: self._kind.ready in worker.log_path.read_text(), "ready")  # type: ignore[misc]
 
     def stop(self) -> None:
         """Stop everything; workers without notice, for some would wait for their jobs."""
-        for worker in self._workers:
+        for worker in self.stack.workers:
             worker.kill()
         super().stop()
 
@@ -103,36 +104,37 @@ class Peer(Contender):
         written = self._jobs.with_suffix(".new")
         written.write_text(json.dumps([self.load.vendor_job(number) for number in range(self.load.jobs)]))
         written.rename(self._jobs)
-        if self._kind.has_enqueue:
-            subprocess.run(
-                [self._kind.bin / "python", f"{self._kind.module}.py", "enqueue"],
-                cwd=_FOLDER,
-                env=self._environment(),
-                check=True,
-            )
+        if not self._kind.is_script:
+            command = [str(self._kind.bin / "python"), f"{self._kind.module}.py", "enqueue"]
+            subprocess.run(command, cwd=_FOLDER, env=self._environment(), check=True)
 
-    def arrivals(self) -> Arrivals:
-        """Return a caller on the peer's list or file of results."""
-        return ListArrivals(self.redis_url) if self._kind.has_enqueue else FileArrivals(self._results)
+    def results(self) -> Iterator[str | None]:
+        """Yield what the peer pushes to its list, or appends to its file."""
+        seen = 0
+        with Redis.from_url(self.redis_url, decode_responses=True) as redis:
+            while True:
+                if self._kind.is_script:
+                    written = self._results.read_text() if self._results.exists() else ""
+                    # The last line may be half written.
+                    lines = written.split("\n")[seen:-1]
+                else:
+                    lines = redis.lrange("bench:done", seen, -1)
+                    self.caller_commands += 1
+                seen += len(lines)
+                yield from (json.loads(line)["task_id"] for line in lines)
+                yield None
+                time.sleep(_CHECK_SECONDS)
 
-    def workers(self) -> list[Process]:
-        """Return the workers."""
-        return self._workers
-
-    def tend(self) -> None:
-        """Start workers in place of those that have ended."""
-        for _ in range(self.missing_workers(self._count)):
-            self._start_worker()
-
-    def _start_worker(self) -> None:
-        number = len(self._workers) + 1
-        values = {"number": number, "share": max(self.load.cap // self._count, 1)}
-        program, *arguments = [part.format(**values) for part in self._kind.command]
+    def start_worker(self) -> object:
+        """Start one more worker process."""
+        number = len(self.stack.workers) + 1
+        share = max(self.load.cap // self.processes, 1)
+        program, *arguments = self._kind.command.format(number=number, share=share).split()
         # Run in the peers' folder, so that the modules are found; `_environment` names everything else.
         command = ["/usr/bin/env", "-C", str(_FOLDER), str(self._kind.bin / program), *arguments]
-        self._workers.append(
-            Process(f"worker{number}", command, self.stack.folder / f"{number}.log", self._environment())
-        )
+        worker = Process(f"worker{number}", command, self.stack.folder / f"{number}.log", self._environment())
+        self.stack.workers.append(worker)
+        return worker
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -142,7 +144,7 @@ class Peer(Contender):
             "BENCH_VENDOR_KEY": SIMULATOR_KEY,
             "BENCH_SPEED": f"{self.load.speed:g}",
             "BENCH_CAP": str(self.load.cap),
-            "BENCH_PROCESSES": str(self._count),
+            "BENCH_PROCESSES": str(self.processes),
             "BENCH_JOBS": str(self._jobs),
             "BENCH_RESULTS": str(self._results),
             "PYTHONPATH": str(_FOLDER),
@@ -156,8 +158,7 @@ def versions() -> dict[str, str]:
         "import importlib.metadata as m, json; "
         "print(json.dumps({n: m.version(n) for n in ('arq', 'dramatiq', 'saq', 'aiohttp', 'redis')}))"
     )
-    told = {name: version(name) for name in ("celery", "kombu", "httpx", "wanimate")}
+    found = {name: version(name) for name in ("celery", "kombu", "httpx", "wanimate")}
     if (_PEERS_BIN / "python").exists():
-        found = subprocess.run([_PEERS_BIN / "python", "-c", program], check=True, capture_output=True, text=True)
-        told |= json.loads(found.stdout)
-    return told
+        found |= json.loads(subprocess.check_output([_PEERS_BIN / "python", "-c", program], text=True))
+    return found

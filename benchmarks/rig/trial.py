@@ -9,23 +9,24 @@ from typing import TYPE_CHECKING, Any
 from redis import Redis
 
 from . import gauge, judge
+from .contender import arrivals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sized
 
-    from .contender import Arrivals, Contender
+    from .contender import Contender
 
 #: A fault strikes when this share of the jobs has been accepted.
 _STRIKE_AT = 1 / 3
 #: How long a dead worker or a stopped server stays away, in seconds.
 _AWAY_SECONDS = 1.0
 #: When a run is stopped anyway.
-_MAX_SECONDS = 1_200.0
+_MAX_SECONDS = 2_400.0
 
 
 def kill_a_worker(contender: Contender) -> None:
     """Kill a worker process without notice; its supervisor starts another a second later."""
-    contender.workers()[0].kill()
+    contender.stack.workers[0].kill()
     time.sleep(_AWAY_SECONDS)
 
 
@@ -37,9 +38,9 @@ def restart_redis(contender: Contender) -> None:
 
 
 def run(
-    contender: Contender, *, fault: Callable[[Contender], None] | None = None, patience_seconds: float = 60.0
+    contender: Contender, fault: Callable[[Contender], None] | None = None, patience_seconds: float = 60.0
 ) -> dict[str, Any]:
-    """Run the load and return the figures.
+    """Run the load and return the figures, after a fault without those of costs.
 
     Args:
         contender: Whom to measure; started already.
@@ -47,13 +48,9 @@ def run(
         patience_seconds: Without a new result for so long, the jobs that are left count as stranded.
     """
     jobs = contender.load.jobs
-    with (
-        Redis.from_url(contender.redis_url) as redis,
-        contender.arrivals() as arrivals,
-        gauge.Sampler(contender.redis_url) as sampler,
-    ):
-        before, data_before = gauge.Counters.of(redis), gauge.dataset_bytes(redis)
-        cpu_before = gauge.cpu_seconds(contender.pids())
+    with Redis.from_url(contender.redis_url) as redis, arrivals(contender) as arrived_ms:
+        commands_before, bytes_before = gauge.redis_commands(redis), gauge.dataset_bytes(redis)
+        cpu_before, machine_before = gauge.cpu_seconds(contender.pids()), gauge.machine_seconds()
         began = time.monotonic()
         # Everyone starts with the whole backlog.
         contender.signal(signal.SIGSTOP)
@@ -61,7 +58,7 @@ def run(
             contender.enqueue()
         finally:
             contender.signal(signal.SIGCONT)
-        enqueued = time.monotonic()
+        enqueued, stored = time.monotonic(), gauge.dataset_bytes(redis)
         if fault is not None:
             gauge.wait_until(
                 lambda: judge.summary(contender.simulator_url)["accepted"] >= jobs * _STRIKE_AT,
@@ -69,39 +66,34 @@ def run(
                 f"{contender.name}: a part of the jobs accepted",
             )
             fault(contender)
-        _wait_for_all(contender, arrivals, patience_seconds, began + _MAX_SECONDS)
+        _wait_for_all(contender, arrived_ms, patience_seconds)
         ended = time.monotonic()
-        cpu = gauge.cpu_seconds(contender.pids()) - cpu_before
         if fault is not None:
-            return judge.figures(contender, arrivals)
-        done = gauge.Counters.of(redis).since(before)
+            return judge.figures(contender, arrived_ms)
+        cpu = gauge.cpu_seconds(contender.pids()) - cpu_before
+        commands = gauge.redis_commands(redis) - commands_before - contender.caller_commands
         return {
-            **judge.figures(contender, arrivals),
+            **judge.figures(contender, arrived_ms),
             "jobs_per_second": jobs / (ended - enqueued),
-            "machine_load": sampler.machine_load,
             "cpu_cores": cpu / (ended - enqueued),
             "cpu_ms_per_job": cpu / jobs * 1000,
+            "redis_commands_per_job": commands / jobs,
+            "redis_bytes_per_job": (max(stored, gauge.dataset_bytes(redis)) - bytes_before) / jobs,
             "memory_mb": gauge.memory_mb(contender.pids()),
             "largest_mb": max(gauge.memory_mb([pid]) for pid in contender.pids()),
-            "redis_commands_per_job": (done.commands - arrivals.own_calls) / jobs,
-            "redis_calls_per_job": (done.calls - arrivals.own_calls - sampler.own_calls) / jobs,
-            "redis_bytes_per_job": done.bytes / jobs,
-            "redis_peak_bytes_per_job": (sampler.dataset_bytes_max - data_before) / jobs,
-            "redis_most_commands": ", ".join(
-                f"{name} {calls / jobs:.1f}"
-                for name, calls in sorted(done.by_command.items(), key=lambda each: -each[1])[:8]
-            ),
+            "machine_load": (gauge.machine_seconds() - machine_before) / (time.monotonic() - began),
         }
 
 
-def _wait_for_all(contender: Contender, arrivals: Arrivals, patience_seconds: float, until: float) -> None:
-    seen, since, tended = 0, time.monotonic(), 0.0
-    while len(arrivals.at_ms) < contender.load.jobs and time.monotonic() < until:
+def _wait_for_all(contender: Contender, arrived: Sized, patience_seconds: float) -> None:
+    began = since = tended = time.monotonic()
+    seen = 0
+    while len(arrived) < contender.load.jobs and time.monotonic() < began + _MAX_SECONDS:
         if time.monotonic() - tended > _AWAY_SECONDS:
             contender.tend()
             tended = time.monotonic()
-        if len(arrivals.at_ms) > seen:
-            seen, since = len(arrivals.at_ms), time.monotonic()
+        if len(arrived) > seen:
+            seen, since = len(arrived), time.monotonic()
         if time.monotonic() - since > patience_seconds:
             return
         time.sleep(0.01)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,16 +16,14 @@ from wanimate.contract.durations import DEFAULT_RESOLUTION, EXPECTED_SECONDS
 from wanimate.settings import Settings
 from wanimate_devstack import Stack, StackOptions
 from wanimate_worker.pacing import RequestRate
-from wanimate_worker.settings import WorkerSettings
 
-from .contender import CeleryArrivals, Contender
+from .contender import Contender
 from .load import marker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
     from wanimate import JobHandle
-    from wanimate_devstack import Process
 
     from .load import Load
 
@@ -37,16 +37,9 @@ class Wanimate(Contender):
     Args:
         load: What it is given to do.
         has_callbacks: Whether the vendor calls back.
-        simulator_options: Further options of the simulator.
     """
 
-    def __init__(
-        self,
-        load: Load,
-        *,
-        has_callbacks: bool,
-        simulator_options: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, load: Load, *, has_callbacks: bool) -> None:
         name = f"Wanimate, {'callbacks' if has_callbacks else 'polling'}"
         settings, app = settings_for(load), "wanimate_worker"
         if load.prior is not None:
@@ -60,10 +53,10 @@ class Wanimate(Contender):
             worker_app=app,
             has_flower=False,
             has_callbacks=has_callbacks,
-            simulator={**load.simulator_options(), **(simulator_options or {})},
+            simulator=load.simulator_options(),
             settings=settings,
         )
-        super().__init__(name, load, Stack(options))
+        super().__init__(name, load, Stack(options), load.workers)
         self.handles: list[JobHandle] = []
 
     def client(self) -> Client:
@@ -75,42 +68,34 @@ class Wanimate(Contender):
         with self.client() as client:
             self.handles = client.submit_many(self.load.job(number) for number in range(self.load.jobs))
 
-    def arrivals(self) -> CeleryArrivals:
-        """Return a caller on Celery's result channel."""
-        return CeleryArrivals(self.redis_url)
+    def results(self) -> Iterator[str | None]:
+        """Yield what Celery's result backend publishes, as `AsyncResult.get()` hears it."""
+        with Redis.from_url(self.redis_url) as redis, redis.pubsub(ignore_subscribe_messages=True) as channel:
+            channel.psubscribe("celery-task-meta-*")
+            while True:
+                message = channel.get_message(timeout=0.2)
+                meta = json.loads(message["data"]) if message is not None else {}
+                yield (meta.get("result") or {}).get("task_id") if meta.get("status") == "SUCCESS" else None
 
-    def workers(self) -> list[Process]:
-        """Return the workers."""
-        return self.stack.workers
-
-    def tend(self) -> None:
-        """Start workers, or beat, in place of those that have ended."""
-        for _ in range(self.missing_workers(self.load.workers)):
-            self.stack.start_worker()
-        if self.stack.beat is not None and not self.stack.beat.is_running:
-            self.stack.start_beat()
+    def start_worker(self) -> object:
+        """Start one more worker process."""
+        return self.stack.start_worker()
 
     def late_results(self) -> set[str]:
         """Ask for the result of every job, as a caller does that has lost its connection."""
         found: set[str] = set()
-        with self.client() as client:
-            try:
-                for _, outcome in client.as_completed(self.handles, timeout=0.5):
-                    if isinstance(outcome, Result):
-                        found.add(outcome.task_id)
-            except WaitTimeout:
-                pass
+        with self.client() as client, contextlib.suppress(WaitTimeout):
+            for _, outcome in client.as_completed(self.handles, timeout=0.5):
+                if isinstance(outcome, Result):
+                    found.add(outcome.task_id)
         return found
 
     def unknown(self, markers: set[str]) -> set[str]:
         """Read which jobs have an intent to submit and no answer: those of the dead worker."""
         keys = Keys("default")
+        handles = {marker(number): handle for number, handle in enumerate(self.handles)}
         with Redis.from_url(self.redis_url, decode_responses=True) as redis:
-            stages = {
-                marker(number): redis.hget(keys.job(handle.id), "stage")
-                for number, handle in enumerate(self.handles)
-                if marker(number) in markers
-            }
+            stages = {each: redis.hget(keys.job(handles[each].id), "stage") for each in markers}
         return {each for each, stage in stages.items() if stage in {Stage.SUBMITTING, Stage.UNKNOWN}}
 
 
@@ -120,27 +105,22 @@ def settings_for(load: Load) -> dict[str, str]:
     At speed 1 they are Wanimate's own defaults but for the vendor's limits. At a higher speed the waits are divided by
     it, as the peers' are, but not below what a busy machine needs.
     """
-    settings = {
+    waits = {
+        "POLL_FLOOR_SECONDS": (0.5, 0.1),
+        # After these other workers take over what a dead worker had in hand.
+        "LEASE_SECONDS": (15, 2),
+        "CONNECT_TIMEOUT_SECONDS": (5, 1),
+        "POLL_TIMEOUT_SECONDS": (10, 2),
+        "SUBMIT_TIMEOUT_SECONDS": (30, 2),
+    }
+    return {
         "WANIMATE_MAX_IN_FLIGHT": str(load.cap),
         "WANIMATE_REQUESTS_PER_MINUTE": str(requests_per_minute(load)),
+    } | {
+        f"WANIMATE_{name}": f"{max(seconds / load.speed, least):g}"
+        for name, (seconds, least) in waits.items()
+        if load.speed > 1
     }
-    if load.speed > 1:
-        settings |= {
-            "WANIMATE_POLL_FLOOR_SECONDS": f"{max(0.5 / load.speed, 0.1):g}",
-            # After these other workers take over what a dead worker had in hand.
-            "WANIMATE_LEASE_SECONDS": f"{max(15 / load.speed, 2):g}",
-            "WANIMATE_CONNECT_TIMEOUT_SECONDS": f"{max(5 / load.speed, 1):g}",
-            "WANIMATE_POLL_TIMEOUT_SECONDS": f"{max(10 / load.speed, 2):g}",
-            "WANIMATE_SUBMIT_TIMEOUT_SECONDS": f"{max(30 / load.speed, 2):g}",
-        }
-    return settings
-
-
-def poll_lease_seconds(load: Load) -> float:
-    """Return after how long a job is checked again whose poll died."""
-    fields = {name.removeprefix("WANIMATE_").lower(): value for name, value in settings_for(load).items()}
-    settings = WorkerSettings.model_validate({"redis_url": "redis://localhost", **fields})
-    return settings.ledger_limits().poll_lease_ms / 1000
 
 
 def reachable(load: Load, mean_seconds: float) -> Reach:

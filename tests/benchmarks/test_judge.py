@@ -8,6 +8,7 @@ import pytest
 from bounds import polling_bound
 from rig import goals, judge
 from rig.load import Load
+from rig.tables import markdown
 
 LOAD = Load(jobs=4, cap=2, rate=600, speed=10)
 
@@ -36,9 +37,9 @@ def test_the_ideal_starts_each_job_the_moment_a_slot_is_free() -> None:
 def test_lateness_is_in_mean_durations() -> None:
     late = judge.lateness([0.1] * 98 + [1.0] * 2, mean_seconds=2)
 
-    assert (late["lag_p50"], late["lag_p99"]) == (0.05, 0.5)
-    assert late["lag_mean"] == pytest.approx(0.059)
-    assert judge.lateness([], mean_seconds=2)["lag_p99"] is None
+    assert (late["late_p50"], late["late_p99"]) == (0.05, 0.5)
+    assert late["late_mean"] == pytest.approx(0.059)
+    assert judge.lateness([], mean_seconds=2)["late_p99"] is None
 
 
 def test_the_bound_of_polling_keeps_within_the_budget_and_is_better_with_more_of_it() -> None:
@@ -51,7 +52,18 @@ def test_the_bound_of_polling_keeps_within_the_budget_and_is_better_with_more_of
 
 def test_a_smoke_run_fails_for_a_result_that_is_not_right() -> None:
     row = {"right_results": 2999, "jobs": 3000, "in_flight_max": 200, "cap": 200, "above_cap": 0, "paid_twice": 0}
-    row |= {"count_429": 0, "left": [], "requests_window_max": 10, "rate": 2000}
+    row |= {"429_per_job": 0, "left": [], "requests_window_max": 10, "rate": 2000}
     judged = goals.judge({"smoke": {"rows": [row]}})
 
     assert [goal.figure for goal in judged if goal.is_must and not goal.is_met] == ["smoke: right results"]
+
+
+def test_a_table_with_many_figures_and_few_rows_can_be_turned() -> None:
+    rows = [["arq", 1234.5, None], ["SAQ", 0.12345, 2]]
+
+    assert markdown(["contender", "CPU", "429"], rows, is_turned=True).splitlines() == [
+        "| contender | arq   | SAQ    |",
+        "| --------- | ----- | ------ |",
+        "| CPU       | 1,234 | 0.1235 |",
+        "| 429       |       | 2      |",
+    ]
