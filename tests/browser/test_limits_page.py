@@ -122,7 +122,7 @@ def test_a_hold_appears_by_itself_with_the_command_that_ends_it(stack: Stack, br
     with opened(browser, stack.ops_url or "", width=1100, height=900) as page, redis_of(stack) as redis:
         page.emulate_media(color_scheme="dark")
         page.goto("/")
-        redis.hset("wanimate:{default}:gate", "held", HOLD)
+        redis.hset("wanimate:{default}:account", "paused", HOLD)
         # Nobody touches the page: it asks again every few seconds.
         expect(page.locator(".state")).to_have_text("held by an operator", timeout=20_000)
         expect(page.get_by_text(f"Held by an operator: {HOLD}")).to_be_visible()

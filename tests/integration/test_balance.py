@@ -119,7 +119,9 @@ def test_an_empty_account_waits_and_no_job_is_lost(paying: Stack, client: Client
     change(paying, "--balance-hold-usd", "none")
     set_balance(paying, redis, 2)
     handles = client.submit_many(dollars("empty", 6))
-    eventually(lambda: redis.hget("wanimate:{default}:gate", "paused"), "the vendor refuses, and the account is paused")
+    eventually(
+        lambda: redis.hget("wanimate:{default}:account", "suspended"), "the vendor refuses, and the account is paused"
+    )
     eventually(lambda: vendor.summary()["completed"] == 2, "what was paid for is delivered")
     refused = vendor.summary()["rejected_by_code"]["402"]
     assert refused <= CAP, "those that were being sent, and none of the rest"

@@ -84,7 +84,7 @@ def test_nothing_is_sent_while_no_replica_has_the_intent_and_the_jobs_go_on_with
     replica.stop()
     with Client(Settings(redis_url=SecretStr(own_stack.redis.url))) as client, redis_of(own_stack) as redis:
         handles = client.submit_many(job(f"job-{i}") for i in range(3))
-        gate = "wanimate:{default}:gate"
+        gate = "wanimate:{default}:account"
         why = eventually(lambda: redis.hget(gate, "unsafe"), "a reason is written")
         assert why == "0 of 1 replicas had the intent within 1 s (WANIMATE_INTENT_REPLICAS)"
         eventually(lambda: not redis.zcard("wanimate:{default}:slots"), "the jobs stepped back")

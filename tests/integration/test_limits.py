@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from redis import Redis
     from wanimate import JobHandle
 
-GATE = "wanimate:{default}:gate"
+GATE = "wanimate:{default}:account"
 CAP = 5
 
 
@@ -131,12 +131,12 @@ def test_a_cap_that_others_use_too_is_found_and_grows_back(client: Client, vendo
 def test_a_revoked_key_pauses_the_account_and_no_job_is_lost(client: Client, vendor: Vendor, redis: Redis) -> None:
     vendor.set_faults(revoked_keys=[SIMULATOR_KEY])
     handles = client.submit_many(job(f"paused-{i}") for i in range(12))
-    eventually(lambda: redis.hexists(GATE, "paused"), "the account is paused")
+    eventually(lambda: redis.hexists(GATE, "suspended"), "the account is paused")
     eventually(lambda: redis.zcard("wanimate:{default}:waiting") == 12, "every job waits")
     assert {handle.status().state for handle in handles} == {JobState.WAITING}
     vendor.set_faults()
     assert all_succeed(client, handles)
-    assert not redis.hexists(GATE, "paused")
+    assert not redis.hexists(GATE, "suspended")
     assert set(vendor.accepted().values()) == {1}
 
 

@@ -299,8 +299,8 @@ def test_a_held_queue_delivers_what_runs_and_sends_nothing_new_until_it_is_resum
     vendor.set_faults()
     assert running.wait(timeout=PATIENCE_SECONDS).urls
     # The vendor refuses the key and takes it again: that pause ends by itself, the hold does not.
-    redis.hset(KEYS.gate, mapping={"paused": "401", "paused_at_ms": 1, "probe_at_ms": 1})
-    eventually(lambda: not redis.hexists(KEYS.gate, "paused"), "the probe has ended the pause")
+    redis.hset(KEYS.account, mapping={"suspended": "401", "probe_at_ms": 1})
+    eventually(lambda: not redis.hexists(KEYS.account, "suspended"), "the probe has ended the pause")
     assert waiting.status().state is JobState.WAITING
     assert vendor.accepted() == {"before": 1}
     assert command.lines("resume")[0]["was_held"] is True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from wanimate.contract import Keys, Outcome, Result, Stage
 from wanimate.errors import JobCancelled, SubmissionUnknown
-from wanimate_devstack.stack import OPEN_GATE
+from wanimate_devstack.stack import CLOSED_GATE
 from wanimate_worker.ledger import (
     AccountLimits,
     Bill,
@@ -39,13 +39,14 @@ LIMITS = LedgerLimits(
     unknown_after_ms=4 * LONG_MS,
     backoff_base_ms=500,
     backoff_longest_ms=60_000,
-    trial_base_ms=LONG_MS,
+    breaker_base_ms=LONG_MS,
     probe_interval_ms=5 * LONG_MS,
     callback_interval_ms=LONG_MS // 2,
 )
 #: Two slots, and a budget that is never spent.
 RATE = RequestRate(60_000, burst=1_000)
 ACCOUNT_LIMITS = AccountLimits(max_in_flight=2, requests_per_minute=RATE.requests_per_minute)
+LIMIT_FIELDS = frozenset({*ACCOUNT_LIMITS.fields(), "api_base_url"})
 CANCELLED = Outcome.failure(JobCancelled("cancelled before it was sent to the vendor; nothing is billed"))
 UNKNOWN = Outcome.failure(SubmissionUnknown("the answer to the submission was lost"))
 
@@ -75,8 +76,7 @@ class State:
     parked: list[str]
     slots: set[str]
     due: dict[str, float]
-    gate: dict[str, str]
-    budget: str | None
+    account: dict[str, str]
     failed: list[str]
     unknown: list[str]
     tally: dict[str, str]
@@ -85,6 +85,15 @@ class State:
     balance: dict[str, str]
     jobs: dict[str, dict[str, str]]
     others: list[str]
+
+    @property
+    def gate(self) -> dict[str, str]:
+        """The account's fields but for its limits and the request budget."""
+        return {name: value for name, value in self.account.items() if name not in {*LIMIT_FIELDS, "tat_us"}}
+
+    @property
+    def budget(self) -> str | None:
+        return self.account.get("tat_us")
 
     def stage(self, job_id: str) -> str | None:
         return self.jobs.get(job_id, {}).get("stage")
@@ -120,7 +129,7 @@ class Bench:
             limits |= {"requests_per_minute": rate.requests_per_minute, "burst": rate.burst}
             limits["emission_interval_us"] = rate.emission_interval_us
         values = {name: "" if value is None else value for name, value in limits.items()}
-        self.redis.hset(self.keys.limits, mapping=values)
+        self.redis.hset(self.keys.account, mapping=values)
 
     # -- looking ------------------------------------------------------------------------------------------------
 
@@ -142,16 +151,15 @@ class Bench:
         if self.hidden_jobs:
             names = [name for name in names if f":{self.hidden_jobs}" not in name and ":followers:" not in name]
         job_keys = [name for name in names if name.startswith(job_prefix)]
-        known = {keys.waiting, keys.slots, keys.due, keys.gate, keys.budget, keys.failed, *job_keys}
-        known |= {keys.parked, keys.limits, keys.unknown, keys.tally, keys.samples, keys.billed, keys.spent}
+        known = {keys.waiting, keys.slots, keys.due, keys.account, keys.failed, *job_keys}
+        known |= {keys.parked, keys.unknown, keys.tally, keys.samples, keys.billed, keys.spent}
         known |= {keys.balance, keys.answered, keys.throttles}
         with self.redis.pipeline(transaction=False) as pipeline:
             pipeline.zrange(keys.waiting, 0, -1)
             pipeline.zrange(keys.parked, 0, -1)
             pipeline.zrange(keys.slots, 0, -1)
             pipeline.zrange(keys.due, 0, -1, withscores=True)
-            pipeline.hgetall(keys.gate)
-            pipeline.get(keys.budget)
+            pipeline.hgetall(keys.account)
             pipeline.zrange(keys.failed, 0, -1)
             pipeline.zrange(keys.unknown, 0, -1)
             pipeline.hgetall(keys.tally)
@@ -160,15 +168,14 @@ class Bench:
             pipeline.hgetall(keys.balance)
             for name in job_keys:
                 pipeline.hgetall(name)
-            waiting, parked, slots, due, gate, budget, failed, unknown, tally, *stored = pipeline.execute()
+            waiting, parked, slots, due, account, failed, unknown, tally, *stored = pipeline.execute()
         billed, spent, balance, *hashes = stored
         return State(
             waiting=waiting,
             parked=parked,
             slots=set(slots),
             due={job_id: float(score) for job_id, score in due if not self._is_hidden(job_id)},
-            gate=gate,
-            budget=budget,
+            account=account,
             failed=failed,
             unknown=unknown,
             tally=tally,
@@ -227,12 +234,17 @@ class Bench:
             if self.redis.hexists(self.keys.job(job_id), "delivering_until_ms"):
                 self.redis.hset(self.keys.job(job_id), "delivering_until_ms", past)
 
+    def clear_gate(self) -> None:
+        """Forget what the gate was closed for; the account's limits stay."""
+        self.redis.hdel(self.keys.account, *CLOSED_GATE, "lost_in_a_row", "refused_in_a_row", "refused_why")
+        self.redis.hdel(self.keys.account, "cap_low", "cap_low_at_ms", "accepted_sent_ms")
+
     def open_gate(self) -> None:
         """Let the time pass for which the gate is closed, or a trial is put off."""
-        if self.redis.hexists(self.keys.gate, "trial_at_ms"):
-            self.redis.hset(self.keys.gate, "trial_at_ms", self.now_ms() - 1)
-        if self.redis.hexists(self.keys.gate, "closed_until_ms"):
-            self.redis.hset(self.keys.gate, "closed_until_ms", self.now_ms() - 1)
+        if self.redis.hexists(self.keys.account, "breaker_next_ms"):
+            self.redis.hset(self.keys.account, "breaker_next_ms", self.now_ms() - 1)
+        if self.redis.hexists(self.keys.account, "closed_until_ms"):
+            self.redis.hset(self.keys.account, "closed_until_ms", self.now_ms() - 1)
 
     # -- what healthy workers do: tasks/generate.py and tasks/poll.py without Celery and HTTP -------------------
 
@@ -304,9 +316,9 @@ class Bench:
                 return
             self.let_time_pass()
             self.open_gate()
-            if self.redis.hexists(self.keys.gate, "probe_at_ms"):
-                self.redis.hset(self.keys.gate, "probe_at_ms", 0)
-            self.redis.delete(self.keys.budget)
+            if self.redis.hexists(self.keys.account, "probe_at_ms"):
+                self.redis.hset(self.keys.account, "probe_at_ms", 0)
+            self.redis.hdel(self.keys.account, "tat_us")
             self.poll()
         raise AssertionError(f"work is left for ever: {self.state()}")
 
@@ -318,7 +330,7 @@ def follower(record_id: str, *, leader: str, caller: str = "one", fingerprint: s
 
 #: What fades by itself.
 _FADING = {
-    *("job", "budget", "failed", "dead", "tick", "durations", "tally", "samples", "billed", "spent", "request"),
+    *("job", "failed", "dead", "tick", "durations", "tally", "samples", "billed", "spent", "request"),
     *("answered", "throttles"),
 }
 
@@ -331,14 +343,13 @@ def leaks(redis: Redis, allowed: Iterable[str] = ()) -> list[str]:
 
     Args:
         redis: The server.
-        allowed: What a test leaves on purpose: `waiting`, `slots`, `due`, `gate` or `job`.
+        allowed: What a test leaves on purpose: `waiting`, `slots`, `due`, `account` (a closed gate) or `job`.
     """
     found = []
     for name in key_names(redis, "wanimate:{*"):
         kind = name.split("}:", 1)[1].split(":", 1)[0]
-        is_open_gate = kind == "gate" and not set(redis.hkeys(name)) - OPEN_GATE
+        is_open_gate = kind == "account" and not CLOSED_GATE & set(redis.hkeys(name))
         fades = kind in _FADING and redis.ttl(name) != -1
-        is_expected = is_open_gate or fades or kind in {"limits", "balance"}
-        if not is_expected and kind not in allowed:
+        if not (is_open_gate or fades or kind in {"balance", *allowed}):
             found.append(name)
     return found

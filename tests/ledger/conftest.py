@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
-        "markers", "leaves(*names): this test leaves these keys on purpose: waiting, slots, due, gate, job"
+        "markers", "leaves(*names): this test leaves these keys on purpose: waiting, slots, due, account, job"
     )
 
 

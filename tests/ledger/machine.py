@@ -392,7 +392,7 @@ class LedgerRules(RuleBasedStateMachine):
         self.bench.next_ms()
         assert closed_ms >= LONG_MS
         if self.model.close(sent_at_ms, lower_cap=lower_cap):
-            self.model.closed_at_ms = int(self.bench.redis.hget(self.bench.keys.gate, "closed_at_ms") or 0)
+            self.model.closed_at_ms = int(self.bench.redis.hget(self.bench.keys.account, "closed_at_ms") or 0)
 
     def pause(self) -> None:
         assert self.ledger.gate.suspend("the vendor refuses the key") is not self.model.is_paused
@@ -420,10 +420,10 @@ class LedgerRules(RuleBasedStateMachine):
     def spend_budget(self, ahead_us: int) -> None:
         rate = self.bench.rate
         tat_us = self.bench.now_us() + ahead_us + (rate.burst * rate.emission_interval_us if ahead_us else 0)
-        self.bench.redis.set(self.bench.keys.budget, tat_us, px=2 * SPENT_US // 1000)
+        self.bench.redis.hset(self.bench.keys.account, "tat_us", tat_us)
 
     def budget(self) -> str:
-        ahead_us = int(self.bench.redis.get(self.bench.keys.budget) or 0) - self.bench.now_us()
+        ahead_us = int(self.bench.redis.hget(self.bench.keys.account, "tat_us") or 0) - self.bench.now_us()
         return "spent" if ahead_us > SPENT_US else "nearly spent" if ahead_us > NEARLY_SPENT_US // 2 else "free"
 
     # -- what happens now and then, and what should never happen ------------------------------------------------

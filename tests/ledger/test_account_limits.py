@@ -19,7 +19,7 @@ THERE = replace(HERE, api_base_url="https://there.example")
 
 
 def test_the_first_worker_fills_the_limits_and_later_ones_change_nothing(bench: Bench) -> None:
-    bench.redis.delete(bench.keys.limits)
+    bench.redis.delete(bench.keys.account)
     assert bench.ledger.limits.read() is None
     assert bench.ledger.limits.fill(HERE)
     assert not bench.ledger.limits.fill(replace(THERE, max_in_flight=1000))
@@ -29,7 +29,7 @@ def test_the_first_worker_fills_the_limits_and_later_ones_change_nothing(bench: 
 
 def test_limits_that_redis_lost_are_filled_by_the_next_poll(bench: Bench) -> None:
     bench.admit("a", "b")
-    bench.redis.delete(bench.keys.limits)
+    bench.redis.delete(bench.keys.account)
     assert isinstance(bench.ledger.jobs.begin("a"), Blocked), "no limits may be assumed"
     assert bench.ledger.polls.grant() == []
     bench.ledger.polls.tick(HERE)
@@ -51,7 +51,7 @@ def test_a_changed_cap_is_everybodys_at_once(make_bench: Callable[..., Bench]) -
 
 
 def test_the_vendor_is_left_only_while_nothing_is_sent_and_no_task_is_there(bench: Bench) -> None:
-    bench.redis.delete(bench.keys.limits)
+    bench.redis.delete(bench.keys.account)
     bench.ledger.limits.fill(HERE)
     bench.start("a")
     assert not bench.ledger.limits.set(THERE)
@@ -69,7 +69,7 @@ def test_the_vendor_is_left_only_while_nothing_is_sent_and_no_task_is_there(benc
 
 def test_whoever_means_another_vendor_is_refused_and_told_what_to_do(bench: Bench) -> None:
     bench.ledger.check_vendor(HERE.api_base_url)
-    bench.redis.delete(bench.keys.limits)
+    bench.redis.delete(bench.keys.account)
     bench.ledger.limits.fill(HERE)
     bench.ledger.check_vendor(HERE.api_base_url)
     with pytest.raises(SettingsError, match=r"WANIMATE_API_BASE_URL.*here\.example.*there\.example.*drain.*limits"):
@@ -87,13 +87,14 @@ def set_clock_back(bench: Bench) -> None:
     for key in (keys.due, keys.samples):
         for member, score in redis.zrange(key, 0, -1, withscores=True):
             redis.zadd(key, {member: score + HOUR_MS})
-    for key in (keys.gate, *redis.keys(keys.job("*"))):
+    for key in (keys.account, *redis.keys(keys.job("*"))):
         for name, value in redis.hgetall(key).items():
-            if name.endswith("_ms") and int(value) > HOUR_MS:
+            if name.endswith("_ms") and value and int(value) > HOUR_MS:
                 redis.hset(key, name, int(value) + HOUR_MS)
-    for key, step in ((keys.tick, HOUR_MS), (keys.budget, 1000 * HOUR_MS)):
-        if (value := redis.get(key)) is not None:
-            redis.set(key, int(value) + step, px=HOUR_MS)
+    if redis.hexists(keys.account, "tat_us"):
+        redis.hincrby(keys.account, "tat_us", 1000 * HOUR_MS)
+    if (value := redis.get(keys.tick)) is not None:
+        redis.set(keys.tick, int(value) + HOUR_MS, px=HOUR_MS)
 
 
 def test_after_the_clock_was_set_back_requests_are_sent_and_jobs_are_looked_at_as_if_it_were_not(
@@ -131,7 +132,7 @@ def test_after_the_clock_was_set_back_a_closed_gate_opens_and_an_outcome_is_deli
     closed_for_ms = bench.ledger.gate.read().closed_until_ms - bench.now_ms()
     assert 0 < closed_for_ms <= 7_000
     assert bench.ledger.jobs.begin("a").outcome, "its lease was read on the other clock"
-    bench.redis.delete(bench.keys.gate)
+    bench.clear_gate()
     bench.drain()
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from wanimate_worker.ledger import BalanceReading, Blocked, PausedFor, Submit
+from wanimate_worker.ledger import BalanceReading, Blocked, Submit, SuspendedFor
 from wanimate_worker.ledger.balance import SELDOM_MS
 from wanimate_worker.pacing import RequestRate
 
@@ -33,7 +33,7 @@ def read(bench: Bench, micro_usd: int) -> tuple[bool, bool]:
 
 
 def suspend(bench: Bench) -> None:
-    bench.ledger.gate.suspend("no credit", PausedFor.CREDIT)
+    bench.ledger.gate.suspend("no credit", SuspendedFor.CREDIT)
 
 
 def claim_at(bench: Bench, now_ms: int) -> int | None:
@@ -67,34 +67,34 @@ def test_each_request_for_it_takes_a_permit(make_bench: Callable[..., Bench]) ->
 
 
 def test_it_is_not_asked_without_a_permit_or_while_requests_are_pointless(bench: Bench) -> None:
-    bench.redis.set(bench.keys.budget, bench.now_us() + 3_600_000_000, px=MINUTE_MS)
+    bench.redis.hset(bench.keys.account, "tat_us", bench.now_us() + 3_600_000_000)
     assert bench.ledger.balance.claim() is None
-    bench.redis.delete(bench.keys.budget)
+    bench.redis.hdel(bench.keys.account, "tat_us")
     bench.ledger.gate.close("throttled", sent_at_ms=0, retry_after_seconds=60)
     assert bench.ledger.balance.claim() is None
-    bench.redis.delete(bench.keys.gate)
+    bench.clear_gate()
     bench.ledger.gate.suspend("the vendor refuses the key")
     assert bench.ledger.balance.claim() is None
-    bench.redis.delete(bench.keys.gate, bench.keys.limits)
+    bench.redis.delete(bench.keys.account)
     assert bench.ledger.balance.claim() is None
 
 
 def test_an_empty_account_is_asked_although_it_is_paused(bench: Bench) -> None:
     suspend(bench)
     assert bench.ledger.balance.claim() == 0
-    bench.redis.delete(bench.keys.gate)
+    bench.clear_gate()
 
 
 def test_an_empty_account_whose_balance_is_told_is_not_probed(bench: Bench) -> None:
     suspend(bench)
-    bench.redis.hset(bench.keys.gate, "probe_at_ms", 0)
+    bench.redis.hset(bench.keys.account, "probe_at_ms", 0)
     assert bench.ledger.gate.claim_probe(), "nothing is known of its balance"
-    bench.redis.hset(bench.keys.gate, "probe_at_ms", 0)
+    bench.redis.hset(bench.keys.account, "probe_at_ms", 0)
     assert bench.ledger.balance.record(0, 0).is_out_of_credit
     assert not bench.ledger.gate.claim_probe()
     bench.ledger.balance.note_none("HTTP 404")
     assert bench.ledger.gate.claim_probe()
-    bench.redis.delete(bench.keys.gate)
+    bench.clear_gate()
 
 
 def test_while_submissions_are_held_for_it_a_small_budget_asks_each_minute(make_bench: Callable[..., Bench]) -> None:
@@ -103,7 +103,7 @@ def test_while_submissions_are_held_for_it_a_small_budget_asks_each_minute(make_
     assert claim_at(bench, NOW_MS) == 0
     assert claim_at(bench, NOW_MS + MINUTE_MS - 1) is None
     assert claim_at(bench, NOW_MS + MINUTE_MS) == 0
-    bench.redis.delete(bench.keys.gate)
+    bench.clear_gate()
 
 
 def test_a_vendor_that_has_no_balance_to_tell_is_asked_seldom(bench: Bench) -> None:
@@ -117,7 +117,7 @@ def test_a_vendor_that_has_no_balance_to_tell_is_asked_seldom(bench: Bench) -> N
 
 def test_after_the_clock_was_set_back_it_is_asked_again(bench: Bench) -> None:
     assert claim_at(bench, NOW_MS) == 0
-    bench.redis.delete(bench.keys.budget)  # the tick sees to it
+    bench.redis.hdel(bench.keys.account, "tat_us")  # the tick sees to it
     assert claim_at(bench, NOW_MS - 24 * 3_600_000) == 0
 
 

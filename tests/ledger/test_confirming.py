@@ -132,7 +132,7 @@ def taken_or_none(bench: Bench, nonce: str) -> CallbackEffect | None:
         return None
 
 
-@pytest.mark.leaves("gate")
+@pytest.mark.leaves("account")
 def test_while_submissions_are_postponed_nothing_is_sent_and_no_good_news_of_the_vendor_ends_it(bench: Bench) -> None:
     first = bench.start("a")
     bench.admit("b")
@@ -144,7 +144,7 @@ def test_while_submissions_are_postponed_nothing_is_sent_and_no_good_news_of_the
     gate = bench.ledger.gate.read()
     assert gate.unsafe == "no replica"
     assert gate.unsafe_until_ms > bench.now_ms()
-    bench.redis.hset(bench.keys.gate, "unsafe_until_ms", bench.now_ms() - 1)
+    bench.redis.hset(bench.keys.account, "unsafe_until_ms", bench.now_ms() - 1)
     assert bench.ledger.polls.grant() == ["b"]
     assert bench.ledger.gate.read().unsafe is None
     bench.drain()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .bench import Bench
 
-pytestmark = pytest.mark.leaves("gate")
+pytestmark = pytest.mark.leaves("account")
 JOBS = ("a", "b", "c", "d", "e", "f")
 
 
@@ -41,7 +41,7 @@ def submit(bench: Bench, job_id: str) -> Submit:
 
 
 def is_trusted(bench: Bench) -> bool:
-    return bench.ledger.gate.read().next_trial_ms is None
+    return bench.ledger.gate.read().breaker_next_ms is None
 
 
 def test_two_lost_answers_change_nothing(make_bench: Callable[..., Bench]) -> None:
@@ -104,7 +104,7 @@ def test_a_lost_trial_puts_the_next_one_off_for_longer(bench: Bench) -> None:
         if not bench.ledger.records.in_flight() or job_id not in bench.state().slots:
             assert bench.ledger.polls.grant() == [job_id]
         lose(bench, job_id)
-        pauses.append((bench.ledger.gate.read().next_trial_ms or 0) - bench.now_ms())
+        pauses.append((bench.ledger.gate.read().breaker_next_ms or 0) - bench.now_ms())
     assert [round(pause / LONG_MS) for pause in pauses] == [2, 4, 4], "twice as long each time, up to the longest"
     bench.drain()
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from oracles import closed_for_seconds, grown, lowered
 from wanimate.contract import Outcome
 from wanimate.errors import InvalidRequest
-from wanimate_worker.ledger import Blocked, Ledger, PausedFor, TrialFor
+from wanimate_worker.ledger import Blocked, BreakerFor, Ledger, SuspendedFor
 
 from .bench import ACCOUNT, LONG_MS, success
 from .frozen import at_us, run
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .bench import Bench
 
-pytestmark = pytest.mark.leaves("gate")
+pytestmark = pytest.mark.leaves("account")
 
 NOW_MS = 1_795_000_000_000
 agreeing = settings(
@@ -210,7 +210,7 @@ def test_a_concurrency_refusal_lowers_the_cap_as_the_reference_does(
     for number, count in enumerate((held, again)):
         bench.redis.delete(bench.keys.slots)
         if number == 0:
-            bench.redis.delete(bench.keys.gate)
+            bench.clear_gate()
         if count:
             bench.redis.zadd(bench.keys.slots, {f"job{slot}": slot for slot in range(count)})
         expected = lowered(expected, count)
@@ -229,10 +229,11 @@ def test_the_cap_grows_back_as_in_the_reference(
     bench: Bench, low: int, cap: int, since_ms: int, *, in_steps: bool
 ) -> None:
     def effective_cap(now_ms: int) -> object:
-        return run(bench, now_ms * 1000, "gate", f"return effective_cap({cap})")
+        return run(bench, now_ms * 1000, "account", "return effective_cap(read_account())")
 
-    bench.redis.delete(bench.keys.gate)
-    bench.redis.hset(bench.keys.gate, mapping={"cap_low": low, "cap_low_at_ms": NOW_MS})
+    bench.clear_gate()
+    bench.limit(max_in_flight=cap)
+    bench.redis.hset(bench.keys.account, mapping={"cap_low": low, "cap_low_at_ms": NOW_MS})
     if in_steps and since_ms > 1:
         # Looking at it in between changes nothing.
         effective_cap(NOW_MS + since_ms // 2)
@@ -253,7 +254,7 @@ def test_no_more_slots_than_the_lowered_cap_are_handed_out_until_it_has_grown_ba
     assert bench.ledger.gate.read().lowered_cap == 3
     assert bench.ledger.jobs.settle("a", submits["a"].nonce, success("t")) == []
     assert bench.ledger.jobs.settle("b", submits["b"].nonce, success("t")) == ["e"]
-    bench.redis.hincrby(bench.keys.gate, "cap_low_at_ms", -600_000)
+    bench.redis.hincrby(bench.keys.account, "cap_low_at_ms", -600_000)
     assert bench.ledger.polls.grant() == ["f"]
     assert bench.ledger.gate.read().lowered_cap is None
     bench.drain()
@@ -266,20 +267,20 @@ def test_a_paused_account_hands_out_nothing_until_it_goes_on(bench: Bench) -> No
     bench.admit("a")
     assert bench.ledger.gate.suspend("401: bad key")
     assert not bench.ledger.gate.suspend("401: bad key"), "only the first to notice tells the operator"
-    assert bench.ledger.gate.read().paused == "401: bad key"
+    assert bench.ledger.gate.read().suspended == "401: bad key"
     assert bench.ledger.jobs.begin("a") == Blocked()
     assert bench.admit("b") == []
     assert bench.ledger.gate.unsuspend()
     assert not bench.ledger.gate.unsuspend()
-    assert closings(bench).keys() == {"trial_at_ms", "trial_for"}
+    assert closings(bench).keys() == {"breaker_next_ms", "breaker_for"}
     assert bench.ledger.polls.grant() == ["a"], "one is tried first"
     bench.accept("a", bench.begin("a"))
     assert bench.ledger.polls.grant() == ["b"]
     bench.drain()
 
 
-@pytest.mark.parametrize(("lacks", "polls"), [(PausedFor.KEY, 0), (PausedFor.CREDIT, 1)])
-def test_tasks_of_an_account_without_credit_are_polled_on(bench: Bench, lacks: PausedFor, polls: int) -> None:
+@pytest.mark.parametrize(("lacks", "polls"), [(SuspendedFor.KEY, 0), (SuspendedFor.CREDIT, 1)])
+def test_tasks_of_an_account_without_credit_are_polled_on(bench: Bench, lacks: SuspendedFor, polls: int) -> None:
     bench.ledger.gate.suspend("refused", lacks)
     assert bench.ledger.polls.permit(1) == polls
     bench.ledger.gate.close("throttled", sent_at_ms=0, retry_after_seconds=60)
@@ -289,14 +290,14 @@ def test_tasks_of_an_account_without_credit_are_polled_on(bench: Bench, lacks: P
 
 def test_a_refusal_on_trial_after_a_pause_lets_another_one_be_tried(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(max_in_flight=3)
-    bench.ledger.gate.suspend("402", PausedFor.CREDIT)
-    assert bench.ledger.gate.read().paused_for is PausedFor.CREDIT
+    bench.ledger.gate.suspend("402", SuspendedFor.CREDIT)
+    assert bench.ledger.gate.read().suspended_for is SuspendedFor.CREDIT
     bench.admit("a", "b", "c")
     bench.ledger.gate.unsuspend()
     assert bench.ledger.polls.grant() == ["a"]
     refused = Outcome.failure(InvalidRequest("the vendor refused the request", "400"))
     assert bench.ledger.jobs.settle("a", bench.begin("a").nonce, refused, is_free=True) == ["b"]
-    assert bench.ledger.gate.read().trial_for is TrialFor.SUSPENDED
+    assert bench.ledger.gate.read().breaker_for is BreakerFor.SUSPENDED
     bench.accept("b", bench.begin("b"))
     assert bench.ledger.polls.grant() == ["c"]
     bench.drain()
@@ -307,7 +308,7 @@ def test_a_success_does_not_end_a_pause(bench: Bench) -> None:
     submit = bench.begin("a")
     bench.ledger.gate.suspend("401: bad key")
     bench.accept("a", submit)
-    assert bench.ledger.gate.read().paused == "401: bad key"
+    assert bench.ledger.gate.read().suspended == "401: bad key"
     bench.drain()
 
 
@@ -320,7 +321,7 @@ def test_one_probe_an_interval_is_claimed_whoever_asks_and_it_costs_budget(
         assert not any(pool.map(lambda ledger: ledger.gate.claim_probe(), ledgers)), (
             "the first comes an interval after the pause"
         )
-        bench.redis.hset(bench.keys.gate, "probe_at_ms", bench.now_ms())
+        bench.redis.hset(bench.keys.account, "probe_at_ms", bench.now_ms())
         before_us = bench.now_us()
         assert sum(pool.map(lambda ledger: ledger.gate.claim_probe(), ledgers)) == 1
     interval_us = bench.rate.emission_interval_us
@@ -339,6 +340,6 @@ def test_a_second_pause_does_not_put_the_probe_off(bench: Bench) -> None:
 
 
 def test_an_account_that_is_not_paused_is_not_probed(bench: Bench) -> None:
-    bench.redis.hset(bench.keys.gate, "probe_at_ms", 0)
+    bench.redis.hset(bench.keys.account, "probe_at_ms", 0)
     assert not bench.ledger.gate.claim_probe()
     assert bench.state().budget is None

@@ -143,7 +143,7 @@ class LedgerMachine(MoneyRules):
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)  # 20,000 steps
-@pytest.mark.leaves("gate")
+@pytest.mark.leaves("account")
 def test_the_rules_of_the_ledger_hold_whoever_dies_or_comes_late_or_twice(redis: Redis) -> None:
     class Machine(LedgerMachine):
         def __init__(self) -> None:

@@ -287,14 +287,14 @@ def test_a_task_that_still_runs_is_adopted_into_a_free_slot_and_polled(make_benc
 # -- the operator's hold --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.leaves("gate")
+@pytest.mark.leaves("account")
 def test_while_held_nothing_new_is_submitted_and_what_runs_goes_on(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(max_in_flight=2)
     submit = bench.start("a")
     bench.admit("b", "c")
     assert bench.ledger.gate.pause("maintenance")
     assert not bench.ledger.gate.pause("a better reason")
-    assert bench.ledger.gate.read().held == "a better reason"
+    assert bench.ledger.gate.read().paused == "a better reason"
     assert bench.ledger.jobs.begin("b") == Blocked()
     assert bench.ledger.polls.grant() == []
     assert bench.ledger.polls.permit(1) == 1, "polls go on"
@@ -307,25 +307,25 @@ def test_while_held_nothing_new_is_submitted_and_what_runs_goes_on(make_bench: C
     bench.drain()
 
 
-@pytest.mark.leaves("gate")
+@pytest.mark.leaves("account")
 def test_neither_the_probe_nor_a_success_ends_the_operators_hold(bench: Bench) -> None:
     bench.ledger.gate.pause("maintenance")
     bench.ledger.gate.suspend("401: bad key")
     assert bench.ledger.gate.unsuspend(), "the probe ends the pause for a refused key"
     bench.admit("a")
     assert bench.state().slots == set()
-    assert bench.ledger.gate.read().held == "maintenance"
+    assert bench.ledger.gate.read().paused == "maintenance"
     bench.ledger.gate.resume()
     bench.drain()
 
 
-@pytest.mark.leaves("gate")
+@pytest.mark.leaves("account")
 def test_the_end_of_the_hold_does_not_end_the_pause_for_a_refused_key(bench: Bench) -> None:
     bench.ledger.gate.pause("maintenance")
     bench.ledger.gate.suspend("401: bad key")
     bench.ledger.gate.resume()
     bench.admit("a")
-    assert bench.ledger.gate.read().paused == "401: bad key"
+    assert bench.ledger.gate.read().suspended == "401: bad key"
     assert bench.state().slots == set()
     bench.drain()
 
@@ -373,7 +373,7 @@ def test_a_run_does_not_submit_a_job_whose_deadline_has_passed_and_hands_it_to_t
     bench.drain()
 
 
-@pytest.mark.leaves("gate")
+@pytest.mark.leaves("account")
 def test_a_job_that_steps_back_is_under_the_clock_for_its_deadline_again(bench: Bench) -> None:
     admit_until(bench, "a", 60_000)
     deadline = int(bench.state().jobs["a"]["deadline_at_ms"])

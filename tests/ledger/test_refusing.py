@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from wanimate.contract import Outcome
 from wanimate.errors import InvalidRequest
-from wanimate_worker.ledger import Blocked, Entry, Parked, Proven, TrialFor
+from wanimate_worker.ledger import Blocked, BreakerFor, Entry, Parked, Proven
 
 from .bench import LONG_MS
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .bench import Bench
 
-pytestmark = pytest.mark.leaves("gate")
+pytestmark = pytest.mark.leaves("account")
 REFUSED = Outcome.failure(InvalidRequest("refused", "403"))
 
 
@@ -99,13 +99,13 @@ def test_a_job_that_nothing_can_be_compared_with_is_never_proven(bench: Bench) -
     bench.admit("a")
     for _ in range(8):
         assert isinstance(refuse(bench, "a"), Parked)
-    assert bench.ledger.gate.read().next_trial_ms is None, "one job tells nothing about the others"
+    assert bench.ledger.gate.read().breaker_next_ms is None, "one job tells nothing about the others"
     bench.drain()
 
 
 def test_an_acceptance_long_before_is_no_proof(bench: Bench) -> None:
     accept_another(bench, "b")
-    bench.redis.hset(bench.keys.gate, "accepted_sent_ms", bench.now_ms() - 61_000)
+    bench.redis.hset(bench.keys.account, "accepted_sent_ms", bench.now_ms() - 61_000)
     bench.admit("a")
     for _ in range(8):
         assert isinstance(refuse(bench, "a"), Parked)
@@ -161,7 +161,7 @@ def test_three_jobs_refused_in_a_row_leave_one_at_a_time_to_be_tried(bench: Benc
     for job_id in "abc":
         refuse(bench, job_id)
     gate = bench.ledger.gate.read()
-    assert (gate.refused_in_a_row, gate.refused_why, gate.trial_for) == (3, "403 Forbidden", TrialFor.REFUSED)
+    assert (gate.refused_in_a_row, gate.refused_why, gate.breaker_for) == (3, "403 Forbidden", BreakerFor.REFUSED)
     assert bench.ledger.jobs.begin("d") == Blocked()
     assert bench.ledger.jobs.begin("e") == Blocked()
     bench.open_gate()
@@ -169,12 +169,12 @@ def test_three_jobs_refused_in_a_row_leave_one_at_a_time_to_be_tried(bench: Benc
     trial = bench.begin("d")
     assert bench.ledger.jobs.begin("f") == Blocked()
     assert isinstance(bench.ledger.jobs.refuse("d", trial.nonce, "403"), Parked)
-    assert 2 * LONG_MS - 1000 < (bench.ledger.gate.read().next_trial_ms or 0) - bench.now_ms() <= 2 * LONG_MS
+    assert 2 * LONG_MS - 1000 < (bench.ledger.gate.read().breaker_next_ms or 0) - bench.now_ms() <= 2 * LONG_MS
     bench.open_gate()
     assert bench.ledger.polls.grant() == ["e"], "another one is tried, not one that was refused"
     assert bench.accept("e", bench.begin("e"))
     gate = bench.ledger.gate.read()
-    assert (gate.next_trial_ms, gate.refused_in_a_row, gate.refused_why) == (None, 0, None)
+    assert (gate.breaker_next_ms, gate.refused_in_a_row, gate.refused_why) == (None, 0, None)
     bench.drain()
 
 
@@ -183,7 +183,7 @@ def test_a_refused_job_is_in_line_again_only_after_the_next_trial(bench: Bench) 
     for job_id in "abc":
         refuse(bench, job_id)
     [record] = bench.ledger.records.whole(["c"])
-    assert (record.parked_until_ms or 0) > (bench.ledger.gate.read().next_trial_ms or 0)
+    assert (record.parked_until_ms or 0) > (bench.ledger.gate.read().breaker_next_ms or 0)
     bench.drain()
 
 
@@ -194,7 +194,7 @@ def test_an_acceptance_in_between_leaves_the_gate_open(bench: Bench) -> None:
     accept_another(bench, "x")
     refuse(bench, "c")
     refuse(bench, "d")
-    assert bench.ledger.gate.read().next_trial_ms is None
+    assert bench.ledger.gate.read().breaker_next_ms is None
     bench.drain()
 
 
@@ -208,11 +208,11 @@ def test_only_an_acceptance_proves_that_the_account_may_submit_again(bench: Benc
     bench.open_gate()
     if answer == "verdict":
         bench.ledger.jobs.settle("d", bench.begin("d").nonce, REFUSED, is_free=True)
-        assert bench.ledger.gate.read().next_trial_ms == 0, "another one may be tried at once"
+        assert bench.ledger.gate.read().breaker_next_ms == 0, "another one may be tried at once"
     else:
         bench.accept("f", lost)
-    assert bench.ledger.gate.read().trial_for is TrialFor.REFUSED
-    assert bench.ledger.gate.read().next_trial_ms is not None
+    assert bench.ledger.gate.read().breaker_for is BreakerFor.REFUSED
+    assert bench.ledger.gate.read().breaker_next_ms is not None
     bench.drain()
 
 
@@ -220,12 +220,12 @@ def test_refusals_outweigh_lost_answers(bench: Bench) -> None:
     bench.admit(*"abcdef")
     for job_id in "abc":
         bench.ledger.jobs.mark_unknown(job_id, bench.begin(job_id).nonce, "timeout")
-    assert bench.ledger.gate.read().trial_for is TrialFor.LOST
+    assert bench.ledger.gate.read().breaker_for is BreakerFor.LOST
     for job_id in "def":
         bench.open_gate()
         bench.ledger.polls.grant()
         refuse(bench, job_id)
-    assert bench.ledger.gate.read().trial_for is TrialFor.REFUSED
+    assert bench.ledger.gate.read().breaker_for is BreakerFor.REFUSED
     bench.drain()
 
 

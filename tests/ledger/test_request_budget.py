@@ -43,7 +43,7 @@ def put_job_into_slot(bench: Bench, job_id: str) -> None:
 
 
 def stored_tat(bench: Bench) -> int:
-    return int(bench.redis.get(bench.keys.budget) or 0)
+    return int(bench.redis.hget(bench.keys.account, "tat_us") or 0)
 
 
 @agreeing
@@ -57,7 +57,6 @@ def test_permits_for_polls_are_those_of_the_reference(
     for gap_us, count, headroom in asks:
         now_us += gap_us
         expected = reserve(tat_us, now_us, count, rate, headroom=headroom)
-        bench.redis.persist(bench.keys.budget)  # The time of this test is not that of the server.
         bench.limit(rate=rate, poll_headroom=headroom)
         granted = at_us(bench, now_us).polls.permit(count)
         assert granted == expected.granted
@@ -73,7 +72,7 @@ def test_permits_for_submissions_are_those_of_the_reference(
     bench: Bench, rate: RequestRate, ahead_us: int, longest_ms: int
 ) -> None:
     put_job_into_slot(bench, "a")
-    bench.redis.set(bench.keys.budget, START_US + ahead_us)
+    bench.redis.hset(bench.keys.account, "tat_us", START_US + ahead_us)
     bench.limit(rate=rate)
     expected = reserve(START_US + ahead_us, START_US, 1, rate, max_wait_us=longest_ms * 1000)
     step = at_us(bench, START_US, permit_wait_ms=longest_ms).jobs.begin("a")
@@ -156,12 +155,7 @@ def test_a_run_without_a_permit_in_time_leaves_the_job_to_the_clock(make_bench: 
     bench.drain()
 
 
-def test_a_budget_that_is_full_again_leaves_nothing_behind(bench: Bench) -> None:
-    assert bench.ledger.polls.permit(1) == 1
-    assert 0 < bench.redis.pttl(bench.keys.budget) <= 2_000
-
-
-@pytest.mark.leaves("gate")
+@pytest.mark.leaves("account")
 def test_nothing_is_taken_from_the_budget_while_the_gate_is_closed(bench: Bench) -> None:
     bench.ledger.gate.suspend("the vendor refuses the key")
     assert bench.ledger.polls.permit(5) == 0

@@ -58,7 +58,7 @@ def test_every_transition_is_counted_once_however_often_it_is_told(bench: Bench)
     assert (counts.submits, counts.polls, counts.throttled, counts.lost_answers) == (2, 5, 1, 1)
     assert counts.ended == {"succeeded": 1, "failed": 1, "cancelled": 1}
     assert counts.billed_seconds == 240
-    bench.redis.delete(bench.keys.gate)
+    bench.clear_gate()
     bench.drain()
 
 

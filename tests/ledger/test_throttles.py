@@ -125,7 +125,7 @@ def test_nothing_is_suggested_where_429s_do_not_show_a_limit(throttles: Throttle
 # -- what is written down ---------------------------------------------------------------------------------------------
 
 
-pytestmark = pytest.mark.leaves("gate")
+pytestmark = pytest.mark.leaves("account")
 
 
 def stored(bench: Bench) -> list[Throttle]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LIMITS = Keys("default").limits
+LIMITS = Keys("default").account
 OPTIONS = ("--image", FIELDS["image_url"], "--video", FIELDS["video_url"], "--no-wait")
 
 

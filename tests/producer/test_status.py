@@ -76,13 +76,13 @@ def test_a_long_video_is_estimated_by_long_videos(client: Client, database: Data
 @pytest.mark.parametrize(
     ("field", "value", "block"),
     [
-        ("paused", "why", "paused"),
-        ("held", "why", "held"),
+        ("suspended", "why", "paused"),
+        ("paused", "why", "held"),
         ("limited_until_ms", "99999999999999", "daily_limit"),
         ("low_balance_need", "0", "balance"),
         ("closed_until_ms", "99999999999999", "back_off"),
         ("unsafe_until_ms", "99999999999999", "unsafe"),
-        ("trial_at_ms", "1", "trial"),
+        ("breaker_next_ms", "1", "trial"),
     ],
 )
 def test_a_job_that_cannot_be_sent_has_no_estimate_and_says_why(
@@ -94,26 +94,26 @@ def test_a_job_that_cannot_be_sent_has_no_estimate_and_says_why(
     database.redis.zadd(KEYS.slots, {"running": 1})
     before = client.job("job-1").status()
     assert (before.eta_seconds is None, before.blocked_by) == (False, None)
-    database.redis.hset(KEYS.gate, field, value)
+    database.redis.hset(KEYS.account, field, value)
     blocked = client.job("job-1").status()
     assert (blocked.eta_seconds, blocked.blocked_by) == (None, block)
-    database.redis.hset(KEYS.gate, mapping={"closed_until_ms": 1, "unsafe_until_ms": 1, "limited_until_ms": 1})
-    database.redis.hdel(KEYS.gate, "paused", "held", "trial_at_ms", "low_balance_need")
+    database.redis.hset(KEYS.account, mapping={"closed_until_ms": 1, "unsafe_until_ms": 1, "limited_until_ms": 1})
+    database.redis.hdel(KEYS.account, "suspended", "paused", "breaker_next_ms", "low_balance_need")
     assert client.job("job-1").status().blocked_by is None, "what is over blocks nothing"
-    database.redis.delete(KEYS.gate)
+    database.redis.delete(KEYS.account)
 
 
 def test_a_status_tells_the_money_where_there_is_a_price(client: Client, database: Database) -> None:
     request = '{"type": "animate", "resolution": "720p", "video_seconds": 12.5}'
     database.record("job-1", stage="waiting", request=request)
     assert client.job("job-1").status().billed_usd is None
-    database.redis.hset(KEYS.limits, mapping={"price_480p_micro_usd": 40_000, "price_720p_micro_usd": ""})
+    database.redis.hset(KEYS.account, mapping={"price_480p_micro_usd": 40_000, "price_720p_micro_usd": ""})
     assert client.job("job-1").status().billed_usd is None
-    database.redis.hset(KEYS.limits, "price_720p_micro_usd", 80_000)
+    database.redis.hset(KEYS.account, "price_720p_micro_usd", 80_000)
     assert client.job("job-1").status().billed_usd == 1.0
     database.record("job-1", stage="running", request=request, billed_micro_usd="500000")
     assert client.job("job-1").status().billed_usd == 0.5, "at the price when it was submitted"
-    database.redis.delete(KEYS.limits)
+    database.redis.delete(KEYS.account)
 
 
 def test_a_parked_job_waits_for_its_next_attempt(client: Client, database: Database) -> None:

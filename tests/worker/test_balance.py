@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from wanimate.contract import Keys
-from wanimate_worker.ledger import PausedFor
+from wanimate_worker.ledger import SuspendedFor
 from wanimate_worker.ledger.balance import SELDOM_MS
 from wanimate_worker.vendor import (
     Balance,
@@ -39,7 +39,7 @@ def watch(run: Run, answer: BalanceAnswer) -> BalanceReading:
 
 
 def suspend(run: Run) -> None:
-    run.ledger.gate.suspend("no credit", PausedFor.CREDIT)
+    run.ledger.gate.suspend("no credit", SuspendedFor.CREDIT)
 
 
 def test_a_tick_asks_for_the_balance_and_keeps_it(run: Run) -> None:
@@ -64,7 +64,7 @@ def test_a_balance_that_cannot_be_read_disturbs_nothing(run: Run, answer: Balanc
     known = watch(run, answer)
     assert (known.micro_usd, known.why) == (5_000_000, why)
     gate = run.ledger.gate.read()
-    assert (gate.paused, gate.closed_until_ms, gate.failures, gate.is_balance_low) == (None, 0, 0, False)
+    assert (gate.suspended, gate.closed_until_ms, gate.failures, gate.is_balance_low) == (None, 0, 0, False)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_vendor_that_does_not_tell_is_asked_seldom(run: Run, answer: BalanceAn
 
 
 def test_a_job_waits_for_credit_and_goes_on_by_itself(run: Run) -> None:
-    run.redis.hset(KEYS.limits, "balance_hold_micro_usd", 5_000_000)
+    run.redis.hset(KEYS.account, "balance_hold_micro_usd", 5_000_000)
     watch(run, Balance(4_990_000))
     run()
     assert (run.sent, run.has_slot()) == ([], False)
@@ -88,29 +88,29 @@ def test_a_job_waits_for_credit_and_goes_on_by_itself(run: Run) -> None:
 def test_an_empty_account_goes_on_once_its_balance_is_above_zero(run: Run) -> None:
     watch(run, Balance(0))
     suspend(run)
-    run.redis.hset(KEYS.gate, "probe_at_ms", 0)
+    run.redis.hset(KEYS.account, "probe_at_ms", 0)
     watch(run, Balance(0))
-    assert run.ledger.gate.read().paused == "no credit"
+    assert run.ledger.gate.read().suspended == "no credit"
     assert run.asked == [], "a status request would be answered, and say nothing of the credit"
     watch(run, Balance(1_000_000))
-    assert run.ledger.gate.read().paused is None
+    assert run.ledger.gate.read().suspended is None
 
 
 def test_an_empty_account_goes_on_only_above_the_threshold(run: Run) -> None:
-    run.redis.hset(KEYS.limits, "balance_hold_micro_usd", 5_000_000)
+    run.redis.hset(KEYS.account, "balance_hold_micro_usd", 5_000_000)
     watch(run, Balance(0))
     suspend(run)
     watch(run, Balance(1_000_000))
-    assert run.ledger.gate.read().paused == "no credit"
+    assert run.ledger.gate.read().suspended == "no credit"
     watch(run, Balance(6_000_000))
-    assert run.ledger.gate.read().paused is None
+    assert run.ledger.gate.read().suspended is None
 
 
 def test_an_empty_account_that_tells_no_balance_is_probed_as_ever(run: Run) -> None:
     suspend(run)
-    run.redis.hset(KEYS.gate, "probe_at_ms", 0)
+    run.redis.hset(KEYS.account, "probe_at_ms", 0)
     watch(run, NoBalance("HTTP 404"))
-    assert run.ledger.gate.read().paused is None
+    assert run.ledger.gate.read().suspended is None
     assert run.asked
 
 
@@ -118,6 +118,6 @@ def test_a_refused_key_is_not_taken_for_an_empty_account(run: Run) -> None:
     watch(run, Balance(50_000_000))
     run.ledger.gate.suspend("401")
     run.redis.hset(KEYS.balance, "next_at_ms", 0)
-    run.redis.hset(KEYS.gate, "probe_at_ms", run.ledger.records.now_ms() + 60_000)
+    run.redis.hset(KEYS.account, "probe_at_ms", run.ledger.records.now_ms() + 60_000)
     run.poll()
-    assert run.ledger.gate.read().paused == "401"
+    assert run.ledger.gate.read().suspended == "401"

@@ -146,7 +146,7 @@ def enqueue_while_listening(redis: Redis, app: Celery, job_ids: list[str]) -> li
         channel.psubscribe("*celeryev*")
         assert channel.get_message(timeout=5)
         # The jobs have no slot: a job with one would be resumed, and nobody runs it here.
-        redis.hset(KEYS.gate, "held", "a test")
+        redis.hset(KEYS.account, "paused", "a test")
         with (
             app.connection_for_write() as connection,
             app.events.Dispatcher(connection, hostname="worker@here", buffer_group={"task"}) as dispatcher,
@@ -218,7 +218,7 @@ def test_a_page_tells_what_a_job_does_now(redis: Redis, ledger: Ledger) -> None:
     shown = live_view(ledger)
     admit(ledger, "a")
     assert shown(row("a")).result == "has a slot and is being sent to the vendor"
-    redis.hset(KEYS.gate, "held", "a test")
+    redis.hset(KEYS.account, "paused", "a test")
     admit(ledger, "b", "c")
     assert (shown(row("c")).state, shown(row("c")).result) == ("RECEIVED", "waits for a slot, number 2 in line")
     step = submit_held(redis, ledger, "a")
@@ -232,9 +232,9 @@ def test_a_page_tells_what_a_job_does_now(redis: Redis, ledger: Ledger) -> None:
 
 
 def submit_held(redis: Redis, ledger: Ledger, job_id: str) -> Submit:
-    redis.hdel(KEYS.gate, "held")
+    redis.hdel(KEYS.account, "paused")
     step = submit(ledger, job_id)
-    redis.hset(KEYS.gate, "held", "a test")
+    redis.hset(KEYS.account, "paused", "a test")
     return step
 
 
@@ -247,7 +247,7 @@ def test_a_page_shows_the_end_of_a_job_whose_events_flower_has_missed(ledger: Le
 
 
 def test_a_page_shows_a_failed_job_that_runs_again_as_waiting(redis: Redis, ledger: Ledger) -> None:
-    redis.hset(KEYS.gate, "held", "a test")
+    redis.hset(KEYS.account, "paused", "a test")
     admit(ledger, "a")
     again = live_view(ledger)(row("a", "FAILURE", result="GenerationFailed: no luck", exception="…", runtime=41.0))
     assert (again.state, again.exception, again.runtime) == ("RECEIVED", None, None)

@@ -284,7 +284,7 @@ def test_the_command_limits_says_and_changes_how_often(run: Run) -> None:
 
 def test_an_account_whose_limits_an_older_version_filled_retries_nothing(run: Run) -> None:
     start(run)
-    run.redis.hdel(KEYS.limits, "retry_transient")
+    run.redis.hdel(KEYS.account, "retry_transient")
     assert limits_of(run).retry_transient == 0
     fail(run)
     assert isinstance(ending(run), GenerationFailed)

@@ -13,7 +13,7 @@ from celery.exceptions import BackendStoreError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from wanimate import DeadlineExceeded, JobCancelled
 from wanimate.contract import Keys, Outcome, Result, Stage
-from wanimate_worker.ledger import Entry, NoOp, PausedFor, read_history
+from wanimate_worker.ledger import Entry, NoOp, SuspendedFor, read_history
 from wanimate_worker.vendor import (
     Failed,
     NotSent,
@@ -93,7 +93,7 @@ def test_a_request_that_was_surely_not_sent_gives_its_slot_back(run: Run) -> Non
 
 
 def test_a_job_that_is_refused_without_a_reason_holds_up_no_other(run: Run) -> None:
-    run.redis.hset(Keys("default").limits, "max_in_flight", 1)
+    run.redis.hset(Keys("default").account, "max_in_flight", 1)
     run.answer = lambda: Refused("403", "Forbidden")
     run()
     run.ledger.jobs.admit([Entry("b", 5, {}, JOB)])
@@ -105,7 +105,7 @@ def test_a_job_that_is_refused_without_a_reason_holds_up_no_other(run: Run) -> N
 
 
 def test_a_vendor_that_is_unavailable_gets_a_job_back_at_its_place_twice(run: Run) -> None:
-    run.redis.hset(Keys("default").limits, "max_in_flight", 1)
+    run.redis.hset(Keys("default").account, "max_in_flight", 1)
 
     def unavailable() -> SubmitAnswer:
         run.ledger.gate.pause("so that it gets no other slot")
@@ -119,7 +119,7 @@ def test_a_vendor_that_is_unavailable_gets_a_job_back_at_its_place_twice(run: Ru
         if order[0] == "b":
             break
         run.ledger.gate.resume()
-        run.redis.hdel(Keys("default").gate, "closed_until_ms")
+        run.redis.hdel(Keys("default").account, "closed_until_ms")
         assert run.ledger.polls.grant() == ["a"]
         run()
 
@@ -130,7 +130,7 @@ def test_a_task_that_failed_for_want_of_credit_waits_for_it(run: Run) -> None:
     run.poll()
     assert (run.stage(), run.has_slot()) == (Stage.WAITING, False)
     gate = run.ledger.gate.read()
-    assert (gate.paused, gate.paused_for) == ("no credit", PausedFor.CREDIT)
+    assert (gate.suspended, gate.suspended_for) == ("no credit", SuspendedFor.CREDIT)
     assert run.redis.zrange(Keys("default").waiting, 0, -1) == ["a"]
 
 
@@ -153,11 +153,11 @@ def test_nothing_is_sent_unless_the_intent_is_safe(
 def test_the_vendor_is_asked_only_while_the_budget_of_requests_lasts(run: Run) -> None:
     run()
     hour_ahead_us = (int(time.time()) + 3600) * 1_000_000
-    run.redis.set(Keys("default").budget, hour_ahead_us)
+    run.redis.hset(Keys("default").account, "tat_us", hour_ahead_us)
     run.poll()
     assert run.asked == []
 
-    run.redis.delete(Keys("default").budget)
+    run.redis.hdel(Keys("default").account, "tat_us")
     run.poll()
     assert run.asked == ["task-a"]
 
@@ -193,7 +193,7 @@ def test_a_submission_refused_for_too_many_tasks_lowers_the_cap(
 @pytest.mark.parametrize(("which", "stage"), [("submission", Stage.WAITING), ("poll", Stage.RUNNING)])
 def test_a_key_that_is_refused_pauses_the_account_and_ends_no_job(run: Run, which: str, stage: Stage) -> None:
     ask(run, which, Unauthorised(401, "no such key"))
-    assert run.ledger.gate.read().paused == "no such key"
+    assert run.ledger.gate.read().suspended == "no such key"
     assert run.stage() is stage
 
 

@@ -41,7 +41,7 @@ def test_why_and_since_when_answers_cannot_be_read_is_on_record_until_one_can(ru
     assert (fields(run)["unreadable_why"], fields(run)["unreadable_since_ms"]) == ("no state", since)
     poll(run, Throttled(0.0, "slow down", None))
     assert "unreadable_why" in fields(run), "it says nothing about the task"
-    run.redis.delete(KEYS.gate)
+    run.redis.hdel(KEYS.account, "closed_until_ms")
     poll(run, Pending("processing"))
     assert not {"unreadable_why", "unreadable_since_ms"} & fields(run).keys()
 

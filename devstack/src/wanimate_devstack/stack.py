@@ -26,9 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SIMULATOR_KEY: Final = "simulator-key"
-#: What may be left of an open gate: a lowered cap that grows back, what was lost, refused and accepted last.
-OPEN_GATE: Final = frozenset(
-    {"cap_low", "cap_low_at_ms", "lost_in_a_row", "refused_in_a_row", "refused_why", "accepted_sent_ms"}
+#: The fields of the account's hash of which none is left once its gate is open.
+CLOSED_GATE: Final = frozenset(
+    {
+        *("suspended", "suspended_for", "probe_at_ms", "paused"),
+        *("closed_until_ms", "closed_at_ms", "failures", "reason"),
+        *("unsafe", "unsafe_until_ms", "limited_until_ms", "limited_need_ms", "limited_need_micro_usd"),
+        *("low_balance_need", "breaker_next_ms", "breaker_attempt", "breaker_failures", "breaker_for"),
+    }
 )
 _WORKER_COMMAND: Final = (sys.executable, "-m", "wanimate_worker.cli")
 
@@ -230,8 +235,8 @@ def leftovers(stack: Stack) -> list[str]:
     with redis_of(stack) as redis:
         kept = [key for key in redis.scan_iter("wanimate:*", count=1000) if redis.ttl(key) == -1]
         # The account's own state: its limits and its balance stay, and the next submission clears its gate.
-        kept = [key for key in kept if not key.endswith((":limits", ":balance"))]
-        kept = [key for key in kept if not key.endswith(":gate") or set(redis.hkeys(key)) - OPEN_GATE]
+        kept = [key for key in kept if not key.endswith(":balance")]
+        kept = [key for key in kept if not key.endswith(":account") or CLOSED_GATE & set(redis.hkeys(key))]
         queued = [f"{queue} ({length})" for queue, length in queue_lengths(redis).items() if length]
         dead = [f"dead letters ({redis.llen(key)})" for key in redis.scan_iter("wanimate:*:dead", count=1000)]
         unacked = redis.hlen(UNACKED_KEY)

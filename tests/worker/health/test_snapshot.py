@@ -14,7 +14,7 @@ from wanimate_worker.health.rules import blockers_of, findings_of, is_polling, p
 from wanimate_worker.health.snapshot import Balance, Cost, Days
 from wanimate_worker.health.verdict import is_submitting, needs_operator, state_of, why_waiting
 from wanimate_worker.health.work import check_jobs
-from wanimate_worker.ledger import Blocked, Observation, PausedFor
+from wanimate_worker.ledger import Blocked, Observation, SuspendedFor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,12 +87,12 @@ def test_waiting_jobs_are_counted_by_band_with_the_age_of_the_next_and_the_time_
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("paused", "401"),
-        ("held", "maintenance"),
+        ("suspended", "401"),
+        ("paused", "maintenance"),
         ("limited_until_ms", "99999999999999"),
         ("closed_until_ms", "99999999999999"),
         ("unsafe_until_ms", "99999999999999"),
-        ("trial_at_ms", "1"),
+        ("breaker_next_ms", "1"),
     ],
 )
 def test_while_nothing_is_sent_no_end_is_promised(account: Account, field: str, value: str) -> None:
@@ -100,7 +100,7 @@ def test_while_nothing_is_sent_no_end_is_promised(account: Account, field: str, 
     account.start("a")
     account.admit("b", "c", "d")
     assert account.reader.read().bands[0].eta_seconds is not None
-    account.redis.hset(KEYS.gate, field, value)
+    account.redis.hset(KEYS.account, field, value)
     now = account.reader.read()
     assert [band.eta_seconds for band in now.bands] == [None] * len(now.bands)
     assert (why_waiting(now) or "").endswith("when they will be done is not known.")
@@ -109,21 +109,21 @@ def test_while_nothing_is_sent_no_end_is_promised(account: Account, field: str, 
 @pytest.mark.parametrize(
     ("gate", "reason"),
     [
-        ({"paused": "401"}, BlockReason.PAUSED),
-        ({"held": "maintenance"}, BlockReason.HELD),
+        ({"suspended": "401"}, BlockReason.PAUSED),
+        ({"paused": "maintenance"}, BlockReason.HELD),
         ({"limited_until_ms": LATER_MS}, BlockReason.DAILY_LIMIT),
         ({"low_balance_need": 0}, BlockReason.BALANCE),
         ({"closed_until_ms": LATER_MS}, BlockReason.BACK_OFF),
         ({"unsafe_until_ms": LATER_MS}, BlockReason.UNSAFE),
-        ({"trial_at_ms": 1, "trial_for": "refused"}, BlockReason.REFUSED),
-        ({"trial_at_ms": 1, "trial_for": "lost"}, BlockReason.TRIAL),
-        ({"trial_at_ms": LATER_MS, "trial_for": "suspended"}, BlockReason.TRIAL),
-        ({"trial_at_ms": 1, "trial_for": "suspended"}, None),
+        ({"breaker_next_ms": 1, "breaker_for": "refused"}, BlockReason.REFUSED),
+        ({"breaker_next_ms": 1, "breaker_for": "lost"}, BlockReason.TRIAL),
+        ({"breaker_next_ms": LATER_MS, "breaker_for": "suspended"}, BlockReason.TRIAL),
+        ({"breaker_next_ms": 1, "breaker_for": "suspended"}, None),
         ({"closed_until_ms": 1, "unsafe_until_ms": 1, "limited_until_ms": 1}, None),
     ],
 )
 def test_producers_are_told_the_same_reason(account: Account, gate: dict[str, Any], reason: BlockReason | None) -> None:
-    account.redis.hset(KEYS.gate, mapping=gate)
+    account.redis.hset(KEYS.account, mapping=gate)
     account.admit("a", "b", "c", "d")
     assert [blocker.reason for blocker in blockers_of(account.reader.read())] == [reason] * bool(reason)
     with Client(Settings(_env_file=None, redis_url=account.settings.redis_url)) as client:
@@ -131,11 +131,11 @@ def test_producers_are_told_the_same_reason(account: Account, gate: dict[str, An
 
 
 def test_the_effective_cap_grows_back_as_the_scripts_let_it(account: Account) -> None:
-    account.redis.hset(KEYS.gate, mapping={"cap_low": 1, "cap_low_at_ms": account.ledger.records.now_ms()})
+    account.redis.hset(KEYS.account, mapping={"cap_low": 1, "cap_low_at_ms": account.ledger.records.now_ms()})
     assert account.reader.read().slots.effective_cap == 1
-    account.redis.hset(KEYS.gate, "cap_low_at_ms", account.ledger.records.now_ms() - 201_000)
+    account.redis.hset(KEYS.account, "cap_low_at_ms", account.ledger.records.now_ms() - 201_000)
     assert account.reader.read().slots.effective_cap == 2
-    account.redis.hset(KEYS.gate, "cap_low_at_ms", account.ledger.records.now_ms() - 600_000)
+    account.redis.hset(KEYS.account, "cap_low_at_ms", account.ledger.records.now_ms() - 600_000)
     assert account.reader.read().slots.effective_cap == 3
 
 
@@ -190,7 +190,7 @@ def test_every_reason_why_nothing_is_sent_is_told_those_that_need_somebody_first
     account.ledger.gate.suspend("401")
     account.ledger.gate.pause("maintenance")
     account.redis.hset(
-        KEYS.gate,
+        KEYS.account,
         mapping={
             "closed_until_ms": future,
             "reason": "throttled",
@@ -198,14 +198,14 @@ def test_every_reason_why_nothing_is_sent_is_told_those_that_need_somebody_first
             "unsafe_until_ms": future,
             "limited_until_ms": future,
             "low_balance_need": 0,
-            "trial_at_ms": future,
+            "breaker_next_ms": future,
             "lost_in_a_row": 3,
         },
     )
     now = account.reader.read()
     assert {blocker.reason for blocker in blockers_of(now)} == set(BlockReason) - {BlockReason.REFUSED}
-    why = {"trial_for": "refused", "refused_in_a_row": 3, "refused_why": "refused: 403 Forbidden"}
-    account.redis.hset(KEYS.gate, mapping=why)
+    why = {"breaker_for": "refused", "refused_in_a_row": 3, "refused_why": "refused: 403 Forbidden"}
+    account.redis.hset(KEYS.account, mapping=why)
     now = account.reader.read()
     assert {blocker.reason for blocker in blockers_of(now)} == set(BlockReason) - {BlockReason.TRIAL}
     severities = [problem.severity for problem in problems_of(now)]
@@ -238,7 +238,7 @@ def test_a_job_that_nothing_can_be_compared_with_is_named_by_doctor(account: Acc
 
 
 def test_an_account_that_was_paused_stops_nothing_until_one_is_tried(account: Account) -> None:
-    account.ledger.gate.suspend("402", PausedFor.CREDIT)
+    account.ledger.gate.suspend("402", SuspendedFor.CREDIT)
     assert "there is no credit: 402" in blockers_of(account.reader.read())[0].text
     account.ledger.gate.unsuspend()
     assert blockers_of(account.reader.read()) == []
@@ -253,7 +253,7 @@ def test_a_gateway_that_answers_for_the_vendor_is_named_also_between_two_back_of
     for _ in range(3):
         # When the last request was sent makes each of them new.
         account.ledger.gate.close("not sent: HTTP 400, but not from the vendor's API", sent_at_ms=2**50)
-    account.redis.hset(KEYS.gate, "closed_until_ms", account.ledger.records.now_ms() - 1)
+    account.redis.hset(KEYS.account, "closed_until_ms", account.ledger.records.now_ms() - 1)
     now = account.reader.read()
     assert blockers_of(now) == []
     assert [problem.text for problem in problems_of(now) if "HTTP 400" in problem.text]
@@ -389,7 +389,7 @@ def test_lost_submissions_are_named_with_what_to_do(open_account: Callable[..., 
     for number in range(7):
         account.admit(f"j{number}")
         # Not one at a time, although answers are lost.
-        account.redis.delete(KEYS.gate)
+        account.redis.hdel(KEYS.account, "lost_in_a_row")
         account.ledger.jobs.mark_unknown(f"j{number}", account.begin(f"j{number}").nonce, "timeout")
     found = finding(account, "unknown submissions")
     assert found.severity is Severity.WARN

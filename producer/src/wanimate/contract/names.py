@@ -73,12 +73,8 @@ class Keys:
         self.slots: Final = f"{self.prefix}slots"
         #: zset: the only clock; score = when the job must next be checked, Unix ms.
         self.due: Final = f"{self.prefix}due"
-        #: string: the request budget (GCRA), Unix µs.
-        self.budget: Final = f"{self.prefix}budget"
-        #: hash: what the vendor allows the account: slots, requests a minute, a limit for a day.
-        self.limits: Final = f"{self.prefix}limits"
-        #: hash: the shared back-off, the effective cap and the operator's hold.
-        self.gate: Final = f"{self.prefix}gate"
+        #: hash: what the account may do now: its limits, the request budget, and the gate: what stops submissions.
+        self.account: Final = f"{self.prefix}account"
         #: zset: jobs that failed and can be run again; score = when they were settled, Unix ms.
         self.failed: Final = f"{self.prefix}failed"
         #: list: messages that no worker could use, the newest first, each with its number and the reason.

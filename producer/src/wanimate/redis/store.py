@@ -25,11 +25,6 @@ T = TypeVar("T")
 
 #: Keys read in one command.
 _READ_SIZE: Final = 500
-#: Fields of the gate's hash that say why nothing is submitted, in the order of `_block`.
-_GATE_FIELDS: Final = (
-    *("paused", "held", "limited_until_ms", "low_balance_need", "closed_until_ms", "unsafe_until_ms"),
-    *("trial_at_ms", "trial_for"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +161,10 @@ class Store:
             pipeline.get(_result_key(job_id))
             pipeline.time()
             pipeline.zcard(self._keys.slots)
-            pipeline.hmget(self._keys.gate, *_GATE_FIELDS)
+            pipeline.hgetall(self._keys.account)
             pipeline.hgetall(self._keys.durations)
-            pipeline.hmget(self._keys.limits, *Prices.names())
             enqueued, fields, rank, slot, parked, stored_result, *others = pipeline.execute()
-        (seconds, micros), in_flight, gate, durations, prices = others
+        (seconds, micros), in_flight, account, durations = others
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         return Record(
             fields,
@@ -180,9 +174,9 @@ class Store:
             enqueued is not None,
             now_ms,
             in_flight,
-            _block(gate, now_ms) or (None if parked is None else "retry"),
+            _block(account, now_ms) or (None if parked is None else "retry"),
             durations,
-            _prices(prices),
+            Prices.read(account),
         )
 
     def standings(self, job_ids: Sequence[str]) -> list[Standing]:
@@ -212,7 +206,7 @@ class Store:
     def prices(self) -> Prices:
         """Return what a billed second costs, as far as the operator has set it."""
         with self._exchange() as redis:
-            return _prices(redis.hmget(self._keys.limits, *Prices.names()))
+            return Prices.read(redis.hgetall(self._keys.account))
 
     def slots(self) -> frozenset[str]:
         """Return the ids of the jobs that hold an upstream slot."""
@@ -305,22 +299,23 @@ def _address(settings: Settings) -> str:
     return parts.path if parts.scheme == "unix" else f"{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _prices(amounts: Sequence[str | None]) -> Prices:
-    return Prices.read(dict(zip(Prices.names(), amounts, strict=True)))
+def _block(account: Mapping[str, str], now_ms: int) -> str | None:
+    """Return the first reason why nothing is submitted, of those that `may_submit` in the ledger's Lua knows."""
 
+    def is_ahead(name: str) -> bool:
+        return int(account.get(name, 0)) > now_ms
 
-def _block(gate: Sequence[str | None], now_ms: int) -> str | None:
-    paused, held, limited_until_ms, low_balance_need, closed_until_ms, unsafe_until_ms, trial_at_ms, trial_for = gate
+    is_open, opened_for = "breaker_next_ms" in account, account.get("breaker_for")
     blocks = {
-        "paused": paused is not None,
-        "held": held is not None,
-        "daily_limit": int(limited_until_ms or 0) > now_ms,
-        "balance": low_balance_need is not None,
-        "back_off": int(closed_until_ms or 0) > now_ms,
-        "unsafe": int(unsafe_until_ms or 0) > now_ms,
-        "refused": trial_at_ms is not None and trial_for == "refused",
+        "paused": "suspended" in account,
+        "held": "paused" in account,
+        "daily_limit": is_ahead("limited_until_ms"),
+        "balance": "low_balance_need" in account,
+        "back_off": is_ahead("closed_until_ms"),
+        "unsafe": is_ahead("unsafe_until_ms"),
+        "refused": is_open and opened_for == "refused",
         # After a suspension the first one is tried at once: it blocks nothing that would be sent now.
-        "trial": trial_at_ms is not None and (trial_for != "suspended" or int(trial_at_ms) > now_ms),
+        "trial": is_open and (opened_for != "suspended" or is_ahead("breaker_next_ms")),
     }
     return next((name for name, is_so in blocks.items() if is_so), None)
 

@@ -43,9 +43,9 @@ def resume(session: Session) -> Exit:
     session.runtime.go_on(ledger.polls.grant())
     gate = ledger.gate.read()
     text = "submissions go on" if was_held else "nothing was held"
-    if gate.paused is not None:
-        text += f"; but the account is paused ({gate.paused}): nothing is sent until the vendor takes it again"
-    session.output.line(text, was_held=was_held, refused=gate.paused)
+    if gate.suspended is not None:
+        text += f"; but the account is paused ({gate.suspended}): nothing is sent until the vendor takes it again"
+    session.output.line(text, was_held=was_held, refused=gate.suspended)
     return Exit.OK
 
 

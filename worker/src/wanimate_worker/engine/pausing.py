@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from wanimate.contract import Stage
 
-from ..ledger import PausedFor
+from ..ledger import SuspendedFor
 from ..telemetry import get_logger
 from ..vendor import NotSent, Throttled, Unauthorised
 from .sending import RightToSend
@@ -25,8 +25,8 @@ log = get_logger(__name__)
 _PROBE_TASK_ID: Final = "wanimate-key-probe"
 
 _EVENTS: Final = {
-    PausedFor.KEY: "account paused, the vendor refuses the key; jobs wait, probing goes on",
-    PausedFor.CREDIT: "account paused, it has no credit; jobs wait, probing goes on",
+    SuspendedFor.KEY: "account paused, the vendor refuses the key; jobs wait, probing goes on",
+    SuspendedFor.CREDIT: "account paused, it has no credit; jobs wait, probing goes on",
 }
 
 
@@ -38,7 +38,7 @@ def pause_account(ledger: Ledger, answer: Unauthorised, job_log: BoundLogger) ->
         answer: The refusal.
         job_log: The log of the request.
     """
-    what = PausedFor.CREDIT if answer.status == HTTPStatus.PAYMENT_REQUIRED else PausedFor.KEY
+    what = SuspendedFor.CREDIT if answer.status == HTTPStatus.PAYMENT_REQUIRED else SuspendedFor.KEY
     if ledger.gate.suspend(answer.message, what):
         job_log.error(_EVENTS[what], cause=answer.message)
 

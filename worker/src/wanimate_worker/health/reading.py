@@ -96,26 +96,25 @@ class Reader:
             pipeline.llen(keys.dead)
             pipeline.hlen(UNACKED_KEY)
             pipeline.get(keys.tick)
-            hashes = (keys.limits, keys.gate, keys.tally, keys.billed, keys.spent, keys.balance, keys.durations)
+            hashes = (keys.account, keys.tally, keys.billed, keys.spent, keys.balance, keys.durations)
             for key in (*hashes, keys.answered):
                 pipeline.hgetall(key)
             pipeline.lrange(keys.throttles, 0, -1)
             pipeline.zrevrange(keys.samples, 0, 1)
             pipeline.zrange(keys.samples, 0, 0)
-            self._ledger.gate.cap.on(pipeline)
             (seconds, micros), *answers = pipeline.execute()
         counts, heads, rest = answers[: len(spans)], answers[len(spans) : 2 * len(spans)], answers[2 * len(spans) :]
         used, slot_ids, due, parked, unknown, first_unknown, failed, dead, held, tick, *stored = rest
-        limit_fields, gate_fields, tally_fields, billed, spent, balance, durations, *stored = stored
-        answered, throttles, newest, oldest, cap = stored
+        account, tally_fields, billed, spent, balance, durations, *stored = stored
+        answered, throttles, newest, oldest = stored
         now_ms = int(seconds) * 1000 + int(micros) // 1000
-        gate, tally = GateState.read(gate_fields), Tally.read(tally_fields)
-        limits = AccountLimits.read(limit_fields) or _NO_LIMITS
+        gate, tally = GateState.read(account), Tally.read(tally_fields)
+        limits = AccountLimits.read(account) or _NO_LIMITS
         lost = self._without_record(slot_ids)
         snapshot = Snapshot(
             account=settings.account,
             at_ms=now_ms,
-            slots=Slots(used, limits.max_in_flight, int(cap), len(lost)),
+            slots=Slots(used, limits.max_in_flight, self._ledger.gate.cap(), len(lost)),
             bands=_bands(counts, heads, now_ms),
             parked=parked,
             due_lag_seconds=_age(due, now_ms) or 0.0,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from wanimate.contract.cost import format_usd
 
-from ..ledger import PausedFor, TrialFor
+from ..ledger import BreakerFor, SuspendedFor
 from .finding import DOCTOR, Blocker, BlockReason, Finding, Severity, fail, info, ok, warn
 from .formatting import format_duration, format_seconds, number, plural, span
 
@@ -150,17 +150,17 @@ def _block(
 
 def _blockers(now: Snapshot) -> Iterator[Blocker]:
     gate, fails = now.gate, Severity.FAIL
-    if gate.paused is not None:
-        is_poor = gate.paused_for is PausedFor.CREDIT
-        text = f"paused, {'there is no credit' if is_poor else 'the vendor refuses the key'}: {gate.paused}"
+    if gate.suspended is not None:
+        is_poor = gate.suspended_for is SuspendedFor.CREDIT
+        text = f"paused, {'there is no credit' if is_poor else 'the vendor refuses the key'}: {gate.suspended}"
         advice = f"{'add credit' if is_poor else 'correct the key'}; submissions then resume without a command"
         yield _block(now, BlockReason.PAUSED, text, advice, severity=fails)
     if (until_ms := gate.unsafe_until_ms) > now.at_ms:
         text = f"nothing is submitted for {format_duration(until_ms - now.at_ms)}: {gate.unsafe}"
         advice = "see the finding `replicas` of doctor; jobs wait at their place, and the workers retry"
         yield _block(now, BlockReason.UNSAFE, text, advice, "redis", severity=fails, until_ms=until_ms)
-    if gate.held is not None:
-        text, advice = f"held by an operator: {gate.held}", "resume when submissions may go on"
+    if gate.paused is not None:
+        text, advice = f"held by an operator: {gate.paused}", "resume when submissions may go on"
         yield _block(now, BlockReason.HELD, text, advice, "operations/pause", "wanimate-worker resume")
     if (until_ms := gate.limited_until_ms) > now.at_ms:
         left = format_duration(until_ms - now.at_ms)
@@ -173,13 +173,13 @@ def _blockers(now: Snapshot) -> Iterator[Blocker]:
     if (until_ms := gate.closed_until_ms) > now.at_ms:
         text = f"closed for {format_duration(until_ms - now.at_ms)}: {gate.reason}"
         yield _block(now, BlockReason.BACK_OFF, text, "wait: the workers retry", until_ms=until_ms)
-    if gate.next_trial_ms is not None:
-        yield from _trial(now, gate.next_trial_ms)
+    if gate.breaker_next_ms is not None:
+        yield from _trial(now, gate.breaker_next_ms)
 
 
 def _trial(now: Snapshot, next_ms: int) -> Iterator[Blocker]:
     gate, page = now.gate, "idempotency-and-billing"
-    if gate.trial_for is TrialFor.REFUSED:
+    if gate.breaker_for is BreakerFor.REFUSED:
         text = (
             f"the last {gate.refused_in_a_row} jobs were refused without a reason that concerns any of them "
             f"({gate.refused_why}); one submission at a time is tried"
@@ -190,7 +190,7 @@ def _trial(now: Snapshot, next_ms: int) -> Iterator[Blocker]:
         )
         reason, fails = BlockReason.REFUSED, Severity.FAIL
         yield _block(now, reason, text, advice, "refusals", severity=fails, until_ms=next_ms)
-    elif gate.trial_for is TrialFor.LOST:
+    elif gate.breaker_for is BreakerFor.LOST:
         text = f"the answers to the last {gate.lost_in_a_row} submissions were lost; one at a time is tried"
         advice = "see whether the vendor is up; submissions resume once one is answered"
         yield _block(now, BlockReason.TRIAL, text, advice, page, until_ms=next_ms)
@@ -202,7 +202,7 @@ def _trial(now: Snapshot, next_ms: int) -> Iterator[Blocker]:
 
 def _late(now: Snapshot) -> Iterator[Finding]:
     # While the vendor refuses the key, or throttles, no job is polled, and more workers would change nothing.
-    may_poll = now.gate.paused is None and now.gate.closed_until_ms <= now.at_ms
+    may_poll = now.gate.suspended is None and now.gate.closed_until_ms <= now.at_ms
     if now.due_lag_seconds > MAX_DUE_LAG_SECONDS and may_poll and is_polling(now):
         yield fail(
             "late jobs",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .balance import BalanceReading, WeighedBalance
 from .followers import Followed, Follower
-from .gate import GateState, PausedFor, TrialFor
+from .gate import BreakerFor, GateState, SuspendedFor
 from .ledger import Ledger
 from .limits import AccountLimits, LedgerLimits
 from .operating import DEAD_LETTERS
@@ -41,6 +41,7 @@ __all__ = [
     "Adoption",
     "BalanceReading",
     "Bill",
+    "BreakerFor",
     "RateLimited",
     "CallbackEffect",
     "Cancelled",
@@ -61,7 +62,6 @@ __all__ = [
     "NoOp",
     "Observation",
     "Parked",
-    "PausedFor",
     "Proven",
     "RefusedBy",
     "ResultMissing",
@@ -71,13 +71,13 @@ __all__ = [
     "Step",
     "Submit",
     "Survey",
+    "SuspendedFor",
     "Tasks",
     "Throttle",
     "Throttles",
     "Transition",
     "Unsafe",
     "Tick",
-    "TrialFor",
     "WaitForPermit",
     "WeighedBalance",
     "bounded",

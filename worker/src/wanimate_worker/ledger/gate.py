@@ -22,62 +22,57 @@ if TYPE_CHECKING:
 UNSAFE_PAUSE_MS: Final = 5_000
 
 
-class PausedFor(StrEnum):
-    """What a paused account lacks."""
+class SuspendedFor(StrEnum):
+    """What a suspended account lacks."""
 
     KEY = "key"
     CREDIT = "credit"
 
 
-class TrialFor(StrEnum):
-    """Why one submission at a time is tried."""
+class BreakerFor(StrEnum):
+    """Why the circuit breaker is open."""
 
-    #: The answers to several were lost.
+    #: The answers to several submissions were lost.
     LOST = "lost"
     #: Several jobs were refused without a verdict on any of them.
     REFUSED = "refused"
-    #: The account was paused, and is not any more.
+    #: The account was suspended, and is not any more.
     SUSPENDED = "suspended"
 
 
 @dataclass(frozen=True, slots=True)
 class GateState:
-    """The shared back-off, as last written.
+    """The gate as last written. Moments are in Redis time (ms), 0 for none.
 
     Args:
-        paused: Why the account is paused, or None.
-        paused_for: What it lacks.
-        held: Why the operator holds submissions back, or None.
-        closed_until_ms: Until when the gate is closed, in Redis time; 0 when open.
+        suspended: Why the account is suspended, or None.
+        paused: Why the operator has paused submissions, or None.
+        closed_until_ms: Until when the back-off keeps the gate closed.
         reason: Why it was closed.
         failures: How many failures in a row closed it.
         lowered_cap: The cap after a concurrency 429, before it grew back; None when not lowered.
-        lowered_at_ms: When it was lowered, in Redis time; 0 when not lowered.
         lost_in_a_row: Submissions whose answer was lost since one was answered.
         refused_in_a_row: Jobs that were refused without a verdict since a submission was accepted.
-        refused_why: What the last of them was answered; None if there was none.
-        next_trial_ms: When one more submission is tried, in Redis time; None while more than one may be sent.
-        trial_for: Why one at a time is tried.
+        refused_why: What the last of them was answered.
+        breaker_next_ms: When one more submission is tried; None while the circuit breaker is closed.
         unsafe: Why an intent could not be made safe, the last time.
-        unsafe_until_ms: Until when nothing is submitted for it, in Redis time; 0 if it never happened.
-        limited_until_ms: Until when nothing is submitted because the day's limit is reached, in Redis time; 0 if it
-            is not.
+        unsafe_until_ms: Until when nothing is submitted for it.
+        limited_until_ms: Until when nothing is submitted because the day's limit is reached.
         is_balance_low: Whether the balance is too low for the next submission.
     """
 
+    suspended: str | None
+    suspended_for: SuspendedFor
     paused: str | None
-    paused_for: PausedFor
-    held: str | None
     closed_until_ms: int
     reason: str | None
     failures: int
     lowered_cap: int | None
-    lowered_at_ms: int
     lost_in_a_row: int
     refused_in_a_row: int
     refused_why: str | None
-    next_trial_ms: int | None
-    trial_for: TrialFor
+    breaker_next_ms: int | None
+    breaker_for: BreakerFor
     unsafe: str | None
     unsafe_until_ms: int
     limited_until_ms: int
@@ -85,22 +80,21 @@ class GateState:
 
     @classmethod
     def read(cls, fields: Mapping[str, str]) -> GateState:
-        """Build from the gate's hash."""
-        lowered, trial = fields.get("cap_low"), fields.get("trial_at_ms")
+        """Build from the account's hash."""
+        lowered, breaker = fields.get("cap_low"), fields.get("breaker_next_ms")
         return cls(
+            suspended=fields.get("suspended"),
+            suspended_for=SuspendedFor(fields.get("suspended_for", SuspendedFor.KEY)),
             paused=fields.get("paused"),
-            paused_for=PausedFor(fields.get("paused_for", PausedFor.KEY)),
-            held=fields.get("held"),
             closed_until_ms=int(fields.get("closed_until_ms", 0)),
             reason=fields.get("reason"),
             failures=int(fields.get("failures", 0)),
             lowered_cap=int(lowered) if lowered else None,
-            lowered_at_ms=int(fields.get("cap_low_at_ms", 0)),
             lost_in_a_row=int(fields.get("lost_in_a_row", 0)),
             refused_in_a_row=int(fields.get("refused_in_a_row", 0)),
             refused_why=fields.get("refused_why"),
-            next_trial_ms=int(trial) if trial else None,
-            trial_for=TrialFor(fields.get("trial_for", TrialFor.LOST)),
+            breaker_next_ms=int(breaker) if breaker else None,
+            breaker_for=BreakerFor(fields.get("breaker_for", BreakerFor.LOST)),
             unsafe=fields.get("unsafe"),
             unsafe_until_ms=int(fields.get("unsafe_until_ms", 0)),
             limited_until_ms=int(fields.get("limited_until_ms", 0)),
@@ -112,8 +106,8 @@ class Gate(Concern):
     """What decides whether anything is sent."""
 
     def read(self) -> GateState:
-        """Return the shared back-off as last written."""
-        return GateState.read(cast("dict[str, str]", self._redis.hgetall(self._keys.gate)))
+        """Return the gate as last written."""
+        return GateState.read(cast("dict[str, str]", self._redis.hgetall(self._keys.account)))
 
     @script(int)
     def cap(self) -> int:
@@ -129,7 +123,7 @@ class Gate(Concern):
         refused_by: RefusedBy | None = None,
         tasks: Tasks | None = None,
     ) -> int:
-        """Close the gate for everyone and return for how long, in milliseconds.
+        """Close the gate for all workers and return for how long, in milliseconds.
 
         Args:
             reason: Why.
@@ -171,22 +165,27 @@ class Gate(Concern):
             besides: A job that does not count.
         """
         held = cast("list[str]", self._redis.zrange(self._keys.slots, 0, -1))
-        job_ids = [job_id for job_id in held if job_id != besides]
         with self._redis.pipeline(transaction=False) as pipeline:
-            for job_id in job_ids:
-                pipeline.hget(self._keys.job(job_id), "stage")
+            for job_id in held:
+                if job_id != besides:
+                    pipeline.hget(self._keys.job(job_id), "stage")
             stages = cast("list[str | None]", pipeline.execute())
         accepted = stages.count(Stage.RUNNING)
         return Tasks(accepted, accepted + stages.count(Stage.SUBMITTING) + stages.count(Stage.UNKNOWN))
 
-    @script(bool)
-    def suspend(self, why: str, what: PausedFor = PausedFor.KEY) -> bool:
-        """Suspend the account; True if it was not suspended before.
+    def suspend(self, why: str, what: SuspendedFor = SuspendedFor.KEY) -> bool:
+        """Suspend the account: waiting jobs wait, nothing is lost. True if it was not suspended before.
 
         Args:
             why: In the vendor's words.
             what: What the account lacks, which a probe asks about.
         """
+        probe_at_ms = self._now_ms() + self._limits.probe_interval_ms
+        with self._redis.pipeline() as pipeline:
+            pipeline.hset(self._keys.account, mapping={"suspended": why, "suspended_for": what.value})
+            pipeline.hsetnx(self._keys.account, "probe_at_ms", str(probe_at_ms))
+            added, _ = pipeline.execute()
+        return bool(added)
 
     @script(bool)
     def unsuspend(self) -> bool:
@@ -199,19 +198,23 @@ class Gate(Concern):
         None is due while the account lacks credit and the vendor tells its balance.
         """
 
-    @script(bool)
     def pause(self, why: str) -> bool:
         """Submit nothing new until `resume`; True if submissions were not paused before."""
+        return bool(self._redis.hset(self._keys.account, "paused", why))
 
-    @script(bool)
     def resume(self) -> bool:
         """Submit again; True if submissions were paused."""
+        return bool(self._redis.hdel(self._keys.account, "paused"))
 
-    @script(int)
     def postpone(self, why: str, pause_ms: int = UNSAFE_PAUSE_MS) -> int:
-        """Submit nothing for a while, and return for how long, in milliseconds; polls go on.
+        """Submit nothing for a while, because an intent could not be made safe, and return for how long (ms).
+
+        Polls go on, and no good answer of the vendor ends it: it says nothing about Redis.
 
         Args:
             why: What the operator shall read.
             pause_ms: For how long.
         """
+        until_ms = self._now_ms() + pause_ms
+        self._redis.hset(self._keys.account, mapping={"unsafe": why, "unsafe_until_ms": until_ms})
+        return pause_ms

@@ -89,7 +89,7 @@ class Ledger:
         Raises:
             SettingsError: They are at another one.
         """
-        known = cast("str | None", self._context.redis.hget(self._context.keys.limits, "api_base_url"))
+        known = cast("str | None", self._context.redis.hget(self._context.keys.account, "api_base_url"))
         if known not in {None, api_base_url}:
             raise SettingsError(
                 f"WANIMATE_API_BASE_URL: the tasks of this Redis database are at {known}, not at {api_base_url}: "

@@ -103,8 +103,8 @@ class AccountLimits:
 
     @classmethod
     def read(cls, fields: Mapping[str, str]) -> Self | None:
-        """Build from the hash; None where it is missing."""
-        if not fields:
+        """Build from the account's hash; None where they are missing."""
+        if "max_in_flight" not in fields:
             return None
         return cls(
             max_in_flight=int(fields["max_in_flight"]),
@@ -141,7 +141,7 @@ class LedgerLimits:
         grant_batch: The most slots handed out by one script, so that no script blocks Redis for long.
         backoff_base_ms: The first back-off after a failure of the vendor.
         backoff_longest_ms: The longest back-off.
-        trial_base_ms: The first pause before one more submission is tried after several lost answers.
+        breaker_base_ms: The first pause of the circuit breaker before one more submission is tried.
         refusal_base_ms: For how long a job is parked after its first refusal without a verdict; doubled each time.
         refusal_longest_ms: The longest it is parked for that.
         probe_interval_ms: How often a paused account is probed.
@@ -162,7 +162,7 @@ class LedgerLimits:
     grant_batch: int = 100
     backoff_base_ms: int = round(BASE_SECONDS * 1000)
     backoff_longest_ms: int = round(CAP_SECONDS * 1000)
-    trial_base_ms: int = 1_000
+    breaker_base_ms: int = 1_000
     refusal_base_ms: int = 2_000
     refusal_longest_ms: int = 60_000
     probe_interval_ms: int = 5_000

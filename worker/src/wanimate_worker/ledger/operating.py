@@ -118,17 +118,14 @@ class DeadLetters(Concern):
 
     def remove(self, stored: str) -> bool:
         """Remove one dead letter, as `read` returned it; False if it is gone."""
-        return self._remove_dead_letter(stored)
-
-    @script(bool)
-    def _remove_dead_letter(self, stored: str) -> bool: ...
+        return bool(self._redis.lrem(self._keys.dead, 1, stored))
 
     def clear(self) -> int:
         """Remove all dead letters, and return how many there were."""
-        return self._clear_dead_letters()
-
-    @script(int)
-    def _clear_dead_letters(self) -> int: ...
+        with self._redis.pipeline() as pipeline:
+            pipeline.llen(self._keys.dead)
+            pipeline.delete(self._keys.dead)
+            return int(pipeline.execute()[0])
 
     def read(self) -> list[str]:
         """Return the dead letters as they are stored (number, space, JSON), the newest first."""

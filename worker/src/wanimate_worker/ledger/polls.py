@@ -123,14 +123,11 @@ class Limits(Concern):
 
     def read(self) -> AccountLimits | None:
         """Return the account's limits; None where no worker has filled them yet."""
-        return AccountLimits.read(cast("dict[str, str]", self._redis.hgetall(self._keys.limits)))
+        return AccountLimits.read(cast("dict[str, str]", self._redis.hgetall(self._keys.account)))
 
     def fill(self, limits: AccountLimits) -> bool:
         """Fill the account's limits where none are known; True if they were filled."""
-        return self._fill_limits(_pairs(limits.fields()))
-
-    @script(bool)
-    def _fill_limits(self, fields: Sequence[str | int]) -> bool: ...
+        return self._set_limits(limits.api_base_url, _pairs(limits.fields()), fills=True)
 
     def set(self, limits: AccountLimits) -> bool:
         """Change the account's limits for everyone, at once; free slots are handed out by the next `grant`.
@@ -141,7 +138,7 @@ class Limits(Concern):
         return self._set_limits(limits.api_base_url, _pairs(limits.fields()))
 
     @script(bool)
-    def _set_limits(self, address: str, fields: Sequence[str | int]) -> bool: ...
+    def _set_limits(self, address: str, fields: Sequence[str | int], *, fills: bool = False) -> bool: ...
 
 
 def _by_age(older: Sequence[int]) -> list[tuple[float, int]]:

@@ -222,8 +222,7 @@ class Records(Concern):
 
     def now_ms(self) -> int:
         """Return the server's time, Unix ms."""
-        seconds, micros = self._redis.time()
-        return seconds * 1000 + micros // 1000
+        return self._now_ms()
 
     def page(self, name: str, start: int, count: int) -> list[str]:
         """Return part of the jobs that are in line, are parked, hold a slot, or failed, the first of them first.

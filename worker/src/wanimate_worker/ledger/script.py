@@ -91,7 +91,7 @@ _AS_NUMBER = _Kind(lambda value: ("" if value is None else value,), ("tonumber({
 _STORED = _Kind(lambda stored: ("" if stored is None else stored[1],), ("{}",), ("_text",))
 _OPTIONAL_TEXT: Final = "{0} ~= '' and string.sub({0}, 2) or nil"
 _KINDS: Final[Mapping[str, _Kind]] = {
-    **dict.fromkeys(("str", "PausedFor"), _AS_TEXT),
+    "str": _AS_TEXT,
     **dict.fromkeys(("int", "float", "int | None"), _AS_NUMBER),
     "Cause": _Kind(lambda cause: (bounded(cause),), ("{}",)),
     "bool": _Kind(lambda value: ("1" if value else "",), ("{} == '1'",)),
@@ -290,6 +290,11 @@ class Concern:
     @property
     def _limits(self) -> LedgerLimits:
         return self._context.limits
+
+    def _now_ms(self) -> int:
+        """Return the server's time, Unix ms."""
+        seconds, micros = self._redis.time()
+        return int(seconds) * 1000 + int(micros) // 1000
 
 
 class BoundScript(Generic[P, R]):

@@ -22,12 +22,12 @@ if started then
   -- Never over an outcome.
   redis.call('SET', started, started_text, 'NX', 'PX', result_ttl_ms)
 end
-gate_success(begun_at_ms)
+end_back_off(begun_at_ms)
 if is_answer then
   note_answered(1)
   count_billed(record)
   close_breaker()
-  set_gate({'accepted_sent_ms', begun_at_ms})
+  set_account({accepted_sent_ms = begun_at_ms})
 else
   note_reply(nonce)
 end

@@ -1,14 +1,14 @@
 -- Makes a failed job run again with the task that the vendor has of it: failed -> running. The task counts at the
 -- vendor, so it needs a slot; the gate does not matter, for nothing is sent.
 -- Keys: failed
--- Uses: job, gate, limits
+-- Uses: job, account
 -- Returns: 'adopted', 'full' when no slot is free (none is without limits), or 'lost' when the job has no such failure any more.
 local record = read_job('settled_at_ms')
 if record.stage ~= 'delivered' or record.settled_at_ms ~= settled_at_ms or not redis.call('ZSCORE', failed, job_id) then
   return 'lost'
 end
 local known = read_limits()
-if not known or redis.call('ZCARD', slots) >= effective_cap(known.max_in_flight) then
+if not known or redis.call('ZCARD', slots) >= effective_cap(known) then
   return 'full'
 end
 transition(record, 'running', why, now_ms(), {'nonce', nonce, 'task_id', task_id},

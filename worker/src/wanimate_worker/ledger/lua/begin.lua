@@ -1,6 +1,6 @@
 -- Claims the next step of a job: to submit it or to deliver its outcome. Whoever comes twice or late gets 'nothing',
 -- because the first one has moved the stage on.
--- Uses: job, queue, limits, gate, budget, billing, balance
+-- Uses: job, queue, budget, billing, balance
 -- Settings: submit_lease_ms, lease_ms, permit_wait_ms
 -- Returns: {'submit', attempt number, now (ms), slots held, request (JSON), message (JSON), waiting since (ms) or ''}: the
 --          intent is written, send the POST of this request now.
@@ -45,8 +45,7 @@ local cost = table.remove(labels, 1)
 local micro_usd = known and cost_of(known, record.request, cost)
 if is_open and known and is_over_day(known, cost, micro_usd) then
   local midnight = (math.floor(now / 86400000) + 1) * 86400000
-  set_gate({'limited_until_ms', whole(midnight), 'limited_need_ms', whole(cost),
-    'limited_need_micro_usd', whole(micro_usd or 0)})
+  set_account({limited_until_ms = midnight, limited_need_ms = cost, limited_need_micro_usd = micro_usd or 0})
   is_open = false
 end
 if not is_open or not known or not weigh_balance(known, micro_usd or 0) then
@@ -56,22 +55,21 @@ if not is_open or not known or not weigh_balance(known, micro_usd or 0) then
 end
 
 if not holds_permit then
-  local interval, tat = known.emission_interval_us, read_tat()
-  local wait = math.max(0, tat - now_us() - interval * (known.burst - 1))
+  local wait = math.max(0, read_tat() - now_us() - known.emission_interval_us * (known.burst - 1))
   if wait > permit_wait_ms * 1000 then
     local wait_ms = math.ceil(wait / 1000)
     redis.call('ZADD', due, now + wait_ms, job_id)
     return {'busy', wait_ms}
   end
-  write_tat(tat + interval)
+  take_permits(known, 1)
   if wait > 0 then
     return {'wait', math.ceil(wait / 1000)}
   end
 end
 
-if gate_state().trial_at_ms then
+if known.breaker_next_ms then
   -- No other is tried until this one is answered, or its lease ends.
-  set_gate({'trial', nonce, 'trial_at_ms', now + submit_lease_ms})
+  set_account({breaker_attempt = nonce, breaker_next_ms = now + submit_lease_ms})
 end
 record.history = noted(record.history, tonumber(slot_since), 'admitted', 'slot')
 local fields = {'nonce', nonce, 'attempts', attempts + 1, 'billed', bill(cost, micro_usd, labels)}

@@ -1,7 +1,7 @@
 -- Claims jobs whose time has come. A claimed job stays in the clock with its score moved to the end of the lease:
 -- whoever dies with it, it is due again then. That score is the fencing token.
 -- Keys: due
--- Uses: permits
+-- Uses: budget
 -- Settings: poll_lease_ms
 -- Returns: {token, after how long the next job is due (ms) or '' if none will be, request permits that were taken for them,
 --          job ids...}
@@ -23,6 +23,6 @@ if #leased > 0 then
   answer[2] = math.min(tonumber(answer[2]) or poll_lease_ms, poll_lease_ms)
 end
 if takes_permits then
-  answer[3] = take_permits(#leased / 2)
+  answer[3] = take_poll_permits(#leased / 2)
 end
 return answer

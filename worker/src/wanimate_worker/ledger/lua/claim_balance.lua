@@ -3,7 +3,7 @@
 -- shortest time, for little else is sent. While the vendor throttles or cannot be reached it is not asked, nor while it
 -- refuses the key; an empty account is asked without a permit, for nothing else is sent.
 -- Keys: balance, slots
--- Uses: gate, budget
+-- Uses: budget
 -- Settings: balance_interval_ms, balance_longest_ms
 -- Returns: what was answered until now (micro-dollars), or nothing if the caller shall not ask
 local now, known = now_ms(), read_limits()
@@ -13,15 +13,13 @@ local next_at = tonumber(reading[1]) or 0
 if not known or (next_at > now and next_at <= now + seldom_ms) then
   return false
 end
-local state = gate_state()
-local is_empty = state.paused and state.paused_for == 'credit'
-local permits, tat = poll_permits(known)
-if not is_empty and (permits < 1 or not may_poll()) then
+local is_empty = known.suspended and known.suspended_for == 'credit'
+if not is_empty and (poll_permits(known) < 1 or not may_poll()) then
   return false
 end
-write_tat(tat + known.emission_interval_us)
+take_permits(known, 1)
 local every = balance_interval_ms
-if not state.low_balance_need and not is_empty then
+if not known.low_balance_need and not is_empty then
   every = math.max(every, math.min(balance_longest_ms, known.emission_interval_us / 10))
 end
 redis.call('HSET', balance, 'next_at_ms', whole(now + every))

@@ -2,19 +2,17 @@
 -- budget without asking, for nothing else is sent while the account is suspended. An account without credit is not probed
 -- while the vendor tells its balance, which says more.
 -- Keys: balance
--- Uses: gate, budget
+-- Uses: budget
 -- Settings: probe_interval_ms
 -- Returns: whether the caller shall probe
-local state, now = gate_state(), now_ms()
-if not state.paused or (tonumber(state.probe_at_ms) or 0) > now then
+local known, now = read_limits(), now_ms()
+if not known or not known.suspended or (known.probe_at_ms or 0) > now then
   return false
 end
 local reading = redis.call('HMGET', balance, 'micro_usd', 'why')
-local is_told = state.paused_for == 'credit' and reading[1] and not reading[2]
-local known = read_limits()
-if not known or is_told then
+if known.suspended_for == 'credit' and reading[1] and not reading[2] then
   return false
 end
-set_gate({'probe_at_ms', whole(now + probe_interval_ms)})
-write_tat(read_tat() + known.emission_interval_us)
+set_account({probe_at_ms = now + probe_interval_ms})
+take_permits(known, 1)
 return true

@@ -1,15 +1,15 @@
 -- Closes the gate for everyone: the vendor throttles us or cannot be reached.
 -- Keys: slots, throttles, answered
--- Uses: gate, limits, counters
+-- Uses: account, counters
 -- Settings: backoff_base_ms, backoff_longest_ms
 -- Returns: for how long the gate is closed (ms)
-local now, state = now_ms(), gate_state()
+local now, known = now_ms(), read_account()
 if refused_by ~= '' then
   count(tally, {'throttled', 1})
 end
-local failures = tonumber(state.failures) or 0
+local failures = known.failures or 0
 -- Requests that were under way when the gate closed tell nothing new: a burst of answers is one failure, not many.
-local is_new = sent_at_ms >= (tonumber(state.closed_at_ms) or 0)
+local is_new = sent_at_ms >= (known.closed_at_ms or 0)
 if is_new then
   failures = failures + 1
 end
@@ -19,12 +19,9 @@ if retry_after_ms then
 elseif is_new then
   closed_for = math.floor(jitter * math.min(backoff_longest_ms, backoff_base_ms * 2 ^ math.min(failures - 1, 30)))
 end
-local closed_until = math.max(tonumber(state.closed_until_ms) or 0, now + closed_for)
-local fields = {'failures', failures, 'closed_until_ms', whole(closed_until), 'reason', why}
-if is_new then
-  fields[#fields + 1], fields[#fields + 2] = 'closed_at_ms', whole(now)
-end
-set_gate(fields)
+local closed_until = math.max(known.closed_until_ms or 0, now + closed_for)
+set_account({failures = failures, closed_until_ms = closed_until, reason = why,
+  closed_at_ms = is_new and now or known.closed_at_ms})
 if is_new and refused_by ~= '' then
   -- What was under way tells which limits would fit. A second less than a minute, for answers take time.
   local requests, total = 0, 0
@@ -39,9 +36,8 @@ if is_new and refused_by ~= '' then
   redis.call('LTRIM', throttles, 0, 99)
   redis.call('PEXPIRE', throttles, 3600000)
 end
-local known = is_new and lower_cap and read_limits()
-if known then
-  local low = math.min(effective_cap(known.max_in_flight), math.floor(redis.call('ZCARD', slots) * 9 / 10))
-  set_gate({'cap_low', math.max(1, low), 'cap_low_at_ms', whole(now)})
+if is_new and lower_cap and read_limits() then
+  local low = math.min(effective_cap(known), math.floor(redis.call('ZCARD', slots) * 9 / 10))
+  set_account({cap_low = math.max(1, low), cap_low_at_ms = now})
 end
 return math.max(0, closed_until - now)

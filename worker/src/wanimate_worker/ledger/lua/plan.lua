@@ -2,7 +2,7 @@
 -- they were planned from: counted from here, every check would be late by as long as the vendor took to answer the one
 -- before.
 -- Keys: due
--- Uses: gate, answered
+-- Uses: account, answered
 -- Settings: poll_lease_ms
 -- Returns: how many were planned; the others are no longer the caller's.
 local claimed_at, planned, ids = tonumber(token) - poll_lease_ms, {}, {}
@@ -20,7 +20,7 @@ if #planned > 0 then
   redis.call('ZADD', due, unpack(planned))
 end
 if since_ms then
-  gate_success(since_ms)
+  end_back_off(since_ms)
 end
 if requests > 0 then
   note_answered(requests)

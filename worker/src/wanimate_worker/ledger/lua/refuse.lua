@@ -12,14 +12,14 @@ local record = read_job('nonce', 'refusals', 'refused_at_ms', 'proofs', 'deadlin
 if record.stage ~= 'submitting' or record.nonce ~= nonce then
   return false
 end
-local state, now = gate_state(), now_ms()
+local known, now = read_account(), now_ms()
 local refusals, last = (tonumber(record.refusals) or 0) + 1, tonumber(record.refused_at_ms)
-local accepted = tonumber(state.accepted_sent_ms) or 0
+local accepted = known.accepted_sent_ms or 0
 local is_news = not last or accepted >= last
 local since = last or now - 60000
 local proofs = (tonumber(record.proofs) or 0) + (accepted > 0 and accepted >= since and 1 or 0)
 -- A job that was refused before says nothing new about the others.
-local in_a_row = (tonumber(state.refused_in_a_row) or 0) + (is_news and 1 or 0)
+local in_a_row = (known.refused_in_a_row or 0) + (is_news and 1 or 0)
 if (proofs >= 2 and refusals >= 3) or (proofs >= 1 and refusals >= 6 and in_a_row < 3) then
   return {'proven', refusals}
 end
@@ -30,15 +30,15 @@ transition(record, 'waiting', why, nil, {'refusals', refusals, 'refused_at_ms', 
   {'nonce', 'hint', 'hint_by', 'next_check_ms', 'billed', 'billed_micro_usd'})
 
 if is_news then
-  set_gate({'refused_in_a_row', in_a_row, 'refused_why', why})
+  set_account({refused_in_a_row = in_a_row, refused_why = why})
 end
 open_breaker(nonce, in_a_row)
 if in_a_row >= 3 then
-  set_gate({'trial_for', 'refused'})
+  set_account({breaker_for = 'refused'})
 end
 local delay = refusal_base_ms * 2 ^ math.min(refusals - 1, 30) * (0.75 + 0.5 * jitter)
 delay = math.floor(math.min(refusal_longest_ms, delay))
 -- The next one that is tried is another, if there is one.
-local until_ms = math.max(now, tonumber(state.trial_at_ms) or 0) + delay
+local until_ms = math.max(now, known.breaker_next_ms or 0) + delay
 park(until_ms, record.deadline_at_ms)
 return grant_after('parked', refusals, until_ms - now)

@@ -32,9 +32,9 @@ if transient_code ~= '' then
 end
 transition(record, 'waiting', why, nil, fields, {'nonce', 'unknown_why', 'hint', 'hint_by', 'next_check_ms', 'billed',
   'billed_micro_usd', 'task_id', 'submitted_at_ms', 'unreadable_why', 'unreadable_since_ms'})
-if gate_state().trial == nonce then
+if read_account().breaker_attempt == nonce then
   -- It came to nothing and told nothing: the next one may be tried as soon as the gate is open.
-  set_gate({'trial_at_ms', 0})
+  set_account({breaker_next_ms = 0})
 end
 if delay_ms > 0 then
   park(now_ms() + delay_ms, record.deadline_at_ms)

@@ -1,19 +1,23 @@
--- Changes the account's limits for everyone, at once, pairs of field and value. The vendor's address changes only while
+-- Changes the account's limits for all workers, at once, pairs of field and value, or only fills them where none are
+-- known. The vendor's address changes only while
 -- nothing is sent and no task is at the vendor: else tasks of one vendor would be asked about at another. The balance at the
 -- old one is forgotten.
 -- Keys: slots, throttles
--- Uses: limits, balance
--- Returns: whether they were changed; not because of the address
-local known = redis.call('HGET', limits, 'api_base_url')
-local is_elsewhere = known and known ~= address
-if is_elsewhere and (not gate_state().held or redis.call('ZCARD', slots) > 0) then
+-- Uses: balance
+-- Returns: whether they were changed; not because of the address, or because they are known
+local known = read_account()
+local is_elsewhere = known.api_base_url and known.api_base_url ~= address
+if is_elsewhere and (not known.paused or redis.call('ZCARD', slots) > 0) then
   return false
 end
-redis.call('HSET', limits, unpack(fields))
+if fills and read_limits() then
+  return false
+end
+write_limits(fields)
 if is_elsewhere then
   redis.call('DEL', balance)
 end
-weigh_balance_again(read_limits())
+weigh_balance(read_limits())
 -- What was seen with the old limits says nothing about the new ones.
 redis.call('DEL', throttles)
 return true

@@ -2,12 +2,14 @@
 -- happened since then can be told; the first copy is the youngest that is older than the span. Should Redis have lost
 -- the account's limits, they are filled again. Should its clock have been set back, all that was planned by the old one
 -- comes so much earlier: else nothing would be sent or checked until the new clock has caught up.
--- Keys: tick, samples, due, parked, gate
--- Uses: limits, budget, counters
+-- Keys: tick, samples, due, parked
+-- Uses: budget
 -- Returns: {now (ms), by how much the clock was set back since the last tick (ms)}
 local now = now_ms()
 local step = math.max(0, (tonumber(redis.call('GET', tick)) or 0) - now)
-fill_limits(fields)
+if not read_limits() then
+  write_limits(fields)
+end
 
 if step > 0 then
   for _, clock in ipairs({due, parked}) do
@@ -16,17 +18,13 @@ if step > 0 then
       redis.call('ZADD', clock, whole(math.max(now, tonumber(jobs[i + 1]) - step)), jobs[i])
     end
   end
-  local state = redis.call('HGETALL', gate)
-  for i = 1, #state, 2 do
-    local at = string.find(state[i], '_ms$') and tonumber(state[i + 1]) or 0
-    if at > now then
-      redis.call('HSET', gate, state[i], whole(math.max(now, at - step)))
+  local earlier = {tat_us = math.max(now_us(), read_tat() - step * 1000)}
+  for name, at in pairs(read_account()) do
+    if string.find(name, '_ms$') and at > now then
+      earlier[name] = math.max(now, at - step)
     end
   end
-  local tat = read_tat()
-  if tat > now_us() then
-    write_tat(math.max(now_us(), tat - step * 1000))
-  end
+  set_account(earlier)
   redis.call('ZREMRANGEBYSCORE', samples, table.concat({'(', whole(now)}), '+inf')
 end
 redis.call('SET', tick, whole(now), 'PX', ttl_ms)

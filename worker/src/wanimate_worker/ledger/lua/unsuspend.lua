@@ -1,10 +1,10 @@
 -- Ends the suspension of an account. Submissions begin with one, until one is accepted: it may have no credit still.
--- Uses: gate
+-- Uses: account
 -- Returns: whether it was suspended
-local state = gate_state()
-local was_suspended = state.paused ~= nil
-redis.call('HDEL', gate, 'paused', 'paused_for', 'paused_at_ms', 'probe_at_ms')
-if was_suspended and not state.trial_at_ms then
-  set_gate({'trial_at_ms', 0, 'trial_for', 'suspended'})
+local known = read_account()
+local was_suspended = known.suspended ~= nil
+clear_account({'suspended', 'suspended_for', 'probe_at_ms'})
+if was_suspended and not known.breaker_next_ms then
+  set_account({breaker_next_ms = 0, breaker_for = 'suspended'})
 end
 return was_suspended

@@ -1,9 +1,9 @@
 -- The balance is a hash: micro_usd, as the vendor told it at_ms; why and why_at_ms, if a later reading failed; next_at_ms,
--- when it is asked again; sent_micro_usd, what submissions were begun for since ever, and answered_micro_usd, how much of
+-- when it is asked again; sent_micro_usd, what submissions were begun for in all, and answered_micro_usd, how much of
 -- that was answered, or given up; sent_before_micro_usd, how much was answered before the reading was asked for, so is in
 -- it.
 -- Keys: balance
--- Uses: gate
+-- Uses: account
 
 -- Returns what is left of the balance, less what was sent since it was read; nothing if it was never read.
 local function balance_left()
@@ -13,19 +13,14 @@ local function balance_left()
 end
 
 -- Stops submissions while the balance, less what the next one needs, is below the threshold; else lets them go on. Returns
--- whether it lets them.
+-- whether it lets them. Without a need it is that of the submission that was stopped last.
 local function weigh_balance(known, need)
   local least = known.balance_hold_micro_usd
-  local left = least and balance_left()
-  if left and left - need < least then
-    set_gate({'low_balance_need', whole(need)})
+  local left, needed = least and balance_left(), need or known.low_balance_need or 0
+  if left and left - needed < least then
+    set_account({low_balance_need = needed})
     return false
   end
-  clear_gate({'low_balance_need'})
+  clear_account({'low_balance_need'})
   return true
-end
-
--- The same for what the submission that was stopped last needs.
-local function weigh_balance_again(known)
-  return weigh_balance(known, tonumber(gate_state().low_balance_need) or 0)
 end

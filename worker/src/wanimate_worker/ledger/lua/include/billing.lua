@@ -2,7 +2,7 @@
 -- the first 200 of a day are added up in 'DAY '; 'DAY#' counts those that are not. `billed` has ms of video; `spent` the
 -- same fields in money, whole micro-dollars, at the price of the moment, where one was known.
 -- Keys: billed, spent, balance
--- Uses: counters, gate
+-- Uses: counters, account
 local function day_of(now)
   return whole(math.floor(now / 86400000))
 end
@@ -114,5 +114,5 @@ local function refund(record, was_answered)
       redis.call('HINCRBY', balance, 'answered_micro_usd', -micro_usd)
     end
   end
-  clear_gate(DAY_LIMIT)
+  clear_account(DAY_LIMIT)
 end

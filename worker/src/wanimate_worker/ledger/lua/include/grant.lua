@@ -1,6 +1,6 @@
 -- Hands out free slots.
 -- Keys: waiting, slots, due
--- Uses: limits, gate
+-- Uses: account
 -- Settings: lease_ms, grant_batch
 
 -- Moves waiting jobs into free slots and returns them; the caller starts them. Should it die first, their due time passes
@@ -10,8 +10,8 @@ local function grant()
   if not known then
     return {}
   end
-  local most = gate_state().trial_at_ms and 1 or grant_batch
-  local free = math.min(effective_cap(known.max_in_flight) - redis.call('ZCARD', slots), most)
+  local most = known.breaker_next_ms and 1 or grant_batch
+  local free = math.min(effective_cap(known) - redis.call('ZCARD', slots), most)
   if free <= 0 then
     return {}
   end
