@@ -7,21 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any
 
 from setup_of_run import CAP, JOBS, RESULTS, done, jobs
-from vendor_async import generate, session
-
-if TYPE_CHECKING:
-    import aiohttp
-
-
-async def run(http: aiohttp.ClientSession, slots: asyncio.Semaphore, job: dict[str, Any], results: TextIO) -> None:
-    """Run one job and write its result."""
-    async with slots:
-        status = await generate(http, job)
-    results.write(done(job["marker"], status) + "\n")
-    results.flush()
+from vendor_async import generate, start, stop
 
 
 async def main() -> None:
@@ -29,15 +18,20 @@ async def main() -> None:
     print("ready", flush=True)
     while not JOBS.exists():  # noqa: ASYNC110 - another process writes it
         await asyncio.sleep(0.01)
-    finished = set()
-    if RESULTS.exists():
-        finished = {json.loads(line)["marker"] for line in RESULTS.read_text().splitlines()}
+    RESULTS.touch()
+    finished = {json.loads(line)["marker"] for line in RESULTS.read_text().splitlines()}
     slots = asyncio.Semaphore(CAP)
-    with RESULTS.open("a") as results:
-        async with session() as http, asyncio.TaskGroup() as group:
-            for job in jobs():
-                if job["marker"] not in finished:
-                    group.create_task(run(http, slots, job, results))
+    context: dict[str, Any] = {}
+    await start(context)
+    with RESULTS.open("a", buffering=1) as results:
+
+        async def run(job: dict[str, Any]) -> None:
+            async with slots:
+                status = await generate(context["http"], job)
+            results.write(done(job["marker"], status) + "\n")
+
+        await asyncio.gather(*(run(job) for job in jobs() if job["marker"] not in finished))
+    await stop(context)
     await asyncio.Event().wait()
 
 

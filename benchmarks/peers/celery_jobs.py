@@ -23,11 +23,11 @@ from setup_of_run import (
     POLL_SECONDS,
     REDIS_URL,
     SPEED,
+    Throttled,
     backoff_seconds,
     done,
     jobs,
 )
-from vendor_sync import Throttled
 from vendor_sync import status as vendor_status
 from vendor_sync import submit as vendor_submit
 

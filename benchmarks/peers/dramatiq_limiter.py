@@ -11,8 +11,19 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.rate_limits import ConcurrentRateLimiter
 from dramatiq.rate_limits.backends import RedisBackend
 from redis import Redis
-from setup_of_run import CAP, DONE, JOB_TIMEOUT_SECONDS, POLL_SECONDS, REDIS_URL, SPEED, backoff_seconds, done, jobs
-from vendor_sync import Throttled, status, submit
+from setup_of_run import (
+    CAP,
+    DONE,
+    JOB_TIMEOUT_SECONDS,
+    POLL_SECONDS,
+    REDIS_URL,
+    SPEED,
+    Throttled,
+    backoff_seconds,
+    done,
+    jobs,
+)
+from vendor_sync import status, submit
 
 # dramatiq's default heartbeat time-out is 60 s. Not below 15 s: a process that stands still for a moment is not dead.
 broker = RedisBroker(url=REDIS_URL, heartbeat_timeout=round(max(60 / SPEED, 15) * 1000))

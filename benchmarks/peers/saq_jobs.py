@@ -9,7 +9,7 @@ from typing import Any
 from saq import Queue
 from setup_of_run import CAP, DONE, JOB_TIMEOUT_SECONDS, PROCESSES, REDIS_URL, SPEED, done, jobs
 from vendor_async import generate as vendor_generate
-from vendor_async import session
+from vendor_async import start, stop
 
 queue = Queue.from_url(REDIS_URL)
 
@@ -19,16 +19,6 @@ async def generate(context: dict[str, Any], *, job: dict[str, Any]) -> dict[str,
     status = await vendor_generate(context["http"], job)
     await queue.redis.rpush(DONE, done(job["marker"], status))
     return status
-
-
-async def start(context: dict[str, Any]) -> None:
-    """Open the connections to the vendor."""
-    context["http"] = session()
-
-
-async def stop(context: dict[str, Any]) -> None:
-    """Close the connections to the vendor."""
-    await context["http"].close()
 
 
 settings = {

@@ -1,4 +1,4 @@
-"""What the rig tells every peer, and the waits they share.
+"""What the rig tells every peer, the waits they share, and the vendor's API.
 
 Every wait is divided by the simulator's speed, so a peer behaves towards the simulated vendor as it would towards the
 real one.
@@ -13,22 +13,27 @@ from pathlib import Path
 from typing import Any
 
 #: What the peer is called in the report.
-CONTENDER = os.environ.get("BENCH_CONTENDER", "")
-REDIS_URL = os.environ.get("BENCH_REDIS_URL", "redis://127.0.0.1:6379/0")
-VENDOR_URL = os.environ.get("BENCH_VENDOR_URL", "http://127.0.0.1:8900")
-VENDOR_KEY = os.environ.get("BENCH_VENDOR_KEY", "simulator-key")
-SPEED = float(os.environ.get("BENCH_SPEED", "1"))
-CAP = int(os.environ.get("BENCH_CAP", "1000"))
-PROCESSES = int(os.environ.get("BENCH_PROCESSES", "2"))
-JOBS = Path(os.environ.get("BENCH_JOBS", "jobs.json"))
-RESULTS = Path(os.environ.get("BENCH_RESULTS", "results.jsonl"))
+CONTENDER = os.environ["BENCH_CONTENDER"]
+REDIS_URL = os.environ["BENCH_REDIS_URL"]
+VENDOR_URL = os.environ["BENCH_VENDOR_URL"]
+VENDOR_KEY = os.environ["BENCH_VENDOR_KEY"]
+SPEED = float(os.environ["BENCH_SPEED"])
+CAP = int(os.environ["BENCH_CAP"])
+PROCESSES = int(os.environ["BENCH_PROCESSES"])
+JOBS = Path(os.environ["BENCH_JOBS"])
+RESULTS = Path(os.environ["BENCH_RESULTS"])
 
+SUBMIT, STATUS = "/api/v1/generateTask/wan-2-2-animate", "/api/v1/statusTask/wan-2-2-animate"
 #: Where a finished job's result goes: the caller waits on this list, so it has the result as soon as it is pushed.
 DONE = "bench:done"
-#: The vendor's page: "Wait and retry". How often a task is looked at, in real seconds of this run.
+#: The vendor's page: "Wait and retry". How often a task is polled, in real seconds of this run.
 POLL_SECONDS = 5 / SPEED
 #: One job may take this long before its library gives it up or hands it to another worker, in real seconds.
 JOB_TIMEOUT_SECONDS = max(600 / SPEED, 10)
+
+
+class Throttled(Exception):
+    """The vendor answered 429."""
 
 
 def backoff_seconds(attempt: int) -> float:
@@ -39,6 +44,11 @@ def backoff_seconds(attempt: int) -> float:
 def jobs() -> list[dict[str, Any]]:
     """Return the jobs to enqueue: a marker, and the input for the vendor."""
     return json.loads(JOBS.read_text())  # type: ignore[no-any-return]
+
+
+def body_of(job: dict[str, Any]) -> dict[str, Any]:
+    """Return the body of a submission."""
+    return {"request_type": "async", "provider": "auto", "input": job["input"]}
 
 
 def done(marker: str, status: dict[str, Any]) -> str:

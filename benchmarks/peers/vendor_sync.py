@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
-from setup_of_run import VENDOR_KEY, VENDOR_URL
+from setup_of_run import STATUS, SUBMIT, VENDOR_KEY, VENDOR_URL, Throttled, body_of
 
 _http = httpx.Client(
     base_url=VENDOR_URL,
@@ -16,24 +16,19 @@ _http = httpx.Client(
 )
 
 
-class Throttled(Exception):
-    """The vendor answered 429."""
-
-
 def submit(job: dict[str, Any]) -> str:
     """Submit a job and return the vendor's task id."""
-    body = {"request_type": "async", "provider": "auto", "input": job["input"]}
-    return str(_data(_http.post("/api/v1/generateTask/wan-2-2-animate", json=body))["taskId"])
+    return str(_data(_http.post(SUBMIT, json=body_of(job)))["taskId"])
 
 
 def status(task_id: str) -> dict[str, Any] | None:
     """Return the task's last status, or None while it runs."""
-    data = _data(_http.get("/api/v1/statusTask/wan-2-2-animate", params={"taskId": task_id}))
+    data = _data(_http.get(STATUS, params={"taskId": task_id}))
     return data if data["state"] in {"success", "failed"} else None
 
 
 def _data(response: httpx.Response) -> dict[str, Any]:
-    if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+    if response.status_code == 429:
         raise Throttled
     response.raise_for_status()
     return response.json()["data"]  # type: ignore[no-any-return]
