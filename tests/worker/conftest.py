@@ -96,8 +96,9 @@ class Run:
 
     def end_asking(self) -> None:
         """Wait until no thread asks the vendor any more, and write down what came of it."""
-        assert self.engine.poller.askers.wait_until_idle(self.runtime.settings.poll_concurrency, 30)
-        self.engine.poller.write_plans()
+        threads = self.runtime.settings.poll_concurrency
+        assert self.engine.poller.askers.wait_for_room(threads, 30) == threads
+        self.engine.poller.write_news()
 
     def stage(self) -> Stage | None:
         return self.ledger.records.read(["a"])[0].stage

@@ -111,6 +111,6 @@ def test_a_pool_starts_no_more_than_it_has_threads() -> None:
     pool, go_on = Pool(2, "test"), threading.Event()
     assert [pool.start_if_free(go_on.wait, PATIENCE_SECONDS) for _ in range(3)] == [True, True, False]
     go_on.set()
-    assert pool.wait_until_idle(2, PATIENCE_SECONDS)
+    assert pool.wait_for_room(2, PATIENCE_SECONDS) == 2
     pool.close(waits=True)
     assert not pool.start_if_free(go_on.wait)

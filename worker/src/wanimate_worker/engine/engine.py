@@ -65,7 +65,7 @@ class Engine:
             pool.close(waits=waits)
         if waits:
             with suppress(RedisError):
-                self.poller.write_plans()
+                self.poller.write_news()
 
     def take(self, job_ids: list[str]) -> list[str]:
         """Begin to work on jobs that have a slot or an outcome, and return those there is no room for.
@@ -86,7 +86,7 @@ class Engine:
         """Take the jobs that others offer, as there is room for them."""
         runtime, is_away = self._runtime, False
         while not self._stopping.is_set():
-            room = self._submitters.wait_for_room(AGAIN_SECONDS)
+            room = self._submitters.wait_for_room(1, AGAIN_SECONDS)
             try:
                 job_ids = runtime.doorbell.wait_ready(room) if room else []
                 if job_ids:

@@ -29,16 +29,11 @@ class Pool:
         self._free = threads
         self._changed = Condition()
 
-    def wait_for_room(self, timeout_seconds: float) -> int:
-        """Wait until a thread is free, and return how many are."""
+    def wait_for_room(self, threads: int, timeout_seconds: float) -> int:
+        """Wait until so many threads are free, and return how many are."""
         with self._changed:
-            self._changed.wait_for(lambda: self._free > 0, timeout_seconds)
+            self._changed.wait_for(lambda: self._free >= threads, timeout_seconds)
             return max(0, self._free)
-
-    def wait_until_idle(self, threads: int, timeout_seconds: float) -> bool:
-        """Wait until so many threads are free, and return whether they are."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._free >= threads, timeout_seconds)
 
     def start(self, work: Callable[..., object], *args: Any) -> None:
         """Start a piece of work, as soon as a thread is free; what it raises goes into the log."""

@@ -8,6 +8,7 @@ from .gate import BreakerFor, GateState, SuspendedFor
 from .ledger import Ledger
 from .limits import AccountLimits, LedgerLimits
 from .operating import DEAD_LETTERS
+from .polls import News
 from .records import JobFields, JobRecord, Transition, read_history
 from .script import Context, bounded, cause_of
 from .steps import Blocked, Deliver, NoOp, RateLimited, Step, Submit, Unsafe, WaitForPermit
@@ -59,6 +60,7 @@ __all__ = [
     "Ledger",
     "LedgerLimits",
     "NotReplicated",
+    "News",
     "NoOp",
     "Observation",
     "Parked",

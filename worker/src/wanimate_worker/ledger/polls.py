@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from wanimate.contract.durations import EDGES
@@ -26,40 +27,65 @@ BILLED_LABEL_DAYS: Final = 7
 _AGES_MS: Final = (0, *(round(edge * 1000) for edge in EDGES[2::2]))
 
 
+@dataclass(slots=True)
+class News:
+    """What the answers to polls come to, until it is written down with the next claim.
+
+    Args:
+        plans: For each job that is asked about again its claim's token, the moment (ms), and the job.
+        answered: How many requests the vendor answered, and not with a 429.
+        answered_since_ms: When the youngest claim was made of those whose tasks the vendor told of.
+    """
+
+    plans: list[str | int] = field(default_factory=list)
+    answered: int = 0
+    answered_since_ms: int | None = None
+
+
 class Polls(Concern):
     """The clock, and what a tick does."""
 
-    def claim(self, limit: int, *, takes_permits: bool = False) -> Claim:
+    def claim(self, limit: int, *, takes_permits: bool = False, news: News | None = None) -> Claim:
         """Claim at most `limit` jobs whose time has come.
 
         Args:
             limit: How many.
             takes_permits: Whether to take a request permit for each, as far as the budget has them now.
+            news: What is written down before.
         """
-        token, next_ms, permits, *job_ids = self._claim(limit, takes_permits=takes_permits)
+        token, next_ms, permits, _, *job_ids = self._look(limit, news or News(), takes_permits=takes_permits)
         due_in_ms = None if next_ms == "" else int(next_ms)
         return Claim(token, int(token) - self._limits.poll_lease_ms, job_ids, due_in_ms, permits)
 
-    @script(list)
-    def _claim(self, limit: int, *, takes_permits: bool) -> list[Any]: ...
-
-    def plan(
-        self, token: str, delays_ms: Mapping[str, int], *, answered_since_ms: int | None = None, answered: int = 0
-    ) -> int:
+    def plan(self, token: str, delays_ms: Mapping[str, int], **answers: int) -> int:
         """Set when claimed jobs are checked next, and return for how many the claim still held.
 
         Args:
             token: The claim's fencing token.
             delays_ms: For each job, the delay from the claim.
-            answered_since_ms: When the claim was made, if the vendor answered a request sent since then.
-            answered: How many requests the vendor answered, and not with a 429.
+            answers: What else there is to write down, as `News` has it.
         """
-        if not delays_ms and answered_since_ms is None and not answered:
-            return 0
-        return self._plan(token, answered_since_ms, answered, _pairs(delays_ms))
+        claimed_at_ms = int(token) - self._limits.poll_lease_ms
+        plans = [part for job_id, ms in delays_ms.items() for part in (token, claimed_at_ms + ms, job_id)]
+        return self.write(News(plans, **answers))
 
-    @script(int)
-    def _plan(self, token: str, since_ms: int | None, requests: int, delays_ms: Sequence[str | int]) -> int: ...
+    def write(self, news: News) -> int:
+        """Write down what answers came to, and return for how many of the jobs the claims still held."""
+        return int(self._look(0, news)[3]) if news != News() else 0
+
+    def _look(self, limit: int, news: News, *, takes_permits: bool = False) -> list[Any]:
+        return self._claim(limit, news.answered_since_ms, news.answered, news.plans, takes_permits=takes_permits)
+
+    @script(list)
+    def _claim(
+        self,
+        limit: int,
+        answered_since_ms: int | None,
+        answers: int,
+        plans: Sequence[str | int],
+        *,
+        takes_permits: bool,
+    ) -> list[Any]: ...
 
     @script(int)
     def permit(self, wanted: int) -> int:

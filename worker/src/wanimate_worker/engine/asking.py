@@ -1,0 +1,215 @@
+"""One poll: the vendor is asked about a task, and what it says decides how the job goes on."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from wanimate.contract import Outcome, Stage
+
+from ..ledger import Deliver, RefusedBy, bounded, cause_of
+from ..stopwatch import Stopwatch
+from ..telemetry import get_logger
+from ..vendor import (
+    Exchange,
+    Failed,
+    NotSent,
+    Obstacle,
+    Pending,
+    StatusAnswer,
+    Succeeded,
+    TaskNotFound,
+    Throttled,
+    Unauthorised,
+    Unreadable,
+)
+from .deadlines import odd_word_of, overdue
+from .endings import Served, ending_of, wants_credit
+from .hints import HintVerdict, check_hint
+from .observing import observe
+from .pausing import pause_account, wait_for_credit
+from .recovering import decide_unknown
+from .retrying import next_attempt
+from .sending import RightToSend, seconds_between
+
+if TYPE_CHECKING:
+    from structlog.stdlib import BoundLogger
+
+    from ..ledger import Claim, JobFields, Observation
+    from .delivering import Deliverer
+    from .runtime import Runtime
+
+log = get_logger(__name__)
+
+#: After an answer that said nothing about the task, it is asked again after this, in milliseconds.
+_ASK_AGAIN_MS: Final = 5_000
+
+
+@dataclass(frozen=True)
+class Poll:
+    """One status request for a job that was claimed.
+
+    Args:
+        runtime: The ledger, the vendor and the settings.
+        deliverer: Delivers the outcomes of jobs that have ended.
+        claim: The claim.
+        job: The job.
+        exchange: The request.
+    """
+
+    runtime: Runtime
+    deliverer: Deliverer
+    claim: Claim
+    job: JobFields
+    exchange: Exchange = field(default_factory=Exchange)
+
+    def ask(self, may_send: RightToSend) -> StatusAnswer:
+        """Ask for the job's state, settle the job at once if it has ended, and return what the vendor said."""
+        runtime, claim, job = self.runtime, self.claim, self.job
+        try:
+            answer: StatusAnswer = runtime.vendor.status(job.asks_about or "", self.exchange, may_send=may_send)
+        except Exception as error:
+            log.exception("unexpected error while polling", job_id=job.job_id)
+            answer = Unreadable(f"{type(error).__name__} while polling")
+        if log.isEnabledFor(logging.DEBUG):
+            self._log.debug("polled", answer=type(answer).__name__)
+        if job.stage is Stage.UNKNOWN and not self._adopt(answer):
+            return answer
+        if isinstance(answer, Failed) and wants_credit(answer):
+            wait_for_credit(runtime, job, answer.message, self._log)
+            return answer
+        # Neither end needs the claim's token: they are true for any that asks, and the attempt's nonce is checked. So a
+        # callback that makes a job due while it is asked about does not undo the answer.
+        served = Served(claim.claimed_at_ms, job.begun_at_ms, runtime.settings.result_urls_ttl_seconds)
+        outcome = ending_of(answer, job.asks_about, served)
+        if outcome is not None:
+            self._end(answer, outcome)
+            return answer
+        self._note_readability(answer)
+        self._note_trouble(answer)
+        failure = overdue(job, answer, claim.claimed_at_ms, runtime.settings.run_deadline_seconds)
+        if failure is not None and (why := odd_word_of(answer)) and why != job.unreadable_why:
+            runtime.ledger.jobs.mark_unreadable(job.job_id, job.nonce, why)
+        elif failure is not None:
+            self._settle(Outcome.failure(failure), token=claim.token)
+        return answer
+
+    def next_ms(self, answer: StatusAnswer) -> int | None:
+        """Return how long after the claim the task is asked about again; None if it has ended.
+
+        A task that is at work is asked about as planned, or when its time is up.
+        """
+        if isinstance(answer, Succeeded | Failed):
+            return None
+        if not isinstance(answer, Pending):
+            return _ASK_AGAIN_MS
+        job, now_ms = self.job, self.claim.claimed_at_ms
+        begun_ms = job.submitted_at_ms or now_ms
+        up_at_ms = begun_ms + round(self.runtime.settings.run_deadline_seconds * 1000)
+        if job.deadline_at_ms is not None:
+            up_at_ms = min(up_at_ms, job.deadline_at_ms)
+        return self.runtime.pacer.next_poll_ms(job.request, max(1, now_ms - begun_ms), up_at_ms - now_ms)
+
+    @cached_property
+    def _log(self) -> BoundLogger:
+        job = self.job
+        return log.bind(job_id=job.job_id, task_id=job.asks_about, attempt=job.attempts, **self.exchange.facts())
+
+    def _adopt(self, answer: StatusAnswer) -> bool:
+        """Decide about a task id that was only named; True if it is the job's task and now on record as such."""
+        runtime, job, hint = self.runtime, self.job, self.job.hint or ""
+        match check_hint(job, answer, self.claim.claimed_at_ms):
+            case HintVerdict.RIGHT:
+                is_ours = runtime.ledger.jobs.accept(
+                    job.job_id,
+                    job.nonce,
+                    task_id=hint,
+                    first_poll_ms=runtime.pacer.next_poll_ms(job.request),
+                    begun_at_ms=self.claim.claimed_at_ms,
+                )
+                if is_ours:
+                    event = "its answer was lost; the vendor has confirmed the task that was named"
+                    self._log.info(event, stage=Stage.RUNNING)
+                return is_ours
+            case HintVerdict.WRONG:
+                self._log.warning("the task that was named is not the job's", answer=answer)
+                runtime.ledger.jobs.drop_hint(job.job_id, job.nonce, hint)
+            case HintVerdict.UNDECIDED:
+                self._note_trouble(answer)
+                if isinstance(answer, Pending | Unreadable):
+                    runtime.go_on(decide_unknown(runtime, self.claim, job))
+        return False
+
+    def _note_readability(self, answer: StatusAnswer) -> None:
+        """Write down, once, that a task's answers cannot be read, or can again: only an operator ends such a job."""
+        job, why = self.job, bounded(answer.reason) if isinstance(answer, Unreadable) else ""
+        if isinstance(answer, Unreadable | Pending | TaskNotFound) and why != (job.unreadable_why or ""):
+            self.runtime.ledger.jobs.mark_unreadable(job.job_id, job.nonce, why)
+
+    def _note_trouble(self, answer: StatusAnswer) -> None:
+        gate, sent_at_ms = self.runtime.ledger.gate, self.claim.claimed_at_ms
+        match answer:
+            case Throttled():
+                closed_ms = gate.close(
+                    f"throttled: {answer.message}",
+                    sent_at_ms=sent_at_ms,
+                    retry_after_seconds=answer.retry_after_seconds,
+                    # Status requests do not count as tasks.
+                    refused_by=RefusedBy.REQUESTS,
+                )
+                event = "throttled; nothing is sent for a while"
+                self._log.warning(event, cause=answer.message, closed_ms=closed_ms)
+            case NotSent(reason, Obstacle.STALE):
+                self._log.warning("not asked; it is asked again", cause=reason)
+            case NotSent(reason):
+                closed_ms = gate.close(f"not sent: {reason}", sent_at_ms=sent_at_ms)
+                self._log.warning("not sent; nothing is sent for a while", cause=reason, closed_ms=closed_ms)
+            case Unauthorised():
+                pause_account(self.runtime.ledger, answer, self._log)
+            case TaskNotFound(message) | Unreadable(message):
+                self._log.warning("a status request said nothing", cause=message)
+            case _:
+                pass
+
+    def _end(self, answer: StatusAnswer, outcome: Outcome) -> None:
+        """Settle a job whose task has ended, or put it back to be sent again."""
+        runtime, job, now_ms = self.runtime, self.job, self.claim.claimed_at_ms
+        limits = runtime.ledger.limits.read() if outcome.result is None else None
+        then = next_attempt(job, outcome, 0 if limits is None else limits.retry_transient, now_ms)
+        if isinstance(then, Outcome):
+            self._settle(then, observed=observe(job, answer, now_ms))
+            return
+        granted = runtime.ledger.jobs.release(
+            job.job_id,
+            job.nonce,
+            then.cause,
+            may_be_billed=True,
+            has_run=True,
+            delay_ms=then.delay_ms,
+            transient_code=then.code,
+        )
+        if granted is not None:
+            event = "its task failed, the job is sent again"
+            self._log.warning(event, stage=Stage.WAITING, cause=then.cause, code=then.code)
+            runtime.tracing.ran(job, outcome, self.exchange)
+            runtime.go_on(granted)
+
+    def _settle(self, outcome: Outcome, *, token: str = "", observed: Observation | None = None) -> None:
+        runtime, job, now_ms, asked = self.runtime, self.job, self.claim.claimed_at_ms, Stopwatch()
+        settled = self.deliverer.settle(job, outcome, token, observed)
+        if settled is None:
+            return
+        runtime.go_on(settled.granted)
+        self._log.info(
+            "job settled",
+            stage=Stage.SETTLED,
+            outcome=outcome.kind,
+            cause=cause_of(outcome),
+            code=outcome.code,
+            ran_seconds=seconds_between(job.submitted_at_ms, now_ms),
+        )
+        runtime.tracing.ran(job, outcome, self.exchange)
+        step = Deliver(outcome, job.attempts, job.waiting_at_ms, now_ms, now_ms, asked, job)
+        self.deliverer.complete(step, settled)
