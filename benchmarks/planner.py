@@ -91,7 +91,7 @@ def one_length(sigma: float) -> dict[str, Reach]:
 
 def all_lengths(sigma: float) -> dict[str, Reach]:
     """Return what each way of polling reaches for a mix of lengths; sigma is the spread among videos of one length."""
-    bands = [kind_of("animate", "480p", length) for length in LENGTHS_SECONDS]
+    bands = [kind_of({"type": "animate", "video_seconds": length}) for length in LENGTHS_SECONDS]
     many, few = _learnt(bands, sigma, 1e7), _learnt(bands, sigma, 500)
     whole, own = many.of("animate:480p"), {band: many.of(band) for band in bands}
 

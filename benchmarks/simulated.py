@@ -14,7 +14,7 @@ from statistics import fmean
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
-from wanimate.contract.durations import DEFAULT_RESOLUTION, EDGES, TOTAL_FIELD, bin_of, field_of, kind_of_request
+from wanimate.contract.durations import DEFAULT_RESOLUTION, EDGES, TOTAL_FIELD, bin_of, field_of, kind_of
 from wanimate.contract.durations import EXPECTED_SECONDS as EXPECTED
 from wanimate_worker.ledger import AccountLimits, Survey
 from wanimate_worker.pacer import Pacer
@@ -172,7 +172,7 @@ class Account:
             if end <= seen_at:
                 del self._tasks[job]
                 self._late.append((seen_at - end) / self.load.mean_seconds)
-                self._counts.update((TOTAL_FIELD, field_of(kind_of_request(REQUEST), end - begun)))
+                self._counts.update((TOTAL_FIELD, field_of(kind_of(REQUEST), end - begun)))
                 heapq.heappush(self._free_at, self.now + 2 * ANSWER_SECONDS)
             else:
                 age_ms = max(1, round((self.now - begun) * 1000))

@@ -15,7 +15,6 @@ from wanimate.contract.durations import (
     bin_of,
     field_of,
     kind_of,
-    kind_of_request,
     without_length,
 )
 
@@ -40,7 +39,10 @@ def test_durations_beyond_the_bins_are_counted_at_the_ends(seconds: float, numbe
 
 @pytest.mark.parametrize(("resolution", "seconds"), [("480p", 41.388), ("720p", 62), ("1080p", 41.388)])
 def test_without_data_a_task_is_expected_to_take_what_the_vendors_pages_say(resolution: str, seconds: float) -> None:
-    for kind in (kind_of("animate", resolution), kind_of("replace", resolution, 12)):
+    for kind in (
+        kind_of({"type": "animate", "resolution": resolution}),
+        kind_of({"type": "replace", "resolution": resolution, "video_seconds": 12}),
+    ):
         assert Kinds({}).of(kind).mean_seconds == pytest.approx(seconds, rel=0.01)
 
 
@@ -94,7 +96,7 @@ def kinds(**seen: tuple[float, int]) -> Kinds:
 
 
 def test_kinds_are_read_from_the_hash_and_what_is_no_count_is_left_out() -> None:
-    field = field_of(kind_of("animate", None), 41.388)
+    field = field_of(kind_of({"type": "animate"}), 41.388)
     read = Kinds.read({field: "7", "replace:720p:3": "1", "total": "8", "called": "0.5", "odd:480p:9999": "1"})
     assert read.observed == {"animate:480p": 7, "replace:720p": 1}
 
@@ -116,7 +118,7 @@ def test_kinds_are_read_from_the_hash_and_what_is_no_count_is_left_out() -> None
     ],
 )
 def test_the_length_of_a_video_is_in_its_kind_by_band(seconds: float | None, kind: str) -> None:
-    assert kind_of_request({"type": "animate", "video_seconds": seconds}) == kind
+    assert kind_of({"type": "animate", "video_seconds": seconds}) == kind
     assert without_length(kind) == "animate:480p"
 
 

@@ -33,13 +33,18 @@ from wanimate.redis.transport import celery_settings, connection_pool
         ("unix:///run/redis.sock", "unix:///run/redis.sock?db=0"),
         ("UNIX://:hunter2@/run/redis.sock?db=3", "unix://:hunter2@/run/redis.sock?db=3"),
         ("unix:///run/redis.sock?password=hunter2", "unix://:hunter2@/run/redis.sock?db=0"),
-        ("Sentinel://a,b:7000/3?service=m", "sentinel://a,b:7000/3?service=m"),
+        ("Sentinel://a,b:7000/3?service=m", "sentinel://a:26379,b:7000/3?service=m"),
+        (
+            "sentinel+TLS://u:p%40@[::1]/?ssl_cert_reqs=CERT_NONE&sentinel_password=q%26&service=m",
+            "sentinel+tls://u:p%40@[::1]:26379/0?service=m&sentinel_password=q%26&ssl_cert_reqs=none",
+        ),
     ],
 )
 def test_a_url_means_the_same_to_every_library(url: str, canonical: str) -> None:
     settings = Settings(redis_url=url)
 
     assert settings.redis_url.get_secret_value() == canonical
+    assert Settings(redis_url=canonical) == settings
     if not canonical.startswith("sentinel"):
         names = ("path", "host", "port", "db", "username", "password")
         ours = {name: value for name, value in parse_url(canonical).items() if name in names}

@@ -7,8 +7,7 @@ import pytest
 from redis.sentinel import SentinelManagedSSLConnection
 from wanimate import AsyncClient, Client, Settings
 from wanimate.errors import SettingsError
-from wanimate.redis.address import sentinel_of, without_secrets
-from wanimate.redis.transport import celery_settings, celery_url, connection_pool
+from wanimate.redis.transport import celery_settings, connection_pool
 from wanimate_worker.bridge.app import create_app
 from wanimate_worker.settings import WorkerSettings
 
@@ -74,8 +73,8 @@ def test_the_password_is_in_no_representation() -> None:
 
 
 def test_tls_checks_the_certificate_unless_told_otherwise() -> None:
-    assert "ssl_cert_reqs=required" in celery_url(Settings(redis_url="rediss://host:6380/0"))
-    assert "ssl_cert_reqs=none" in celery_url(Settings(redis_url="rediss://host:6380/0?ssl_cert_reqs=none"))
+    assert "ssl_cert_reqs=required" in Settings(redis_url="rediss://host:6380/0").address.celery_url
+    assert "ssl_cert_reqs=none" in Settings(redis_url="rediss://host:6380/0?ssl_cert_reqs=none").address.celery_url
 
 
 SENTINELS = "sentinel+tls://user:p%40ss%3B@one:26380,[::1],two/3?service=main&sentinel_password=hunter2&ssl_ca_certs=ca"
@@ -110,11 +109,11 @@ def test_the_passwords_of_sentinels_are_in_no_representation() -> None:
     settings = Settings(redis_url=SENTINELS)
 
     with Client(settings) as client:
-        shown = " ".join(f"{thing!r} {thing}" for thing in (settings, client, sentinel_of(SENTINELS)))
+        shown = " ".join(f"{thing!r} {thing}" for thing in (settings, client, settings.address))
 
     assert "one:26380,[::1]:26379,two:26379/3 (main)" in shown
     assert not any(secret in shown for secret in ("hunter2", "p%40ss", "p@ss"))
-    assert without_secrets("AUTH p@ss; p%40ss%3B hunter2", SENTINELS) == "AUTH *** *** ***"
+    assert settings.address.without_secrets("AUTH p@ss; p%40ss%3B hunter2") == "AUTH *** *** ***"
 
 
 def test_results_are_kept_as_long_as_the_setting_says() -> None:
@@ -256,7 +255,7 @@ def test_no_report_of_celery_shows_the_password_of_any_redis_url(url: str) -> No
     connection = app.connection()
     shown = [
         *(app.bugreport(), app.conf.humanize(with_defaults=True, censored=True), app.conf.table(censored=True)),
-        *(connection.as_uri(), repr(connection), app.backend.as_uri(), repr(pool), repr(sentinel_of(url))),
+        *(connection.as_uri(), repr(connection), app.backend.as_uri(), repr(pool), repr(settings.address)),
         *(repr(settings), str(settings.model_dump()), settings.model_dump_json()),
     ]
     assert "hunter" not in " ".join(map(str, shown))

@@ -27,7 +27,7 @@ def test_a_waiting_job_tells_its_place(client: Client, database: Database) -> No
 
 def learn(database: Database, seconds: float, count: int = 2000, *, video_seconds: float | None = None) -> None:
     """Write down that so many tasks took about so long."""
-    field = field_of(kind_of("animate", "480p", video_seconds), seconds)
+    field = field_of(kind_of({"type": "animate", "video_seconds": video_seconds}), seconds)
     database.redis.hset(KEYS.durations, mapping={field: count, "total": count, "called": "0"})
     database.redis.expire(KEYS.durations, 60)
 

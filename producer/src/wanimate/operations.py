@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from . import messages
 from .contract import JobState, JobStatus, Stage
-from .contract.durations import Kinds, kind_of_request, seconds_until_slot
+from .contract.durations import Kinds, kind_of, seconds_until_slot
 from .errors import IdempotencyConflict, JobNotFound, WanimateError
 from .outcomes import read_ending, status_of
 from .redis.presence import Presence
@@ -97,7 +97,7 @@ def _eta_seconds(record: Record) -> float | None:
     if stage not in {Stage.WAITING, Stage.SUBMITTING, Stage.RUNNING}:
         return None
     kinds = Kinds.read(record.durations)
-    own = kinds.of(kind_of_request(json.loads(record.fields.get("request") or "{}")))
+    own = kinds.of(kind_of(json.loads(record.fields.get("request") or "{}")))
     if stage == Stage.RUNNING:
         submitted_at_ms = int(record.fields.get("submitted_at_ms") or record.now_ms)
         return own.remaining_seconds(max(0, record.now_ms - submitted_at_ms) / 1000)

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSource
 
 from .errors import SettingsError
-from .redis.address import canonical_url
+from .redis.address import Address
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -66,7 +66,12 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _canonical_redis_url(cls, value: SecretStr) -> SecretStr:
-        return SecretStr(canonical_url(value.get_secret_value()))
+        return SecretStr(Address.parse(value.get_secret_value()).url)
+
+    @property
+    def address(self) -> Address:
+        """Where Redis is, in the words of each library."""
+        return Address.parse(self.redis_url.get_secret_value())
 
     @classmethod
     def load(cls) -> Self:

@@ -22,7 +22,7 @@ from bounds import (
 from bounds import REQUESTS_PER_SECOND as PER_SECOND
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wanimate.contract.durations import BINS, EDGES, Durations, Kinds
+from wanimate.contract.durations import BINS, EDGES, Durations, Kinds, bin_of
 from wanimate_worker.pacing import Mix, Urgency, fallback_share, polls_per_second, stride_of
 from wanimate_worker.pacing.planner import (
     JITTER,
@@ -87,7 +87,7 @@ def test_a_short_interval_is_the_square_root_of_2c_over_the_hazard(
 ) -> None:
     durations = log_normal(sigma)
     interval = Urgency(durations).next_poll_seconds(age, stride, 0, chance)
-    hazards = [durations.hazard_at(age + interval * step / 20) for step in range(21)]
+    hazards = [durations.hazard[bin_of(age + interval * step / 20)] for step in range(21)]
     two_c = stride**2
     assert sqrt(two_c / max(hazards)) * (1 - JITTER) * 0.99 <= interval
     assert interval <= sqrt(two_c / min(hazards)) * (1 + JITTER) * 1.01

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from wanimate.contract.durations import CALLED_FIELD, TOTAL_FIELD, Kinds, kind_of_request
+from wanimate.contract.durations import CALLED_FIELD, TOTAL_FIELD, Kinds, kind_of
 
 from .pacing import Bounds, Mix, Pace, fallback_share, polls_per_second, stride_of
 
@@ -76,7 +76,7 @@ class Pacer:
             until_ms: When it must be checked at the latest, in ms from now; None for any time.
         """
         plan = self._current()
-        urgency = plan.mix.of(kind_of_request(request))
+        urgency = plan.mix.of(kind_of(request))
         seconds = urgency.next_poll_seconds(age_ms / 1000, plan.stride, plan.floor_seconds, self._chance(), plan.bounds)
         delay_ms = round(max(plan.floor_seconds, seconds - plan.permit_seconds) * 1000)
         return delay_ms if until_ms is None or until_ms <= 0 else min(delay_ms, until_ms)

@@ -5,8 +5,7 @@ Money is kept and added up in whole micro-dollars.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,36 +29,23 @@ def billed_seconds(video_seconds: float | None) -> float:
     return max(MIN_BILLED_SECONDS, min(MAX_BILLED_SECONDS, video_seconds))
 
 
-@dataclass(frozen=True, slots=True)
-class Prices:
+class Prices(NamedTuple):
     """What the vendor takes for a second of video, in micro-dollars; None where it is not known.
 
-    Args:
-        price_480p_micro_usd: At 480p, the resolution of a job that names none.
-        price_720p_micro_usd: At 720p.
+    The fields are called as in the account's hash in the ledger. A job that names no resolution is of 480p.
     """
 
     price_480p_micro_usd: int | None = None
     price_720p_micro_usd: int | None = None
 
     @classmethod
-    def read(cls, fields: Mapping[str, str | None]) -> Self:
-        """Build from the account's limits, as the ledger keeps them."""
-        amounts = (fields.get(name) for name in cls.names())
+    def read(cls, account: Mapping[str, str]) -> Self:
+        """Build from the account's hash, as the ledger keeps it."""
+        amounts = (account.get(name) for name in cls._fields)
         return cls(*(int(amount) if amount else None for amount in amounts))
 
-    @staticmethod
-    def names() -> tuple[str, str]:
-        """Return the fields of the account's limits to read."""
-        return "price_480p_micro_usd", "price_720p_micro_usd"
-
     def micro_usd(self, seconds: float, resolution: str | None) -> int | None:
-        """Return what billed seconds cost; None where the price is not known.
-
-        Args:
-            seconds: Billed seconds.
-            resolution: `480p`, `720p`, or None for a job that names none.
-        """
+        """Return what billed seconds cost; None where the price is not known."""
         price = self.price_720p_micro_usd if resolution == "720p" else self.price_480p_micro_usd
         # Rounded as `cost_of` in billing.lua does: a half goes up.
         return None if price is None else (round(seconds * 1000) * price + 500) // 1000

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from functools import cache
 from itertools import accumulate, pairwise
-from math import erf, exp, log, log2, sqrt
+from math import erf, exp, log, sqrt
 from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
@@ -51,28 +51,14 @@ TOTAL_FIELD: Final = "total"
 CALLED_FIELD: Final = "called"
 
 
-def kind_of(type_: str, resolution: str | None, video_seconds: float | None = None) -> str:
-    """Return the kind of a job: jobs of one kind take about as long as each other.
-
-    Args:
-        type_: `animate` or `replace`.
-        resolution: `480p`, `720p`, or None for the vendor's default.
-        video_seconds: How long its video is; None if that is not known.
-    """
-    kind = f"{type_}:{resolution or DEFAULT_RESOLUTION}"
+def kind_of(request: Mapping[str, Any]) -> str:
+    """Return the kind of a job, by what it asks for: jobs of one kind take about as long as each other."""
+    kind = f"{request.get('type', '')}:{request.get('resolution') or DEFAULT_RESOLUTION}"
+    video_seconds = request.get("video_seconds")
     if video_seconds is None:
         return kind
     longest = next((band for band in LENGTH_BANDS_SECONDS if video_seconds <= band), LENGTH_BANDS_SECONDS[-1])
     return f"{kind}:{longest}s"
-
-
-def kind_of_request(request: Mapping[str, Any]) -> str:
-    """Return the kind of a job.
-
-    Args:
-        request: What it asks for.
-    """
-    return kind_of(request.get("type", ""), request.get("resolution"), request.get("video_seconds"))
 
 
 def without_length(kind: str) -> str:
@@ -81,20 +67,13 @@ def without_length(kind: str) -> str:
 
 
 def field_of(kind: str, seconds: float) -> str:
-    """Return the field of the hash that counts a task.
-
-    Args:
-        kind: The kind of its job.
-        seconds: How long the vendor had it.
-    """
+    """Return the field of the hash that counts a task of a kind which the vendor had for so long."""
     return f"{kind}:{bin_of(seconds)}"
 
 
 def bin_of(seconds: float) -> int:
     """Return the bin of a duration."""
-    if seconds <= SHORTEST_SECONDS:
-        return 0
-    return min(BINS - 1, int(BINS_PER_DOUBLING * log2(seconds / SHORTEST_SECONDS)))
+    return min(BINS - 1, max(0, bisect_right(EDGES, seconds) - 1))
 
 
 class Durations:
@@ -110,75 +89,50 @@ class Durations:
     def __init__(
         self, counts: Sequence[float] = (), prior: Sequence[float] | None = None, weight: float = PRIOR_WEIGHT
     ) -> None:
-        self._rest: tuple[float, ...] | None = None
         observed = _smoothed(counts) if counts else [0.0] * BINS
         shares = expected_shares(DEFAULT_RESOLUTION) if prior is None else prior
         weights = [seen + weight * share for seen, share in zip([*observed, 0.0], shares, strict=True)]
         left = [*accumulate(reversed(weights))][::-1]
         #: The chance that a task takes longer than each edge.
         self.survival: Final = tuple(value / left[0] for value in left)
+        widths = [end - start for start, end in pairwise((0.0, *EDGES[1:]))]
         #: The chance to end in the next second, given that it has not ended yet, in each bin, per second.
-        self.hazard: Final = (
-            *(
-                log(here / there) / (end - start)
-                for here, there, start, end in zip(
-                    self.survival, self.survival[1:], (0.0, *EDGES[1:]), EDGES[1:], strict=False
-                )
-            ),
+        self.hazard: Final = tuple(
+            log(here / there) / width for (here, there), width in zip(pairwise(self.survival), widths, strict=True)
         )
+        areas = [
+            alive * _area(hazard, width)
+            for alive, hazard, width in zip(self.survival[:-1], self.hazard, widths, strict=True)
+        ]
+        beyond = self.survival[-1] / self.hazard[-1]
+        #: The integral of the survival from each edge on, in seconds.
+        self._rest_seconds = [*accumulate(reversed([*areas, beyond]))][::-1]
+        #: How long a task takes on average.
+        self.mean_seconds: Final = self._rest_seconds[0]
 
     @property
     def shares(self) -> list[float]:
         """The shares of tasks that end in each bin, and beyond the last."""
         return [*(here - there for here, there in pairwise(self.survival)), self.survival[-1]]
 
-    def hazard_at(self, age_seconds: float) -> float:
-        """Return the chance to end in the next second, given that a task of this age has not, per second."""
-        return self.hazard[min(BINS - 1, max(0, bisect_right(EDGES, age_seconds) - 1))]
-
-    def survival_at(self, age_seconds: float) -> float:
-        """Return the chance that a task takes longer than this."""
-        number = min(BINS - 1, max(0, bisect_right(EDGES, age_seconds) - 1))
-        start = EDGES[number] if number else 0.0
-        return self.survival[number] * exp(-self.hazard[number] * (age_seconds - start))
-
-    @property
-    def _rest_seconds(self) -> tuple[float, ...]:
-        """The integral of the survival from each edge on, in seconds; it is needed for few of them."""
-        # No cached_property: before Python 3.12 it has a lock, which a forked process may find taken.
-        if self._rest is None:
-            self._rest = self._integrals()
-        return self._rest
-
-    def _integrals(self) -> tuple[float, ...]:
-        starts = (0.0, *EDGES[1:-1])
-        areas = [
-            self.survival[number] * _area(self.hazard[number], EDGES[number + 1] - start)
-            for number, start in enumerate(starts)
-        ]
-        beyond = self.survival[BINS] / self.hazard[-1]
-        return (*accumulate(reversed([*areas, beyond])),)[::-1]
-
-    @property
-    def mean_seconds(self) -> float:
-        """How long a task takes on average."""
-        return self._rest_seconds[0]
-
     @property
     def seconds_by_bin(self) -> list[float]:
         """How long a task is of an age in each bin, on average, in seconds; the last bin has all that is beyond it."""
-        rest = self._rest_seconds
-        return [*(here - there for here, there in pairwise(rest[:-1])), rest[-2]]
+        return [*(here - there for here, there in pairwise(self._rest_seconds[:-1])), self._rest_seconds[-2]]
+
+    def survival_at(self, age_seconds: float) -> float:
+        """Return the chance that a task takes longer than this."""
+        number = bin_of(age_seconds)
+        start = EDGES[number] if number else 0.0
+        return self.survival[number] * exp(-self.hazard[number] * (age_seconds - start))
 
     def remaining_seconds(self, age_seconds: float) -> float:
         """Return how much longer a task of this age takes on average: its mean residual life."""
         if age_seconds >= EDGES[-1]:
             return 1 / self.hazard[-1]
-        number = max(0, bisect_right(EDGES, age_seconds) - 1)
-        rest = self._rest_seconds[number + 1]
-        until = EDGES[number + 1] - age_seconds
-        here = self.survival_at(age_seconds)
-        return _area(self.hazard[number], until) + rest / here
+        following = bin_of(age_seconds) + 1
+        here = _area(self.hazard[following - 1], EDGES[following] - age_seconds)
+        return here + self._rest_seconds[following] / self.survival_at(age_seconds)
 
 
 class Kinds:
@@ -186,16 +140,13 @@ class Kinds:
 
     Args:
         counts: For each kind that was observed, how many tasks ended in each bin.
-        expected: Gives the prior of a resolution.
+        expected: Gives the prior of a resolution; `expected_shares` if not given.
     """
 
     def __init__(
-        self,
-        counts: Mapping[str, Sequence[float]],
-        expected: Callable[[str], Sequence[float]] | None = None,
+        self, counts: Mapping[str, Sequence[float]], expected: Callable[[str], Sequence[float]] | None = None
     ) -> None:
-        self._counts = counts
-        self._expected = expected or expected_shares
+        self._counts, self._expected = counts, expected or expected_shares
         self._of_all_lengths: dict[str, list[float]] = {}
         for kind, each in counts.items():
             known = self._of_all_lengths.get(without_length(kind), [0.0] * BINS)
@@ -216,17 +167,15 @@ class Kinds:
 
     def of(self, kind: str) -> Durations:
         """Return how long tasks of a kind take, observed or not."""
-        found = self._known.get(kind)
-        if found is None:
+        if kind not in self._known:
+            whole = without_length(kind)
             # Two threads may both compute it; both come to the same.
-            found = self._known[kind] = self._durations(kind)
-        return found
-
-    def _durations(self, kind: str) -> Durations:
-        whole = without_length(kind)
-        if kind == whole:
-            return Durations(self._of_all_lengths.get(kind, ()), self._expected(kind.partition(":")[2]))
-        return Durations(self._counts.get(kind, ()), self.of(whole).shares, LENGTHS_WEIGHT)
+            self._known[kind] = (
+                Durations(self._of_all_lengths.get(kind, ()), self._expected(kind.partition(":")[2]))
+                if kind == whole
+                else Durations(self._counts.get(kind, ()), self.of(whole).shares, LENGTHS_WEIGHT)
+            )
+        return self._known[kind]
 
     @property
     def mean_seconds(self) -> float:
@@ -239,19 +188,33 @@ class Kinds:
 
 
 def seconds_until_slot(place: int, in_flight: int, mean_seconds: float) -> float | None:
-    """Return in how many seconds a place in line will probably get a slot; None if no slot is in use.
-
-    Args:
-        place: 1 is next.
-        in_flight: How many slots are held.
-        mean_seconds: How long a task takes on average.
-    """
+    """Return in how many seconds a place in line (1 is next) will probably get a slot; None if no slot is in use."""
     return place * mean_seconds / in_flight if in_flight else None
 
 
-def _area(hazard: float, seconds: float) -> float:
-    """Return the integral of exp(-hazard t) over so many seconds."""
-    return (1 - exp(-hazard * seconds)) / hazard
+def expected_shares(resolution: str) -> tuple[float, ...]:
+    """Return the prior of a resolution: the shares of tasks that end in each bin, and beyond the last."""
+    return shares_around(EXPECTED_SECONDS.get(resolution, EXPECTED_SECONDS[DEFAULT_RESOLUTION]))
+
+
+@cache
+def shares_around(mean_seconds: float) -> tuple[float, ...]:
+    """Return the prior of tasks expected to take so long: the shares that end in each bin, and beyond the last."""
+    cumulated = [0.0, *(_log_normal_cdf(edge, mean_seconds) for edge in EDGES[1:-1]), 1.0]
+    typical = [above - below for below, above in pairwise(cumulated)]
+    surprises = [min(1.0, mean_seconds / edge) for edge in EDGES[1:]]
+    shares = [
+        (1 - SURPRISES) * share + SURPRISES * surprise / sum(surprises)
+        for share, surprise in zip(typical, surprises, strict=True)
+    ]
+    # The surprises go on beyond the last bin, so that no hazard is infinite: twice as long, half as many.
+    return (*shares, shares[-1] * BINS_PER_DOUBLING)
+
+
+def _log_normal_cdf(seconds: float, mean_seconds: float) -> float:
+    # A log-normal's mean is exp(mu + sigma^2 / 2).
+    mu = log(mean_seconds) - EXPECTED_SIGMA**2 / 2
+    return (1 + erf((log(seconds) - mu) / (EXPECTED_SIGMA * sqrt(2)))) / 2
 
 
 def _smoothed(counts: Sequence[float]) -> list[float]:
@@ -262,30 +225,6 @@ def _smoothed(counts: Sequence[float]) -> list[float]:
     ]
 
 
-def _log_normal_cdf(seconds: float, mean_seconds: float) -> float:
-    # A log-normal's mean is exp(mu + sigma^2 / 2).
-    mu = log(mean_seconds) - EXPECTED_SIGMA**2 / 2
-    return (1 + erf((log(seconds) - mu) / (EXPECTED_SIGMA * sqrt(2)))) / 2
-
-
-def expected_shares(resolution: str) -> tuple[float, ...]:
-    """Return the prior of a resolution: the shares of tasks that end in each bin, and beyond the last."""
-    return shares_around(EXPECTED_SECONDS.get(resolution, EXPECTED_SECONDS[DEFAULT_RESOLUTION]))
-
-
-@cache
-def shares_around(mean_seconds: float) -> tuple[float, ...]:
-    """Return the prior of tasks expected to take so long: the shares that end in each bin, and beyond the last.
-
-    Args:
-        mean_seconds: The mean that is expected.
-    """
-    cumulated = [0.0, *(_log_normal_cdf(edge, mean_seconds) for edge in EDGES[1:-1]), 1.0]
-    typical = [above - below for below, above in pairwise(cumulated)]
-    surprises = [min(1.0, mean_seconds / edge) for edge in EDGES[1:]]
-    shares = [
-        (1 - SURPRISES) * share + SURPRISES * surprise / sum(surprises)
-        for share, surprise in zip(typical, surprises, strict=True)
-    ]
-    # The surprises go on beyond the last bin, so that no hazard is infinite: twice as long, half as many.
-    return (*shares, shares[-1] * BINS_PER_DOUBLING)
+def _area(hazard: float, seconds: float) -> float:
+    """Return the integral of exp(-hazard t) over so many seconds."""
+    return (1 - exp(-hazard * seconds)) / hazard

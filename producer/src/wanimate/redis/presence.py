@@ -39,35 +39,20 @@ class Presence(StrEnum):
 
 
 def find_jobs(redis: Any, keys: Keys, job_ids: Iterable[str]) -> dict[str, Presence]:
-    """Return for each job whether there is anything of it.
-
-    Args:
-        redis: A connection that decodes responses.
-        keys: The account's keys.
-        job_ids: The jobs.
-    """
-    found = dict.fromkeys(job_ids, Presence.ABSENT)
-    _mark(found, _known(redis, keys, found))
-    if Presence.ABSENT not in found.values():
-        return found
-    # Messages go from the queue to a worker, and from there to a record or to the dead letters: read in this order,
-    # none is missed.
-    budget = _Budget()
-    for step in STEPS:
-        for text in _messages(redis, list_of(ENTRY_QUEUE, step), budget):
-            _mark(found, _ids_in(text))
-    for text in redis.hgetall(UNACKED_KEY).values():
-        _mark(found, _ids_in(text))
-    for letter in _messages(redis, keys.dead, budget):
-        # One of a newer version of this library runs when it is replayed; before it is its number.
-        _mark(found, _ids_in(letter.partition(" ")[2]))
-    _mark(found, _known(redis, keys, found))
-    if budget.is_spent:
-        found = {job_id: Presence.UNSURE if each is Presence.ABSENT else each for job_id, each in found.items()}
-    return found
+    """Return for each job whether there is anything of it; `redis` decodes responses."""
+    asked = set(job_ids)
+    missing, otherwise, characters = asked - _known(redis, keys, asked), Presence.ABSENT, 0
+    for number, text in enumerate(_messages(redis, keys) if missing else ()):
+        characters += len(text)
+        if number == MAX_MESSAGES or characters > MAX_CHARACTERS:
+            otherwise = Presence.UNSURE
+            break
+        missing -= _ids_in(text)
+    missing -= _known(redis, keys, missing)
+    return {job_id: otherwise if job_id in missing else Presence.THERE for job_id in asked}
 
 
-def _known(redis: Any, keys: Keys, job_ids: Iterable[str]) -> set[str]:
+def _known(redis: Any, keys: Keys, job_ids: set[str]) -> set[str]:
     """Return the jobs that have a record, a slot, a result, or an entry in the set of enqueued jobs."""
     asked = list(job_ids)
     with redis.pipeline(transaction=False) as pipeline:
@@ -80,43 +65,30 @@ def _known(redis: Any, keys: Keys, job_ids: Iterable[str]) -> set[str]:
     return {job_id for job_id, enqueued, slot, stored in rows if enqueued is not None or slot is not None or stored}
 
 
-def _mark(found: dict[str, Presence], job_ids: set[str]) -> None:
-    for job_id in found.keys() & job_ids:
-        found[job_id] = Presence.THERE
+def _messages(redis: Any, keys: Keys) -> Iterator[str]:
+    # Messages go from the queue to a worker, and from there to a record or to the dead letters: read in this order,
+    # none is missed.
+    for step in STEPS:
+        yield from _entries(redis, list_of(ENTRY_QUEUE, step))
+    yield from redis.hgetall(UNACKED_KEY).values()
+    yield from _entries(redis, keys.dead)
 
 
-class _Budget:
-    """How much one search may still read."""
-
-    def __init__(self) -> None:
-        self.messages = MAX_MESSAGES
-        self.characters = MAX_CHARACTERS
-
-    @property
-    def is_spent(self) -> bool:
-        return self.messages <= 0 or self.characters <= 0
-
-
-def _messages(redis: Any, name: str, budget: _Budget) -> Iterator[str]:
+def _entries(redis: Any, name: str) -> Iterator[str]:
     start, length = 0, _FIRST_PAGE
-    while not budget.is_spent:
-        # From the newest on: jobs enqueued meanwhile move the others back, so that some may be read twice.
-        page: list[str] = redis.lrange(name, start, start + length - 1)
-        if not page:
-            return
+    # From the newest on: jobs enqueued meanwhile move the others back, so that some may be read twice.
+    while page := redis.lrange(name, start, start + length - 1):
         yield from page
         start += len(page)
-        characters = sum(map(len, page))
-        budget.messages -= len(page)
-        budget.characters -= characters
-        if characters < _SMALL_PAGE_CHARACTERS:
+        if sum(map(len, page)) < _SMALL_PAGE_CHARACTERS:
             length = min(_LAST_PAGE, 4 * length)
 
 
 def _ids_in(text: str) -> set[str]:
     """Return the ids of the jobs in a message, of either version of Celery's protocol."""
     try:
-        message = json.loads(text)
+        # Before a dead letter is its number; one of a newer version of this library runs when it is replayed.
+        message = json.loads(text.lstrip("0123456789 "))
         if isinstance(message, list):  # held by a worker: the message, its exchange and its routing key
             message = message[0]
         headers, body = message["headers"], message["body"]

@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from ..contract import CLAIM_TTL_MS, DATABASE_KEY, AnimateJob, Keys, Stage
 from ..contract.cost import Prices
 from ..errors import ClientClosed, QueueUnavailable, SettingsError
-from .address import sentinel_of, without_secrets
 from .presence import Presence, find_jobs
 
 if TYPE_CHECKING:
@@ -27,54 +24,40 @@ T = TypeVar("T")
 _READ_SIZE: Final = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the ledger says about one job.
+class Standing(NamedTuple):
+    """What the ledger says about one job."""
 
-    Args:
-        is_known: Whether it has a record or a slot, or was enqueued by this library and not recorded yet.
-        outcome: How it ended, as its record has it, once that was delivered.
-    """
-
+    #: Whether it has a record or a slot, or was enqueued by this library and not recorded yet.
     is_known: bool
-    outcome: str | None = None
+    #: How it ended, as its record has it, once that was delivered.
+    outcome: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What is stored about one job at one moment, and what its end is estimated from.
+class Record(NamedTuple):
+    """What is stored about one job at one moment, and what its end is estimated from."""
 
-    Args:
-        fields: Its hash, empty if it has none.
-        rank: Its zero-based place in line; None if it does not wait.
-        has_slot: Whether it holds an upstream slot.
-        stored_result: Celery's result.
-        is_enqueued: Whether this library has enqueued it and no worker has recorded it yet.
-        now_ms: The time of Redis, in Unix ms.
-        in_flight: How many slots are held.
-        blocked_by: Why nothing is submitted, as in `JobStatus`; None while jobs are.
-        durations: The hash that counts durations.
-        prices: What a billed second costs.
-    """
-
+    #: Its hash, empty if it has none.
     fields: Mapping[str, str]
+    #: Its zero-based place in line; None if it does not wait.
     rank: int | None
     has_slot: bool
+    #: Celery's result.
     stored_result: str | None
+    #: Whether this library has enqueued it and no worker has recorded it yet.
     is_enqueued: bool
+    #: The time of Redis, in Unix ms.
     now_ms: int
+    #: How many slots are held.
     in_flight: int
+    #: Why nothing is submitted, as in `JobStatus`; None while jobs are.
     blocked_by: str | None
+    #: The hash that counts durations.
     durations: Mapping[str, str]
     prices: Prices
 
 
 class PerProcess(Generic[T]):
-    """One value for each process: a forked child can use neither threads nor connections of its parent.
-
-    Args:
-        make: Makes the value.
-    """
+    """One value for each process: a forked child can use neither threads nor connections of its parent."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
@@ -97,7 +80,7 @@ class Store:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.address = _address(settings)
+        self.address = settings.address
         self.is_closed = False
         self._keys = Keys(settings.account)
         self._redis: PerProcess[Any] = PerProcess(self._connect)
@@ -121,11 +104,8 @@ class Store:
     def claim(self, fingerprints: Sequence[tuple[str, str]]) -> list[str]:
         """Bind idempotency keys that are not in use to their requests, and return the request each key is bound to.
 
-        A key is in use from here until its job's result expires, which workers see to. If no worker ever sees the job,
-        it is for `CLAIM_TTL_MS`.
-
-        Args:
-            fingerprints: The job id of each key, and the fingerprint of its request.
+        A key, given by its job id and the fingerprint of its request, is in use from here until its job's result
+        expires, which workers see to. If no worker ever sees the job, it is for `CLAIM_TTL_MS`.
         """
         with self._exchange() as redis, redis.pipeline(transaction=False) as pipeline:
             for job_id, fingerprint in fingerprints:
@@ -269,7 +249,7 @@ class Store:
 
     def _explain(self, error: Exception) -> str:
         reason = " ".join(str(error).split()) or type(error).__name__
-        reason = without_secrets(reason, self.settings.redis_url.get_secret_value())
+        reason = self.address.without_secrets(reason)
         return (
             f"Redis at {self.address} is not available ({reason}): check WANIMATE_REDIS_URL, that the server runs, and "
             "that this machine may reach it"
@@ -287,16 +267,6 @@ def _prepare() -> None:
 
 #: The message when a client is used after `close()`.
 CLOSED: Final = "this client is closed: make a new one, or close it later"
-
-
-def _address(settings: Settings) -> str:
-    """Return where Redis is, for people: never with the password."""
-    url = settings.redis_url.get_secret_value()
-    sentinel = sentinel_of(url)
-    if sentinel is not None:
-        return str(sentinel)
-    parts = urlsplit(url)
-    return parts.path if parts.scheme == "unix" else f"{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _block(account: Mapping[str, str], now_ms: int) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from redis import BlockingConnectionPool
 from redis.backoff import NoBackoff
@@ -11,11 +10,10 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection, SentinelManagedSSLConnection
 
 from ..contract import PRIORITY_STEPS, UNACKED_KEY
-from .address import sentinel_of, tls_of
 
 if TYPE_CHECKING:
     from ..settings import Settings
-    from .address import SentinelAddress
+    from .address import Address
 
 #: How long the message of a worker that died stays away, in seconds. Every message may safely come twice (the ledger
 #: lets each step be taken once), so this need not exceed the longest request; a dead worker is noticed in seconds.
@@ -35,13 +33,11 @@ _POOL_TIMEOUT_SECONDS: Final = 10
 def connection_pool(settings: Settings, retry: Retry | None = None) -> BlockingConnectionPool:
     """Return a pool of connections that decode responses, for what is read and written beside Celery.
 
-    Args:
-        settings: Where Redis is.
-        retry: How a lost connection is retried; redis-py's own way if not given.
+    A lost connection is retried in redis-py's own way, unless `retry` says otherwise.
     """
-    url = settings.redis_url.get_secret_value()
+    address = settings.address
     options: dict[str, Any] = {} if retry is None else {"retry": retry}
-    if not url.startswith("unix://"):
+    if not address.path:
         options |= {"socket_connect_timeout": CONNECT_TIMEOUT_SECONDS, "socket_keepalive": True}
     options |= {
         "decode_responses": True,
@@ -53,61 +49,52 @@ def connection_pool(settings: Settings, retry: Retry | None = None) -> BlockingC
         "socket_timeout": settings.redis_timeout_seconds,
         "health_check_interval": 25,
     }
-    sentinel = sentinel_of(url)
-    if sentinel is None:
-        return BlockingConnectionPool.from_url(url, **options)
-    return _master_pool(sentinel, options)
+    if address.service is None:
+        return BlockingConnectionPool.from_url(address.url, **options)
+    return _master_pool(address, options)
 
 
 class _MasterPool(SentinelConnectionPool, BlockingConnectionPool):
     """Connections to whichever server is the master; a thread waits for a free one."""
 
 
-def _master_pool(sentinel: SentinelAddress, options: dict[str, Any]) -> BlockingConnectionPool:
+def _master_pool(address: Address, options: dict[str, Any]) -> BlockingConnectionPool:
     sentinels: Any = Sentinel  # untyped
     pool: Any = _MasterPool
-    manager = sentinels(sentinel.hosts, sentinel_kwargs=_sentinel_options(sentinel))
     made: BlockingConnectionPool = pool(
-        sentinel.service,
-        manager,
-        connection_class=SentinelManagedConnection if sentinel.tls is None else SentinelManagedSSLConnection,
-        db=sentinel.database,
-        username=sentinel.username,
-        password=sentinel.password,
-        **(sentinel.tls or {}),
+        address.service,
+        sentinels(address.hosts, sentinel_kwargs=_sentinel_options(address)),
+        connection_class=SentinelManagedConnection if address.tls is None else SentinelManagedSSLConnection,
+        db=address.database,
+        username=address.username,
+        password=address.password,
+        **(address.tls or {}),
         **options,
     )
     return made
 
 
-def _sentinel_options(sentinel: SentinelAddress) -> dict[str, Any]:
+def _sentinel_options(address: Address) -> dict[str, Any]:
     """Return how redis-py connects to the sentinels themselves, for every library that uses it."""
-    login = {"username": sentinel.sentinel_username, "password": sentinel.sentinel_password}
+    login = {"username": address.sentinel_username, "password": address.sentinel_password}
     return {
         "socket_timeout": _SENTINEL_TIMEOUT_SECONDS,
         "socket_connect_timeout": _SENTINEL_TIMEOUT_SECONDS,
         # redis-py would try each ten times, and only then ask the next.
         "retry": Retry(NoBackoff(), 0),
         **{name: value for name, value in login.items() if value is not None},
-        **({} if sentinel.tls is None else {"ssl": True, **sentinel.tls}),
+        **({} if address.tls is None else {"ssl": True, **address.tls}),
     }
 
 
 def celery_settings(settings: Settings) -> dict[str, Any]:
-    """Return the broker and result settings of a Celery app that speaks to the queue.
-
-    Args:
-        settings: Where Redis is and how long results are kept.
-    """
-    url = celery_url(settings)
-    timeout_seconds = settings.redis_timeout_seconds
-    sentinel, tls = sentinel_of(settings.redis_url.get_secret_value()), tls_of(settings.redis_url.get_secret_value())
-    sentinels = (
-        {} if sentinel is None else {"master_name": sentinel.service, "sentinel_kwargs": _sentinel_options(sentinel)}
-    )
+    """Return the broker and result settings of a Celery app that speaks to the queue."""
+    address, timeout_seconds = settings.address, settings.redis_timeout_seconds
+    service, tls = address.service, address.tls
+    sentinels = {} if service is None else {"master_name": service, "sentinel_kwargs": _sentinel_options(address)}
     return {
-        "broker_url": url,
-        "result_backend": url,
+        "broker_url": address.celery_url,
+        "result_backend": address.celery_url,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_pool_limit": 20,
@@ -134,7 +121,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "result_backend_transport_options": sentinels,
         # Flower reads TLS from here and not from the URL; for Sentinel everyone does.
         **({} if tls is None else {"broker_use_ssl": tls}),
-        **({} if tls is None or sentinel is None else {"redis_backend_use_ssl": tls}),
+        **({} if tls is None or service is None else {"redis_backend_use_ssl": tls}),
         "redis_socket_timeout": timeout_seconds,
         "redis_socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "redis_retry_on_timeout": True,
@@ -150,15 +137,3 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "accept_content": ["json"],
         "task_send_sent_event": False,
     }
-
-
-def celery_url(settings: Settings) -> str:
-    """Return the address of Redis as Celery spells it: it has no `unix://`."""
-    sentinel = sentinel_of(settings.redis_url.get_secret_value())
-    if sentinel is not None:
-        return sentinel.celery_url
-    url = settings.redis_url.get_secret_value()
-    parts = urlsplit(url)
-    if parts.scheme != "unix":
-        return url
-    return f"redis+socket://{parts.netloc}{parts.path}?{parts.query.replace('db=', 'virtual_host=')}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from wanimate.contract.durations import kind_of_request
+from wanimate.contract.durations import kind_of
 
 from ..ledger import Observation
 from ..vendor import Failed, StatusAnswer, Succeeded
@@ -39,7 +39,7 @@ def observe(job: JobFields, answer: StatusAnswer, now_ms: int) -> Observation | 
             return None
     if job.submitted_at_ms is None:
         return None
-    kind = kind_of_request(job.request)
+    kind = kind_of(job.request)
     seen_seconds = max(0, now_ms - job.submitted_at_ms) / 1000
     if created_at is not None and completed_at is not None:
         said_seconds = (completed_at - created_at).total_seconds()

@@ -117,7 +117,7 @@ class AccountLimits:
 
 #: Fields of the account's limits that may be empty.
 _OPTIONAL: Final = (
-    *("daily_billed_ms", "daily_billed_micro_usd", *Prices.names()),
+    *("daily_billed_ms", "daily_billed_micro_usd", *Prices._fields),
     *("balance_warn_micro_usd", "balance_hold_micro_usd"),
 )
 

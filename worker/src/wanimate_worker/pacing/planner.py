@@ -14,7 +14,7 @@ from itertools import accumulate
 from math import inf, sqrt
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from wanimate.contract.durations import BINS, EDGES, kind_of
+from wanimate.contract.durations import BINS, EDGES, bin_of, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,11 +115,11 @@ class Urgency:
 
     def at(self, age_seconds: float) -> float:
         """Return sqrt(h) at an age: polls per second and stride."""
-        return self._roots[_bin(age_seconds)]
+        return self._roots[bin_of(age_seconds)]
 
     def progress(self, age_seconds: float) -> float:
         """Return G, the integral of sqrt(h) up to an age."""
-        number = _bin(age_seconds)
+        number = bin_of(age_seconds)
         start = EDGES[number] if number else 0.0
         return self._progress[number] + self._roots[number] * (age_seconds - start)
 
@@ -168,7 +168,7 @@ class Mix:
     def __init__(self, kinds: Kinds) -> None:
         self._kinds = kinds
         self._urgencies: dict[str, Urgency] = {}
-        self._unseen = self.of(kind_of("", None))
+        self._unseen = self.of(kind_of({}))
         observed = sum(kinds.observed.values())
         self._shares = (
             [(count / observed, self.of(kind)) for kind, count in kinds.observed.items()]
@@ -286,7 +286,3 @@ def stride_of(urgency: float, polls_per_second: float, mean_seconds: float, floo
     if polls_per_second <= 0:
         raise ValueError("polls_per_second must be positive; polls_per_second() never gives less")
     return max(urgency / polls_per_second, floor_seconds / sqrt(mean_seconds))
-
-
-def _bin(age_seconds: float) -> int:
-    return min(BINS - 1, max(0, bisect_right(EDGES, age_seconds) - 1))
