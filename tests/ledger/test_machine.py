@@ -125,7 +125,7 @@ class LedgerMachine(MoneyRules):
                 assert not life.outcome or outcome == outcome_named(life.outcome)
         for record_id, promised in self.promised.items():
             self.it_was_kept(record_id, promised, end)
-        assert not leaks(self.bench.redis, {"gate"})
+        assert not leaks(self.bench.redis, {"account"})
 
     def it_was_kept(self, record_id: str, promised: str | None, end: State) -> None:
         """A follower is delivered once: what it was promised, else what its leader got, or that this is lost."""
