@@ -89,7 +89,7 @@ $(PEERS)/.ready: benchmarks/peers/pyproject.toml benchmarks/peers/uv.lock | .ven
 bench-smoke: setup ## 3,000 jobs over 200 slots, judged by the simulator's ground truth
 	@$(BIN)/python benchmarks/bench.py --only smoke --report build/reports/bench-smoke.json
 
-bench-planner: setup ## what polling can reach at the vendor's limits, computed; draws docs/images/polling.svg
+bench-planner: setup ## what polling can reach at the vendor's limits, computed; the tables of docs/polling.md
 	@$(BIN)/python benchmarks/planner.py
 
 chaos: setup ## everything goes wrong at once, for three seeds, judged by the simulator's ground truth

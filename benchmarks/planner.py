@@ -1,18 +1,12 @@
 """What polling can reach, computed: uniform, hazard-aware and the best of all schedules, at the vendor's limits.
 
 Nothing is run. Then what the worker's own pacer reaches, simulated, also where the vendor is ten times as fast or as
-slow as expected. It prints the tables of docs/polling.md, writes `build/reports/bench-planner.json` and draws
-`docs/images/polling.svg`. Run it with `make bench-planner`.
+slow as expected. `make bench-planner` prints the tables of docs/polling.md.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-from itertools import takewhile
-from math import log
-from pathlib import Path
-from statistics import NormalDist, fmean
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from bounds import (
@@ -35,13 +29,12 @@ from simulated import EXPECTED_SECONDS, Budget, Load, simulate
 from wanimate.contract.durations import BINS, Kinds, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from bounds import Reach
     from wanimate.contract.durations import Durations
 
-REPORT, PLOT = Path("build/reports/bench-planner.json"), Path("docs/images/polling.svg")
-#: The spread that is drawn and simulated.
+#: The spread that is simulated.
 SIGMA = 0.3
 #: Slots, requests a minute and jobs of what is simulated.
 SIMULATED = ((3, 10, 300), (10, 60, 500), (100, 1000, 1000), (1000, 10_000, 5000))
@@ -52,31 +45,20 @@ LENGTHS_SECONDS = [5 * 24 ** ((number + 0.5) / 48) for number in range(48)]
 
 
 def main() -> None:
-    """Compute, print, write and draw."""
-    ways = {sigma: one_length(sigma) for sigma in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)}
-    by_length = {sigma: all_lengths(sigma) for sigma in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)}
-    simulated = [row for slots, per_minute, jobs in SIMULATED for row in from_the_first_task(slots, per_minute, jobs)]
-    for title, of in (("videos of one length", ways), ("videos of 5 to 120 s", by_length)):
-        print(f"\n{title}: late, polls a job, slots in use\n")
-        print(
-            markdown(
-                ["sigma", *of[SIGMA]],
-                (
-                    [sigma, *(f"{way.lag_seconds:.2f} s, {way.polls:.2f}, {way.slot_use:.3f}" for way in each.values())]
-                    for sigma, each in of.items()
-                ),
-            )
+    """Compute and print."""
+    for title, of in (
+        ("videos of one length", {sigma: one_length(sigma) for sigma in (0.1, 0.2, 0.3, 0.5, 0.8)}),
+        ("videos of 5 to 120 s", {sigma: all_lengths(sigma) for sigma in (0.1, 0.2, 0.3, 0.5)}),
+    ):
+        rows = (
+            [sigma, *(f"{way.lag_seconds:.2f} s, {way.polls:.2f}, {way.slot_use:.3f}" for way in ways.values())]
+            for sigma, ways in of.items()
         )
+        print(f"\n{title}: late, polls a job, slots in use\n")
+        print(markdown(["sigma", *of[SIGMA]], rows))
+    simulated = [row for load in SIMULATED for row in from_the_first_task(*load)]
     print("\nsimulated from the first task on, 41.4 s are expected: late in mean durations\n")
     print(markdown(simulated[0], (row.values() for row in simulated)))
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    report: dict[str, Any] = {
-        title: {sigma: {name: asdict(way) for name, way in each.items()} for sigma, each in of.items()}
-        for title, of in (("one length", ways), ("by length", by_length))
-    }
-    REPORT.write_text(json.dumps({**report, "simulated": simulated}, indent=2))
-    PLOT.write_text(plot(ways[SIGMA]))
-    print(f"\nwritten to {REPORT} and {PLOT}")
 
 
 def one_length(sigma: float) -> dict[str, Reach]:
@@ -152,40 +134,6 @@ def from_the_first_task(slots: int, per_minute: int, jobs: int) -> Iterable[dict
             "slots in use": seen.slot_use,
             "slots: bound": bound.slot_use,
         }
-
-
-def plot(ways: Mapping[str, Reach]) -> str:
-    """Return an SVG: the density of durations, and when a long task is polled."""
-    left, width, bottom, longest = 50, 350, 180, 90
-    normal = NormalDist(log(MEAN_SECONDS) - SIGMA**2 / 2, SIGMA)
-    density = [normal.pdf(log(second)) / second for second in range(1, longest + 1)]
-
-    def x(seconds: float) -> float:
-        return left + seconds / longest * width
-
-    def text(at: float, y: float, said: str, colour: str = "#334155", style: str = "") -> str:
-        return f'<text x="{at:.1f}" y="{y:.1f}" fill="{colour}" {style}>{said}</text>'
-
-    path = " ".join(f"{x(at):.1f},{bottom - 130 * each / max(density):.1f}" for at, each in enumerate(density, start=1))
-    parts = [
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 430 330" font-family="sans-serif" font-size="12">',
-        '<rect width="430" height="330" fill="#ffffff"/>',
-        text(left, 24, f"When a task is polled (sigma {SIGMA})", style='font-weight="bold"'),
-        f'<polyline points="{path}" fill="none" stroke="#64748b" stroke-width="2"/>',
-        text(x(52), 90, "durations", "#64748b"),
-        f'<path d="M{left} {bottom + 90}h{width}" stroke="#334155"/>',
-        *(text(x(at), bottom + 106, f"{at}", style='text-anchor="middle"') for at in range(0, longest + 1, 10)),
-        text(x(longest / 2), bottom + 126, "age, s", style='text-anchor="middle"'),
-    ]
-    hazard_aware = by_hazard(log_normal(SIGMA), ways["hazard-aware"].scale)
-    for name, y, colour, schedule in (
-        ("uniform", bottom + 24, "#b45309", every(ways["uniform"].scale)),
-        ("hazard-aware", bottom + 58, "#1d4ed8", hazard_aware),
-    ):
-        polls = takewhile(lambda age: age <= longest, schedule)
-        parts += [f'<path d="M{x(at):.1f} {y - 8}v16" stroke="{colour}" stroke-width="2"/>' for at in polls]
-        parts.append(text(left, y + 21, name, colour))
-    return "\n".join([*parts, "</svg>"]) + "\n"
 
 
 if __name__ == "__main__":
