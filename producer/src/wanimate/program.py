@@ -40,6 +40,14 @@ class Seconds(click.FloatRange):
 SECONDS: Final = Seconds(min=0)
 
 
+def read_label(text: str) -> tuple[str, str]:
+    """Return the name and the value in `name=value`: the type of `--label` everywhere."""
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise click.BadParameter(f"name=value is expected, got {text!r}")
+    return name, value
+
+
 class Program(click.Group):
     """A group of commands that writes to any terminal.
 

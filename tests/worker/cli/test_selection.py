@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import click
 import pytest
 from wanimate.contract import Outcome
 from wanimate.errors import GenerationFailed
 from wanimate.text import format_duration
-from wanimate_worker.cli.selection import Filter, View
-from wanimate_worker.durations import read_seconds
+from wanimate_worker.cli.selection import Filter, View, read_age
 from wanimate_worker.ledger import JobRecord, Transition, read_history
 
 NOW_MS = 1_795_000_000_000
@@ -26,13 +26,13 @@ FAILED_AN_HOUR_AGO = view(settled_at_ms=str(NOW_MS - 3_600_000))
     ("text", "seconds"), [("0", 0), ("90", 90), ("90s", 90), ("1.5m", 90), ("2h", 7200), ("3d", 259_200)]
 )
 def test_a_time_is_read_in_its_unit(text: str, seconds: float) -> None:
-    assert read_seconds(text) == seconds
+    assert read_age(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-1", "1w", "1h30m", " 1"])
 def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="a time is expected"):
-        read_seconds(text)
+    with pytest.raises(click.BadParameter, match="a time is expected"):
+        read_age(text)
 
 
 @pytest.mark.parametrize(
@@ -50,9 +50,9 @@ def test_a_duration_is_shown_in_its_two_largest_units(milliseconds: int, text: s
         (Filter(("waiting", "running")), False),
         (Filter(("failed",), older_than_seconds=3600), True),
         (Filter(("failed",), older_than_seconds=3601), False),
-        (Filter(("failed",), labels={"customer": "seven"}), True),
-        (Filter(("failed",), labels={"customer": "seven", "batch": "ten"}), False),
-        (Filter(("failed",), labels={"nobody": ""}), False),
+        (Filter(("failed",), labels=(("customer", "seven"),)), True),
+        (Filter(("failed",), labels=(("customer", "seven"), ("batch", "ten"))), False),
+        (Filter(("failed",), labels=(("nobody", ""),)), False),
         (Filter(("failed",), error="GenerationFailed"), True),
         (Filter(("failed",), error="SubmissionUnknown"), False),
     ],

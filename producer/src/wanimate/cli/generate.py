@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from ..contract import AnimateJob, OnUnknown, Provider, ReplaceJob, Resolution
-from ..program import SECONDS
+from ..program import SECONDS, read_label
 from .exits import EXIT_CODES, Exit
 from .jobs import allow_expired_option, follow, note_cost
 from .session import with_session
@@ -31,7 +31,12 @@ def job_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--provider", type=click.Choice(get_args(Provider)), help="The vendor's routing."),
             click.option("--priority", type=int, metavar="N", help="0 (most urgent) to 9; 5, unless given."),
             click.option(
-                "--label", "labels", metavar="K=V", multiple=True, help="Shown in status and Flower; repeatable."
+                "--label",
+                "labels",
+                type=read_label,
+                metavar="K=V",
+                multiple=True,
+                help="Shown in status and Flower; repeatable.",
             ),
             click.option("--idempotency-key", metavar="KEY", help="The same key gives the same job: paid once."),
             click.option(
@@ -92,13 +97,13 @@ def generate(
     wait: bool,
     timeout: float | None,
     allow_expired: bool,
-    labels: tuple[str, ...],
+    labels: tuple[tuple[str, str], ...],
     **fields: Any,
 ) -> Exit:
     """Enqueue one job and, if asked to, wait for it."""
     given = {name: value for name, value in fields.items() if value is not None}
     if labels:
-        given["labels"] = dict(read_label(label) for label in labels)
+        given["labels"] = dict(labels)
     job = kind(**given)
     handle = session.client.submit(job)
     note_cost(session, [job])
@@ -107,11 +112,3 @@ def generate(
         return Exit.OK
     session.output.note(f"Job {handle.id} is in the queue; waiting for its result.")
     return follow(session, [handle.id], timeout, allow_expired=allow_expired)
-
-
-def read_label(text: str) -> tuple[str, str]:
-    """Return the name and the value in `name=value`."""
-    name, separator, value = text.partition("=")
-    if not separator or not name:
-        raise click.BadParameter(f"name=value is expected, got {text!r}", param_hint="--label")
-    return name, value

@@ -10,17 +10,14 @@ from wanimate.errors import WanimateError
 from wanimate.program import Program, completion_of
 from wanimate.text import one_line
 
-from .cancel import cancel
+from .changes import cancel, end, retry
 from .dead import dead
 from .doctor import doctor
-from .end import end
-from .flower import flower
 from .hold import drain, pause, resume
 from .jobs import jobs, show
 from .limits import limits
-from .ops import ops
 from .resolve import resolve
-from .retry import retry
+from .servers import callbacks, flower, ops
 from .top import top
 
 
@@ -31,16 +28,6 @@ def cli() -> None:
 
     Workers and beat are run by `celery -A wanimate_worker worker` and `beat`.
     """
-
-
-@cli.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65_535), help="The port to listen on.")
-def callbacks(host: str, port: int) -> None:
-    """Receive the vendor's callbacks, at WANIMATE_CALLBACK_BASE_URL."""
-    from ..callbacks.server import run_receiver
-
-    run_receiver(host, port)
 
 
 @cli.command(name="settings")
@@ -59,11 +46,10 @@ def failure_codes_reference() -> None:
     click.echo(failure_codes_page(), nl=False)
 
 
-_COMPLETION = completion_of("wanimate-worker", cli)
 for _command in (
     *(jobs, show, retry, resolve, end, cancel, dead),
     *(limits, pause, resume, drain),
-    *(doctor, top, ops, flower, _COMPLETION),
+    *(doctor, top, callbacks, ops, flower, completion_of("wanimate-worker", cli)),
 ):
     cli.add_command(_command)
 

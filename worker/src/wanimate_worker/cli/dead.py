@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING
 import click
 from wanimate.contract import CONTRACT_VERSION
 
-from .exits import EXIT_CODES, Exit
-from .session import with_session
+from .session import Exit, Session, command
 
 if TYPE_CHECKING:
     from ..bridge.dead_letters import DeadLetter
-    from .session import Session
 
 
-@click.command(epilog=EXIT_CODES)
+@command
 @click.option("--replay", is_flag=True, help="Put back those of a newer contract that this version knows by now.")
 @click.option("--clear", is_flag=True, help="Remove all of them.")
-@with_session
 def dead(session: Session, *, replay: bool, clear: bool) -> Exit:
     """List messages that no worker could use, the newest first, with the reason; never what is in them.
 
@@ -30,18 +27,18 @@ def dead(session: Session, *, replay: bool, clear: bool) -> Exit:
 
     if replay and clear:
         raise click.UsageError("--replay or --clear, not both")
-    ledger, output = session.runtime.ledger, session.output
+    stored = session.ledger.dead_letters
     if clear:
-        count = ledger.dead_letters.clear()
-        output.line(f"{count} removed", removed=count)
+        count = stored.clear()
+        session.line(f"{count} removed", removed=count)
         return Exit.OK
-    letters = [DeadLetter.read(stored) for stored in ledger.dead_letters.read()]
+    letters = [DeadLetter.read(each) for each in stored.read()]
     if replay:
         return _replay(session, letters)
     for letter in letters:
-        output.line(_line(letter), **letter.facts())
+        session.line(_line(letter), **letter.facts())
     if letters:
-        output.note(f"{len(letters)} kept, of {letters[0].number} since the list was last empty")
+        session.note(f"{len(letters)} kept, of {letters[0].number} since the list was last empty")
     return Exit.OK
 
 
@@ -53,14 +50,12 @@ def _replay(session: Session, letters: list[DeadLetter]) -> Exit:
         if letter.can_be_replayed(CONTRACT_VERSION):
             # In this order a crash in between replays it twice, and loses nothing.
             publish_again(session.app, letter)
-            session.runtime.ledger.dead_letters.remove(letter.stored)
-            session.output.line(f"{letter.number}  replayed into {letter.content['queue']}", **letter.facts())
+            session.ledger.dead_letters.remove(letter.stored)
+            session.line(f"{letter.number}  replayed into {letter.content['queue']}", **letter.facts())
         else:
             left += 1
     if left:
-        session.output.note(
-            f"{left} are left: not of a newer contract, or newer than this version ({CONTRACT_VERSION})"
-        )
+        session.note(f"{left} are left: not of a newer contract, or newer than this version ({CONTRACT_VERSION})")
     return Exit.OK
 
 

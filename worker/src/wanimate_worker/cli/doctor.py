@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 from wanimate.text import one_line
 
-from .exits import reported_errors
-from .session import celery_app, open_runtime
+from .session import celery_app, open_runtime, reported_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from ..limit_settings import LIMIT_NAMES
-from .exits import EXIT_CODES, Exit
-from .session import with_session
+from .session import Exit, Session, command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..ledger import AccountLimits
-    from .session import Session
 
 _NO_LIMIT: Final = "none"
 #: What may be removed: each option, what it takes, and what it is for.
@@ -32,14 +30,14 @@ def _or_none(context: click.Context, option: click.Parameter, value: str | None)
     return value if value in {None, _NO_LIMIT} else click.FLOAT(value, option, context)
 
 
-def _removable(command: Callable[..., None]) -> Callable[..., None]:
+def _removable(function: Callable[..., Exit]) -> Callable[..., Exit]:
     for name, unit, text in reversed(_REMOVABLE):
         told = f"{text.removesuffix('.')}; `{_NO_LIMIT}` removes it."
-        command = click.option(name, callback=_or_none, metavar=unit, help=told)(command)
-    return command
+        function = click.option(name, callback=_or_none, metavar=unit, help=told)(function)
+    return function
 
 
-@click.command(epilog=EXIT_CODES)
+@command
 @click.option("--max-in-flight", type=int, metavar="N", help="Upstream tasks at once.")
 @click.option("--requests-per-minute", type=int, metavar="N", help="Requests in any 60 s, submissions and polls.")
 @_removable
@@ -47,20 +45,19 @@ def _removable(command: Callable[..., None]) -> Callable[..., None]:
     "--retry-transient", type=int, metavar="N", help="How often a job is sent again after transient failures, 0 to 10."
 )
 @click.option("--api-base-url", metavar="URL", help="Another vendor; `drain` first, and then restart the workers.")
-@with_session
 def limits(session: Session, **options: Any) -> Exit:
     """Show the account's limits, or change those that are named, at once and for all workers.
 
     They are kept in Redis. The settings of the same names fill them when the first worker starts and count no more
     after that; where this environment's differ, it is said.
     """
-    settings, ledger = session.runtime.settings, session.runtime.ledger
+    settings, ledger = session.runtime.settings, session.ledger
     known = ledger.limits.read()
     changes = {name: value for name, value in options.items() if value is not None}
     if changes:
         wanted = _changed(session, known, changes)
         if not ledger.limits.set(wanted):
-            session.output.line(
+            session.line(
                 "unchanged: tasks may be at the vendor that is left; run `wanimate-worker drain`, then this again",
                 changed=False,
             )
@@ -68,7 +65,7 @@ def limits(session: Session, **options: Any) -> Exit:
         session.runtime.go_on(ledger.polls.grant())
         known = wanted
     if known is None:
-        session.output.line("not known yet: the first worker that starts fills them from its settings", known=False)
+        session.line("not known yet: the first worker that starts fills them from its settings", known=False)
         return Exit.REFUSED
     _show(session, known, settings.disagreements(known))
     return Exit.OK
@@ -84,8 +81,8 @@ def _changed(session: Session, known: AccountLimits | None, changes: dict[str, A
 
 def _show(session: Session, known: AccountLimits, differences: list[str]) -> None:
     facts = {name: getattr(known, name) for name in LIMIT_NAMES}
-    if session.output.as_json:
-        session.output.line("", **facts, api_base_url=known.api_base_url, disagreements=differences)
+    if session.as_json:
+        session.line("", **facts, api_base_url=known.api_base_url, disagreements=differences)
         return
     rows = {
         "max in flight": f"{known.max_in_flight} tasks",
@@ -100,9 +97,9 @@ def _show(session: Session, known: AccountLimits, differences: list[str]) -> Non
         "vendor": known.api_base_url or "not known",
     }
     for name, value in rows.items():
-        session.output.line(f"{name:<20}  {value}")
+        session.line(f"{name:<20}  {value}")
     for difference in differences:
-        session.output.note(f"note: {difference}, which counts")
+        session.note(f"note: {difference}, which counts")
 
 
 def _amount(value: float | None, without: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -12,17 +13,13 @@ from wanimate.errors import DeadlineExceeded, SubmissionUnknown, TaskUnreadable
 
 from ..ledger import Adoption
 from ..stopwatch import Stopwatch
-from .exits import EXIT_CODES, Exit
 from .selection import follows
-from .session import with_session
+from .session import Exit, Session, Verdict, command, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from wanimate.contract import Outcome
 
     from ..vendor import MaySend
-    from .session import Session
 
 #: Failures after which the vendor may have a task all the same.
 _OPEN_FAILURES: Final = {each.__name__ for each in (SubmissionUnknown, DeadlineExceeded, TaskUnreadable)}
@@ -37,7 +34,7 @@ def _readable(_context: click.Context, _option: click.Parameter, task_id: str | 
     return task_id
 
 
-@click.command(epilog=EXIT_CODES)
+@command
 @click.argument("job_id", metavar="ID")
 @click.option(
     "--task-id",
@@ -45,7 +42,6 @@ def _readable(_context: click.Context, _option: click.Parameter, task_id: str | 
     callback=_readable,
     help="The vendor's task id, as its task list shows it; else the one that was named.",
 )
-@with_session
 def resolve(session: Session, job_id: str, task_id: str | None) -> Exit:
     """Attach a task of the vendor to a job whose submission was lost.
 
@@ -55,114 +51,101 @@ def resolve(session: Session, job_id: str, task_id: str | None) -> Exit:
     job's. Without --task-id it is the one that an odd answer or a callback has named, which `show` prints as hint or
     task_id.
     """
-    session.runtime.ledger.check_vendor(session.runtime.settings.api_base_url)
-    return _Resolution(session, job_id, task_id).run()
+    session.ledger.check_vendor(session.runtime.settings.api_base_url)
+    return session.change([job_id], partial(_resolve, task_id=task_id or ""))
 
 
-class _Resolution:
-    def __init__(self, session: Session, job_id: str, task_id: str | None) -> None:
-        self._session, self._job_id, self._task_id = session, job_id, task_id or ""
-        self._ledger = session.runtime.ledger
+def _resolve(session: Session, job_id: str, task_id: str) -> Verdict:
+    [record] = session.ledger.records.whole([job_id])
+    fields = record.fields
+    if not fields or "leader" in fields:
+        obstacle = follows(fields["leader"]) if fields else "nothing is known about this job"
+        return Verdict(Exit.REFUSED, "unchanged" if fields else "no record", obstacle, task_id or None)
+    stage, outcome = Stage(fields["stage"]), read_outcome(fields)
+    known = fields.get("task_id") if outcome is None else outcome.task_id
+    task_id = task_id or (fields.get("hint") if outcome is None else known) or ""
+    if not task_id:
+        return refused("no task was named for it: find it, and give --task-id T")
+    if task_id == known and (outcome is None or outcome.error not in _OPEN_FAILURES):
+        return Verdict(Exit.OK, "unchanged", f"it has this task already ({stage.value})", task_id)
+    if obstacle := _obstacle(stage, outcome):
+        return refused(obstacle, task_id)
+    if outcome is None:
+        return _attach(session, job_id, task_id, fields.get("nonce", ""))
+    return _ask(session, job_id, task_id, fields["settled_at_ms"])
 
-    def run(self) -> Exit:
-        [record] = self._ledger.records.whole([self._job_id])
-        fields = record.fields
-        if not fields or "leader" in fields:
-            obstacle = follows(fields["leader"]) if fields else "nothing is known about this job"
-            return self._tell(Exit.REFUSED, "unchanged" if fields else "no record", obstacle)
-        stage, outcome = Stage(fields["stage"]), read_outcome(fields)
-        self._task_id = self._task_id or (outcome.task_id if outcome else fields.get("hint")) or ""
-        if not self._task_id:
-            return self._tell(Exit.REFUSED, "unchanged", "no task was named for it: find it, and give --task-id T")
-        if self._task_id == (outcome.task_id if outcome else fields.get("task_id")) and self._is_resolved(outcome):
-            return self._tell(Exit.OK, "unchanged", f"it has this task already ({stage.value})")
-        if outcome is not None:
-            return self._replace(stage, outcome, fields)
-        if stage is Stage.UNKNOWN:
-            return self._attach(fields.get("nonce", ""))
-        return self._tell(Exit.REFUSED, "unchanged", f"its submission is not lost: it is {stage.value}")
 
-    @staticmethod
-    def _is_resolved(outcome: Outcome | None) -> bool:
-        return outcome is None or outcome.error not in _OPEN_FAILURES
+def _obstacle(stage: Stage, outcome: Outcome | None) -> str:
+    """Return why a job is not given another task; empty if it may be."""
+    if outcome is None:
+        return "" if stage is Stage.UNKNOWN else f"its submission is not lost: it is {stage.value}"
+    if outcome.error not in _OPEN_FAILURES:
+        return f"it ended as {outcome.error or outcome.kind.value}, so its submission is not lost"
+    return "" if stage is Stage.DELIVERED else "its failure is being delivered right now: try again"
 
-    def _attach(self, nonce: str) -> Exit:
-        # It says nothing about when the vendor was well: a time long ago.
-        if self._ledger.jobs.accept(self._job_id, nonce, task_id=self._task_id, first_poll_ms=0, begun_at_ms=-1):
-            return self._tell(Exit.OK, "resolved", "it runs with this task, which is polled now")
-        return self._tell(Exit.REFUSED, "unchanged", "news of its submission came just now: look at it again")
 
-    def _replace(self, stage: Stage, outcome: Outcome, fields: Mapping[str, str]) -> Exit:
-        if outcome.error not in _OPEN_FAILURES:
-            ended = outcome.error or outcome.kind.value
-            return self._tell(Exit.REFUSED, "unchanged", f"it ended as {ended}, so its submission is not lost")
-        if stage is not Stage.DELIVERED:
-            return self._tell(Exit.REFUSED, "unchanged", "its failure is being delivered right now: try again")
-        may_send = self._permit()
-        if may_send is None:
-            why = "no request may be sent now, the gate is closed or the budget is spent: see `doctor`"
-            return self._tell(Exit.UNAVAILABLE, "unchanged", why)
-        return self._ask(fields["settled_at_ms"], may_send)
+def _attach(session: Session, job_id: str, task_id: str, nonce: str) -> Verdict:
+    # It says nothing about when the vendor was well: a time long ago.
+    if session.ledger.jobs.accept(job_id, nonce, task_id=task_id, first_poll_ms=0, begun_at_ms=-1):
+        return Verdict(Exit.OK, "resolved", "it runs with this task, which is polled now", task_id)
+    return refused("news of its submission came just now: look at it again", task_id)
 
-    def _ask(self, settled_at_ms: str, may_send: MaySend) -> Exit:
-        from ..engine.endings import Served, ending_of
-        from ..vendor import Pending, TaskNotFound
 
-        runtime, task_id = self._session.runtime, self._task_id
-        answer = runtime.vendor.status(task_id, may_send=may_send)
-        served = Served(self._ledger.records.now_ms(), None, runtime.settings.result_urls_ttl_seconds)
-        ending = ending_of(answer, task_id, served)
-        if ending is not None:
-            return self._deliver(settled_at_ms, ending)
-        match answer:
-            case Pending():
-                return self._adopt(settled_at_ms)
-            case TaskNotFound(message):
-                return self._tell(Exit.REFUSED, "unchanged", f"the vendor does not know this task: {message}")
-            case _:
-                return self._tell(Exit.UNAVAILABLE, "unchanged", f"the vendor's answer does not tell: {answer}")
+def _ask(session: Session, job_id: str, task_id: str, settled_at_ms: str) -> Verdict:
+    """Ask the vendor about the task of a job that has failed: it replaces the failure, or the job runs with it."""
+    from ..engine.endings import Served, ending_of
+    from ..vendor import Pending, TaskNotFound
 
-    def _deliver(self, settled_at_ms: str, ending: Outcome) -> Exit:
-        key = self._session.result_key(self._job_id)
-        if not self._ledger.failed.replace_outcome(
-            self._job_id, settled_at_ms, ending, task_id=self._task_id, result_key=key
-        ):
-            return self._tell(Exit.REFUSED, "unchanged", _MOVED_ON)
-        self._session.runtime.go_on([self._job_id])
-        what = ending.error or ending.kind.value
-        text = f"the task has ended ({what}); that is delivered in place of the failure"
-        return self._tell(Exit.OK, "resolved", text)
+    may_send = _permit(session)
+    if may_send is None:
+        why = "no request may be sent now, the gate is closed or the budget is spent: see `doctor`"
+        return Verdict(Exit.UNAVAILABLE, "unchanged", why, task_id)
+    answer = session.runtime.vendor.status(task_id, may_send=may_send)
+    served = Served(session.ledger.records.now_ms(), None, session.runtime.settings.result_urls_ttl_seconds)
+    ending = ending_of(answer, task_id, served)
+    if ending is not None:
+        return _deliver(session, job_id, task_id, settled_at_ms, ending)
+    match answer:
+        case Pending():
+            return _adopt(session, job_id, task_id, settled_at_ms)
+        case TaskNotFound(message):
+            return refused(f"the vendor does not know this task: {message}", task_id)
+        case _:
+            why = f"the vendor's answer does not tell: {answer}"
+            return Verdict(Exit.UNAVAILABLE, "unchanged", why, task_id)
 
-    def _adopt(self, settled_at_ms: str) -> Exit:
-        key = self._session.result_key(self._job_id)
-        match self._ledger.failed.attach_task(self._job_id, settled_at_ms, task_id=self._task_id, result_key=key):
-            case Adoption.ADOPTED:
-                return self._tell(Exit.OK, "resolved", "the vendor still renders the task; the job runs with it")
-            case Adoption.FULL:
-                text = "the vendor still renders the task, and no slot is free: try again later"
-                return self._tell(Exit.REFUSED, "unchanged", text)
-            case Adoption.LOST:
-                return self._tell(Exit.REFUSED, "unchanged", _MOVED_ON)
 
-    def _permit(self) -> MaySend | None:
-        """Take a request permit, and return how long it is good for; None if there is none."""
-        from ..engine.sending import RightToSend
+def _deliver(session: Session, job_id: str, task_id: str, settled_at_ms: str, ending: Outcome) -> Verdict:
+    key = session.result_key(job_id)
+    if not session.ledger.failed.replace_outcome(job_id, settled_at_ms, ending, task_id=task_id, result_key=key):
+        return refused(_MOVED_ON, task_id)
+    session.runtime.go_on([job_id])
+    what = ending.error or ending.kind.value
+    text = f"the task has ended ({what}); that is delivered in place of the failure"
+    return Verdict(Exit.OK, "resolved", text, task_id)
 
-        give_up_at = time.monotonic() + _PERMIT_SECONDS
-        while True:
-            asked = Stopwatch()
-            if self._ledger.polls.permit(1):
-                return RightToSend(self._session.runtime.settings, asked)
-            if time.monotonic() > give_up_at:
-                return None
-            time.sleep(0.2)
 
-    def _tell(self, code: Exit, outcome: str, text: str) -> Exit:
-        self._session.output.line(
-            f"{self._job_id}  {outcome}  {text}",
-            id=self._job_id,
-            outcome=outcome,
-            task_id=self._task_id or None,
-            message=text,
-        )
-        return code
+def _adopt(session: Session, job_id: str, task_id: str, settled_at_ms: str) -> Verdict:
+    key = session.result_key(job_id)
+    match session.ledger.failed.attach_task(job_id, settled_at_ms, task_id=task_id, result_key=key):
+        case Adoption.ADOPTED:
+            text = "the vendor still renders the task; the job runs with it"
+            return Verdict(Exit.OK, "resolved", text, task_id)
+        case Adoption.FULL:
+            return refused("the vendor still renders the task, and no slot is free: try again later", task_id)
+        case Adoption.LOST:
+            return refused(_MOVED_ON, task_id)
+
+
+def _permit(session: Session) -> MaySend | None:
+    """Take a request permit, and return how long it is good for; None if there is none."""
+    from ..engine.sending import RightToSend
+
+    give_up_at = time.monotonic() + _PERMIT_SECONDS
+    while True:
+        asked = Stopwatch()
+        if session.ledger.polls.permit(1):
+            return RightToSend(session.runtime.settings, asked)
+        if time.monotonic() > give_up_at:
+            return None
+        time.sleep(0.2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,14 +10,14 @@ import click
 from wanimate.contract import JobState, JobStatus
 from wanimate.contract.cost import format_usd, to_micro_usd
 from wanimate.contract.record import read_outcome
+from wanimate.program import read_label
 from wanimate.redis.presence import Presence
 from wanimate.text import format_duration, pairs_of
 
-from ..durations import read_seconds
 from ..ledger import JobRecord, Transition, read_history
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Sequence
 
     from wanimate.contract.cost import Prices
 
@@ -31,6 +32,7 @@ STATES: Final = {
     "waiting": ("waiting", "parked"),
 }
 _PAGE: Final = 200
+_UNITS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 #: What is said about a job without a record.
 UNRECORDED: Final = {
     Presence.THERE: "no worker has recorded it yet, or only its result is left: ask wanimate status",
@@ -57,8 +59,8 @@ class View:
         error: The name of the error it failed with.
         since_ms: Since when it is in this state, in Redis time.
         history: Its transitions, the oldest first.
-        unreadable: Why the vendor's answers about its task cannot be read; None if they can.
         hint: A task id that was named while the answer to its submission is lost, and is not confirmed.
+        unreadable: Why the vendor's answers about its task cannot be read; None if they can.
         parked_until_ms: When it is in line again, in Redis time; None if it is not parked.
     """
 
@@ -66,9 +68,9 @@ class View:
     error: str | None
     since_ms: int | None
     history: list[Transition]
-    hint: str | None = None
-    unreadable: str | None = None
-    parked_until_ms: int | None = None
+    hint: str | None
+    unreadable: str | None
+    parked_until_ms: int | None
 
     @classmethod
     def of(cls, record: JobRecord, prices: Prices | None = None) -> View:
@@ -76,8 +78,7 @@ class View:
         fields = record.fields
         has_slot = record.slot_since_ms is not None
         status = JobStatus.from_hash(record.job_id, fields, record.rank, has_slot=has_slot, prices=prices)
-        outcome = read_outcome(fields)
-        history = read_history(fields)
+        outcome, history = read_outcome(fields), read_history(fields)
         settled = fields.get("settled_at_ms")
         since = int(settled) if settled else history[-1].at_ms if history else None
         if status.state is JobState.SUBMITTING and fields.get("stage") == "waiting":
@@ -91,13 +92,12 @@ class View:
 
     def facts(self, now_ms: int) -> dict[str, Any]:
         """Return its fields for a program."""
-        age = None if self.since_ms is None else round((now_ms - self.since_ms) / 1000, 1)
         parked_ms = self.parked_ms(now_ms)
         told = self.status.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         message = told.pop("error", None)
         return {
             **told,
-            "for_seconds": age,
+            "for_seconds": None if self.since_ms is None else round((now_ms - self.since_ms) / 1000, 1),
             "hint": self.hint,
             "unreadable": self.unreadable,
             "parked_seconds": None if parked_ms is None else round(parked_ms / 1000, 1),
@@ -135,7 +135,7 @@ class Filter:
 
     states: tuple[str, ...]
     older_than_seconds: float = 0.0
-    labels: Mapping[str, str] | None = None
+    labels: Sequence[tuple[str, str]] = ()
     error: str | None = None
 
     def select(self, ledger: Ledger, now_ms: int) -> Iterator[View]:
@@ -161,43 +161,33 @@ class Filter:
         return (
             view.status.state.value in self.states
             and (self.error is None or view.error == self.error)
-            and all(labels.get(name) == value for name, value in (self.labels or {}).items())
+            and all(labels.get(name) == value for name, value in self.labels)
             and now_ms - (view.since_ms or now_ms) >= self.older_than_seconds * 1000
         )
 
 
-def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def read_age(text: str) -> float:
+    """Return the seconds in `90`, `90s`, `15m`, `2h` or `3d`."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
+    if found is None:
+        raise click.BadParameter(f"a time is expected, such as 90, 15m, 2h or 3d; got {text!r}")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --older-than, --label and --limit."""
     for option in (
         click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many jobs."),
         click.option(
-            "--label", "labels", metavar="K=V", multiple=True, callback=_labels, help="Repeatable: all of them."
+            "--label", "labels", type=read_label, metavar="K=V", multiple=True, help="Repeatable: all of them."
         ),
         click.option(
             "--older-than",
-            "older_than",
+            type=read_age,
             metavar="TIME",
             default="0",
-            callback=_seconds,
             help="In this state for at least so long: 90, 15m, 2h or 3d.",
         ),
     ):
-        command = option(command)
-    return command
-
-
-def _seconds(_context: click.Context, _option: click.Parameter, text: str) -> float:
-    try:
-        return read_seconds(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
-def _labels(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
-    labels = {}
-    for text in texts:
-        name, separator, value = text.partition("=")
-        if not separator or not name:
-            raise click.BadParameter(f"name=value is expected, got {text!r}")
-        labels[name] = value
-    return labels
+        function = option(function)
+    return function

@@ -4,43 +4,60 @@ from __future__ import annotations
 
 import functools
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
+from wanimate.errors import WanimateError
 from wanimate.text import indented_lines, one_line
 
-from .exits import Exit, reported_errors
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from celery import Celery
-    from redis import Redis
 
     from ..engine.runtime import Runtime
+    from ..ledger import Ledger
+
+EXIT_CODES: Final = """\b
+Exit codes:
+  0    everything asked for is done, now or before
+  1    something could not be done as things stand; the lines say what and why
+  2    wrong usage or settings; nothing was changed
+  3    Redis or the vendor could not be reached
+  4    the time-out passed first
+  130  interrupted
+"""
 
 
-class Output:
-    """Lines on stdout for people or for programs; notes on stderr.
+class Exit(IntEnum):
+    """The exit codes; see `EXIT_CODES`."""
 
-    Args:
-        as_json: Whether every line on stdout is one JSON object.
-    """
+    OK = 0
+    REFUSED = 1
+    INVALID = 2
+    UNAVAILABLE = 3
+    TIMED_OUT = 4
+    INTERRUPTED = 130
 
-    def __init__(self, *, as_json: bool) -> None:
-        self.as_json = as_json
 
-    def line(self, text: str, **facts: Any) -> None:
-        """Write one line: the text for a person, the facts that are not None for a program."""
-        if self.as_json:
-            text = json.dumps({name: value for name, value in facts.items() if value is not None})
-        click.echo(one_line(text))
+class Verdict(NamedTuple):
+    """What became of a job that a command was to change: the exit code, one word, and a sentence for a person."""
 
-    def note(self, text: str) -> None:
-        """Tell a person something that is not a result; further lines are indented."""
-        click.echo(indented_lines(text), err=True)
+    code: Exit
+    outcome: str
+    text: str
+    task_id: str | None = None
+
+
+def refused(why: str, task_id: str | None = None) -> Verdict:
+    """Return that a job stays as it is, and why."""
+    return Verdict(Exit.REFUSED, "unchanged", why, task_id)
 
 
 @dataclass(frozen=True)
@@ -49,16 +66,15 @@ class Session:
 
     Args:
         runtime: Ledger, vendor, and the way to go on with jobs.
-        output: Where results go.
+        as_json: Whether every line on stdout is one JSON object.
     """
 
     runtime: Runtime
-    output: Output
+    as_json: bool
 
     @property
-    def redis(self) -> Redis:
-        """The connection of the ledger."""
-        return self.runtime.redis
+    def ledger(self) -> Ledger:
+        return self.runtime.ledger
 
     @cached_property
     def app(self) -> Celery:
@@ -70,20 +86,60 @@ class Session:
         key: bytes | str = self.app.backend.get_key_for_task(job_id)
         return key.decode() if isinstance(key, bytes) else key
 
+    def line(self, text: str, **facts: Any) -> None:
+        """Write one line to stdout: the text for a person, the facts that are not None for a program."""
+        if self.as_json:
+            text = json.dumps({name: value for name, value in facts.items() if value is not None})
+        click.echo(one_line(text))
 
-def with_session(command: Callable[..., Exit]) -> Callable[..., None]:
-    """Add --json, pass a `Session`, and turn the returned code and any error into the exit code."""
+    def note(self, text: str) -> None:
+        """Tell a person on stderr something that is not a result; further lines are indented."""
+        click.echo(indented_lines(text), err=True)
 
-    @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout.")
-    @functools.wraps(command)
+    def change(self, job_ids: Iterable[str], change: Callable[[Session, str], Verdict]) -> Exit:
+        """Change each job, say what became of it, and return the worst exit code."""
+        worst = Exit.OK
+        for job_id in job_ids:
+            code, outcome, text, task_id = change(self, job_id)
+            self.line(f"{job_id}  {outcome}  {text}", id=job_id, outcome=outcome, task_id=task_id, message=text)
+            worst = max(worst, code)
+        return worst
+
+
+def command(function: Callable[..., Exit]) -> click.Command:
+    """Make a command of a function that takes a `Session`: add --json; its value or error becomes the exit code."""
+
+    @functools.wraps(function)
     def run(*args: Any, as_json: bool, **options: Any) -> None:
         with reported_errors():
             runtime = open_runtime()
             runtime.ledger.check_database()
-            code = command(Session(runtime, Output(as_json=as_json)), *args, **options)
+            code = function(Session(runtime, as_json), *args, **options)
         raise SystemExit(code)
 
-    return run
+    made = click.command(epilog=EXIT_CODES)(run)
+    made.params.append(click.Option(["--json", "as_json"], is_flag=True, help="One JSON object a line on stdout."))
+    return made
+
+
+@contextmanager
+def reported_errors() -> Iterator[None]:
+    """Turn an error that a person can do something about into one line and an exit code, never a traceback."""
+    try:
+        yield
+    except WanimateError as error:
+        click.echo(f"wanimate-worker: {one_line(str(error))}", err=True)
+        raise SystemExit(Exit.INVALID) from None
+    except BrokenPipeError:
+        # Whoever read the output has seen enough: `jobs | head`.
+        raise SystemExit(Exit.OK) from None
+    except (RedisError, KombuError, ConnectionError) as error:
+        reason = one_line(" ".join(str(error).split())) or type(error).__name__
+        click.echo(f"wanimate-worker: Redis is not available ({reason}): check WANIMATE_REDIS_URL", err=True)
+        raise SystemExit(Exit.UNAVAILABLE) from None
+    except KeyboardInterrupt:
+        click.echo("Interrupted.", err=True)
+        raise SystemExit(Exit.INTERRUPTED) from None
 
 
 def open_runtime() -> Runtime:

@@ -10,8 +10,7 @@ import click
 from redis.exceptions import RedisError
 from wanimate.program import Seconds
 
-from .exits import EXIT_CODES, Exit, reported_errors
-from .session import open_runtime
+from .session import Exit, Session, command
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,9 +18,10 @@ if TYPE_CHECKING:
     from ..health.reading import Reader
 
 
-@click.command(epilog=EXIT_CODES)
-@click.option("--once", is_flag=True, help="Print the figures once and end; so it does where there is no terminal.")
-@click.option("--json", "as_json", is_flag=True, help="Print them once, as one JSON object.")
+@command
+@click.option(
+    "--once", is_flag=True, help="Print the figures once and end; so it does with --json, or without a terminal."
+)
 @click.option(
     "--interval",
     type=Seconds(min=0.2, max=3600),
@@ -30,31 +30,23 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="How often to read the figures.",
 )
-def top(*, once: bool, as_json: bool, interval: float) -> None:
+def top(session: Session, *, once: bool, interval: float) -> Exit:
     """Show slots, waiting jobs, the request budget, the gate, cost and what needs an operator; Ctrl-C ends it."""
-    with reported_errors():
-        raise SystemExit(_show(interval, once=once, as_json=as_json))
-
-
-def _show(interval: float, *, once: bool, as_json: bool) -> Exit:
     from rich.console import Console
 
     from ..health.exports import to_json
     from ..health.reading import Reader
     from ..health.terminal import panel_of
 
-    runtime = open_runtime()
-    runtime.ledger.check_database()
-    reader = Reader(runtime.redis, runtime.settings)
-    now = reader.read()
-    if as_json:
-        click.echo(json.dumps(to_json(now)))
+    reader = Reader(session.runtime.redis, session.runtime.settings)
+    if session.as_json:
+        click.echo(json.dumps(to_json(reader.read())))
         return Exit.OK
     console = Console(emoji=False, markup=False, highlight=False)
     if once or not console.is_terminal:
-        console.print(panel_of(now))
-        return Exit.OK
-    _watch(console, reader, interval)
+        console.print(panel_of(reader.read()))
+    else:
+        _watch(console, reader, interval)
     return Exit.OK
 
 
