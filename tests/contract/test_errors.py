@@ -5,6 +5,7 @@ import json
 import pickle
 
 import pytest
+import wanimate
 from celery import Celery
 from wanimate import errors
 
@@ -43,11 +44,12 @@ def test_a_job_error_crosses_process_boundaries(kind: type[errors.JobFailed]) ->
 def test_every_error_has_the_one_root_and_is_exported() -> None:
     classes = [name for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, Exception)]
 
-    assert sorted(classes) == sorted(errors.__all__)
+    assert set(classes) < set(wanimate.__all__)
     assert all(issubclass(getattr(errors, name), errors.WanimateError) for name in classes)
 
 
 def test_the_tree_at_the_top_of_the_module_is_the_tree() -> None:
+    classes = [name for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, Exception)]
     drawn = [line.strip("│├└─ ").split(" ")[0] for line in (errors.__doc__ or "").splitlines()[2:] if line]
 
-    assert sorted(drawn) == sorted(errors.__all__)
+    assert sorted(drawn) == sorted(classes)

@@ -5,7 +5,6 @@ import sys
 
 import pytest
 import wanimate
-from wanimate import errors
 from wanimate.contract import JobFields
 
 FORBIDDEN = ("httpx", "flower", "tornado", "starlette", "uvicorn", "wanimate_worker", "wanimate_simulator")
@@ -13,7 +12,6 @@ FORBIDDEN = ("httpx", "flower", "tornado", "starlette", "uvicorn", "wanimate_wor
 
 def test_everything_public_is_exported_by_name() -> None:
     assert len(set(wanimate.__all__)) == len(wanimate.__all__)
-    assert set(errors.__all__) < set(wanimate.__all__)
     assert all(hasattr(wanimate, name) for name in wanimate.__all__)
 
 

@@ -44,9 +44,7 @@ def test_a_result_is_found_by_the_id_alone_even_when_the_record_of_the_job_is_go
     assert client.job("job-1").wait(timeout=0) == RESULT
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in errors.__all__ if issubclass(getattr(errors, name), errors.JobFailed)]
-)
+@pytest.mark.parametrize("name", ["JobFailed", *(kind.__name__ for kind in errors.JobFailed.__subclasses__())])
 def test_a_failure_is_raised_as_the_class_that_the_worker_raised(client: Client, database: Database, name: str) -> None:
     database.store("job-1", "FAILURE", failure(name, "what happened", "CODE", "task_1", None))
 

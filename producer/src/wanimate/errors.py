@@ -32,27 +32,6 @@ if TYPE_CHECKING:
 
     from .contract import Result
 
-__all__ = [
-    "ClientClosed",
-    "ContentViolation",
-    "DeadlineExceeded",
-    "GenerationFailed",
-    "IdempotencyConflict",
-    "InvalidArgument",
-    "InvalidRequest",
-    "JobCancelled",
-    "JobFailed",
-    "JobNotFound",
-    "QueueUnavailable",
-    "ResultExpired",
-    "SettingsError",
-    "SubmissionUnknown",
-    "TaskUnreadable",
-    "WaitTimeout",
-    "WanimateError",
-    "WorkerUnavailable",
-]
-
 
 class WanimateError(Exception):
     """The root of every error that Wanimate raises on purpose."""
@@ -149,11 +128,8 @@ class JobFailed(WanimateError):
         self.field = field
 
     def __str__(self) -> str:
-        facts = [
-            f"{name}={value}"
-            for name, value in (("code", self.code), ("upstream task", self.task_id))
-            if value is not None
-        ]
+        known = {"code": self.code, "upstream task": self.task_id}
+        facts = [f"{name}={value}" for name, value in known.items() if value is not None]
         return f"{self.message} ({', '.join(facts)})" if facts else self.message
 
 

@@ -3,109 +3,76 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
-
-__all__ = ["CODES", "FailureCode", "FailureKind", "failure_of"]
+from typing import Final, NamedTuple
 
 
 class FailureKind(StrEnum):
     """What a failure code concerns."""
 
-    #: The content of a request or of its result.
-    CONTENT = "content"
-    #: The prompt of a request.
+    CONTENT = "content"  # of a request or of its result
     PROMPT = "prompt"
-    #: The image or the video of a request.
-    INPUT = "input"
-    #: The vendor, for the moment.
-    TRANSIENT = "transient"
-    #: The account, not the job.
-    ACCOUNT = "account"
-    #: No cause is given.
-    GENERIC = "generic"
-    #: The vendor documents no such code.
-    UNKNOWN = "unknown"
+    INPUT = "input"  # the image or the video of a request
+    TRANSIENT = "transient"  # the vendor, for the moment
+    ACCOUNT = "account"  # not the job
+    GENERIC = "generic"  # no cause is given
+    UNKNOWN = "unknown"  # the vendor documents no such code
 
 
-@dataclass(frozen=True, slots=True)
-class FailureCode:
-    """One failure code.
+class FailureCode(NamedTuple):
+    """One failure code."""
 
-    Args:
-        code: As it came, or as the vendor's documents spell it.
-        kind: What it concerns.
-        field: The field of the request that is wrong, where the code alone tells.
-        meaning: What happened.
-        advice: What the caller can do.
-    """
-
+    #: As it came, or as the vendor's documents spell it.
     code: str
     kind: FailureKind
+    #: The field of the request that is wrong, where the code alone tells.
     field: str | None
     meaning: str
+    #: What the caller can do.
     advice: str
 
 
 _CONTENT: Final = "change the content: the same request is refused again"
+_CONVERT: Final = "convert it; the message may say which of the two"
+_CHECK: Final = "check that the URL is public; if it is, enqueue again under a new key"
+_CREDIT: Final = "an operator adds credit; jobs wait until then"
+_AGAIN: Final = "enqueue again under a new key, perhaps with other input"
 _RETRY: Final = "the vendor says: retry. Set retry_transient, or enqueue again under a new key"
 
+_BY_KIND: Final[dict[FailureKind, list[tuple[str, str | None, str, str]]]] = {
+    FailureKind.CONTENT: [
+        ("CONTENT_VIOLATION", None, "the content breaks the vendor's rules", _CONTENT),
+        ("NSFW_DETECTED", None, "the content is not safe for work", _CONTENT),
+        ("NSFW", None, "the content is not safe for work", _CONTENT),
+        ("SensitiveContent", None, "the content is sensitive", _CONTENT),
+        ("SensitiveContentDetected", None, "the content is sensitive", _CONTENT),
+        ("InputImageSensitiveContentDetected", "image_url", "the image is sensitive", _CONTENT),
+        ("InputOutputSensitiveContentDetected", None, "an input or the video is sensitive", _CONTENT),
+        ("ProhibitedContentDetected", None, "the content is prohibited", _CONTENT),
+    ],
+    FailureKind.PROMPT: [
+        ("PROMPT_TOO_LONG", "prompt", "the prompt is too long", "shorten the prompt"),
+        ("PromptLengthExceeded", "prompt", "the prompt is too long", "shorten the prompt"),
+        ("INVALID_PROMPT", "prompt", "the prompt is not accepted", "change the prompt"),
+    ],
+    FailureKind.INPUT: [
+        ("INVALID_IMAGE_URL", "image_url", "the URL of the image is not accepted", "give a public URL of an image"),
+        ("IMAGE_TOO_LARGE", "image_url", "the image is too large", "give a smaller image"),
+        ("UNSUPPORTED_FORMAT", None, "the image or the video has a format that is not supported", _CONVERT),
+        ("IMAGE_DOWNLOAD_FAILED", "image_url", "the vendor could not download the image", _CHECK),
+    ],
+    FailureKind.TRANSIENT: [
+        ("PROCESSING_TIMEOUT", None, "the vendor took too long", _RETRY),
+        ("MODEL_UNAVAILABLE", None, "the model was not available", _RETRY),
+    ],
+    FailureKind.ACCOUNT: [("INSUFFICIENT_CREDITS", None, "the account has too little credit", _CREDIT)],
+    FailureKind.GENERIC: [("GENERATION_FAILED", None, "the vendor could not make the video", _AGAIN)],
+}
 #: Every code that the vendor's pages name, in their spellings. The list is not closed.
-CODES: Final = (
-    FailureCode("CONTENT_VIOLATION", FailureKind.CONTENT, None, "the content breaks the vendor's rules", _CONTENT),
-    FailureCode("NSFW_DETECTED", FailureKind.CONTENT, None, "the content is not safe for work", _CONTENT),
-    FailureCode("NSFW", FailureKind.CONTENT, None, "the content is not safe for work", _CONTENT),
-    FailureCode("SensitiveContent", FailureKind.CONTENT, None, "the content is sensitive", _CONTENT),
-    FailureCode("SensitiveContentDetected", FailureKind.CONTENT, None, "the content is sensitive", _CONTENT),
-    FailureCode(
-        "InputImageSensitiveContentDetected", FailureKind.CONTENT, "image_url", "the image is sensitive", _CONTENT
-    ),
-    FailureCode(
-        "InputOutputSensitiveContentDetected", FailureKind.CONTENT, None, "an input or the video is sensitive", _CONTENT
-    ),
-    FailureCode("ProhibitedContentDetected", FailureKind.CONTENT, None, "the content is prohibited", _CONTENT),
-    FailureCode("PROMPT_TOO_LONG", FailureKind.PROMPT, "prompt", "the prompt is too long", "shorten the prompt"),
-    FailureCode("PromptLengthExceeded", FailureKind.PROMPT, "prompt", "the prompt is too long", "shorten the prompt"),
-    FailureCode("INVALID_PROMPT", FailureKind.PROMPT, "prompt", "the prompt is not accepted", "change the prompt"),
-    FailureCode(
-        "INVALID_IMAGE_URL",
-        FailureKind.INPUT,
-        "image_url",
-        "the URL of the image is not accepted",
-        "give a public URL of an image",
-    ),
-    FailureCode("IMAGE_TOO_LARGE", FailureKind.INPUT, "image_url", "the image is too large", "give a smaller image"),
-    FailureCode(
-        "UNSUPPORTED_FORMAT",
-        FailureKind.INPUT,
-        None,
-        "the image or the video has a format that is not supported",
-        "convert it; the message may say which of the two",
-    ),
-    FailureCode(
-        "IMAGE_DOWNLOAD_FAILED",
-        FailureKind.INPUT,
-        "image_url",
-        "the vendor could not download the image",
-        "check that the URL is public; if it is, enqueue again under a new key",
-    ),
-    FailureCode("PROCESSING_TIMEOUT", FailureKind.TRANSIENT, None, "the vendor took too long", _RETRY),
-    FailureCode("MODEL_UNAVAILABLE", FailureKind.TRANSIENT, None, "the model was not available", _RETRY),
-    FailureCode(
-        "INSUFFICIENT_CREDITS",
-        FailureKind.ACCOUNT,
-        None,
-        "the account has too little credit",
-        "an operator adds credit; jobs wait until then",
-    ),
-    FailureCode(
-        "GENERATION_FAILED",
-        FailureKind.GENERIC,
-        None,
-        "the vendor could not make the video",
-        "enqueue again under a new key, perhaps with other input",
-    ),
+CODES: Final = tuple(
+    FailureCode(code, kind, field, meaning, advice)
+    for kind, codes in _BY_KIND.items()
+    for code, field, meaning, advice in codes
 )
 
 
@@ -118,14 +85,9 @@ _BY_CODE: Final = {_plain(each.code): each for each in CODES}
 
 
 def failure_of(code: str | None) -> FailureCode:
-    """Return what a failure code means; one that is not documented is of the kind `UNKNOWN`.
-
-    Args:
-        code: As it came from the vendor, in any spelling; None if it gave none.
-    """
-    given = code or ""
-    known = _BY_CODE.get(_plain(given))
-    if known is None:
-        meaning = "the vendor documents no such code" if given else "the vendor gave no code"
-        return FailureCode(given, FailureKind.UNKNOWN, None, meaning, "read the message")
-    return FailureCode(given, known.kind, known.field, known.meaning, known.advice)
+    """Return what a failure code means, in any spelling; one that is not documented is of the kind `UNKNOWN`."""
+    known = _BY_CODE.get(_plain(code or ""))
+    if known is not None:
+        return known._replace(code=code or "")
+    meaning = "the vendor documents no such code" if code else "the vendor gave no code"
+    return FailureCode(code or "", FailureKind.UNKNOWN, None, meaning, "read the message")

@@ -11,8 +11,7 @@ import json
 import os
 import socket
 import uuid
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from .contract import (
     CANCEL_TASK,
@@ -48,49 +47,29 @@ _NO_CANVAS: Final = '{"callbacks": null, "errbacks": null, "chain": null, "chord
 _HOST: Final = socket.gethostname()
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message, ready to be pushed.
+class Message(NamedTuple):
+    """One message, ready to be pushed."""
 
-    Args:
-        id: The Celery task id.
-        list_name: The list in Redis: its queue and priority.
-        text: What is pushed.
-        job_ids: The jobs that it enqueues.
-    """
-
+    #: The Celery task id.
     id: str
+    #: The list in Redis: its queue and priority.
     list_name: str
     text: str
-    job_ids: tuple[str, ...] = ()
+    #: The jobs that it enqueues.
+    job_ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A job with the id it is enqueued under.
-
-    Args:
-        job_id: The id.
-        job: The job.
-        kwargs: The arguments of its `wanimate.generate` task, as JSON.
-    """
+class Entry(NamedTuple):
+    """A job with the id it is enqueued under."""
 
     job_id: str
     job: Job
+    #: The arguments of its `wanimate.generate` task, as JSON.
     kwargs: str
 
 
 def enter(job: Job, account: str, index: int | None = None) -> Entry:
-    """Give a job its id.
-
-    Args:
-        job: The job.
-        account: The vendor account that the id is derived for.
-        index: Its place among many, for the message of the error.
-
-    Raises:
-        InvalidRequest: This is not a job.
-    """
+    """Give a job its id; what is no job is refused as an `InvalidRequest`, with its index among many."""
     if not isinstance(job, (AnimateJob, ReplaceJob)):
         place, name = ("the job", "job") if index is None else (f"item {index}", f"jobs.{index}")
         raise InvalidRequest(
@@ -100,11 +79,7 @@ def enter(job: Job, account: str, index: int | None = None) -> Entry:
 
 
 def pack(jobs: Iterable[Job], account: str) -> Iterator[list[Entry]]:
-    """Read the jobs piece by piece, each piece small enough for one message.
-
-    Raises:
-        InvalidRequest: An item is not a job; the pieces before it were handed out.
-    """
+    """Read the jobs piece by piece, each piece small enough for one message."""
     piece: list[Entry] = []
     size_bytes = 0
     for index, job in enumerate(jobs):

@@ -34,7 +34,7 @@ def read_meta(stored: str | None) -> dict[str, Any] | None:
 
 
 def read_ending(stored: str | None) -> Result | errors.JobFailed | None:
-    """Return how a job ended, or None while it has not."""
+    """Return how a job ended by Celery's result record, or None while it has not."""
     try:
         meta = read_meta(stored)
     except errors.WanimateError as unreadable:
@@ -42,19 +42,8 @@ def read_ending(stored: str | None) -> Result | errors.JobFailed | None:
             f"{unreadable}. The job may go on, or have been billed: ask wanimate-worker show how it stands before you "
             "enqueue it again"
         )
-    return None if meta is None else _ending_in(meta)
-
-
-def ending_of_record(outcome: str) -> Result | errors.JobFailed:
-    """Return how a job ended, as its record says."""
-    try:
-        read = Outcome.model_validate_json(outcome)
-    except ValidationError:
-        return errors.JobFailed("the job ended, but its record is not one that this version of wanimate can read")
-    return read.exception() if read.result is None else read.result
-
-
-def _ending_in(meta: dict[str, Any]) -> Result | errors.JobFailed:
+    if meta is None:
+        return None
     if meta["status"] == "SUCCESS":
         try:
             return Result.model_validate(meta.get("result"))
@@ -68,9 +57,18 @@ def _ending_in(meta: dict[str, Any]) -> Result | errors.JobFailed:
             "then, it may have been billed"
         )
     error = read_error(meta)
-    if isinstance(error, errors.JobFailed):
-        return error
-    return errors.JobFailed(f"the worker failed for a reason of its own, not the vendor's: {error}")
+    if not isinstance(error, errors.JobFailed):
+        error = errors.JobFailed(f"the worker failed for a reason of its own, not the vendor's: {error}")
+    return error
+
+
+def ending_of_record(outcome: str) -> Result | errors.JobFailed:
+    """Return how a job ended, as its record says."""
+    try:
+        read = Outcome.model_validate_json(outcome)
+    except ValidationError:
+        return errors.JobFailed("the job ended, but its record is not one that this version of wanimate can read")
+    return read.result or read.exception()
 
 
 def read_error(meta: dict[str, Any]) -> errors.WanimateError:
@@ -81,9 +79,10 @@ def read_error(meta: dict[str, Any]) -> errors.WanimateError:
     name = str(stored.get("exc_type", "error"))
     message = stored.get("exc_message")
     arguments = message if isinstance(message, list) else [message]
+    known = getattr(errors, name, None)
     # Only our own tree is looked up: a name in a stored result must never choose any other class to be called.
-    known = getattr(errors, name, None) if name in errors.__all__ else None
-    if known is None or stored.get("exc_module") not in {None, errors.__name__}:
+    is_ours = isinstance(known, type) and issubclass(known, errors.WanimateError)
+    if known is None or not is_ours or stored.get("exc_module") not in {None, errors.__name__}:
         return errors.WanimateError(f"{name}: {', '.join(str(argument) for argument in arguments)}")
     error: errors.WanimateError = known(*(a if a is None else str(a) for a in arguments[:_JOB_FAILED_ARGUMENTS]))
     return error
@@ -99,6 +98,4 @@ def status_of(job_id: str, ending: Result | errors.JobFailed) -> JobStatus:
             settled_at=ending.completed_at,
             urls_expire_at=ending.urls_expire_at,
         )
-    cancelled = isinstance(ending, errors.JobCancelled)
-    state = JobState.CANCELLED if cancelled else JobState.FAILED
-    return JobStatus(id=job_id, state=state, task_id=ending.task_id, error=str(ending))
+    return JobStatus(id=job_id, state=Outcome.failure(ending).kind, task_id=ending.task_id, error=str(ending))

@@ -56,11 +56,14 @@ class Settings(BaseSettings):
         try:
             super().__init__(_secrets_dir=_secrets_folder(), **values)
         except ValidationError as error:
-            raise SettingsError(_explain(error)) from None
+            problems = error.errors(include_url=False, include_input=False)
+            raise SettingsError("; ".join(map(_problem, problems))) from None
         except (OSError, UnicodeDecodeError, UnreadableSource) as error:
+            cause = error.__cause__ or error
+            # An error of decoding quotes what the file holds; one of the system names the file.
+            problem = str(cause) if isinstance(cause, OSError) else "a settings file cannot be read"
             raise SettingsError(
-                f"{_file_problem(error.__cause__ or error)}: .env and the files in {SECRETS_VARIABLE} must be UTF-8 "
-                "text that this user may read"
+                f"{problem}: .env and the files in {SECRETS_VARIABLE} must be UTF-8 text that this user may read"
             ) from None
 
     @field_validator("redis_url")
@@ -89,15 +92,6 @@ def _secrets_folder() -> str | None:
     if wrong:
         raise SettingsError(f"{SECRETS_VARIABLE}: {wrong[0]} is not a file; put the secret there or remove it")
     return folder or None
-
-
-def _file_problem(error: BaseException) -> str:
-    # An error of decoding quotes what the file holds; one of the system names the file.
-    return str(error) if isinstance(error, OSError) else "a settings file cannot be read"
-
-
-def _explain(error: ValidationError) -> str:
-    return "; ".join(_problem(problem) for problem in error.errors(include_url=False, include_input=False))
 
 
 def _problem(problem: ErrorDetails) -> str:

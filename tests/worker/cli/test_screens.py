@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from typed import run
-from wanimate.contract import Outcome, OutcomeKind
+from wanimate.contract import JobState, Outcome
 from wanimate_devstack import RedisServer
 from wanimate_worker.database import open_database
 from wanimate_worker.ledger import Entry, Submit
@@ -43,7 +43,7 @@ def fill(url: str) -> None:
     ledger.jobs.settle(
         "failed",
         submit.nonce,
-        Outcome(kind=OutcomeKind.FAILED, error="GenerationFailed", message=NASTY, code=NASTY, task_id="t"),
+        Outcome(kind=JobState.FAILED, error="GenerationFailed", message=NASTY, code=NASTY, task_id="t"),
     )
     ledger.jobs.mark_delivered("failed")
     ledger.gate.pause(NASTY)

@@ -19,11 +19,7 @@ MICRO_USD: Final = 1_000_000
 
 
 def billed_seconds(video_seconds: float | None) -> float:
-    """Return an estimate of the seconds that the vendor bills for one task.
-
-    Args:
-        video_seconds: The length of the motion video; None if it is not known, which counts as the longest.
-    """
+    """Return an estimate of the seconds that the vendor bills; a video of unknown length counts as the longest."""
     if video_seconds is None:
         return MAX_BILLED_SECONDS
     return max(MIN_BILLED_SECONDS, min(MAX_BILLED_SECONDS, video_seconds))
@@ -62,11 +58,7 @@ def usd(micro_usd: float) -> float:
 
 
 def format_usd(micro_usd: float) -> str:
-    """Return an amount for people: in cents; below a dollar with up to three digits that are not leading zeros.
-
-    Args:
-        micro_usd: In micro-dollars, may be negative.
-    """
+    """Return an amount for people: in cents; below a dollar with up to three digits that are not leading zeros."""
     sign, amount = "-" if micro_usd < 0 else "", round(abs(micro_usd))
     cents = (amount + 5_000) // 10_000
     if amount >= MICRO_USD or amount == cents * 10_000:

@@ -46,10 +46,8 @@ MAX_PROMPT_CHARACTERS: Final = 10_000
 MAX_DEADLINE_SECONDS: Final = 366 * 86_400
 #: A day: a larger number was meant in milliseconds.
 MAX_VIDEO_SECONDS: Final = 86_400
-
 #: How often at most a job runs again after transient failures.
 MAX_RETRIES: Final = 10
-
 #: Wrong fields that one message names.
 _SHOWN_PROBLEMS: Final = 10
 
@@ -103,6 +101,8 @@ class _Job(BaseModel):
     # Built when the first job is made: who only reads needs none.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
+    #: The vendor's behaviour type.
+    type: ClassVar[Literal["animate", "replace"]]
     #: Whether the vendor's rules for values are checked; those of a job on record were, by what was known then.
     _is_new: ClassVar[bool] = True
 
@@ -180,11 +180,6 @@ class _Job(BaseModel):
         return value
 
     @property
-    def type(self) -> str:
-        """The vendor's behaviour type."""
-        raise NotImplementedError
-
-    @property
     def deadline_ms(self) -> int | None:
         """The deadline in whole milliseconds, at least one; None for any time."""
         return None if self.deadline_seconds is None else max(1, round(self.deadline_seconds * 1000))
@@ -200,11 +195,7 @@ class _Job(BaseModel):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def job_id(self, account: str) -> str:
-        """Return the id this job is enqueued under: derived from the idempotency key, or a new one.
-
-        Args:
-            account: The vendor account, so that the same key on two accounts is two jobs.
-        """
+        """Return the id this job is enqueued under: a new one, or derived from the idempotency key and the account."""
         if self.idempotency_key is None:
             return str(uuid.uuid4())
         return str(uuid.uuid5(_JOB_ID_NAMESPACE, f"{account}:{self.idempotency_key}"))
@@ -255,10 +246,7 @@ class AnimateJob(_Job):
 
     __doc__ = f"{__doc__}\n{_Job.__doc__}"
 
-    @property
-    def type(self) -> Literal["animate"]:
-        """The vendor's behaviour type."""
-        return "animate"
+    type = "animate"
 
 
 class ReplaceJob(_Job):
@@ -269,10 +257,7 @@ class ReplaceJob(_Job):
 
     __doc__ = f"{__doc__}\n{_Job.__doc__}"
 
-    @property
-    def type(self) -> Literal["replace"]:
-        """The vendor's behaviour type."""
-        return "replace"
+    type = "replace"
 
 
 Job = AnimateJob | ReplaceJob
@@ -287,12 +272,10 @@ class _RecordedReplaceJob(ReplaceJob):
 
 
 def parse_job(kwargs: Mapping[str, Any], *, is_recorded: bool = False) -> Job:
-    """Read the keyword arguments of a `wanimate.generate` task.
+    """Read the keyword arguments of a `wanimate.generate` task: `type` and the fields of the job.
 
-    Args:
-        kwargs: `type` and the fields of the job.
-        is_recorded: Whether the ledger has them: then an older version has checked their values by the rules of its
-            time, and the vendor, not a newer rule of ours, decides about them.
+    If the ledger has them, an older version has checked their values by the rules of its time, and the vendor, not a
+    newer rule of ours, decides about them.
 
     Raises:
         InvalidRequest: A field is missing, unknown or wrong; `field` names it.
@@ -309,13 +292,12 @@ def parse_job(kwargs: Mapping[str, Any], *, is_recorded: bool = False) -> Job:
 
 
 def _invalid(error: ValidationError) -> InvalidRequest:
-    problems = [
-        (
-            ".".join(str(part) for part in problem["loc"]) or "job",
-            problem["msg"].removeprefix("Value error, "),
-        )
-        for problem in error.errors(include_url=False, include_input=False)
+    problems = error.errors(include_url=False, include_input=False)
+    fields = [".".join(map(str, problem["loc"])) or "job" for problem in problems]
+    shown = [
+        f"{field}: {problem['msg'].removeprefix('Value error, ')}"
+        for field, problem in zip(fields[:_SHOWN_PROBLEMS], problems, strict=False)
     ]
-    shown = [f"{field}: {why}" for field, why in problems[:_SHOWN_PROBLEMS]]
-    more = len(problems) - len(shown)
-    return InvalidRequest("; ".join([*shown, *([f"and {more} more"] if more else [])]), field=problems[0][0])
+    if len(problems) > len(shown):
+        shown.append(f"and {len(problems) - len(shown)} more")
+    return InvalidRequest("; ".join(shown), field=fields[0])

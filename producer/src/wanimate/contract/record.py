@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -65,30 +64,13 @@ class Result(BaseModel):
         return self.model_dump(mode="json")
 
 
-class OutcomeKind(StrEnum):
-    """How a job ended."""
-
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
 class Outcome(BaseModel):
-    """How a job ended: a result, or an error by the name of its class.
-
-    Args:
-        kind: How it ended.
-        result: The vendor's answer, when it succeeded.
-        error: The name of a `JobFailed` class, when it did not.
-        message: What happened and what to do next.
-        code: The vendor's code.
-        task_id: The vendor's task id.
-        field: The field of the request that is wrong, where one is known.
-    """
+    """How a job ended, as the ledger keeps it: a result, or an error by the name of its class and its arguments."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    kind: OutcomeKind
+    #: One of the final states.
+    kind: JobState
     result: Result | None = None
     error: str | None = None
     message: str = ""
@@ -99,30 +81,19 @@ class Outcome(BaseModel):
     @classmethod
     def success(cls, result: Result) -> Self:
         """Return the outcome of a finished job."""
-        return cls(kind=OutcomeKind.SUCCEEDED, result=result, task_id=result.task_id)
+        return cls(kind=JobState.SUCCEEDED, result=result, task_id=result.task_id)
 
     @classmethod
     def failure(cls, error: errors.JobFailed) -> Self:
         """Return the outcome of a job that ended with this error."""
-        cancelled = isinstance(error, errors.JobCancelled)
         return cls(
-            kind=OutcomeKind.CANCELLED if cancelled else OutcomeKind.FAILED,
+            kind=JobState.CANCELLED if isinstance(error, errors.JobCancelled) else JobState.FAILED,
             error=type(error).__name__,
             message=error.message,
             code=error.code,
             task_id=error.task_id,
             field=error.field,
         )
-
-    def unwrap(self) -> Result:
-        """Return the result, or raise the error that the job ended with.
-
-        Raises:
-            JobFailed: The job ended without a result; the class says how.
-        """
-        if self.result is not None:
-            return self.result
-        raise self.exception()
 
     def exception(self) -> errors.JobFailed:
         """Return the error that the job ended with."""
@@ -193,11 +164,11 @@ class JobStatus(BaseModel):
     def from_hash(
         cls, job_id: str, fields: Mapping[str, str], rank: int | None, *, has_slot: bool, prices: Prices | None = None
     ) -> Self:
-        """Read a job's hash.
+        """Read a job's hash, which is empty while no worker has recorded the job.
 
         Args:
             job_id: The job's id.
-            fields: The hash, empty while no worker has recorded the job.
+            fields: The hash.
             rank: Its zero-based place in the waiting set, if it is there.
             has_slot: Whether the slots set holds it.
             prices: What a billed second costs; None where that is not shown.
@@ -247,7 +218,7 @@ def _billed_usd(fields: Mapping[str, str], request: Mapping[str, Any], prices: P
 
 def _state(stage: Stage, outcome: Outcome | None, *, has_slot: bool) -> JobState:
     if outcome is not None:
-        return JobState(outcome.kind.value)
+        return outcome.kind
     if stage is Stage.WAITING and has_slot:
         return JobState.SUBMITTING
     if stage is Stage.FOLLOWING:

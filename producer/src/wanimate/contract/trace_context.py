@@ -30,10 +30,6 @@ def current_trace() -> dict[str, str]:
 
 
 def trace_of(headers: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return the headers of a message that name its trace.
-
-    Args:
-        headers: The message's own headers.
-    """
+    """Return those headers of a message that name its trace."""
     named = {name: (headers or {}).get(name) for name in TRACE_HEADERS}
     return {name: value for name, value in named.items() if isinstance(value, str) and len(value) <= _MAX_CHARACTERS}

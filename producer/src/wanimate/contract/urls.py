@@ -40,11 +40,7 @@ _EXTENSION: Final = re.compile(r"(?=[0-9]*[a-z])[a-z0-9]{1,5}", re.ASCII)
 
 
 def check_http_url(url: str) -> None:
-    """Raise a `ValueError` if the vendor could not fetch this URL.
-
-    Args:
-        url: The URL. It may be signed, so no message quotes it.
-    """
+    """Raise a `ValueError` if the vendor could not fetch this URL; it may be signed, so no message quotes it."""
     if len(url) > MAX_URL_CHARACTERS:
         raise ValueError(f"a URL of at most {MAX_URL_CHARACTERS} characters is expected; this has {len(url)}")
     _check_characters(url)
@@ -74,11 +70,6 @@ def check_format(url: str, what: str, allowed: tuple[str, ...]) -> None:
 
     A URL says nothing of the format, and is taken, if its path has no extension or ends in a program such as `.php`.
     Query and fragment do not count.
-
-    Args:
-        url: The URL, which `check_http_url` has passed.
-        what: What it is, for the message.
-        allowed: The extensions of the formats, in lower case.
     """
     # An escaped slash is one of the file's name, as in `/videos%2Fmotion.mp4` of an object store.
     name = unquote(urlsplit(url).path).rpartition("/")[2]

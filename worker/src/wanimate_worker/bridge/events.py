@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
-from wanimate.contract import GENERATE_TASK, OutcomeKind
+from wanimate.contract import GENERATE_TASK
 from wanimate.errors import JobCancelled
 
 from ..telemetry import get_logger
@@ -81,8 +81,7 @@ class JobEvents:
         """Announce how a job has ended; the runtime is that of the vendor's task."""
         runtime = time.time() - job.submitted_at_ms / 1000 if job.submitted_at_ms else None
         task_id = job.result_id
-        if outcome.kind is OutcomeKind.SUCCEEDED and outcome.result is not None:
-            result = outcome.result
+        if (result := outcome.result) is not None:
             expiry = result.urls_expire_at
             until = "" if expiry is None else f", served until {expiry.isoformat(sep=' ', timespec='minutes')}"
             shown = f"{' '.join(result.urls)} (upstream task {result.task_id}{until})"
