@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from wanimate.contract import Stage
-from wanimate_worker.engine.deadlines import expired_in_line, overdue
+from wanimate_worker.engine.verdicts import expired_in_line, overdue
 from wanimate_worker.ledger import JobFields
 from wanimate_worker.vendor import NotSent, Pending, StatusAnswer, TaskNotFound, Throttled, Unauthorised, Unreadable
 

@@ -9,18 +9,23 @@ import pytest
 from wanimate.contract import Outcome, Result
 from wanimate.errors import ContentViolation, GenerationFailed, InvalidRequest, JobFailed
 from wanimate.failure_codes import CODES, FailureKind
-from wanimate_worker.engine.endings import Served, ending_of, proven_refusal_of, refusal_of, wants_credit
+from wanimate_worker.engine.verdicts import ending_of, proven_refusal_of, refusal_of, wants_credit
 from wanimate_worker.reference import failure_codes_page
-from wanimate_worker.vendor import Failed, Refused, Rejected, Succeeded
+from wanimate_worker.vendor import Failed, Refused, Rejected, StatusAnswer, Succeeded
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-SERVED = Served(round(NOW.timestamp() * 1000), round((NOW - timedelta(minutes=2)).timestamp() * 1000), 3600)
+BEGUN_AT_MS = round((NOW - timedelta(minutes=2)).timestamp() * 1000)
 OF_THE_REQUEST = {FailureKind.CONTENT, FailureKind.PROMPT, FailureKind.INPUT}
 
 
+def ended(answer: StatusAnswer) -> Outcome | None:
+    now_ms = round(NOW.timestamp() * 1000)
+    return ending_of(answer, "task_1", now_ms=now_ms, begun_at_ms=BEGUN_AT_MS, ttl_seconds=3600)
+
+
 def failed(code: str | None, message: str = "no") -> JobFailed:
-    outcome = ending_of(Failed(code, message), "task_1", SERVED)
+    outcome = ended(Failed(code, message))
     assert outcome is not None
     return Outcome.model_validate_json(outcome.model_dump_json()).exception()
 
@@ -120,6 +125,6 @@ def test_urls_expire_after_the_completion_where_that_makes_sense(
     completed_at: datetime | None, counted_from: datetime
 ) -> None:
     result = Result(urls=("https://example.com/v.mp4",), task_id="task_1", completed_at=completed_at)
-    outcome = ending_of(Succeeded(result), "task_1", SERVED)
+    outcome = ended(Succeeded(result))
     assert outcome is not None
     assert outcome.result == result.model_copy(update={"urls_expire_at": counted_from + timedelta(hours=1)})

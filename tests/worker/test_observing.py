@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from wanimate.contract import Result, Stage
-from wanimate_worker.engine.observing import observe
+from wanimate_worker.engine.verdicts import observe
 from wanimate_worker.ledger import JobFields, Observation
 from wanimate_worker.vendor import Failed, Pending, StatusAnswer, Succeeded, Unreadable
 

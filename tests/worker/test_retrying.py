@@ -20,7 +20,7 @@ from wanimate.errors import (
 )
 from wanimate_worker.cli.selection import View
 from wanimate_worker.engine.cancelling import cancel_job
-from wanimate_worker.engine.retrying import delay_ms_of
+from wanimate_worker.engine.verdicts import retry_delay_ms
 from wanimate_worker.ledger import read_history
 from wanimate_worker.vendor import Accepted, Failed, Pending, TaskNotFound, Unknown, Unreadable
 
@@ -266,10 +266,10 @@ def test_a_job_that_an_operator_runs_again_has_all_its_retries_again(run: Run) -
 
 
 def test_delays_double_with_jitter_up_to_five_minutes() -> None:
-    assert [delay_ms_of(retries, 0.0) for retries in range(7)] == [
+    assert [retry_delay_ms(retries, 0.0) for retries in range(7)] == [
         *(10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000)
     ]
-    assert [delay_ms_of(retries, 0.9) for retries in (0, 4, 5)] == [14_500, 232_000, 300_000]
+    assert [retry_delay_ms(retries, 0.9) for retries in (0, 4, 5)] == [14_500, 232_000, 300_000]
 
 
 def test_the_command_limits_says_and_changes_how_often(run: Run) -> None:

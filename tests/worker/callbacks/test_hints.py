@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 from wanimate.contract import Result, Stage
-from wanimate_worker.engine.hints import CLOCK_TOLERANCE_MS, SETTLING_MS, HintVerdict, check_hint
+from wanimate_worker.engine.verdicts import CLOCK_TOLERANCE_MS, SETTLING_MS, HintVerdict, check_hint
 from wanimate_worker.ledger import JobFields
 from wanimate_worker.vendor import (
     Failed,

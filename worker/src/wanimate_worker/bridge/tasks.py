@@ -20,8 +20,8 @@ from wanimate.contract import (
 )
 from wanimate.errors import InvalidRequest, JobNotFound, WanimateError
 
+from ..engine.account import keep_house
 from ..engine.cancelling import cancel_job
-from ..engine.housekeeping import keep_house
 from ..engine.sending import AGAIN_SECONDS
 from ..ledger import Admitted
 from ..telemetry import get_logger

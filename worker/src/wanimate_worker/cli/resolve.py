@@ -93,7 +93,7 @@ def _attach(session: Session, job_id: str, task_id: str, nonce: str) -> Verdict:
 
 def _ask(session: Session, job_id: str, task_id: str, settled_at_ms: str) -> Verdict:
     """Ask the vendor about the task of a job that has failed: it replaces the failure, or the job runs with it."""
-    from ..engine.endings import Served, ending_of
+    from ..engine.verdicts import ending_of
     from ..vendor import Pending, TaskNotFound
 
     may_send = _permit(session)
@@ -101,8 +101,8 @@ def _ask(session: Session, job_id: str, task_id: str, settled_at_ms: str) -> Ver
         why = "no request may be sent now, the gate is closed or the budget is spent: see `doctor`"
         return Verdict(Exit.UNAVAILABLE, "unchanged", why, task_id)
     answer = session.runtime.vendor.status(task_id, may_send=may_send)
-    served = Served(session.ledger.records.now_ms(), None, session.runtime.settings.result_urls_ttl_seconds)
-    ending = ending_of(answer, task_id, served)
+    now_ms, ttl_seconds = session.ledger.records.now_ms(), session.runtime.settings.result_urls_ttl_seconds
+    ending = ending_of(answer, task_id, now_ms=now_ms, begun_at_ms=None, ttl_seconds=ttl_seconds)
     if ending is not None:
         return _deliver(session, job_id, task_id, settled_at_ms, ending)
     match answer:

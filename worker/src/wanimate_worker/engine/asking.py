@@ -25,14 +25,19 @@ from ..vendor import (
     Unauthorised,
     Unreadable,
 )
-from .deadlines import odd_word_of, overdue
-from .endings import Served, ending_of, wants_credit
-from .hints import HintVerdict, check_hint
-from .observing import observe
-from .pausing import pause_account, wait_for_credit
+from .account import close_gate, pause_account, wait_for_credit
 from .recovering import decide_unknown
-from .retrying import next_attempt
 from .sending import RightToSend, seconds_between
+from .verdicts import (
+    HintVerdict,
+    check_hint,
+    ending_of,
+    next_attempt,
+    observe,
+    odd_word_of,
+    overdue,
+    wants_credit,
+)
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
@@ -82,8 +87,13 @@ class Poll:
             return answer
         # Neither end needs the claim's token: they are true for any that asks, and the attempt's nonce is checked. So a
         # callback that makes a job due while it is asked about does not undo the answer.
-        served = Served(claim.claimed_at_ms, job.begun_at_ms, runtime.settings.result_urls_ttl_seconds)
-        outcome = ending_of(answer, job.asks_about, served)
+        outcome = ending_of(
+            answer,
+            job.asks_about,
+            now_ms=claim.claimed_at_ms,
+            begun_at_ms=job.begun_at_ms,
+            ttl_seconds=runtime.settings.result_urls_ttl_seconds,
+        )
         if outcome is not None:
             self._end(answer, outcome)
             return answer
@@ -149,25 +159,17 @@ class Poll:
             self.runtime.ledger.jobs.mark_unreadable(job.job_id, job.nonce, why)
 
     def _note_trouble(self, answer: StatusAnswer) -> None:
-        gate, sent_at_ms = self.runtime.ledger.gate, self.claim.claimed_at_ms
+        ledger, sent_at_ms = self.runtime.ledger, self.claim.claimed_at_ms
         match answer:
             case Throttled():
-                closed_ms = gate.close(
-                    f"throttled: {answer.message}",
-                    sent_at_ms=sent_at_ms,
-                    retry_after_seconds=answer.retry_after_seconds,
-                    # Status requests do not count as tasks.
-                    refused_by=RefusedBy.REQUESTS,
-                )
-                event = "throttled; nothing is sent for a while"
-                self._log.warning(event, cause=answer.message, closed_ms=closed_ms)
+                # Status requests do not count as tasks.
+                close_gate(ledger, answer, sent_at_ms, self._log, refused_by=RefusedBy.REQUESTS)
             case NotSent(reason, Obstacle.STALE):
                 self._log.warning("not asked; it is asked again", cause=reason)
-            case NotSent(reason):
-                closed_ms = gate.close(f"not sent: {reason}", sent_at_ms=sent_at_ms)
-                self._log.warning("not sent; nothing is sent for a while", cause=reason, closed_ms=closed_ms)
+            case NotSent():
+                close_gate(ledger, answer, sent_at_ms, self._log)
             case Unauthorised():
-                pause_account(self.runtime.ledger, answer, self._log)
+                pause_account(ledger, answer, self._log)
             case TaskNotFound(message) | Unreadable(message):
                 self._log.warning("a status request said nothing", cause=message)
             case _:

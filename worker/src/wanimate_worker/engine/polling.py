@@ -11,9 +11,8 @@ from ..outage import is_away
 from ..stopwatch import Stopwatch
 from ..telemetry import get_logger
 from ..vendor import Failed, NotSent, Pending, Succeeded, Throttled
+from .account import probe_account, read_balance
 from .asking import Poll
-from .balance import read_balance
-from .pausing import probe_account
 from .pool import Pool
 from .recovering import recover
 from .sending import AGAIN_SECONDS, RightToSend

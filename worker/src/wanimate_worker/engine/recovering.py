@@ -8,7 +8,7 @@ from wanimate.contract import Outcome, Stage
 from wanimate.errors import SubmissionUnknown
 
 from ..telemetry import get_logger
-from .deadlines import expired_in_line
+from .verdicts import expired_in_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

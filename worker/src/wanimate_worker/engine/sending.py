@@ -5,21 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from redis.exceptions import RedisError
-
-from ..stopwatch import Stopwatch
-from ..telemetry import get_logger
-from ..vendor import NotSent, Obstacle, Unknown
-
 if TYPE_CHECKING:
-    from wanimate.contract import Job
-
-    from ..ledger import Submit
     from ..settings import WorkerSettings
-    from ..vendor import Exchange, SubmitAnswer
-    from .runtime import Runtime
-
-log = get_logger(__name__)
+    from ..stopwatch import Stopwatch
 
 #: A request permit is for now. The budget allows requests to arrive this much later than others (`RequestRate`, skew);
 #: one that is sent later still falls into a window that other requests fill. In seconds.
@@ -53,48 +41,6 @@ class RightToSend:
         if self.permitted.seconds > PERMIT_SECONDS + connecting_seconds:
             return f"the worker stood still for {self.permitted.seconds:.0f} s, and its request permit is out of date"
         return ""
-
-
-def send_once(runtime: Runtime, job_id: str, job: Job, step: Submit, exchange: Exchange) -> SubmitAnswer:
-    """Send a job for one attempt, unless the attempt may have been given up, and return what became of it.
-
-    Args:
-        runtime: The vendor, the ledger and the settings.
-        job_id: The job.
-        job: What is sent.
-        step: The attempt.
-        exchange: Names the request, and notes how it went.
-    """
-    try:
-        permitted = _permitted_since(runtime, step)
-        if permitted is None:
-            why = f"its request permit is {step.asked.seconds:.1f} s old, and no other is free"
-            return NotSent(why, Obstacle.STALE)
-        may_send = RightToSend(runtime.settings, permitted, step.asked)
-        callback_url = runtime.callback_url(job_id, step.nonce)
-        vendor = runtime.vendor
-    except RedisError as error:
-        return NotSent(f"Redis went away ({type(error).__name__})", Obstacle.STALE)
-    except Exception as error:
-        log.exception("unexpected error before submitting", job_id=job_id)
-        return NotSent(f"{type(error).__name__} before submitting")
-    try:
-        return vendor.submit(job, callback_url, exchange, may_send=may_send)
-    except Exception as error:
-        # The POST may have been sent before this went wrong.
-        log.exception("unexpected error while submitting", job_id=job_id)
-        return Unknown(f"{type(error).__name__} while submitting")
-
-
-def _permitted_since(runtime: Runtime, step: Submit) -> Stopwatch | None:
-    """Return since when this attempt has a request permit: the one of its begin, or another for one too old.
-
-    None where there is no other.
-    """
-    if step.asked.seconds <= PERMIT_SECONDS:
-        return step.asked
-    asked = Stopwatch()
-    return asked if runtime.ledger.polls.permit(1) else None
 
 
 def seconds_between(begun_at_ms: int | None, ended_at_ms: int) -> float | None:

@@ -11,9 +11,9 @@ from wanimate.errors import InvalidRequest
 
 from ..ledger import Blocked, Deliver, NoOp, RateLimited, Submit, Unsafe, WaitForPermit
 from ..telemetry import get_logger
-from ..vendor import Accepted, Exchange, SubmitAnswer, Unknown
-from .recording import Attempt
-from .sending import AGAIN_SECONDS, PERMIT_SECONDS, seconds_between, send_once
+from ..vendor import Accepted, SubmitAnswer, Unknown
+from .attempt import Attempt
+from .sending import PERMIT_SECONDS, seconds_between
 
 if TYPE_CHECKING:
     from .callers import Callers
@@ -83,8 +83,7 @@ class Submitter:
 
     def _submit(self, step: Submit) -> bool:
         """Send a job once, and return whether it has ended by that."""
-        runtime, job, exchange = self._runtime, step.job, Exchange()
-        attempt = Attempt(runtime, job.job_id, step, exchange, self._callers.started_mark(job))
+        job, attempt = step.job, Attempt(self._runtime, step, self._callers.started_mark(step.job))
         try:
             sent = parse_job(job.request, is_recorded=True)
         except InvalidRequest as error:
@@ -97,39 +96,16 @@ class Submitter:
             job_id=job.job_id,
             attempt=step.attempt,
             in_flight=step.in_flight,
-            request_id=exchange.request_id,
+            request_id=attempt.exchange.request_id,
             waited_seconds=seconds_between(job.waiting_at_ms, step.begun_at_ms) if step.attempt == 1 else None,
         )
-        answer = self._unsafe(job.job_id, step) or send_once(runtime, job.job_id, sent, step, exchange)
-        has_ended = self._record_surely(attempt, answer)
-        runtime.tracing.submitted(job.message.get("headers"), job.job_id, step, answer, exchange)
+        answer = attempt.unsafe() or attempt.send(sent)
+        has_ended = attempt.record(answer)
+        tracing, headers = self._runtime.tracing, job.message.get("headers")
+        tracing.submitted(headers, job.job_id, step, answer, attempt.exchange)
         if shown := _started(answer):
             self._callers.announce_start(job, shown)
         return has_ended
-
-    def _unsafe(self, job_id: str, step: Submit) -> Unsafe | None:
-        """Return why a crash of Redis might forget this intent, so that the request must not be sent; None if safe."""
-        try:
-            why = self._runtime.ledger.durable.confirm(job_id, step.nonce)
-        except RedisError as error:
-            why = f"Redis went away ({type(error).__name__})"
-        return None if why is None else Unsafe(why)
-
-    def _record_surely(self, attempt: Attempt, answer: SubmitAnswer | Unsafe) -> bool:
-        """Write down the vendor's answer, however long Redis is away: an accepted task is paid for.
-
-        After `unknown_after` the ledger has given this attempt up, and the log is the only record there is.
-        """
-        give_up_at = time.monotonic() + self._runtime.settings.unknown_after_seconds
-        while True:
-            try:
-                return attempt.record(answer)
-            except RedisError as error:
-                if time.monotonic() > give_up_at:
-                    log.critical("not recorded, Redis is away", job_id=attempt.job_id, answer=answer)
-                    raise
-                log.warning("Redis is away; the answer is recorded later", job_id=attempt.job_id, cause=error)
-                time.sleep(AGAIN_SECONDS)
 
 
 def _started(answer: SubmitAnswer | Unsafe) -> str:

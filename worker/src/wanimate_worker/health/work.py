@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from redis.exceptions import ResponseError
 from wanimate.contract import SEPARATOR, STEPS, UNACKED_KEY, list_of
 
-from ..engine.balance import why_unread
+from ..engine.account import why_unread
 from ..ledger import read_history
 from ..queues import QUEUES
 from ..roster import answering_workers, connected_workers
