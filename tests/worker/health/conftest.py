@@ -88,8 +88,9 @@ def account(open_account: Callable[..., Account]) -> Account:
 def served(settings: WorkerSettings) -> Iterator[httpx.Client]:
     """Serve the figures of these settings and return a client of that server."""
     port = free_port()
-    app = make_ops(settings)
-    server = uvicorn.Server(uvicorn.Config(app, port=port, http="h11", ws="none", loop="asyncio", log_config=None))
+    server = uvicorn.Server(
+        uvicorn.Config(make_ops(settings), port=port, http="h11", ws="none", loop="asyncio", log_config=None)
+    )
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()
     try:
@@ -102,4 +103,3 @@ def served(settings: WorkerSettings) -> Iterator[httpx.Client]:
     finally:
         server.should_exit = True
         thread.join()
-        app._redis.connection_pool.disconnect()

@@ -56,16 +56,16 @@ def on_page(account: Account) -> str:
 
 def test_money_stands_beside_seconds_wherever_they_are(open_priced: Callable[..., Account]) -> None:
     account = open_priced()
-    cost = account.reader.read().cost
-    assert cost.money is not None
-    assert (cost.seconds.today, cost.money.today) == (35, 2_400_000)
-    assert list(cost.money.by_label.items()) == [("team=blue", 2_000_000), ("team=red", 400_000)]
+    now = account.reader.read()
+    assert now.money is not None
+    assert (now.billed.today, now.money.today) == (35, 2_400_000)
+    assert list(now.money.by_label.items()) == [("team=blue", 2_000_000), ("team=red", 400_000)]
     assert to_json(account.reader.read())["billed"]["money"] == {
         "today_usd": 2.4,
         "limit_usd": None,
         "by_label": {"team=blue": 2.0, "team=red": 0.4},
         "other_labels_usd": 0.0,
-        "by_day": {next(iter(cost.money.by_day)): 2.4},
+        "by_day": {next(iter(now.money.by_day)): 2.4},
     }
     assert "$2.40 for 35 s of video" in on_page(account)
     assert "team=blue 25 s $2.00" in on_page(account)
@@ -74,9 +74,9 @@ def test_money_stands_beside_seconds_wherever_they_are(open_priced: Callable[...
 
 def test_a_limit_in_dollars_is_shown_with_its_share(open_priced: Callable[..., Account]) -> None:
     account = open_priced(daily_billed_usd=24, daily_billed_seconds=350)
-    cost = account.reader.read().cost
-    assert cost.money is not None
-    assert (cost.money.used_ratio, cost.seconds.used_ratio) == (0.1, 0.1)
+    now = account.reader.read()
+    assert now.money is not None
+    assert (now.money.used_ratio, now.billed.used_ratio) == (0.1, 0.1)
     assert "$2.40 of $24.00" in on_page(account)
     assert "$2.40 of $24.00 today, estimated" in on_terminal(account)
     assert "35 of 350 s today, estimated" in on_terminal(account)
@@ -91,11 +91,11 @@ def test_days_before_there_was_a_price_have_seconds_only(open_priced: Callable[.
 
 def test_a_balance_is_told_with_its_age_and_what_was_sent_since(open_priced: Callable[..., Account]) -> None:
     account = open_priced(balance_warn_usd=100, balance_hold_usd=20)
-    assert balance_of(account.reader.read().balance) == "not known"
+    assert balance_of(account.reader.read()) == "not known"
     account.ledger.balance.record(130_000_000, 0)
-    balance = account.reader.read().balance
-    assert re.fullmatch(r"\$130\.00 [\d.]+ m?s ago", balance_of(balance))
-    assert balance_details(balance) == [
+    now = account.reader.read()
+    assert re.fullmatch(r"\$130\.00 [\d.]+ m?s ago", balance_of(now))
+    assert balance_details(now) == [
         "About $127.60 after what was sent since, estimated.",
         "Warns below $100.00.",
         "Holds submissions below $20.00.",
@@ -104,7 +104,7 @@ def test_a_balance_is_told_with_its_age_and_what_was_sent_since(open_priced: Cal
     assert "$130.00 read" in on_page(account)
     account.redis.hincrby(KEYS.balance, "at_ms", -1_800_000)
     account.ledger.balance.note_none("HTTP 503")
-    assert re.fullmatch(r"\$130\.00 30m \d+s ago, old", balance_of(account.reader.read().balance))
+    assert re.fullmatch(r"\$130\.00 30m \d+s ago, old", balance_of(account.reader.read()))
     assert "Not read since: HTTP 503." in on_page(account)
     # A busy machine may have a second pass, and then some more.
     account.tick()
@@ -136,4 +136,4 @@ def test_a_reason_of_the_vendor_is_text_and_never_markup(account: Account) -> No
     account.ledger.balance.note_none("<b>[red]no[/red]</b>\x1b[31m")
     with served(account.settings) as client:
         assert "<b>" not in client.get("/").text
-    assert "\x1b" not in balance_details(account.reader.read().balance)[0]
+    assert "\x1b" not in balance_details(account.reader.read())[0]

@@ -11,10 +11,10 @@ from wanimate.errors import GenerationFailed, JobCancelled
 from wanimate_worker.health.exports import to_json
 from wanimate_worker.health.finding import BlockReason, Severity
 from wanimate_worker.health.rules import blockers_of, findings_of, is_polling, problems_of
-from wanimate_worker.health.snapshot import Balance, Cost, Days
+from wanimate_worker.health.snapshot import Days
 from wanimate_worker.health.verdict import is_submitting, needs_operator, state_of, why_waiting
 from wanimate_worker.health.work import check_jobs
-from wanimate_worker.ledger import Blocked, Observation, SuspendedFor
+from wanimate_worker.ledger import BalanceReading, Blocked, Observation, SuspendedFor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +43,8 @@ def test_an_account_that_was_never_used_reads_as_empty(account: Account) -> None
     assert blockers_of(now) == []
     assert now.recent is None
     assert now.beat_age_seconds is None
-    assert now.cost == Cost(Days(0.0, None, {}, 0.0, {}), None)
-    assert now.balance == Balance(None, None, None, "", None, None)
+    assert (now.billed, now.money) == (Days(0.0, None, {}, 0.0, {}), None)
+    assert (now.balance, now.balance_age_seconds, now.has_balance_threshold) == (BalanceReading(), None, False)
     assert [band.priorities for band in now.bands] == ["0-2", "3-5", "6-8", "9"]
     assert to_json(now)["waiting"]["bands"][0] == {
         "priorities": "0-2",
@@ -176,9 +176,9 @@ def test_cost_is_told_by_day_and_by_label_the_largest_first(account: Account) ->
     account.start("b", 30, "team=blue")
     today = account.ledger.records.now_ms() // 86_400_000
     account.redis.hset(KEYS.billed, mapping={str(today - 1): 5_000, f"{today - 1} team=red": 5_000, f"{today} ": 7_000})
-    cost = account.reader.read().cost
-    assert cost.money is None
-    cost = cost.seconds
+    now = account.reader.read()
+    assert now.money is None
+    cost = now.billed
     assert cost.today == 40
     assert list(cost.by_label.items()) == [("team=blue", 30.0), ("customer=acme", 10.0), ("team=red", 10.0)]
     assert cost.other_labels == 7

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from functools import partial
 from typing import Final
 
 
@@ -52,16 +53,16 @@ class Finding:
         check: What was checked.
         text: What was found: a sentence without its first capital and its full stop.
         advice: What to do next, likewise; empty when all is well.
-        command: What to type next.
         page: Where the documentation has more.
+        command: What to type next.
     """
 
     check: str
-    severity: Severity
     text: str
     advice: str = ""
-    page: str = ""
-    command: str = DOCTOR
+    page: str = field(default="", kw_only=True)
+    command: str = field(default=DOCTOR, kw_only=True)
+    severity: Severity = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,21 +77,7 @@ class Blocker(Finding):
     for_seconds: float | None = None
 
 
-def ok(check: str, text: str) -> Finding:
-    """Return a finding that all is well."""
-    return Finding(check, Severity.OK, text)
-
-
-def info(check: str, text: str, advice: str, page: str = "", command: str = DOCTOR) -> Finding:
-    """Return a finding that is worth knowing."""
-    return Finding(check, Severity.INFO, text, advice, page, command)
-
-
-def warn(check: str, text: str, advice: str, page: str = "", command: str = DOCTOR) -> Finding:
-    """Return a finding to act on soon."""
-    return Finding(check, Severity.WARN, text, advice, page, command)
-
-
-def fail(check: str, text: str, advice: str, page: str = "", command: str = DOCTOR) -> Finding:
-    """Return a finding to act on now."""
-    return Finding(check, Severity.FAIL, text, advice, page, command)
+ok: Final = partial(Finding, severity=Severity.OK)
+info: Final = partial(Finding, severity=Severity.INFO)
+warn: Final = partial(Finding, severity=Severity.WARN)
+fail: Final = partial(Finding, severity=Severity.FAIL)

@@ -6,17 +6,15 @@ from typing import Final
 
 from wanimate.text import format_duration
 
-__all__ = ["NOTHING", "capitalize", "format_duration", "format_seconds", "number", "percent", "plural", "span"]
-
 #: Stands for a figure that there is not.
-NOTHING: Final = "-"
+_NOTHING: Final = "-"
 _TENTHS_BELOW: Final = 10.0
 
 
 def span(seconds: float | None) -> str:
     """Return a time with its unit: milliseconds below a second, tenths below ten, else the two largest units."""
     if seconds is None:
-        return NOTHING
+        return _NOTHING
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.1f} s" if seconds < _TENTHS_BELOW else format_seconds(seconds)
@@ -30,7 +28,7 @@ def format_seconds(seconds: float) -> str:
 def number(value: float | None) -> str:
     """Return a number with separators, and one decimal where it is small and not whole."""
     if value is None:
-        return NOTHING
+        return _NOTHING
     return f"{value:,.1f}" if abs(value) < _TENTHS_BELOW and value != round(value) else f"{value:,.0f}"
 
 

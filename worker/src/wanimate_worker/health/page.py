@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -23,15 +24,15 @@ from ..addresses import is_loopback
 from ..serving import open_hasty_database, serve
 from ..settings import WorkerSettings
 from ..telemetry import get_logger, set_up_logs
-from . import verdict
-from .exports import registry_of, to_json
+from . import rules, verdict
+from .exports import SnapshotCollector, to_json
 from .formatting import capitalize, number, percent, span
 from .reading import Reader
-from .rules import is_balance_low, is_balance_old, problems_of
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from pydantic import SecretStr
-    from redis import Redis
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 #: How often the page asks for itself again, in seconds.
-REFRESH_SECONDS: Final = 5
+_REFRESH_SECONDS: Final = 5
 #: Requests at once; beyond that callers get 503.
 _MAX_REQUESTS: Final = 100
 _UNAUTHORISED: Final = 401
@@ -66,6 +67,7 @@ _TEMPLATES: Final = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters.update(span=span, number=number, percent=percent, usd=format_usd, sentence=capitalize)
+_TEMPLATES.globals.update(rules=rules, verdict=verdict, refresh_seconds=_REFRESH_SECONDS)
 
 
 def run_ops(host: str, port: int) -> None:
@@ -81,10 +83,10 @@ def run_ops(host: str, port: int) -> None:
 
 
 def check_access(settings: WorkerSettings, host: str) -> None:
-    """Make sure that the figures are not open to strangers.
+    """Make sure that no other machine reaches the figures without a password.
 
     Raises:
-        SettingsError: Others than this machine could reach them without a password.
+        SettingsError: One could.
     """
     if settings.ops_auth is None and not is_loopback(host):
         raise SettingsError(
@@ -93,98 +95,74 @@ def check_access(settings: WorkerSettings, host: str) -> None:
         )
 
 
-def make_ops(settings: WorkerSettings) -> OpsApp:
+def make_ops(settings: WorkerSettings) -> ASGIApp:
     """Return the app for the settings of the workers whose account it shows.
 
     Raises:
         SettingsError: The Redis database belongs to another account.
     """
     redis, _ = open_hasty_database(settings)
-    return OpsApp(Reader(redis, settings), redis, settings.ops_auth)
+    reader = Reader(redis, settings)
+
+    # These are plain functions: Starlette runs them in threads, for Redis makes them wait.
+    def page(_: Request) -> Response:
+        return HTMLResponse(limits_page(reader.snapshot()))
+
+    def json(_: Request) -> Response:
+        return Response(orjson.dumps(to_json(reader.snapshot())), media_type="application/json")
+
+    def metrics(request: Request) -> Response:
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(SnapshotCollector(reader.snapshot())), headers={"content-type": content_type})
+
+    def health(_: Request) -> Response:
+        redis.ping()
+        return JSONResponse({"status": "ok"})
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        redis.connection_pool.disconnect()
+
+    routes = {"/": page, "/limits.json": json, "/metrics": metrics, "/style.css": _style, _HEALTH: health}
+    app = Starlette(
+        routes=[Route(path, endpoint) for path, endpoint in routes.items()],
+        exception_handlers={RedisError: _without_redis},
+        lifespan=lifespan,
+    )
+    return _Guard(app, settings.ops_auth)
 
 
 def limits_page(now: Snapshot) -> str:
     """Return the page: one snapshot as HTML, without scripts."""
-    return _TEMPLATES.get_template("limits.html").render(
-        now=now,
-        problems=problems_of(now),
-        state=verdict.state_of(now),
-        is_submitting=verdict.is_submitting(now),
-        needs_operator=verdict.needs_operator(now),
-        why_waiting=verdict.why_waiting(now),
-        balance_details=verdict.balance_details(now.balance),
-        is_balance_low=is_balance_low(now.balance),
-        is_balance_old=is_balance_old(now.balance),
-        refresh_seconds=REFRESH_SECONDS,
-    )
+    return _TEMPLATES.get_template("limits.html").render(now=now)
 
 
-class OpsApp:
-    """Serves one account's figures.
+def _style(_: Request) -> Response:
+    style = (files("wanimate_worker.health") / "templates" / "style.css").read_text()
+    return Response(style, media_type="text/css")
 
-    Args:
-        reader: Reads them.
-        redis: The connection for the health check.
-        auth: Who may see them, as `user:password`; None for everyone who reaches it under a name of this machine.
-    """
 
-    def __init__(self, reader: Reader, redis: Redis, auth: SecretStr | None) -> None:
-        self._reader = reader
-        self._redis = redis
-        routes = [
-            Route("/", self._page),
-            Route("/limits.json", self._json),
-            Route("/metrics", self._metrics),
-            Route("/style.css", self._style),
-            Route(_HEALTH, self._health),
-        ]
-        self._app = _Guard(Starlette(routes=routes), auth)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        await self._app(scope, receive, send)
-
-    # These are plain functions: Starlette runs them in threads, for Redis makes them wait.
-
-    def _page(self, _: Request) -> Response:
-        if (now := self._snapshot()) is None:
-            page = _TEMPLATES.get_template("unavailable.html").render(refresh_seconds=REFRESH_SECONDS)
-            return HTMLResponse(page, _UNAVAILABLE)
-        return HTMLResponse(limits_page(now))
-
-    def _json(self, _: Request) -> Response:
-        if (now := self._snapshot()) is None:
-            return JSONResponse({"error": _AWAY}, _UNAVAILABLE)
-        return Response(orjson.dumps(to_json(now)), media_type="application/json")
-
-    def _metrics(self, request: Request) -> Response:
-        if (now := self._snapshot()) is None:
+def _without_redis(request: Request, error: Exception) -> Response:
+    log.warning("Redis does not answer; no figures are served", cause=type(error).__name__)
+    match request.url.path:
+        case "/":
+            return HTMLResponse(_TEMPLATES.get_template("unavailable.html").render(), _UNAVAILABLE)
+        case "/metrics":
             # Not an empty answer: Prometheus shall see that nothing is known.
             return PlainTextResponse(_AWAY, _UNAVAILABLE)
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(registry_of(now)), headers={"content-type": content_type})
-
-    def _style(self, _: Request) -> Response:
-        style = (files("wanimate_worker.health") / "templates" / "style.css").read_text()
-        return Response(style, media_type="text/css")
-
-    def _health(self, _: Request) -> Response:
-        try:
-            self._redis.ping()
-        except RedisError:
-            return JSONResponse({"status": "Redis does not answer"}, _UNAVAILABLE)
-        return JSONResponse({"status": "ok"})
-
-    def _snapshot(self) -> Snapshot | None:
-        try:
-            return self._reader.snapshot()
-        except RedisError as error:
-            log.warning("Redis does not answer; no figures are served", cause=type(error).__name__)
-            return None
+        case path:
+            away = {"status": "Redis does not answer"} if path == _HEALTH else {"error": _AWAY}
+            return JSONResponse(away, _UNAVAILABLE)
 
 
 class _Guard:
-    """Lets in who may see the figures, and puts the same headers on every answer."""
+    """Lets in who may see the figures, and puts the same headers on every answer.
+
+    Args:
+        app: What serves them.
+        auth: Who may see them, as `user:password`; None for everyone who reaches it under a name of this machine.
+    """
 
     def __init__(self, app: ASGIApp, auth: SecretStr | None) -> None:
         self._app = app
@@ -216,10 +194,8 @@ class _Guard:
 def _login_of(authorization: str) -> bytes:
     """Return `user:password` as it was sent; empty if it was not."""
     scheme, _, encoded = authorization.partition(" ")
-    if scheme.lower() != "basic":
-        return b""
     try:
-        return base64.b64decode(encoded.strip(), validate=True)
+        return base64.b64decode(encoded.strip(), validate=True) if scheme.lower() == "basic" else b""
     except ValueError:
         return b""
 

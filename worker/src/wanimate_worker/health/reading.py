@@ -1,13 +1,13 @@
-"""Reads a snapshot: a few dozen commands in three round trips, however many jobs wait."""
+"""Reads a snapshot: a few dozen commands in a few round trips, however many jobs wait."""
 
 from __future__ import annotations
 
 import threading
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import date, timedelta
 from itertools import accumulate
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from wanimate.contract import PRIORITY_STEPS, UNACKED_KEY, Keys
 from wanimate.contract.durations import Kinds, seconds_until_slot
@@ -15,11 +15,11 @@ from wanimate.contract.durations import Kinds, seconds_until_slot
 from ..ledger import AccountLimits, BalanceReading, GateState, Ledger, LedgerLimits, Throttle, Throttles
 from ..ledger.tally import Sample, Tally
 from ..queues import queue_lengths
-from .snapshot import Balance, Band, Budget, Cost, Days, Recent, Slots, Snapshot
+from .snapshot import Band, Budget, Days, Recent, Slots, Snapshot
 from .verdict import is_submitting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from redis import Redis
 
@@ -38,7 +38,8 @@ _SHOWN_LABELS: Final = 20
 _BAND_WIDTH: Final = 10_000_000_000
 #: The pace of requests is measured over at least this time, in seconds.
 _MIN_PACE_SECONDS: Final = 15.0
-_DAY_SECONDS: Final = 86_400
+_EPOCH: Final = date(1970, 1, 1)
+_DAY_MS: Final = 86_400_000
 #: What is shown where no worker has filled the limits yet.
 _NO_LIMITS: Final = AccountLimits(max_in_flight=0, requests_per_minute=0)
 
@@ -78,87 +79,93 @@ class Reader:
         Raises:
             RedisError: Redis does not answer.
         """
-        settings, keys = self._settings, self._keys
-        spans = [(band * _BAND_WIDTH, f"({(band + 1) * _BAND_WIDTH}") for band in range(len(PRIORITY_STEPS))]
+        keys, settings = self._keys, self._settings
         with self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.time()
-            for span in spans:
-                pipeline.zcount(keys.waiting, *span)
-            for span in spans:
-                pipeline.zrangebyscore(keys.waiting, *span, start=0, num=1, withscores=True)
-            pipeline.zcard(keys.slots)
-            pipeline.zrange(keys.slots, 0, _CHECKED_SLOTS - 1)
-            pipeline.zrange(keys.due, 0, 0, withscores=True)
-            pipeline.zcard(keys.parked)
-            pipeline.zcard(keys.unknown)
-            pipeline.zrange(keys.unknown, 0, _NAMED_JOBS - 1, withscores=True)
-            pipeline.zcard(keys.failed)
-            pipeline.llen(keys.dead)
-            pipeline.hlen(UNACKED_KEY)
-            pipeline.get(keys.tick)
-            hashes = (keys.account, keys.tally, keys.billed, keys.spent, keys.balance, keys.durations)
-            for key in (*hashes, keys.answered):
-                pipeline.hgetall(key)
-            pipeline.lrange(keys.throttles, 0, -1)
-            pipeline.zrevrange(keys.samples, 0, 1)
-            pipeline.zrange(keys.samples, 0, 0)
-            (seconds, micros), *answers = pipeline.execute()
-        counts, heads, rest = answers[: len(spans)], answers[len(spans) : 2 * len(spans)], answers[2 * len(spans) :]
-        used, slot_ids, due, parked, unknown, first_unknown, failed, dead, held, tick, *stored = rest
-        account, tally_fields, billed, spent, balance, durations, *stored = stored
-        answered, throttles, newest, oldest = stored
+            asked = {
+                "time": pipeline.time(),
+                "account": pipeline.hgetall(keys.account),
+                "slots": pipeline.zcard(keys.slots),
+                "slot_ids": pipeline.zrange(keys.slots, 0, _CHECKED_SLOTS - 1),
+                "due": pipeline.zrange(keys.due, 0, 0, withscores=True),
+                "parked": pipeline.zcard(keys.parked),
+                "unknown": pipeline.zcard(keys.unknown),
+                "first_unknown": pipeline.zrange(keys.unknown, 0, _NAMED_JOBS - 1, withscores=True),
+                "failed": pipeline.zcard(keys.failed),
+                "dead": pipeline.llen(keys.dead),
+                "held": pipeline.hlen(UNACKED_KEY),
+                "tick": pipeline.get(keys.tick),
+                "tally": pipeline.hgetall(keys.tally),
+                "newest": pipeline.zrevrange(keys.samples, 0, 1),
+                "oldest": pipeline.zrange(keys.samples, 0, 0),
+                "throttles": pipeline.lrange(keys.throttles, 0, -1),
+                "answered": pipeline.hgetall(keys.answered),
+                "billed": pipeline.hgetall(keys.billed),
+                "spent": pipeline.hgetall(keys.spent),
+                "balance": pipeline.hgetall(keys.balance),
+                "durations": pipeline.hgetall(keys.durations),
+            }
+            got: dict[str, Any] = dict(zip(asked, pipeline.execute(), strict=True))
+        seconds, micros = got["time"]
         now_ms = int(seconds) * 1000 + int(micros) // 1000
-        gate, tally = GateState.read(account), Tally.read(tally_fields)
-        limits = AccountLimits.read(account) or _NO_LIMITS
-        lost = self._without_record(slot_ids)
+        limits, tally = AccountLimits.read(got["account"]) or _NO_LIMITS, Tally.read(got["tally"])
+        lost = self._without_record(got["slot_ids"])
+        billed = _days(got["billed"], now_ms, limits.daily_billed_seconds, unit=1000)
+        has_money = got["spent"] or limits.has_prices
         snapshot = Snapshot(
             account=settings.account,
             at_ms=now_ms,
-            slots=Slots(used, limits.max_in_flight, self._ledger.gate.cap(), len(lost)),
-            bands=_bands(counts, heads, now_ms),
-            parked=parked,
-            due_lag_seconds=_age(due, now_ms) or 0.0,
-            unknown=unknown,
-            unknown_ids=tuple(job_id for job_id, _ in first_unknown),
-            unknown_oldest_seconds=_age(first_unknown, now_ms),
+            limits=limits,
+            slots=Slots(got["slots"], limits.max_in_flight, self._ledger.gate.cap(), len(lost)),
+            bands=self._bands(now_ms),
+            parked=got["parked"],
+            due_lag_seconds=_age(got["due"], now_ms) or 0.0,
+            unknown=got["unknown"],
+            unknown_ids=tuple(job_id for job_id, _ in got["first_unknown"]),
+            unknown_oldest_seconds=_age(got["first_unknown"], now_ms),
             lost_ids=tuple(lost[:_NAMED_JOBS]),
-            failed=failed,
-            dead_letters=dead,
+            failed=got["failed"],
+            dead_letters=got["dead"],
             queues=queue_lengths(self._redis),
-            held_messages=held,
-            gate=gate,
-            budget=_budget(limits.requests_per_minute, tally, newest, now_ms),
-            recent=_recent(tally, oldest, now_ms),
-            fitting=Throttles(map(Throttle.read, throttles), answered, now_ms).fitting(limits),
+            held_messages=got["held"],
+            gate=GateState.read(got["account"]),
+            budget=_budget(limits.requests_per_minute, tally, got["newest"], now_ms),
+            recent=_recent(tally, got["oldest"], now_ms),
+            fitting=Throttles(map(Throttle.read, got["throttles"]), got["answered"], now_ms).fitting(limits),
             total=tally,
-            cost=read_cost(billed, spent, limits, now_ms),
-            balance=read_balance(BalanceReading.read(balance), limits, now_ms),
-            beat_age_seconds=None if tick is None else max(0, now_ms - int(tick)) / 1000,
+            billed=billed,
+            money=_days(got["spent"], now_ms, limits.daily_billed_micro_usd, billed.by_label) if has_money else None,
+            balance=BalanceReading.read(got["balance"]),
+            beat_age_seconds=None if got["tick"] is None else max(0, now_ms - int(got["tick"])) / 1000,
             poll_tick_seconds=settings.poll_tick_seconds,
-            mean_seconds=Kinds.read(durations).mean_seconds,
+            mean_seconds=Kinds.read(got["durations"]).mean_seconds,
         )
         # While nothing is submitted, nothing can be said about when a waiting job will end.
         return replace(snapshot, bands=_with_eta(snapshot)) if is_submitting(snapshot) else snapshot
+
+    def _bands(self, now_ms: int) -> tuple[Band, ...]:
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for number in range(len(PRIORITY_STEPS)):
+                span = (number * _BAND_WIDTH, f"({(number + 1) * _BAND_WIDTH}")
+                pipeline.zcount(self._keys.waiting, *span)
+                pipeline.zrangebyscore(self._keys.waiting, *span, start=0, num=1, withscores=True)
+            answers = pipeline.execute()
+        found = []
+        for number, (first, following) in enumerate(zip(PRIORITY_STEPS, [*PRIORITY_STEPS[1:], 10], strict=True)):
+            count, head = answers[2 * number : 2 * number + 2]
+            priorities = str(first) if following == first + 1 else f"{first}-{following - 1}"
+            oldest = max(0.0, now_ms / 1000 - (head[0][1] - number * _BAND_WIDTH)) if head else None
+            found.append(Band(priorities, count, oldest))
+        return tuple(found)
 
     def _without_record(self, job_ids: Sequence[str]) -> list[str]:
         with self._redis.pipeline(transaction=False) as pipeline:
             for start in range(0, len(job_ids), _EXISTS_BATCH):
                 pipeline.exists(*map(self._keys.job, job_ids[start : start + _EXISTS_BATCH]))
-            if len(job_ids) == sum(cast("list[int]", pipeline.execute())):
+            if len(job_ids) == sum(pipeline.execute()):
                 return []
             for job_id in job_ids:
                 pipeline.exists(self._keys.job(job_id))
             return [job_id for job_id, exists in zip(job_ids, pipeline.execute(), strict=True) if not exists]
-
-
-def _bands(counts: Sequence[int], heads: Sequence[list[tuple[str, float]]], now_ms: int) -> tuple[Band, ...]:
-    found = []
-    for number, (count, head) in enumerate(zip(counts, heads, strict=True)):
-        first, following = PRIORITY_STEPS[number], [*PRIORITY_STEPS, 10][number + 1]
-        priorities = str(first) if following == first + 1 else f"{first}-{following - 1}"
-        oldest = max(0.0, now_ms / 1000 - (head[0][1] - number * _BAND_WIDTH)) if head else None
-        found.append(Band(priorities, count, oldest))
-    return tuple(found)
 
 
 def _with_eta(snapshot: Snapshot) -> tuple[Band, ...]:
@@ -170,7 +177,7 @@ def _with_eta(snapshot: Snapshot) -> tuple[Band, ...]:
     )
 
 
-def _age(head: list[tuple[str, float]], now_ms: int) -> float | None:
+def _age(head: Sequence[tuple[str, float]], now_ms: int) -> float | None:
     """Return the age in seconds of the first of a sorted set whose scores are times in ms; None if it is empty."""
     return max(0.0, now_ms - head[0][1]) / 1000 if head else None
 
@@ -193,55 +200,30 @@ def _recent(tally: Tally, oldest: Sequence[str], now_ms: int) -> Recent | None:
     return Recent(max(0, now_ms - sample.at_ms) / 1000, tally.since(sample.tally))
 
 
-def read_balance(reading: BalanceReading, limits: AccountLimits, now_ms: int) -> Balance:
-    """Return the balance beside its thresholds."""
-    return Balance(
-        micro_usd=reading.micro_usd,
-        left_micro_usd=reading.left_micro_usd,
-        age_seconds=None if reading.micro_usd is None else max(0, now_ms - reading.at_ms) / 1000,
-        why=reading.why,
-        warn_micro_usd=limits.balance_warn_micro_usd,
-        hold_micro_usd=limits.balance_hold_micro_usd,
-    )
-
-
-def read_cost(billed: Mapping[str, str], spent: Mapping[str, str], limits: AccountLimits, now_ms: int) -> Cost:
+def _days(
+    counts: Mapping[str, str], now_ms: int, limit: float | None, labels: Iterable[str] | None = None, *, unit: int = 1
+) -> Days:
     """Return what is billed.
 
     Args:
-        billed: The hash of ms of video.
-        spent: The hash of micro-dollars.
-        limits: The account's.
+        counts: The hash: by day, by day and label, and under a day and no label what had no room for its own.
         now_ms: The current time, in Redis time.
+        limit: The day's, in units.
+        labels: Those that are shown; if not given, those billed most.
+        unit: How much of what is counted makes one unit.
     """
-    today = now_ms // 1000 // _DAY_SECONDS
-    in_ms = _labels(billed, today)
-    named = (name for name, value in in_ms.items() if name and value > 0)
-    shown = sorted(named, key=lambda name: (-in_ms[name], name))[:_SHOWN_LABELS]
-    money = None
-    if spent or limits.has_prices:
-        money = _days(spent, today, shown, limits.daily_billed_micro_usd, lambda micro_usd: micro_usd)
-    return Cost(_days(billed, today, shown, limits.daily_billed_seconds, lambda ms: ms / 1000), money)
-
-
-def _labels(counts: Mapping[str, str], today: int) -> dict[str, int]:
-    """Return the counts of today by label, '' for those beyond the first."""
-    fields = ((field.partition(" "), value) for field, value in counts.items() if not field.endswith("#"))
-    return {name: max(0, int(value)) for (day, space, name), value in fields if space and day == str(today)}
-
-
-def _days(
-    counts: Mapping[str, str], today: int, shown: list[str], limit: float | None, unit: Callable[[int], float]
-) -> Days:
-    by_day = {int(field): max(0, int(value)) for field, value in counts.items() if field.isdecimal()}
-    labels = _labels(counts, today)
-    return Days(
-        today=unit(by_day.get(today, 0)),
-        limit=limit,
-        by_label={name: unit(labels.get(name, 0)) for name in shown},
-        other_labels=unit(sum(value for name, value in labels.items() if name not in set(shown))),
-        by_day={
-            datetime.fromtimestamp(day * _DAY_SECONDS, tz=UTC).date().isoformat(): unit(by_day[day])
-            for day in sorted(by_day, reverse=True)
-        },
-    )
+    today = now_ms // _DAY_MS
+    by_day: dict[int, float] = {}
+    by_label: dict[str, float] = {}
+    for field, count in counts.items():
+        day, space, label = field.partition(" ")
+        if field.isdecimal():
+            by_day[int(day)] = max(0, int(count)) / unit
+        elif space and day == str(today) and not field.endswith("#"):
+            by_label[label] = max(0, int(count)) / unit
+    if labels is None:
+        named = (label for label, amount in by_label.items() if label and amount > 0)
+        labels = sorted(named, key=lambda label: (-by_label[label], label))[:_SHOWN_LABELS]
+    shown = {label: by_label.pop(label, 0.0) for label in labels}
+    dates = {(_EPOCH + timedelta(day)).isoformat(): by_day[day] for day in sorted(by_day, reverse=True)}
+    return Days(by_day.get(today, 0.0), limit, shown, sum(by_label.values(), 0.0), dates)

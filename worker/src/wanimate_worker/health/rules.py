@@ -6,18 +6,20 @@ The page, its JSON, the metrics, `top`, `doctor` and the line below waiting jobs
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from wanimate.contract.cost import format_usd
+from wanimate.text import format_duration
 
 from ..ledger import BreakerFor, SuspendedFor
-from .finding import DOCTOR, Blocker, BlockReason, Finding, Severity, fail, info, ok, warn
-from .formatting import format_duration, format_seconds, number, plural, span
+from .finding import Blocker, BlockReason, Finding, Severity, fail, info, ok, warn
+from .formatting import format_seconds, number, plural, span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .snapshot import Balance, Snapshot
+    from .snapshot import Snapshot
 
 #: Without a poll for this long, or for so many ticks of beat if that is longer, beat or the workers are missing.
 MAX_SILENCE_SECONDS: Final = 30.0
@@ -43,49 +45,49 @@ def is_polling(now: Snapshot) -> bool:
     return now.beat_age_seconds is not None and now.beat_age_seconds <= longest
 
 
-def is_balance_low(balance: Balance) -> bool:
+def is_balance_low(now: Snapshot) -> bool:
     """Whether the balance is below the threshold that warns."""
-    left, warn_below = balance.left_micro_usd, balance.warn_micro_usd
+    left, warn_below = now.balance.left_micro_usd, now.limits.balance_warn_micro_usd
     return left is not None and warn_below is not None and left < warn_below
 
 
-def is_balance_old(balance: Balance) -> bool:
+def is_balance_old(now: Snapshot) -> bool:
     """Whether the vendor has not reported it for long."""
-    return balance.age_seconds is not None and balance.age_seconds > MAX_BALANCE_AGE_SECONDS
+    return (now.balance_age_seconds or 0) > MAX_BALANCE_AGE_SECONDS
 
 
 def _balance(now: Snapshot) -> Iterator[Finding]:
-    balance = now.balance
-    left, page, add = format_usd(balance.left_micro_usd or 0), "docs/cost.md", "add credit at the vendor"
+    balance, age, page, add = now.balance, now.balance_age_seconds, "docs/cost.md", "add credit at the vendor"
+    left = format_usd(balance.left_micro_usd or 0)
     if now.gate.is_balance_low:
+        hold = format_usd(now.limits.balance_hold_micro_usd or 0)
         yield Blocker(
             "balance",
-            Severity.FAIL,
-            f"the balance of {left} is too low for the next job; submissions are held below "
-            f"{format_usd(balance.hold_micro_usd or 0)}",
+            f"the balance of {left} is too low for the next job; submissions are held below {hold}",
             f"{add}, and submissions resume within about a minute; or lower the threshold",
-            page,
-            "wanimate-worker limits --balance-hold-usd USD",
+            page=page,
+            command="wanimate-worker limits --balance-hold-usd USD",
+            severity=Severity.FAIL,
             reason=BlockReason.BALANCE,
         )
     elif balance.micro_usd is not None and balance.micro_usd <= 0:
-        yield fail("balance", f"the balance is {left}: the account is empty", add, page)
-    elif is_balance_low(balance):
-        text = f"the balance is {left}, below {format_usd(balance.warn_micro_usd or 0)}"
-        yield warn("balance", text, f"{add} before submissions are held or refused", page)
-    if balance.has_threshold and (balance.micro_usd is None or (balance.why and is_balance_old(balance))):
-        last = "" if balance.age_seconds is None else f" for {format_seconds(balance.age_seconds)}"
+        yield fail("balance", f"the balance is {left}: the account is empty", add, page=page)
+    elif is_balance_low(now):
+        text = f"the balance is {left}, below {format_usd(now.limits.balance_warn_micro_usd or 0)}"
+        yield warn("balance", text, f"{add} before submissions are held or refused", page=page)
+    if now.has_balance_threshold and (age is None or (balance.why and is_balance_old(now))):
+        last = "" if age is None else f" for {format_seconds(age)}"
         yield warn(
             "balance",
             f"the balance could not be read{last}: {balance.why or 'no worker has read it yet'}",
             "its thresholds work by the last reading, if there is one; see whether the key may read it, or remove them",
-            page,
-            "wanimate-worker limits --balance-hold-usd none --balance-warn-usd none",
+            page=page,
+            command="wanimate-worker limits --balance-hold-usd none --balance-warn-usd none",
         )
     if balance.micro_usd is None:
         yield ok("balance", f"not known: {balance.why or 'no worker has read it'}")
     else:
-        yield ok("balance", f"{format_usd(balance.micro_usd)}, read {format_seconds(balance.age_seconds or 0)} ago")
+        yield ok("balance", f"{format_usd(balance.micro_usd)}, read {format_seconds(age or 0)} ago")
 
 
 def _queues(now: Snapshot) -> Iterator[Finding]:
@@ -93,7 +95,7 @@ def _queues(now: Snapshot) -> Iterator[Finding]:
         if length > MAX_QUEUE_MESSAGES:
             text = f"{length:,} messages in the queue {queue} wait for a worker"
             advice = "start more workers, if they do not become fewer"
-            yield warn("queues", text, advice, "docs/runbooks/queue-behind.md")
+            yield warn("queues", text, advice, page="docs/runbooks/queue-behind.md")
     yield ok("queues", ", ".join(f"{length:,} messages in {queue}" for queue, length in now.queues.items()))
 
 
@@ -105,8 +107,8 @@ def _beat(now: Snapshot) -> Iterator[Finding]:
             f"no poll has begun {'in the last day' if age is None else f'for {format_seconds(age)}'}",
             "no worker asks the vendor whether a task has ended, so no slot is freed: start beat; if it runs, see its "
             "log and whether workers answer",
-            "docs/operations/doctor.md",
-            "celery -A wanimate_worker beat",
+            page="docs/operations/doctor.md",
+            command="celery -A wanimate_worker beat",
         )
     yield ok("beat", f"the last poll was {span(age)} ago")
 
@@ -120,7 +122,7 @@ def _gate(now: Snapshot) -> Iterator[Finding]:
             f"the last {gate.failures} requests to the vendor failed: {gate.reason}",
             "nothing is lost, and the workers retry. See whether the vendor is up; check the network, the proxy and "
             "WANIMATE_API_BASE_URL",
-            "docs/runbooks/back-off-long.md",
+            page="docs/runbooks/back-off-long.md",
         )
     if slots.effective_cap < slots.cap:
         yield warn(
@@ -128,76 +130,81 @@ def _gate(now: Snapshot) -> Iterator[Finding]:
             f"a 429 lowered the cap to {number(slots.effective_cap)} of {number(slots.cap)} slots",
             "the vendor counts more tasks than Wanimate does: see who else uses the key. The cap grows back within ten "
             "minutes",
-            "docs/troubleshooting.md",
+            page="docs/troubleshooting.md",
         )
     yield ok("gate", "closed by the balance" if gate.is_balance_low else "open")
 
 
-def _block(
-    now: Snapshot,
-    reason: BlockReason,
-    text: str,
-    advice: str,
-    page: str = "troubleshooting",
-    command: str = DOCTOR,
-    *,
-    severity: Severity = Severity.WARN,
-    until_ms: int | None = None,
-) -> Blocker:
-    left = None if until_ms is None else max(0, until_ms - now.at_ms) / 1000
-    return Blocker("gate", severity, text, advice, f"docs/{page}.md", command, reason=reason, for_seconds=left)
+_closed: Final = partial(Blocker, "gate", severity=Severity.WARN, page="docs/troubleshooting.md")
+_shut: Final = partial(_closed, severity=Severity.FAIL)
 
 
 def _blockers(now: Snapshot) -> Iterator[Blocker]:
-    gate, fails = now.gate, Severity.FAIL
+    gate = now.gate
     if gate.suspended is not None:
         is_poor = gate.suspended_for is SuspendedFor.CREDIT
-        text = f"paused, {'there is no credit' if is_poor else 'the vendor refuses the key'}: {gate.suspended}"
-        advice = f"{'add credit' if is_poor else 'correct the key'}; submissions then resume without a command"
-        yield _block(now, BlockReason.PAUSED, text, advice, severity=fails)
-    if (until_ms := gate.unsafe_until_ms) > now.at_ms:
-        text = f"nothing is submitted for {format_duration(until_ms - now.at_ms)}: {gate.unsafe}"
-        advice = "see the finding `replicas` of doctor; jobs wait at their place, and the workers retry"
-        yield _block(now, BlockReason.UNSAFE, text, advice, "redis", severity=fails, until_ms=until_ms)
+        yield _shut(
+            f"paused, {'there is no credit' if is_poor else 'the vendor refuses the key'}: {gate.suspended}",
+            f"{'add credit' if is_poor else 'correct the key'}; submissions then resume without a command",
+            reason=BlockReason.PAUSED,
+        )
+    if ms := _left_ms(now, gate.unsafe_until_ms):
+        yield _shut(
+            f"nothing is submitted for {format_duration(ms)}: {gate.unsafe}",
+            "see the finding `replicas` of doctor; jobs wait at their place, and the workers retry",
+            page="docs/redis.md",
+            reason=BlockReason.UNSAFE,
+            for_seconds=ms / 1000,
+        )
     if gate.paused is not None:
-        text, advice = f"held by an operator: {gate.paused}", "resume when submissions may go on"
-        yield _block(now, BlockReason.HELD, text, advice, "operations/pause", "wanimate-worker resume")
-    if (until_ms := gate.limited_until_ms) > now.at_ms:
-        left = format_duration(until_ms - now.at_ms)
-        text = f"the day's limit of what is billed is reached; nothing more is submitted for {left}"
-        advice = (
-            "submissions resume at 00:00 UTC, or at once with a higher limit; that in dollars is --daily-billed-usd USD"
+        yield _closed(
+            f"held by an operator: {gate.paused}",
+            "resume when submissions may go on",
+            page="docs/operations/pause.md",
+            command="wanimate-worker resume",
+            reason=BlockReason.HELD,
         )
-        command = "wanimate-worker limits --daily-billed-seconds SECONDS"
-        yield _block(now, BlockReason.DAILY_LIMIT, text, advice, "cost", command, until_ms=until_ms)
-    if (until_ms := gate.closed_until_ms) > now.at_ms:
-        text = f"closed for {format_duration(until_ms - now.at_ms)}: {gate.reason}"
-        yield _block(now, BlockReason.BACK_OFF, text, "wait: the workers retry", until_ms=until_ms)
+    if ms := _left_ms(now, gate.limited_until_ms):
+        yield _closed(
+            f"the day's limit of what is billed is reached; nothing more is submitted for {format_duration(ms)}",
+            "submissions resume at 00:00 UTC, or at once with a higher limit; that in dollars is --daily-billed-usd "
+            "USD",
+            page="docs/cost.md",
+            command="wanimate-worker limits --daily-billed-seconds SECONDS",
+            reason=BlockReason.DAILY_LIMIT,
+            for_seconds=ms / 1000,
+        )
+    if ms := _left_ms(now, gate.closed_until_ms):
+        text = f"closed for {format_duration(ms)}: {gate.reason}"
+        yield _closed(text, "wait: the workers retry", reason=BlockReason.BACK_OFF, for_seconds=ms / 1000)
     if gate.breaker_next_ms is not None:
-        yield from _trial(now, gate.breaker_next_ms)
+        yield from _trial(now, _left_ms(now, gate.breaker_next_ms))
 
 
-def _trial(now: Snapshot, next_ms: int) -> Iterator[Blocker]:
-    gate, page = now.gate, "idempotency-and-billing"
+def _trial(now: Snapshot, ms: int) -> Iterator[Blocker]:
+    gate, page = now.gate, "docs/idempotency-and-billing.md"
     if gate.breaker_for is BreakerFor.REFUSED:
-        text = (
+        yield _shut(
             f"the last {gate.refused_in_a_row} jobs were refused without a reason that concerns any of them "
-            f"({gate.refused_why}); one submission at a time is tried"
-        )
-        advice = (
+            f"({gate.refused_why}); one submission at a time is tried",
             "check the key's permissions, the model, WANIMATE_API_BASE_URL, and firewalls and proxies on the way; "
-            "submissions resume once one is accepted"
+            "submissions resume once one is accepted",
+            page="docs/refusals.md",
+            reason=BlockReason.REFUSED,
+            for_seconds=ms / 1000,
         )
-        reason, fails = BlockReason.REFUSED, Severity.FAIL
-        yield _block(now, reason, text, advice, "refusals", severity=fails, until_ms=next_ms)
     elif gate.breaker_for is BreakerFor.LOST:
         text = f"the answers to the last {gate.lost_in_a_row} submissions were lost; one at a time is tried"
         advice = "see whether the vendor is up; submissions resume once one is answered"
-        yield _block(now, BlockReason.TRIAL, text, advice, page, until_ms=next_ms)
-    elif next_ms > now.at_ms:
+        yield _closed(text, advice, page=page, reason=BlockReason.TRIAL, for_seconds=ms / 1000)
+    elif ms:
         text = "the account was paused; one submission is tried before the others"
         advice = "wait: submissions resume once one is accepted"
-        yield _block(now, BlockReason.TRIAL, text, advice, page, until_ms=next_ms)
+        yield _closed(text, advice, page=page, reason=BlockReason.TRIAL, for_seconds=ms / 1000)
+
+
+def _left_ms(now: Snapshot, until_ms: int) -> int:
+    return max(0, until_ms - now.at_ms)
 
 
 def _late(now: Snapshot) -> Iterator[Finding]:
@@ -208,7 +215,7 @@ def _late(now: Snapshot) -> Iterator[Finding]:
             "late jobs",
             f"a job has been due for {format_seconds(now.due_lag_seconds)}",
             "workers do not keep up: start more of them, or see what they wait for",
-            "docs/operations/doctor.md",
+            page="docs/operations/doctor.md",
         )
     yield ok("late jobs", f"none by more than {span(now.due_lag_seconds)}")
 
@@ -218,15 +225,15 @@ def _throttling(now: Snapshot) -> Iterator[Finding]:
     counted = "" if recent is None else f"{recent.tally.throttled} in the last {format_seconds(recent.over_seconds)}"
     if fitting is not None:
         text = ", ".join(filter(None, (counted, fitting.text)))
-        yield warn("429 answers", text, fitting.advice, "docs/plans.md", fitting.command)
+        yield warn("429 answers", text, fitting.advice, page="docs/plans.md", command=fitting.command)
     elif recent is not None and recent.throttled_ratio > MAX_THROTTLED_RATIO:
         yield warn(
             "429 answers",
             f"the vendor answered 429 to {100 * recent.throttled_ratio:.1f} % of the requests: {counted}",
             "nothing is lost: jobs go back to their place. If others use the same key, lower the limits by what they "
             "use",
-            "docs/troubleshooting.md",
-            "wanimate-worker limits --max-in-flight N --requests-per-minute N",
+            page="docs/troubleshooting.md",
+            command="wanimate-worker limits --max-in-flight N --requests-per-minute N",
         )
     yield ok("429 answers", counted or "no request yet")
 
@@ -238,7 +245,7 @@ def _slots(now: Snapshot) -> Iterator[Finding]:
             "slots",
             f"{plural(lost, 'slot')} without a record: {_named(now.lost_ids, lost)}",
             "the records were evicted or deleted; the slots are freed when their time comes. Check maxmemory-policy",
-            "docs/redis.md",
+            page="docs/redis.md",
         )
     yield ok("slots", f"{now.slots.used} of {now.slots.cap} in use")
 
@@ -251,8 +258,8 @@ def _unknown(now: Snapshot) -> Iterator[Finding]:
             f"{format_seconds(now.unknown_oldest_seconds or 0)}: {_named(now.unknown_ids, now.unknown)}",
             "the vendor may have accepted and billed each. Find its task in the vendor's list and attach it, with "
             "wanimate-worker resolve ID --task-id T; else it is decided when its time is up",
-            "docs/operations/resolve.md",
-            "wanimate-worker jobs --state unknown",
+            page="docs/operations/resolve.md",
+            command="wanimate-worker jobs --state unknown",
         )
     yield ok("unknown submissions", "none")
 
@@ -264,8 +271,8 @@ def _waiting(now: Snapshot) -> Iterator[Finding]:
             "waiting",
             f"a job has waited for {format_seconds(oldest)}",
             "that is normal while there is more work than slots; else see what holds submissions back",
-            "docs/runbooks/oldest-waiting.md",
-            "wanimate-worker jobs --state waiting",
+            page="docs/runbooks/oldest-waiting.md",
+            command="wanimate-worker jobs --state waiting",
         )
     yield ok("waiting", f"{plural(now.waiting, 'job')}, {now.parked} of them parked, the oldest for {span(oldest)}")
 
@@ -276,8 +283,8 @@ def _dead_letters(now: Snapshot) -> Iterator[Finding]:
             "dead letters",
             f"{plural(now.dead_letters, 'message')} that no worker could use",
             "see who sends them; those of a newer library can be replayed once the workers are upgraded",
-            "docs/operations/dead-letters.md",
-            "wanimate-worker dead",
+            page="docs/operations/dead-letters.md",
+            command="wanimate-worker dead",
         )
     yield ok("dead letters", "none")
 
@@ -288,8 +295,8 @@ def _failed(now: Snapshot) -> Iterator[Finding]:
             "failed jobs",
             f"{plural(now.failed, 'failed job')} kept",
             "each says why, and can run again for another payment: wanimate-worker retry ID",
-            "docs/operations/retry.md",
-            "wanimate-worker jobs --state failed",
+            page="docs/operations/retry.md",
+            command="wanimate-worker jobs --state failed",
         )
     yield ok("failed jobs", "none")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from redis.exceptions import RedisError
@@ -32,56 +32,47 @@ _MAX_CLOCK_SECONDS: Final = 5.0
 #: No task has this id: that the vendor says so shows that it takes the key.
 _PROBE_TASK_ID: Final = "wanimate-key-probe"
 _PAYMENT_REQUIRED: Final = 402
+#: What Redis must be set to, and why.
+_CONFIG: Final = (
+    ("appendonly", "yes", "a restart loses jobs, some of them paid for: set appendonly yes"),
+    ("maxmemory-policy", "noeviction", "evicted records are lost jobs: set maxmemory-policy noeviction"),
+)
 
 
 def check_server(redis: Redis) -> Iterator[Finding]:
     """Yield what is found about the server: version, clock, durability, eviction; one failure if it does not answer."""
     before = time.time()
     try:
-        info = redis.info("server")
+        server: dict[str, Any] = redis.info("server")
         seconds, micros = redis.time()
     except RedisError as error:
-        yield fail(
-            "redis",
-            f"not reachable: {' '.join(str(error).split()) or type(error).__name__}",
-            "check WANIMATE_REDIS_URL, that the server runs, and that this machine may reach it",
-        )
+        text = f"not reachable: {' '.join(str(error).split()) or type(error).__name__}"
+        yield fail("redis", text, "check WANIMATE_REDIS_URL, that the server runs, and that this machine may reach it")
         return
-    took = time.time() - before
-    yield _version(info)
-    yield _clock(seconds + micros / 1_000_000 - before - took / 2)
-    yield _config(redis, "appendonly", "yes", "a restart loses jobs, some of them paid for: set appendonly yes")
-    yield _config(
-        redis, "maxmemory-policy", "noeviction", "evicted records are lost jobs: set maxmemory-policy noeviction"
-    )
-
-
-def _version(info: dict[str, Any]) -> Finding:
     # Valkey calls itself Redis 7.2.4 for old clients, which is true enough here.
-    version = str(info.get("redis_version", "0"))
-    parts = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    name = f"{info.get('server_name', 'redis')} {info.get('valkey_version', version)}"
-    if parts < _MIN_VERSION:
-        return fail("redis", f"{name} is too old", "use Redis or Valkey 6.2 or newer")
-    return ok("redis", f"{name} answers")
-
-
-def _clock(ahead_seconds: float) -> Finding:
-    text = f"Redis is {abs(ahead_seconds):.2f} s {'ahead of' if ahead_seconds > 0 else 'behind'} this host"
-    if abs(ahead_seconds) > _MAX_CLOCK_SECONDS:
-        return warn("clock", text, "set both clocks by NTP; jobs are safe, but times in logs and results differ")
-    return ok("clock", text)
-
-
-def _config(redis: Redis, name: str, wanted: str, advice: str) -> Finding:
-    elsewhere = f"look at your provider's settings: {advice}"
-    try:
-        value = cast("dict[str, str]", redis.config_get(name)).get(name)
-    except RedisError as error:
-        return warn(name, f"cannot be read here ({type(error).__name__})", elsewhere)
-    if value is None:
-        return warn(name, "the server does not say", elsewhere)
-    return ok(name, value) if value == wanted else fail(name, value, advice)
+    version = str(server.get("redis_version", "0"))
+    name = f"{server.get('server_name', 'redis')} {server.get('valkey_version', version)}"
+    if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < _MIN_VERSION:
+        yield fail("redis", f"{name} is too old", "use Redis or Valkey 6.2 or newer")
+    else:
+        yield ok("redis", f"{name} answers")
+    ahead = seconds + micros / 1_000_000 - (before + time.time()) / 2
+    text = f"Redis is {abs(ahead):.2f} s {'ahead of' if ahead > 0 else 'behind'} this host"
+    if abs(ahead) > _MAX_CLOCK_SECONDS:
+        yield warn("clock", text, "set both clocks by NTP; jobs are safe, but times in logs and results differ")
+    else:
+        yield ok("clock", text)
+    for name, wanted, advice in _CONFIG:
+        elsewhere = f"look at your provider's settings: {advice}"
+        try:
+            value: str | None = redis.config_get(name).get(name)
+        except RedisError as error:
+            yield warn(name, f"cannot be read here ({type(error).__name__})", elsewhere)
+            continue
+        if value is None:
+            yield warn(name, "the server does not say", elsewhere)
+        else:
+            yield ok(name, value) if value == wanted else fail(name, value, advice)
 
 
 def check_replicas(redis: Redis, settings: WorkerSettings) -> Finding:
@@ -99,11 +90,8 @@ def check_replicas(redis: Redis, settings: WorkerSettings) -> Finding:
         advice = "bring the replicas back, or lower WANIMATE_INTENT_REPLICAS"
         return fail("replicas", f"{text}: nothing is submitted", advice)
     if there and not wanted:
-        return warn(
-            "replicas",
-            f"{text}: a fail-over may forget one, and its job is billed twice",
-            f"set WANIMATE_INTENT_REPLICAS={there} on all workers",
-        )
+        text = f"{text}: a fail-over may forget one, and its job is billed twice"
+        return warn("replicas", text, f"set WANIMATE_INTENT_REPLICAS={there} on all workers")
     return ok("replicas", text)
 
 
@@ -112,11 +100,10 @@ def check_vendor(runtime: Runtime) -> Finding:
     try:
         answer = runtime.vendor.status(_PROBE_TASK_ID)
     except SettingsError as error:
-        if runtime.settings.api_key is None:
-            name, advice = "api key", "set WANIMATE_API_KEY, here and on all workers"
-        else:
-            name, advice = "vendor", "correct it here and on all workers; they do not start with it"
-        return fail(name, str(error), advice)
+        is_missing = runtime.settings.api_key is None
+        wrong = "correct it here and on all workers; they do not start with it"
+        advice = "set WANIMATE_API_KEY, here and on all workers" if is_missing else wrong
+        return fail("api key" if is_missing else "vendor", str(error), advice)
     match answer:
         case Unauthorised(status, message):
             right_key = "set the right WANIMATE_API_KEY on all workers and restart them"
@@ -159,12 +146,9 @@ def check_limits(settings: WorkerSettings, limits: AccountLimits | None) -> Iter
         yield warn("limits", f"{text}: results are noticed late", advice)
     else:
         yield ok("limits", text)
-    if differences := [] if limits is None else settings.disagreements(limits):
-        yield warn(
-            "limits here",
-            "; ".join(differences),
-            "the account's limits count: correct this environment, or change them for all (wanimate-worker limits)",
-        )
+    if limits is not None and (differences := settings.disagreements(limits)):
+        advice = "the account's limits count: correct this environment, or change them for all (wanimate-worker limits)"
+        yield warn("limits here", "; ".join(differences), advice)
 
 
 def check_callbacks(settings: WorkerSettings) -> Finding:
@@ -173,18 +157,13 @@ def check_callbacks(settings: WorkerSettings) -> Finding:
     if url is None:
         return ok("callbacks", "off; tasks are polled")
     ours, vendor = urlsplit(url), urlsplit(settings.api_base_url)
+    public = "set WANIMATE_CALLBACK_BASE_URL to a public https:// address"
     if is_public(vendor.hostname or "") and not is_public(ours.hostname or ""):
-        return fail(
-            "callbacks",
-            f"{url} is no public address: the vendor at {settings.api_base_url} cannot reach it",
-            "set WANIMATE_CALLBACK_BASE_URL to a public https:// address, or unset it: tasks are then polled",
-        )
+        text = f"{url} is no public address: the vendor at {settings.api_base_url} cannot reach it"
+        return fail("callbacks", text, f"{public}, or unset it: tasks are then polled")
     if ours.scheme == "http" and vendor.scheme == "https":
-        return warn(
-            "callbacks",
-            f"{url} is not https://, and the vendor documents that it calls https:// only",
-            "set WANIMATE_CALLBACK_BASE_URL to a public https:// address, and unset WANIMATE_ALLOW_HTTP",
-        )
+        text = f"{url} is not https://, and the vendor documents that it calls https:// only"
+        return warn("callbacks", text, f"{public}, and unset WANIMATE_ALLOW_HTTP")
     return ok("callbacks", f"at {url}")
 
 
@@ -197,8 +176,7 @@ def check_results(settings: WorkerSettings) -> Finding:
 
 def check_transport(app: Celery) -> Finding:
     """Return whether messages of workers that died come back in a sensible time."""
-    options: dict[str, Any] = app.conf.broker_transport_options
-    seconds = float(options.get("visibility_timeout", 3600))
+    seconds = float(app.conf.broker_transport_options.get("visibility_timeout", 3600))
     text = f"messages of a worker that died come back after {seconds:.0f} s"
     if seconds > 10 * VISIBILITY_TIMEOUT_SECONDS:
         return warn("visibility", text, "lower visibility_timeout: every task of ours may safely run twice")

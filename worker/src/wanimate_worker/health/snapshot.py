@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..ledger import Fitting, GateState
+    from ..ledger import AccountLimits, BalanceReading, Fitting, GateState
     from ..ledger.tally import Tally
 
 
@@ -106,7 +106,7 @@ class Days:
     """An estimate of what the vendor bills, in seconds of video or in micro-dollars; days are UTC.
 
     Args:
-        by_label: Today, by `name=value`; a job with several labels counts under each.
+        by_label: Today, by `name=value`, the largest first; a job with several labels counts under each.
         other_labels: Today, under labels that have no figure of their own.
         by_day: By date, as `2026-11-24`, the latest first.
     """
@@ -124,48 +124,6 @@ class Days:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """What the vendor bills, as an estimate.
-
-    Args:
-        seconds: In seconds of video; the largest labels first.
-        money: In micro-dollars, for the same labels, in the same order; None where no price was ever set. What was sent
-            while none was set is not in it.
-    """
-
-    seconds: Days
-    money: Days | None
-
-    @property
-    def has_limit(self) -> bool:
-        return self.seconds.limit is not None or (self.money is not None and self.money.limit is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """The account's balance, in micro-dollars.
-
-    Args:
-        micro_usd: As the vendor reported it last; None if it never did.
-        left_micro_usd: The same, less what was sent since, as far as prices are known.
-        why: Why the last reading failed; empty if it did not, or none was made.
-        warn_micro_usd: Below this operators are warned; None for never.
-        hold_micro_usd: No submission may take the balance below this; None for no such threshold.
-    """
-
-    micro_usd: int | None
-    left_micro_usd: int | None
-    age_seconds: float | None
-    why: str
-    warn_micro_usd: int | None
-    hold_micro_usd: int | None
-
-    @property
-    def has_threshold(self) -> bool:
-        return self.warn_micro_usd is not None or self.hold_micro_usd is not None
-
-
-@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything about one account.
 
@@ -180,6 +138,9 @@ class Snapshot:
         held_messages: Messages that workers hold.
         recent: The last hour; None before the first tick of beat.
         fitting: Limits that would fit, where the vendor's 429s show that those that are set are too large; else None.
+        billed: In seconds of video.
+        money: The same in micro-dollars, by the same labels; None where no price was ever set. What was sent while none
+            was set is not in it.
         beat_age_seconds: How long ago a poll began; None if none did in the last day.
         poll_tick_seconds: How often beat starts one.
         mean_seconds: How long the vendor has a task on average.
@@ -187,6 +148,7 @@ class Snapshot:
 
     account: str
     at_ms: int
+    limits: AccountLimits
     slots: Slots
     bands: tuple[Band, ...]
     parked: int
@@ -204,8 +166,9 @@ class Snapshot:
     recent: Recent | None
     fitting: Fitting | None
     total: Tally
-    cost: Cost
-    balance: Balance
+    billed: Days
+    money: Days | None
+    balance: BalanceReading
     beat_age_seconds: float | None
     poll_tick_seconds: float
     mean_seconds: float
@@ -218,6 +181,15 @@ class Snapshot:
     def waiting(self) -> int:
         """How many jobs wait, parked ones included."""
         return sum(band.waiting for band in self.bands) + self.parked
+
+    @property
+    def balance_age_seconds(self) -> float | None:
+        """How long ago the vendor reported the balance; None if it never did."""
+        return None if self.balance.micro_usd is None else max(0, self.at_ms - self.balance.at_ms) / 1000
+
+    @property
+    def has_balance_threshold(self) -> bool:
+        return self.limits.balance_warn_micro_usd is not None or self.limits.balance_hold_micro_usd is not None
 
 
 def _share(part: float, whole: float) -> float:

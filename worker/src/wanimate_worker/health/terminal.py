@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Group
@@ -39,44 +38,33 @@ def panel_of(now: Snapshot, console: Console | None = None) -> RenderableType:
         console: Where it has to fit; then what matters least is left out, and the last line says so.
     """
     problems = problems_of(now)
-    layouts = [_Layout(), _Layout(has_labels=False), _Layout(has_labels=False, has_advice=False)]
-    layouts += [
-        _Layout(has_labels=False, has_advice=False, has_bands=False, problems=count)
-        for count in range(len(problems), -1, -1)
-    ]
-    for layout in layouts:
-        panel = _panel(now, problems, layout)
+    panel = _panel(now, problems, 0)
+    for level in range(1, len(problems) + 4):
         if console is None or len(console.render_lines(panel, pad=False)) <= console.height:
             break
+        panel = _panel(now, problems, level)
     return panel
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """What of an account is shown; None are all problems."""
-
-    has_labels: bool = True
-    has_advice: bool = True
-    has_bands: bool = True
-    problems: int | None = None
-
-
-def _panel(now: Snapshot, problems: list[Finding], layout: _Layout) -> Group:
-    shown = problems[: layout.problems]
-    why, labels = why_waiting(now), now.cost.seconds.by_label
+def _panel(now: Snapshot, problems: list[Finding], level: int) -> Group:
+    """Return a panel without labels (from level 1 on), advice (2), bands (3), and one problem less with each level."""
+    has_labels, has_advice, has_bands = level < 1, level < 2, level < 3  # noqa: PLR2004 - see above
+    hidden = max(0, level - 3)
+    shown = problems[: len(problems) - hidden]
+    why, labels = why_waiting(now), now.billed.by_label
     # What needs an operator comes first.
-    parts = [_head(now), *(_problem(each, has_advice=layout.has_advice) for each in shown), _figures(now)]
-    if why and layout.has_bands:
+    parts = [_head(now), *(_problem(each, has_advice=has_advice) for each in shown), _figures(now)]
+    if why and has_bands:
         parts += [Text(), Text(f"{number(now.waiting)} waiting", "bold"), _waiting(now)]
     if why:
         parts.append(Text(why))
-    if labels and layout.has_labels:
+    if labels and has_labels:
         parts += [Text(), Text("billed today by label", "bold"), _labels(now)]
     left_out = [
-        plural(len(problems) - len(shown), "problem") if len(shown) < len(problems) else "",
-        "waiting jobs by priority" if why and not layout.has_bands else "",
-        "advice" if shown and not layout.has_advice else "",
-        plural(min(len(labels), _SHOWN_LABELS), "label") if labels and not layout.has_labels else "",
+        plural(hidden, "problem") if hidden else "",
+        "waiting jobs by priority" if why and not has_bands else "",
+        "advice" if shown and not has_advice else "",
+        plural(min(len(labels), _SHOWN_LABELS), "label") if labels and not has_labels else "",
     ]
     if any(left_out):
         parts.append(Text(f"… and {', '.join(filter(None, left_out))}: wanimate-worker top --once", "dim"))
@@ -89,9 +77,16 @@ def _head(now: Snapshot) -> RenderableType:
     return head.append(f"  {now.at:%Y-%m-%d %H:%M:%S} UTC", "dim")
 
 
+def _problem(problem: Finding, *, has_advice: bool) -> RenderableType:
+    command = Text(f"$ {one_line(problem.command)}", "bold")
+    below = Text.assemble(f"{one_line(capitalize(problem.advice))}.\n", command) if has_advice else command
+    head = Text(f"● {one_line(capitalize(problem.text))}", _STYLES[problem.severity])
+    return Group(head, Padding(below, (0, 0, 0, 2)))
+
+
 def _figures(now: Snapshot) -> Table:
     table = Table.grid(padding=(0, 2))
-    slots, budget = now.slots, now.budget
+    slots, budget, recent = now.slots, now.budget, now.recent
     lowered = f" (cap {number(slots.cap)}, lowered)" if slots.effective_cap < slots.cap else ""
     table.add_row("slots", _bar(slots.used_ratio), f"{number(slots.used)} of {number(slots.effective_cap)}{lowered}")
     table.add_row(
@@ -101,19 +96,16 @@ def _figures(now: Snapshot) -> Table:
         f"{number(budget.submits_per_minute)} submissions, {number(budget.polls_per_minute)} polls",
     )
     _add_money(table, now)
-    recent = now.recent
     if recent is not None:
-        ended = ", ".join(f"{number(count)} {kind}" for kind, count in recent.tally.ended.items())
-        pace = f"{ended} in {span(recent.over_seconds)}; {number(recent.ended_per_minute)} a minute"
-        table.add_row("ended", "", pace)
-        if recent.tally.retries:
-            again = f"{number(recent.tally.retries)} after transient failures, in {span(recent.over_seconds)}"
-            table.add_row("sent again", "", again)
-        lag = recent.tally.lag
+        tally, lag, over = recent.tally, recent.tally.lag, span(recent.over_seconds)
+        ended = ", ".join(f"{number(count)} {kind}" for kind, count in tally.ended.items())
+        table.add_row("ended", "", f"{ended} in {over}; {number(recent.ended_per_minute)} a minute")
+        if tally.retries:
+            table.add_row("sent again", "", f"{number(tally.retries)} after transient failures, in {over}")
         if lag.count:
-            quantiles = f"median {span(lag.quantile_seconds(0.5))}, 95 of 100 within {span(lag.quantile_seconds(0.95))}"
-            table.add_row("noticed after", "", quantiles)
-        table.add_row("429 answers", "", f"{number(recent.tally.throttled)} in {span(recent.over_seconds)}")
+            median, p95 = span(lag.quantile_seconds(0.5)), span(lag.quantile_seconds(0.95))
+            table.add_row("noticed after", "", f"median {median}, 95 of 100 within {p95}")
+        table.add_row("429 answers", "", f"{number(tally.throttled)} in {over}")
     beat = "none in the last day" if now.beat_age_seconds is None else f"{span(now.beat_age_seconds)} ago"
     queued = number(sum(now.queues.values()))
     table.add_row("last poll", "", f"{beat}; messages: {queued} queued, {number(now.held_messages)} with workers")
@@ -123,7 +115,7 @@ def _figures(now: Snapshot) -> Table:
 
 
 def _add_money(table: Table, now: Snapshot) -> None:
-    seconds, money, balance = now.cost.seconds, now.cost.money, now.balance
+    seconds, money = now.billed, now.money
     if money is not None:
         video = "" if seconds.limit is not None else f" for {number(seconds.today)} s"
         most = "" if money.limit is None else f" of {format_usd(money.limit)}"
@@ -135,8 +127,8 @@ def _add_money(table: Table, now: Snapshot) -> None:
         table.add_row(name, _bar(seconds.used_ratio), text)
     elif money is None:
         table.add_row(name, "", f"{number(seconds.today)} s today, estimated; no daily limit")
-    if balance.micro_usd is not None or balance.has_threshold:
-        table.add_row("balance", "", Text(balance_of(balance), "yellow" if is_balance_low(balance) else ""))
+    if now.balance.micro_usd is not None or now.has_balance_threshold:
+        table.add_row("balance", "", Text(balance_of(now), "yellow" if is_balance_low(now) else ""))
 
 
 def _waiting(now: Snapshot) -> Table:
@@ -152,21 +144,12 @@ def _waiting(now: Snapshot) -> Table:
 
 def _labels(now: Snapshot) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_column(justify="right")
-    money = now.cost.money
-    for label, seconds in list(now.cost.seconds.by_label.items())[:_SHOWN_LABELS]:
-        amount = "" if money is None else format_usd(money.by_label[label])
+    for justify in ("left", "right", "right"):
+        table.add_column(justify=justify)
+    for label, seconds in list(now.billed.by_label.items())[:_SHOWN_LABELS]:
+        amount = "" if now.money is None else format_usd(now.money.by_label[label])
         table.add_row(Text(one_line(label)), f"{number(seconds)} s", amount)
     return table
-
-
-def _problem(problem: Finding, *, has_advice: bool) -> RenderableType:
-    command = Text(f"$ {one_line(problem.command)}", "bold")
-    below = Text.assemble(f"{one_line(capitalize(problem.advice))}.\n", command) if has_advice else command
-    head = Text(f"● {one_line(capitalize(problem.text))}", _STYLES[problem.severity])
-    return Group(head, Padding(below, (0, 0, 0, 2)))
 
 
 def _bar(share: float) -> ProgressBar:

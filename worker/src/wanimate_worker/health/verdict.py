@@ -12,7 +12,7 @@ from .formatting import number, span
 from .rules import blockers_of, is_balance_old, is_polling
 
 if TYPE_CHECKING:
-    from .snapshot import Balance, Snapshot
+    from .snapshot import Snapshot
 
 _STATES: Final = {
     BlockReason.PAUSED: "paused: the key is refused, or there is no credit",
@@ -46,11 +46,9 @@ def state_of(now: Snapshot) -> str:
 
 def why_waiting(now: Snapshot) -> str | None:
     """Return in a sentence why jobs wait; None if none does."""
-    if not now.waiting:
-        return None
-    parked = f"{number(now.parked)} of them {'waits' if now.parked == 1 else 'wait'} for a next attempt."
-    sentences = [parked] if now.parked else []
-    slots = now.slots
+    sentences, slots = [], now.slots
+    if now.parked:
+        sentences.append(f"{number(now.parked)} of them {'waits' if now.parked == 1 else 'wait'} for a next attempt.")
     if now.waiting == now.parked:
         pass
     elif not is_submitting(now):
@@ -61,26 +59,26 @@ def why_waiting(now: Snapshot) -> str | None:
         lowered = ", which is lowered for now" if slots.effective_cap < slots.cap else ""
         all_slots = f"All {number(slots.effective_cap)} slots{lowered}"
         sentences.append(f"{all_slots} are taken: the next job is sent when a task ends.")
-    return " ".join(sentences)
+    return " ".join(sentences) or None
 
 
-def balance_of(balance: Balance) -> str:
+def balance_of(now: Snapshot) -> str:
     """Return in a few words what the vendor reported last, and when."""
-    if balance.micro_usd is None:
+    if now.balance.micro_usd is None:
         return "not known"
-    old = ", old" if is_balance_old(balance) else ""
-    return f"{format_usd(balance.micro_usd)} {span(balance.age_seconds)} ago{old}"
+    old = ", old" if is_balance_old(now) else ""
+    return f"{format_usd(now.balance.micro_usd)} {span(now.balance_age_seconds)} ago{old}"
 
 
-def balance_details(balance: Balance) -> list[str]:
+def balance_details(now: Snapshot) -> list[str]:
     """Return what else is to be said of the balance, as short sentences."""
-    sentences = []
+    sentences, balance, limits = [], now.balance, now.limits
     if balance.left_micro_usd != balance.micro_usd and balance.left_micro_usd is not None:
         sentences.append(f"About {format_usd(balance.left_micro_usd)} after what was sent since, estimated.")
     if balance.why:
         sentences.append(f"Not read{'' if balance.micro_usd is None else ' since'}: {one_line(balance.why)}.")
-    if balance.warn_micro_usd is not None:
-        sentences.append(f"Warns below {format_usd(balance.warn_micro_usd)}.")
-    if balance.hold_micro_usd is not None:
-        sentences.append(f"Holds submissions below {format_usd(balance.hold_micro_usd)}.")
+    if limits.balance_warn_micro_usd is not None:
+        sentences.append(f"Warns below {format_usd(limits.balance_warn_micro_usd)}.")
+    if limits.balance_hold_micro_usd is not None:
+        sentences.append(f"Holds submissions below {format_usd(limits.balance_hold_micro_usd)}.")
     return sentences

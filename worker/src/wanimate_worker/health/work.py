@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from redis.exceptions import ResponseError
 from wanimate.contract import SEPARATOR, STEPS, UNACKED_KEY, list_of
+from wanimate.text import format_duration
 
 from ..engine.account import why_unread
-from ..ledger import read_history
+from ..ledger import BalanceReading, read_history
 from ..queues import QUEUES
 from ..roster import answering_workers, connected_workers
-from ..vendor import Balance as BalanceAnswer
+from ..vendor import Balance
 from .finding import Finding, fail, ok, warn
-from .formatting import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -52,13 +52,11 @@ _REPLIES: Final = ".celery.pidbox"
 
 def with_balance_of_vendor(runtime: Runtime, now: Snapshot) -> Snapshot:
     """Return a snapshot with the balance as the vendor reports it now, and the gate as that balance closes it."""
-    answer = runtime.vendor.balance()
-    if not isinstance(answer, BalanceAnswer):
-        unread = replace(now.balance, micro_usd=None, left_micro_usd=None, age_seconds=None, why=why_unread(answer))
-        return replace(now, balance=unread)
-    left, hold = answer.micro_usd, now.balance.hold_micro_usd
-    balance = replace(now.balance, micro_usd=left, left_micro_usd=left, age_seconds=0.0, why="")
-    return replace(now, balance=balance, gate=replace(now.gate, is_balance_low=hold is not None and left < hold))
+    answer, hold = runtime.vendor.balance(), now.limits.balance_hold_micro_usd
+    if not isinstance(answer, Balance):
+        return replace(now, balance=BalanceReading(why=why_unread(answer)))
+    gate = replace(now.gate, is_balance_low=hold is not None and answer.micro_usd < hold)
+    return replace(now, balance=BalanceReading(answer.micro_usd, now.at_ms), gate=gate)
 
 
 def check_held(app: Celery, redis: Redis) -> Finding:
