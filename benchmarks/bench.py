@@ -14,13 +14,13 @@ import sys
 import time
 import traceback
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import click
 from rig import goals
 from rig.load import PROFILES
-from rig.peers import versions
 from rig.scenarios import SCENARIOS
 from rig.tables import markdown
 
@@ -50,7 +50,13 @@ def main(profile_name: str, names: tuple[str, ...], report: Path) -> None:
     whole: dict[str, Any] = json.loads(report.read_text()) if report.exists() else {}
     if (whole.get("format"), whole.get("profile")) != (FORMAT, profile_name):
         whole = {"format": FORMAT, "profile": profile_name, "scenarios": {}}
-    whole |= {"machine": machine(), "versions": versions()}
+    whole["machine"] = {
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "load_at_start": os.getloadavg()[0],
+    }
+    whole["versions"] = {name: version(name) for name in ("celery", "kombu", "httpx", "wanimate")}
     broken: list[str] = []
     for name in names or [name for name, scenario in SCENARIOS.items() if profile_name in scenario.profiles]:
         scenario, began = SCENARIOS[name], time.monotonic()
@@ -81,17 +87,6 @@ def main(profile_name: str, names: tuple[str, ...], report: Path) -> None:
         print(f"not measured: {', '.join(broken)}")
     if broken or any(goal.is_must and not goal.is_met for goal in judged):
         sys.exit(1)
-
-
-def machine() -> dict[str, Any]:
-    """Return what the figures were measured on."""
-    return {
-        "system": platform.system(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "load_at_start": os.getloadavg()[0],
-    }
 
 
 if __name__ == "__main__":

@@ -56,10 +56,6 @@ def cost(polls_at_seconds: Iterable[float], durations: Durations) -> tuple[float
 
     A poll at t(k) is made if the task had not ended at t(k-1), and covers the time between. So the polls are the sum of
     S(t(k-1)), and the mean time of the noticing poll is the sum of S(t(k-1)) (t(k) - t(k-1)).
-
-    Args:
-        polls_at_seconds: The ages at which a task is polled, rising.
-        durations: How long tasks take.
     """
     polls = noticed = before = 0.0
     left = 1.0
@@ -92,13 +88,9 @@ def by_hazard(durations: Durations, stride: float) -> Iterator[float]:
 def reach(
     schedule: Callable[[float], Iterable[float]], durations: Durations, slots: int, requests_per_second: float
 ) -> Reach:
-    """Return what a schedule reaches when all slots are in use and the whole budget is used.
+    """Return what a schedule reaches when all slots are in use and submissions and polls use the whole budget.
 
-    Args:
-        schedule: Makes the ages at which a task is polled; the larger its argument, the fewer.
-        durations: How long tasks take.
-        slots: Tasks at once.
-        requests_per_second: The budget of submissions and polls.
+    The schedule makes the ages at which a task is polled; the larger its argument, the fewer.
     """
     return spend(lambda scale: cost(schedule(scale), durations), durations.mean_seconds, requests_per_second / slots)
 
@@ -109,7 +101,7 @@ def spend(costs: Callable[[float], tuple[float, float]], mean_seconds: float, re
     Args:
         costs: Mean polls and delay of a task at a scale; the larger the scale, the fewer polls.
         mean_seconds: How long a task takes.
-        requests: The budget of submissions and polls, a second and slot.
+        requests: The budget of submissions and polls, per second and slot.
     """
     fewest, most = mean_seconds * 100, 1e-4
     for _ in range(40):
@@ -135,12 +127,7 @@ def best(costs: Callable[[float], tuple[float, float]], mean_seconds: float, req
 
     The schedule that makes delay plus price times polls least, of cost C, gives a bound for all others: their delay is
     at least C minus the price of their polls, whatever the price (weak duality). The price with the highest bound, at
-    which the best schedule uses just the budget, is searched.
-
-    Args:
-        costs: Mean polls and delay of the cheapest schedule at a price.
-        mean_seconds: How long a task takes.
-        requests: The budget of submissions and polls, a second and slot.
+    which the best schedule uses just the budget, is searched. The arguments are those of `spend`, by price.
     """
     cheap, dear = mean_seconds * 1e-4, mean_seconds
     found = Reach(0, 0, 0, 0)
@@ -164,12 +151,8 @@ def cheapest(durations: Durations, price: float) -> tuple[float, float]:
 def best_schedule(durations: Durations, lag_per_poll_seconds: float, grid_seconds: Iterable[float]) -> list[float]:
     """Return the schedule on a grid that makes delay plus the price of polls least, by dynamic programming.
 
-    It is too slow to plan with, and the oracle that the planner is judged by.
-
-    Args:
-        durations: How long tasks take.
-        lag_per_poll_seconds: The price of a poll, as the delay it is worth.
-        grid_seconds: The ages at which polls may be, rising.
+    It is too slow to plan with, and the oracle that the planner is judged by. The price is the delay that a poll is
+    worth; the grid has the ages at which polls may be, rising.
     """
     grid = [0.0, *grid_seconds]
     left = [durations.survival_at(age) for age in grid]

@@ -33,15 +33,7 @@ LOOK_SECONDS, ANSWER_SECONDS = 0.05, 0.05
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is simulated: an account with a backlog, from its first job on.
-
-    Args:
-        slots: Tasks at once.
-        per_minute: Requests a minute.
-        jobs: How many.
-        mean_seconds: How long they take, log-normal.
-        sigma: The spread of the logarithm.
-    """
+    """What is simulated: an account with a backlog of jobs, from its first one on; their durations are log-normal."""
 
     slots: int
     per_minute: int
@@ -52,18 +44,15 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it.
+    """What came of it."""
 
-    Args:
-        late: How late each end was noticed, in mean durations, rising.
-        polls: Polls of one job, on average.
-        slot_use: The share of slots whose task was at work while a backlog was left, without the first fifth.
-        fullest_minute: The most requests in any minute.
-    """
-
+    #: How late each end was noticed, in mean durations, rising.
     late: list[float]
+    #: Polls of one job, on average.
     polls: float
+    #: The share of slots whose task was at work while a backlog was left, without the first fifth.
     slot_use: float
+    #: The most requests in any minute.
     fullest_minute: int
 
     @property

@@ -92,4 +92,4 @@ def poll(self: Any, marker: str, task_id: str) -> dict[str, Any]:
 
 if __name__ == "__main__" and sys.argv[1:] == ["enqueue"]:
     for each in jobs():
-        app.send_task("celery_jobs.submit", (each,))
+        submit.delay(each)

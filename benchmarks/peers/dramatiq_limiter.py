@@ -60,6 +60,4 @@ def generate(job: dict[str, Any]) -> None:
 
 if __name__ == "__main__" and sys.argv[1:] == ["enqueue"]:
     for each in jobs():
-        broker.enqueue(
-            dramatiq.Message(queue_name="default", actor_name="generate", args=(each,), kwargs={}, options={})
-        )
+        generate.send(each)

@@ -42,13 +42,8 @@ def backoff_seconds(attempt: int) -> float:
 
 
 def jobs() -> list[dict[str, Any]]:
-    """Return the jobs to enqueue: a marker, and the input for the vendor."""
+    """Return the jobs to enqueue: a marker, and the body of the request."""
     return json.loads(JOBS.read_text())  # type: ignore[no-any-return]
-
-
-def body_of(job: dict[str, Any]) -> dict[str, Any]:
-    """Return the body of a submission."""
-    return {"request_type": "async", "provider": "auto", "input": job["input"]}
 
 
 def done(marker: str, status: dict[str, Any]) -> str:

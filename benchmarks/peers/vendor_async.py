@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import aiohttp
-from setup_of_run import POLL_SECONDS, STATUS, SUBMIT, VENDOR_KEY, VENDOR_URL, Throttled, backoff_seconds, body_of
+from setup_of_run import POLL_SECONDS, STATUS, SUBMIT, VENDOR_KEY, VENDOR_URL, Throttled, backoff_seconds
 
 
 async def start(context: dict[str, Any]) -> None:
@@ -29,7 +29,7 @@ async def generate(http: aiohttp.ClientSession, job: dict[str, Any]) -> dict[str
     attempt = 0
     while True:
         try:
-            task_id = (await _data(http.post(SUBMIT, json=body_of(job))))["taskId"]
+            task_id = (await _data(http.post(SUBMIT, json=job["body"])))["taskId"]
             break
         except Throttled:
             await asyncio.sleep(backoff_seconds(attempt))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
-from setup_of_run import STATUS, SUBMIT, VENDOR_KEY, VENDOR_URL, Throttled, body_of
+from setup_of_run import STATUS, SUBMIT, VENDOR_KEY, VENDOR_URL, Throttled
 
 _http = httpx.Client(
     base_url=VENDOR_URL,
@@ -18,7 +18,7 @@ _http = httpx.Client(
 
 def submit(job: dict[str, Any]) -> str:
     """Submit a job and return the vendor's task id."""
-    return str(_data(_http.post(SUBMIT, json=body_of(job)))["taskId"])
+    return str(_data(_http.post(SUBMIT, json=job["body"]))["taskId"])
 
 
 def status(task_id: str) -> dict[str, Any] | None:

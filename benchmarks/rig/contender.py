@@ -21,14 +21,7 @@ if TYPE_CHECKING:
 
 
 class Contender(ABC):
-    """A system that runs jobs: with its own Redis server, its own simulator, and as many processes as the load says.
-
-    Args:
-        name: What it is called in reports.
-        load: What it is given to do.
-        stack: Server, simulator and worker processes, and what else of it belongs to the product.
-        processes: How many worker processes it has.
-    """
+    """A system that runs jobs: in a stack of its own, with its own Redis server, simulator and worker processes."""
 
     def __init__(self, name: str, load: Load, stack: Stack, processes: int) -> None:
         self.name, self.load, self.stack, self.processes = name, load, stack, processes

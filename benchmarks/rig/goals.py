@@ -25,16 +25,7 @@ _ENQUEUE = {"submit_many, idle": 20_000, "submit_many, workers running": 10_000,
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """One line of the goals.
-
-    Args:
-        figure: What it is about.
-        goal: What is wanted.
-        measured: What came out.
-        is_met: Whether it is met.
-        note: What to know beside it.
-        is_must: Whether a run in which it is not met has failed.
-    """
+    """One line of the goals; a run in which one that `is_must` is not met has failed."""
 
     figure: str
     goal: str
@@ -45,11 +36,7 @@ class Goal:
 
 
 def judge(scenarios: Mapping[str, Any]) -> list[Goal]:
-    """Return the goals with what was measured.
-
-    Args:
-        scenarios: The figures by scenario.
-    """
+    """Return the goals with what was measured, from the figures by scenario."""
     rows = {name: of["rows"] for name, of in scenarios.items()}
     return [goal for of in (_comparisons, _processes, _faults, _smoke) for goal in of(rows)]
 

@@ -43,12 +43,7 @@ def tasks(simulator_url: str, offset: int = 0) -> list[Task]:
 
 
 def figures(contender: Contender, arrived_ms: Mapping[str, float]) -> dict[str, Any]:
-    """Return what became of the load's jobs.
-
-    Args:
-        contender: Who ran them.
-        arrived_ms: When the caller had the result of each task, Unix time in ms.
-    """
+    """Return what became of the contender's jobs; the caller had the result of each task at a Unix time in ms."""
     load = contender.load
     truth, accepted = summary(contender.simulator_url), tasks(contender.simulator_url)
     has_result = set(arrived_ms)

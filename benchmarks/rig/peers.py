@@ -6,7 +6,6 @@ import json
 import subprocess
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +39,7 @@ class Kind:
         ready: What its worker writes when it is ready.
         is_script: Whether it is one process that reads the file of jobs and appends to a file of results; the others
             enqueue by `python MODULE.py enqueue` and push their results to a list in Redis.
-        bin: Where its programs are.
+        bin: The folder of its programs.
     """
 
     name: str
@@ -72,12 +71,7 @@ KINDS = (
 
 
 class Peer(Contender):
-    """One of the peers.
-
-    Args:
-        kind: Which.
-        load: What it is given to do.
-    """
+    """One of the peers."""
 
     def __init__(self, kind: Kind, load: Load) -> None:
         options = StackOptions(workers=0, has_beat=False, has_flower=False, simulator=load.simulator_options())
@@ -150,15 +144,3 @@ class Peer(Contender):
             "PYTHONPATH": str(_FOLDER),
             "PYTHONUNBUFFERED": "1",
         }
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what the peers are made of, those of their own environment only where there is one."""
-    program = (
-        "import importlib.metadata as m, json; "
-        "print(json.dumps({n: m.version(n) for n in ('arq', 'dramatiq', 'saq', 'aiohttp', 'redis')}))"
-    )
-    found = {name: version(name) for name in ("celery", "kombu", "httpx", "wanimate")}
-    if (_PEERS_BIN / "python").exists():
-        found |= json.loads(subprocess.check_output([_PEERS_BIN / "python", "-c", program], text=True))
-    return found

@@ -10,7 +10,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
+from itertools import chain
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from .load import Profile
 
     Row = dict[str, Any]
-    Make = Callable[[], Contender]
 
 _FAULTS = {"kill -9 of a worker": trial.kill_a_worker, "Redis restart": trial.restart_redis}
 
@@ -50,9 +49,9 @@ def run_peers(profile: Profile) -> Iterable[Row]:
 
 def run_limits(profile: Profile) -> Iterable[Row]:
     """Do the work of the vendor's own limits in real time, with priors that are wrong by ten both ways."""
-    makers = _everyone(profile.limits) if profile.limits_for_everyone else _own(profile.limits)
-    makers.append(partial(Wanimate, replace(profile.limits, prior=0.1), has_callbacks=False))
-    return map(_measure, makers)
+    contenders = _everyone(profile.limits) if profile.limits_for_everyone else _own(profile.limits)
+    too_short = Wanimate(replace(profile.limits, prior=0.1), has_callbacks=False)
+    return map(_measure, chain(contenders, [too_short]))
 
 
 def run_scale(profile: Profile) -> Iterable[Row]:
@@ -62,22 +61,24 @@ def run_scale(profile: Profile) -> Iterable[Row]:
 
 def run_plans(profile: Profile) -> Iterable[Row]:
     """Meet the limits of the vendor's smaller plans, all at once."""
-    makers = [make for load in profile.plans for make in _own(load)]
-    with ThreadPoolExecutor(len(makers)) as threads:
-        for row in threads.map(_measure, makers):
+    contenders = [contender for load in profile.plans for contender in _own(load)]
+    with ThreadPoolExecutor(len(contenders)) as threads:
+        for row in threads.map(_measure, contenders):
             yield {"plan": f"{row['cap']}/{row['rate']}, {row['contender'].removeprefix('Wanimate, ')}", **row}
 
 
 def run_throughput(profile: Profile) -> Iterable[Row]:
     """Run jobs that are over almost at once through one worker process, without limits."""
-    return (_run(make()) for make in _own(profile.throughput))
+    return map(_run, _own(profile.throughput))
 
 
 def run_faults(profile: Profile) -> Iterable[Row]:
     """Let each fault happen to everyone once, in the middle."""
-    meetings = [(what, make()) for what in _FAULTS for make in _everyone(profile.faults)]
+    meetings = [(what, contender) for what in _FAULTS for contender in _everyone(profile.faults)]
     with ThreadPoolExecutor(profile.faults_at_once) as threads:
-        trials = [threads.submit(_run, of, _FAULTS[what], profile.patience_seconds) for what, of in meetings]
+        trials = [
+            threads.submit(_run, contender, _FAULTS[what], profile.patience_seconds) for what, contender in meetings
+        ]
         for (what, _), each in zip(meetings, trials, strict=True):
             yield {"fault": what, **each.result()}
 
@@ -99,12 +100,12 @@ def run_smoke(profile: Profile) -> Iterable[Row]:
     yield row
 
 
-def _own(load: Load) -> list[Make]:
-    return [partial(Wanimate, load, has_callbacks=has_callbacks) for has_callbacks in (True, False)]
+def _own(load: Load) -> Iterable[Contender]:
+    return (Wanimate(load, has_callbacks=has_callbacks) for has_callbacks in (True, False))
 
 
-def _everyone(load: Load) -> list[Make]:
-    return [*_own(load), *(partial(Peer, kind, load) for kind in KINDS)]
+def _everyone(load: Load) -> Iterable[Contender]:
+    return chain(_own(load), (Peer(kind, load) for kind in KINDS))
 
 
 def _run(contender: Contender, *fault: Any) -> Row:
@@ -113,8 +114,7 @@ def _run(contender: Contender, *fault: Any) -> Row:
         return trial.run(contender, *fault)
 
 
-def _measure(make: Make) -> Row:
-    contender = make()
+def _measure(contender: Contender) -> Row:
     row, load = _run(contender), contender.load
     # While the slots fill as fast as requests may be sent, half of them are free on average.
     row["filling_loss"] = load.cap / (load.rate / 60) / load.speed / 2 / row["makespan_seconds"]
@@ -231,13 +231,7 @@ def _seconds(call: Callable[[], object]) -> float:
 
 
 class Scenario(NamedTuple):
-    """A scenario.
-
-    Args:
-        run: Measures it.
-        shown: The figures that are shown of each row.
-        profiles: The profiles in which it is measured without being named.
-    """
+    """How a scenario is measured, which figures are shown, and in which profiles it needs not be named."""
 
     run: Callable[[Profile], Iterable[Row]]
     shown: str

@@ -9,13 +9,7 @@ if TYPE_CHECKING:
 
 
 def markdown(heads: Iterable[str], rows: Iterable[Iterable[Any]], *, is_turned: bool = False) -> str:
-    """Return a table with its columns aligned.
-
-    Args:
-        heads: The heads of the columns.
-        rows: The cells of each row.
-        is_turned: Whether heads become the first column, and rows become columns.
-    """
+    """Return a table with its columns aligned; turned, the heads are the first column and each row is a column."""
     lines = [[*heads], *([_cell(each) for each in row] for row in rows)]
     if is_turned:
         lines = [list(line) for line in zip(*lines, strict=True)]

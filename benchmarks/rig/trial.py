@@ -40,12 +40,9 @@ def restart_redis(contender: Contender) -> None:
 def run(
     contender: Contender, fault: Callable[[Contender], None] | None = None, patience_seconds: float = 60.0
 ) -> dict[str, Any]:
-    """Run the load and return the figures, after a fault without those of costs.
+    """Run a started contender's load and return the figures; after a fault in the middle without those of costs.
 
-    Args:
-        contender: Whom to measure; started already.
-        fault: What goes wrong in the middle.
-        patience_seconds: Without a new result for so long, the jobs that are left count as stranded.
+    Without a new result for `patience_seconds`, the jobs that are left count as stranded.
     """
     jobs = contender.load.jobs
     with Redis.from_url(contender.redis_url) as redis, arrivals(contender) as arrived_ms:

@@ -32,12 +32,7 @@ _SKEW_SECONDS = 0.25
 
 
 class Wanimate(Contender):
-    """Wanimate, with its own `Stack`.
-
-    Args:
-        load: What it is given to do.
-        has_callbacks: Whether the vendor calls back.
-    """
+    """Wanimate, with callbacks or by polling."""
 
     def __init__(self, load: Load, *, has_callbacks: bool) -> None:
         name = f"Wanimate, {'callbacks' if has_callbacks else 'polling'}"
