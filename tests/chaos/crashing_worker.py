@@ -102,9 +102,8 @@ with contextlib.suppress(ImportError):
 _patch(Jobs, "admit", before="run-and-record")
 _patch(VendorClient, "submit", before="intent-and-post", after="post-and-record")
 _patch(Polls, "claim", after="claim-and-poll")
-_patch(Jobs, "settle", after="settle-and-delivery")
 # A job on which nothing hangs is settled and delivered by one script.
-_patch(Jobs, "settle_and_deliver", before="during-delivery", after="settle-and-delivery")
+_patch(Jobs, "settle", before="during-delivery", after="settle-and-delivery")
 _patch(CeleryCallers, "deliver", after="during-delivery")
 
 

@@ -18,13 +18,14 @@ from wanimate_worker.ledger import (
     JobFields,
     Ledger,
     LedgerLimits,
+    Settled,
     Submit,
     WaitForPermit,
 )
 from wanimate_worker.pacing import RequestRate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from redis import Redis
 
@@ -296,7 +297,7 @@ class Bench:
             case Stage.UNKNOWN:
                 self.resume(self._decide(job))
             case Stage.RUNNING:
-                granted = ledger.jobs.settle(job.job_id, job.nonce, success(job.task_id or ""), token=token)
+                granted = granted_by(ledger.jobs.settle(job.job_id, job.nonce, success(job.task_id or ""), token=token))
                 self.resume([] if granted is None else [job.job_id, *granted])
             case Stage.FOLLOWING:
                 self.resume([job.job_id] if ledger.followers.conclude(job.job_id, job.leader or "") else [])
@@ -306,7 +307,7 @@ class Bench:
     def _decide(self, job: JobFields) -> list[str]:
         if job.request.get("on_unknown") == "resubmit":
             return self.ledger.jobs.release(job.job_id, job.nonce, hint="") or []
-        granted = self.ledger.jobs.settle(job.job_id, job.nonce, UNKNOWN, hint="")
+        granted = granted_by(self.ledger.jobs.settle(job.job_id, job.nonce, UNKNOWN, hint=""))
         return [] if granted is None else [job.job_id, *granted]
 
     def drain(self, most_rounds: int = 40) -> None:
@@ -321,6 +322,11 @@ class Bench:
             self.redis.hdel(self.keys.account, "tat_us")
             self.poll()
         raise AssertionError(f"work is left for ever: {self.state()}")
+
+
+def granted_by(settled: Settled | None) -> Sequence[str] | None:
+    """Return the jobs that got the slot of one that was settled; None if it was not."""
+    return None if settled is None else settled.granted
 
 
 def follower(record_id: str, *, leader: str, caller: str = "one", fingerprint: str = "") -> Follower:

@@ -30,7 +30,7 @@ from wanimate_worker.ledger import (
     WaitForPermit,
 )
 
-from .bench import CANCELLED, LONG_MS, UNKNOWN, Bench, State, success
+from .bench import CANCELLED, LONG_MS, UNKNOWN, Bench, State, granted_by, success
 from .model import Attempt, Life, Look, Model
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class LedgerRules(RuleBasedStateMachine):
             self.changes_nothing(unless=is_ours)
             assert is_ours is self.model.lose(attempt.job_id, attempt.submit.nonce)
         elif told == "rejected" and attempt.is_accepted is False:
-            granted = self.ledger.jobs.settle(attempt.job_id, attempt.submit.nonce, REJECTED, is_free=True)
+            granted = granted_by(self.ledger.jobs.settle(attempt.job_id, attempt.submit.nonce, REJECTED, is_free=True))
             self.changes_nothing(unless=granted is not None)
             assert granted == self.model.settle(attempt.job_id, attempt.submit.nonce, "rejected")
         elif told == "refused" and attempt.is_accepted is False:
@@ -290,7 +290,7 @@ class LedgerRules(RuleBasedStateMachine):
         if look.stage == "running" and has_ended:
             life = self.model.life(look.job_id)
             task_id = life.task_id if life is not None else ""
-            granted = self.ledger.jobs.settle(look.job_id, look.nonce, success(task_id), token=look.token)
+            granted = granted_by(self.ledger.jobs.settle(look.job_id, look.nonce, success(task_id), token=look.token))
             expected = self.model.settle(look.job_id, look.nonce, task_id, look)
         elif look.stage == "running":
             is_ours = self.model.due.get(look.job_id) is look
@@ -312,7 +312,7 @@ class LedgerRules(RuleBasedStateMachine):
             if self.model.may_give_up(look):
                 expected = self.model.release(look.job_id, look.nonce, may_be_billed=True)
         elif look.stage == "unknown":
-            granted = self.ledger.jobs.settle(look.job_id, look.nonce, UNKNOWN, hint="")
+            granted = granted_by(self.ledger.jobs.settle(look.job_id, look.nonce, UNKNOWN, hint=""))
             expected = self.model.settle(look.job_id, look.nonce, "unknown") if self.model.may_give_up(look) else None
         elif look.stage == "waiting":
             granted, expected = self.ledger.jobs.unpark(look.job_id), self.model.unpark(look.job_id)
@@ -329,7 +329,7 @@ class LedgerRules(RuleBasedStateMachine):
         self.before = self.bench.state()
         life = self.model.life(look.job_id)
         task_id = life.task_id if life is not None else ""
-        settled = self.ledger.jobs.settle_and_deliver(look.job_id, look.nonce, success(task_id), None, token=look.token)
+        settled = self.ledger.jobs.settle(look.job_id, look.nonce, success(task_id), token=look.token, is_plain=True)
         self.changes_nothing(unless=settled is not None)
         expected = self.model.settle(look.job_id, look.nonce, task_id, look)
         assert (None if settled is None else settled.granted) == expected

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from .bench import success
+from .bench import granted_by, success
 from .machine import LedgerRules
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class CallbackRules(LedgerRules):
         if found:
             self.record_accepted(found[0])
             self.before = self.bench.state()
-            granted = self.ledger.jobs.settle(look.job_id, look.nonce, success(look.hint))
+            granted = granted_by(self.ledger.jobs.settle(look.job_id, look.nonce, success(look.hint)))
             self.changes_nothing(unless=granted is not None)
             assert granted == self.model.settle(look.job_id, look.nonce, look.hint)
         else:

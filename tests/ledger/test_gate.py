@@ -13,7 +13,7 @@ from wanimate.contract import Outcome
 from wanimate.errors import InvalidRequest
 from wanimate_worker.ledger import Blocked, BreakerFor, Ledger, SuspendedFor
 
-from .bench import ACCOUNT, LONG_MS, success
+from .bench import ACCOUNT, LONG_MS, granted_by, success
 from .frozen import at_us, run
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def test_while_the_gate_is_closed_no_slot_is_handed_out_and_a_run_steps_back_to_
 def test_outcomes_are_delivered_while_the_gate_is_closed(bench: Bench) -> None:
     submit = bench.start("a")
     bench.ledger.gate.close("throttled", sent_at_ms=bench.now_ms(), retry_after_seconds=60)
-    assert bench.ledger.jobs.settle("a", submit.nonce, success("t")) == []
+    assert granted_by(bench.ledger.jobs.settle("a", submit.nonce, success("t"))) == []
     bench.run("a")
     assert bench.delivered == {"a": [success("t")]}
 
@@ -252,8 +252,8 @@ def test_no_more_slots_than_the_lowered_cap_are_handed_out_until_it_has_grown_ba
     bench.ledger.gate.close("too many", sent_at_ms=bench.now_ms(), retry_after_seconds=0, lower_cap=True)
     bench.open_gate()
     assert bench.ledger.gate.read().lowered_cap == 3
-    assert bench.ledger.jobs.settle("a", submits["a"].nonce, success("t")) == []
-    assert bench.ledger.jobs.settle("b", submits["b"].nonce, success("t")) == ["e"]
+    assert granted_by(bench.ledger.jobs.settle("a", submits["a"].nonce, success("t"))) == []
+    assert granted_by(bench.ledger.jobs.settle("b", submits["b"].nonce, success("t"))) == ["e"]
     bench.redis.hincrby(bench.keys.account, "cap_low_at_ms", -600_000)
     assert bench.ledger.polls.grant() == ["f"]
     assert bench.ledger.gate.read().lowered_cap is None
@@ -296,7 +296,7 @@ def test_a_refusal_on_trial_after_a_pause_lets_another_one_be_tried(make_bench: 
     bench.ledger.gate.unsuspend()
     assert bench.ledger.polls.grant() == ["a"]
     refused = Outcome.failure(InvalidRequest("the vendor refused the request", "400"))
-    assert bench.ledger.jobs.settle("a", bench.begin("a").nonce, refused, is_free=True) == ["b"]
+    assert granted_by(bench.ledger.jobs.settle("a", bench.begin("a").nonce, refused, is_free=True)) == ["b"]
     assert bench.ledger.gate.read().breaker_for is BreakerFor.SUSPENDED
     bench.accept("b", bench.begin("b"))
     assert bench.ledger.polls.grant() == ["c"]

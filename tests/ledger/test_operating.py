@@ -20,7 +20,7 @@ from wanimate_worker.ledger import (
     read_history,
 )
 
-from .bench import ACCOUNT, ACCOUNT_LIMITS, CANCELLED, UNKNOWN, eventually, success
+from .bench import ACCOUNT, ACCOUNT_LIMITS, CANCELLED, UNKNOWN, eventually, granted_by, success
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -298,7 +298,7 @@ def test_while_held_nothing_new_is_submitted_and_what_runs_goes_on(make_bench: C
     assert bench.ledger.jobs.begin("b") == Blocked()
     assert bench.ledger.polls.grant() == []
     assert bench.ledger.polls.permit(1) == 1, "polls go on"
-    assert bench.ledger.jobs.settle("a", submit.nonce, success("task-a")) == []
+    assert granted_by(bench.ledger.jobs.settle("a", submit.nonce, success("task-a"))) == []
     assert bench.ledger.jobs.begin("a") == Deliver(success("task-a"))
     assert bench.state().waiting == ["b", "c"]
     assert bench.ledger.gate.resume()
@@ -355,7 +355,7 @@ def test_a_job_whose_deadline_passes_in_line_ends_for_free_and_only_then(make_be
     assert expired is not None
     assert bench.ledger.jobs.expire("b", LATE) is None
     assert bench.state().waiting == []
-    assert bench.ledger.jobs.settle("a", submit.nonce, success("task-a")) == []
+    assert granted_by(bench.ledger.jobs.settle("a", submit.nonce, success("task-a"))) == []
     bench.drain()
     assert bench.delivered["b"] == [LATE]
     assert bench.state().jobs["b"]["attempts"] == "0"

@@ -9,7 +9,7 @@ import pytest
 from wanimate.contract import Stage
 from wanimate_worker.ledger import Deliver, Entry, Ledger, NoOp
 
-from .bench import ACCOUNT, CANCELLED
+from .bench import ACCOUNT, CANCELLED, granted_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,9 +139,9 @@ def test_a_lowered_cap_takes_no_slot_away_and_grants_none_until_below_it(make_be
     bench.limit(max_in_flight=1)
     assert bench.admit("d") == []
     for job_id in ("a", "b"):
-        assert bench.ledger.jobs.settle(job_id, submits[job_id].nonce, CANCELLED) == []
+        assert granted_by(bench.ledger.jobs.settle(job_id, submits[job_id].nonce, CANCELLED)) == []
     assert bench.state().slots == {"c"}
-    assert bench.ledger.jobs.settle("c", submits["c"].nonce, CANCELLED) == ["d"]
+    assert granted_by(bench.ledger.jobs.settle("c", submits["c"].nonce, CANCELLED)) == ["d"]
     bench.drain()
 
 

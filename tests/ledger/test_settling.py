@@ -9,7 +9,7 @@ import pytest
 from wanimate.contract import CancelOutcome, Stage
 from wanimate_worker.ledger import Deliver, Ledger, NoOp, ResultMissing, Settled
 
-from .bench import ACCOUNT, CANCELLED, UNKNOWN, eventually, follower, success
+from .bench import ACCOUNT, CANCELLED, UNKNOWN, eventually, follower, granted_by, success
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ def test_settle_hands_the_slot_to_the_next_waiting_job_in_the_same_call(make_ben
     bench = make_bench(max_in_flight=1)
     submit = bench.start("a")
     bench.admit("b", "c")
-    assert bench.ledger.jobs.settle("a", submit.nonce, success("task-a")) == ["b"]
+    assert granted_by(bench.ledger.jobs.settle("a", submit.nonce, success("task-a"))) == ["b"]
     state = bench.state()
     assert (state.slots, state.waiting, set(state.due)) == ({"b"}, ["c"], {"a", "b"})
     bench.drain()
@@ -31,7 +31,7 @@ def test_settle_hands_the_slot_to_the_next_waiting_job_in_the_same_call(make_ben
 
 def test_settle_repeated_is_late_and_the_first_outcome_stays(bench: Bench) -> None:
     submit = bench.start("a")
-    assert bench.ledger.jobs.settle("a", submit.nonce, success("first")) == []
+    assert granted_by(bench.ledger.jobs.settle("a", submit.nonce, success("first"))) == []
     before = bench.state()
     assert bench.ledger.jobs.settle("a", submit.nonce, UNKNOWN) is None
     assert bench.state() == before
@@ -49,7 +49,7 @@ def test_settle_with_a_claim_that_another_took_over_changes_nothing(bench: Bench
     before = bench.state()
     assert bench.ledger.jobs.settle("a", submit.nonce, UNKNOWN, token=old.token) is None
     assert bench.state() == before
-    assert bench.ledger.jobs.settle("a", submit.nonce, success("t"), token=new.token) == []
+    assert granted_by(bench.ledger.jobs.settle("a", submit.nonce, success("t"), token=new.token)) == []
     bench.drain()
     assert bench.delivered == {"a": [success("t")]}
 
@@ -229,7 +229,7 @@ def test_a_plain_job_is_delivered_by_the_script_that_settles_it(make_bench: Call
     with bench.redis.pubsub() as told:
         told.subscribe(KEY)
         eventually(lambda: told.get_message(timeout=1))
-        settled = bench.ledger.jobs.settle_and_deliver("a", submit.nonce, success("t"), (KEY, STORED))
+        settled = bench.ledger.jobs.settle("a", submit.nonce, success("t"), is_plain=True, result=(KEY, STORED))
         assert settled == Settled(["b"], is_delivered=True)
         assert eventually(lambda: told.get_message(timeout=1))["data"] == STORED
     assert bench.redis.get(KEY) == STORED
@@ -248,7 +248,7 @@ def test_a_plain_job_is_delivered_by_the_script_that_settles_it(make_bench: Call
 def test_a_late_writer_delivers_nothing(bench: Bench) -> None:
     bench.start("a")
     before = bench.state()
-    assert bench.ledger.jobs.settle_and_deliver("a", "stale", success("t"), (KEY, STORED)) is None
+    assert bench.ledger.jobs.settle("a", "stale", success("t"), is_plain=True, result=(KEY, STORED)) is None
     assert bench.state() == before
     assert bench.redis.get(KEY) is None
     bench.drain()
@@ -256,7 +256,7 @@ def test_a_late_writer_delivers_nothing(bench: Bench) -> None:
 
 def test_a_plain_job_that_failed_can_be_run_again(bench: Bench) -> None:
     submit = bench.start("a")
-    settled = bench.ledger.jobs.settle_and_deliver("a", submit.nonce, UNKNOWN, None)
+    settled = bench.ledger.jobs.settle("a", submit.nonce, UNKNOWN, is_plain=True)
     assert settled == Settled([], is_delivered=True)
     assert bench.state().failed == ["a"]
     assert bench.job("a").message == {"seen": True}
@@ -268,7 +268,7 @@ def test_a_plain_job_that_failed_can_be_run_again(bench: Bench) -> None:
 def test_a_job_with_followers_is_delivered_by_its_caller(bench: Bench) -> None:
     submit = bench.start("a")
     bench.ledger.followers.add(follower("more", leader="a"))
-    settled = bench.ledger.jobs.settle_and_deliver("a", submit.nonce, success("t"), (KEY, STORED))
+    settled = bench.ledger.jobs.settle("a", submit.nonce, success("t"), is_plain=True, result=(KEY, STORED))
     assert settled == Settled([], is_delivered=False)
     assert bench.redis.get(KEY) is None
     bench.drain()

@@ -11,7 +11,7 @@ from wanimate_worker.ledger import Bill, Blocked, JobFields, Observation, Refuse
 from wanimate_worker.ledger.polls import BILLED_DAYS, BILLED_LABEL_DAYS, SAMPLE_MS, SPAN_MS
 from wanimate_worker.ledger.tally import LAG_EDGES_MS, TOOK_EDGES_MS, Histogram, Sample, Tally
 
-from .bench import ACCOUNT_LIMITS, CANCELLED, UNKNOWN, Bench, success
+from .bench import ACCOUNT_LIMITS, CANCELLED, UNKNOWN, Bench, granted_by, success
 from .frozen import at_us, run
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def test_what_is_taken_back_makes_room_at_once(make_bench: Callable[..., Bench])
     bench.admit("a", "b")
     submit = bench.begin("a")
     assert bench.ledger.jobs.begin("b") == Blocked()
-    assert bench.ledger.jobs.settle("a", submit.nonce, REJECTED, is_free=True) == ["b"]
+    assert granted_by(bench.ledger.jobs.settle("a", submit.nonce, REJECTED, is_free=True)) == ["b"]
     assert isinstance(bench.ledger.jobs.begin("b"), Submit)
     bench.drain()
 

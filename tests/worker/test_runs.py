@@ -210,7 +210,7 @@ def test_a_task_keeps_its_slot_until_its_end_is_on_record(run: Run, monkeypatch:
         raise RedisConnectionError("gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(run.ledger.jobs, "settle_and_deliver", die)
+        patch.setattr(run.ledger.jobs, "settle", die)
         run.poll()
     assert held == [True]
     assert (run.stage(), run.has_slot()) == (Stage.RUNNING, True)

@@ -73,10 +73,10 @@ def _end(session: Session, job_id: str) -> Verdict:
         None,
         task_id,
     )
-    granted = session.ledger.jobs.settle(job_id, fields.get("nonce", ""), Outcome.failure(failure))
-    if granted is None:
+    settled = session.ledger.jobs.settle(job_id, fields.get("nonce", ""), Outcome.failure(failure))
+    if settled is None:
         return refused("somebody else has changed this job just now: look at it again", task_id)
-    session.runtime.go_on([job_id, *granted])
+    session.runtime.go_on([job_id, *settled.granted])
     text = f"it failed as TaskUnreadable, its slot is free; the task {task_id} may have been billed"
     return Verdict(Exit.OK, "ended", text, task_id)
 

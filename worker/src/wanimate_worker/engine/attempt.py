@@ -192,11 +192,12 @@ class Attempt:
     def settle(self, failure: JobFailed) -> bool:
         """End the job, whose submission was surely not accepted; False if the attempt is another's."""
         outcome = Outcome.failure(failure)
-        granted = self.runtime.ledger.jobs.settle(self.job_id, self.step.nonce, outcome, is_free=True)
-        if granted is not None:
-            self._log().info("job settled", stage=Stage.SETTLED, cause=cause_of(outcome), code=failure.code)
-        self.runtime.go_on(granted or ())
-        return granted is not None
+        settled = self.runtime.ledger.jobs.settle(self.job_id, self.step.nonce, outcome, is_free=True)
+        if settled is None:
+            return False
+        self._log().info("job settled", stage=Stage.SETTLED, cause=cause_of(outcome), code=failure.code)
+        self.runtime.go_on(settled.granted)
+        return True
 
     def _step_back(self, why: str, *, goes_behind: bool = False) -> None:
         granted = self.runtime.ledger.jobs.release(self.job_id, self.step.nonce, why, goes_behind=goes_behind)

@@ -76,12 +76,17 @@ class Deliverer:
             token: The claim's fencing token, if the outcome is only true while the claim holds.
             observed: How long the vendor had the task, where that is known.
         """
-        jobs, plain = self._runtime.ledger.jobs, self._callers.plain_result(job, outcome)
-        if plain is not None:
-            stored = plain.stored
-            return jobs.settle_and_deliver(job.job_id, job.nonce, outcome, stored, token=token, observed=observed)
-        granted = jobs.settle(job.job_id, job.nonce, outcome, token=token, observed=observed, delivers=True)
-        return None if granted is None else Settled(granted, is_delivered=False)
+        plain = self._callers.plain_result(job, outcome)
+        return self._runtime.ledger.jobs.settle(
+            job.job_id,
+            job.nonce,
+            outcome,
+            token=token,
+            observed=observed,
+            delivers=True,
+            is_plain=plain is not None,
+            result=None if plain is None else plain.stored,
+        )
 
     def complete(self, step: Deliver, settled: Settled) -> None:
         """Deliver an outcome that this process has settled, unless its result is stored already; announce it.

@@ -96,8 +96,9 @@ def decide_unknown(runtime: Runtime, claim: Claim, job: JobFields) -> list[str]:
         None,
         job.hint,
     )
-    granted = ledger.jobs.settle(job.job_id, job.nonce, Outcome.failure(failure), hint=job.hint or "")
-    if granted is not None:
-        cause = f"SubmissionUnknown: {job.unknown_why}"
-        log.error("job settled", stage=Stage.SETTLED, job_id=job.job_id, attempt=job.attempts, cause=cause)
-    return [] if granted is None else [job.job_id, *granted]
+    settled = ledger.jobs.settle(job.job_id, job.nonce, Outcome.failure(failure), hint=job.hint or "")
+    if settled is None:
+        return []
+    cause = f"SubmissionUnknown: {job.unknown_why}"
+    log.error("job settled", stage=Stage.SETTLED, job_id=job.job_id, attempt=job.attempts, cause=cause)
+    return [job.job_id, *settled.granted]

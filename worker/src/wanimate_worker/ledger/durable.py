@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from redis.exceptions import ResponseError
 
-from .script import Concern, script
+from .script import SCRIPTS, Concern, script
 from .values import CallbackEffect, NotReplicated
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from redis import Redis
 
 
 class Durable(Concern):
@@ -30,7 +25,7 @@ class Durable(Concern):
         """
         if not self._limits.intent_replicas:
             return None
-        is_known, why = self._replicated("the intent", lambda pipeline: self._confirm.on(pipeline, job_id, nonce))
+        is_known, why = self._replicated("the intent", "confirm", job_id, nonce)
         return why if is_known else "Redis does not know the intent any more"
 
     @script(bool)
@@ -39,8 +34,8 @@ class Durable(Concern):
     def callback(self, job_id: str, nonce: str, task_id: str = "") -> CallbackEffect:
         """Note that the vendor called back, and return what that changed.
 
-        A callback that was taken never comes again, and while the answer to a submission is missing it is all that
-        tells whose task it was. So it is kept as safe as the intent.
+        A callback that was taken never comes again, and while the answer to a submission is missing it alone tells
+        whose task it was. So it is kept as safe as the intent.
 
         Args:
             job_id: The job.
@@ -52,9 +47,7 @@ class Durable(Concern):
         """
         if not self._limits.intent_replicas:
             return self._callback(job_id, nonce, task_id)
-        answer, why = self._replicated(
-            "the callback", lambda pipeline: self._callback.on(pipeline, job_id, nonce, task_id)
-        )
+        answer, why = self._replicated("the callback", "callback", job_id, nonce, task_id)
         effect = CallbackEffect(answer)
         if why is not None and effect in {CallbackEffect.DUE, CallbackEffect.NOTED}:
             raise NotReplicated(why)
@@ -63,11 +56,15 @@ class Durable(Concern):
     @script(CallbackEffect)
     def _callback(self, job_id: str, nonce: str, task_id: str) -> CallbackEffect: ...
 
-    def _replicated(self, what: str, write: Callable[[Redis], None]) -> tuple[Any, str | None]:
-        """Write and wait for the replicas on one connection; return the answer, and why too few replicas have it."""
+    def _replicated(self, what: str, name: str, *args: str) -> tuple[Any, str | None]:
+        """Run a script and wait for the replicas on one connection.
+
+        Returns:
+            The script's answer, and why too few replicas have it.
+        """
         wanted, within_ms = self._limits.intent_replicas, self._limits.intent_timeout_ms
         with self._redis.pipeline(transaction=False) as pipeline:
-            write(pipeline)
+            self._run(SCRIPTS[name], args, {}, pipeline)
             pipeline.wait(wanted, within_ms)
             answer, replicas = pipeline.execute(raise_on_error=False)
         if isinstance(answer, Exception):

@@ -136,7 +136,7 @@ class Jobs(Concern):
             hint: A task id that the answer shows; it is checked before it is believed.
         """
 
-    @script(lambda granted: granted)
+    @script()
     def release(
         self,
         job_id: str,
@@ -195,10 +195,10 @@ class Jobs(Concern):
             case _:
                 return None
 
-    @script(lambda answer: answer)
+    @script()
     def _refuse(self, job_id: str, nonce: str, why: Cause, jitter: float) -> list[Any] | None: ...
 
-    @script(lambda granted: granted)
+    @script()
     def unpark(self, job_id: str) -> list[str] | None:
         """Put a parked job in line, at its old place; None if it is not parked.
 
@@ -216,6 +216,7 @@ class Jobs(Concern):
     def mark_unreadable(self, job_id: str, nonce: str, why: Cause) -> bool:
         """Note why a running task's answers cannot be read, '' if they can; False if the attempt is another's."""
 
+    @script(Settled.read)
     def settle(
         self,
         job_id: str,
@@ -227,7 +228,9 @@ class Jobs(Concern):
         delivers: bool = False,
         is_free: bool = False,
         hint: str | None = None,
-    ) -> list[str] | None:
+        is_plain: bool = False,
+        result: Stored | None = None,
+    ) -> Settled | None:
         """Record the outcome, free the slot and hand it on; None if the attempt or the claim is another's.
 
         Args:
@@ -239,54 +242,10 @@ class Jobs(Concern):
             delivers: Whether the caller delivers the outcome itself, so that no other does while the lease lasts.
             is_free: Whether the vendor surely did not accept the submission.
             hint: As in `release`.
-
-        Returns:
-            The jobs that were given a slot and must be submitted.
+            is_plain: Whether the job has no callbacks, chain or chord. Then the same step stores the result and closes
+                the record, unless the job has followers.
+            result: Where Celery keeps the result of a plain job, and what it keeps there; None for one that wants none.
         """
-        answer = self._settle(job_id, nonce, outcome, token, observed, delivers=delivers, is_free=is_free, hint=hint)
-        return None if answer is None else answer[1:]
-
-    def settle_and_deliver(
-        self,
-        job_id: str,
-        nonce: str,
-        outcome: Outcome,
-        result: Stored | None,
-        *,
-        token: str = "",
-        observed: Observation | None = None,
-    ) -> Settled | None:
-        """Record the outcome as `settle` does, and store the result, in one step; the record is closed.
-
-        Only for a job without callbacks, chain or chord. One with followers is only settled: the caller delivers it.
-
-        Args:
-            job_id: The job.
-            nonce: The attempt the outcome belongs to.
-            outcome: How the job ended.
-            result: Where Celery keeps its result, and what it keeps there of the outcome; None for a job that wants no
-                result.
-            token: The claim's fencing token, where the outcome comes from a claimed poll.
-            observed: How long the vendor had the task, where that is known.
-        """
-        answer = self._settle(job_id, nonce, outcome, token, observed, delivers=True, is_plain=True, result=result)
-        return None if answer is None else Settled(answer[1:], is_delivered=bool(answer[0]))
-
-    @script(lambda answer: answer)
-    def _settle(
-        self,
-        job_id: str,
-        nonce: str,
-        outcome: Outcome,
-        token: str,
-        observed: Observation | None,
-        *,
-        delivers: bool,
-        is_free: bool = False,
-        hint: str | None = None,
-        is_plain: bool = False,
-        result: Stored | None = None,
-    ) -> list[Any] | None: ...
 
     def mark_delivered(self, job_id: str, result_key: str | None = None) -> list[str] | None:
         """Record that the outcome was delivered; None if there was nothing to deliver.
@@ -323,7 +282,7 @@ class Jobs(Concern):
     @script(list)
     def _cancel(self, job_id: str, outcome: Outcome) -> list[str]: ...
 
-    @script(lambda granted: granted)
+    @script()
     def expire(self, job_id: str, outcome: Outcome) -> list[str] | None:
         """Settle a job whose deadline passed before it was sent; None if it was sent, or has time left.
 
@@ -332,7 +291,7 @@ class Jobs(Concern):
             outcome: What its callers shall get.
         """
 
-    @script(lambda granted: granted)
+    @script()
     def forget(self, job_id: str) -> list[str] | None:
         """Remove what points to a job whose record is gone; None if the record exists.
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, wraps
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, NewType, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Final, NewType, ParamSpec, TypeVar, cast
 
 from wanimate.contract import Keys
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from wanimate.contract import Outcome
 
     from .limits import LedgerLimits
-    from .values import Observation
 
     Value = str | int | float
 
+C = TypeVar("C", bound="Concern")
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -68,39 +68,37 @@ def cause_of(outcome: Outcome, by: str = "") -> str:
     return bounded(f"{outcome.error or outcome.kind.value}{f' ({by})' if by else ''}")
 
 
-def _outcome(outcome: Outcome) -> tuple[Value, ...]:
-    return outcome.model_dump_json(exclude_none=True), outcome.kind.value, cause_of(outcome)
-
-
-def _observation(observed: Observation | None) -> tuple[Value, ...]:
-    return ("", "", "", "") if observed is None else observed.arguments()
-
-
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """How an argument of a type is passed: as which values, and how Lua reads each; `{}` stands for the value."""
+    """How an argument of a type is passed.
 
-    encode: Callable[[Any], tuple[Value, ...]]
-    reads: tuple[str, ...]
-    #: What is put behind the argument's name for each value.
-    suffixes: tuple[str, ...] = ("",)
+    Args:
+        encode: Makes the values of it.
+        reads: How Lua reads each; `{}` stands for the value. The key is what its local has behind the argument's name.
+    """
+
+    encode: Callable[[Any], Sequence[Value]]
+    reads: Mapping[str, str]
 
 
-_AS_TEXT = _Kind(lambda value: (value,), ("{}",))
-_AS_NUMBER = _Kind(lambda value: ("" if value is None else value,), ("tonumber({})",))
-_STORED = _Kind(lambda stored: ("" if stored is None else stored[1],), ("{}",), ("_text",))
-_OPTIONAL_TEXT: Final = "{0} ~= '' and string.sub({0}, 2) or nil"
+_OPTIONAL: Final = "{0} ~= '' and {0} or nil"
+_AS_NUMBER: Final = _Kind(lambda value: ("" if value is None else value,), {"": "tonumber({})"})
+_STORED: Final = _Kind(lambda stored: ("" if stored is None else stored[1],), {"_text": "{}"})
 _KINDS: Final[Mapping[str, _Kind]] = {
-    "str": _AS_TEXT,
+    "str": _Kind(lambda text: (text,), {"": "{}"}),
+    "Cause": _Kind(lambda cause: (bounded(cause),), {"": "{}"}),
+    "bool": _Kind(lambda value: ("1" if value else "",), {"": "{} == '1'"}),
     **dict.fromkeys(("int", "float", "int | None"), _AS_NUMBER),
-    "Cause": _Kind(lambda cause: (bounded(cause),), ("{}",)),
-    "bool": _Kind(lambda value: ("1" if value else "",), ("{} == '1'",)),
-    "str | None": _Kind(lambda value: ("" if value is None else f"={value}",), (_OPTIONAL_TEXT,)),
-    "Outcome": _Kind(_outcome, ("{}", "{}", "{}"), ("", "_kind", "_cause")),
+    "str | None": _Kind(
+        lambda text: ("" if text is None else f"={text}",), {"": "{0} ~= '' and string.sub({0}, 2) or nil"}
+    ),
+    "Outcome": _Kind(
+        lambda outcome: (outcome.model_dump_json(exclude_none=True), outcome.kind.value, cause_of(outcome)),
+        {"": "{}", "_kind": "{}", "_cause": "{}"},
+    ),
     "Observation | None": _Kind(
-        _observation,
-        ("{0} ~= '' and {0} or nil", "tonumber({})", "{}", "tonumber({})"),
-        ("_field", "_completed_ms", "_kind", "_ms"),
+        lambda observed: ("", "", "", "") if observed is None else observed.arguments(),
+        {"_field": _OPTIONAL, "_completed_ms": "tonumber({})", "_kind": "{}", "_ms": "tonumber({})"},
     ),
 }
 
@@ -115,13 +113,13 @@ class ScriptSource:
 
     def __init__(self, name: str, signature: inspect.Signature) -> None:
         self.name: Final = name
+        parameters = list(signature.parameters.values())[1:]
+        self._names: Final = [each.name for each in parameters]
+        self._defaults: Final = {each.name: each.default for each in parameters if each.default is not each.empty}
         self._arguments: dict[str, _Kind] = {}
         self._given_keys: list[str] = []
         self._rest, self._rest_keys = "", ""
-        self.defaults: dict[str, Any] = {}
-        for parameter in list(signature.parameters.values())[1:]:
-            if parameter.default is not parameter.empty:
-                self.defaults[parameter.name] = parameter.default
+        for parameter in parameters:
             match parameter.annotation:
                 case "Key | None":
                     self._given_keys.append(parameter.name)
@@ -136,7 +134,6 @@ class ScriptSource:
                     self._rest = parameter.name
                 case kind:
                     raise TypeError(f"{name}.{parameter.name}: no script takes {kind}")
-        self.parameters: Final = list(signature.parameters)[1:]
 
     @cached_property
     def parts(self) -> list[str]:
@@ -175,18 +172,19 @@ class ScriptSource:
         for number, name in enumerate(self.keys, 1):
             yield f"local {name} = KEYS[{number}]"
         if self._rest_keys:
-            first = len(self.keys) + 1
-            yield f"local job, job_id, {self._rest_keys} = nil, nil, {{unpack(KEYS, {first})}}"
-        number = 1
-        for name, kind in self._arguments.items():
-            for read, suffix in zip(kind.reads, kind.suffixes, strict=True):
-                yield f"local {name}{suffix} = {read.format(f'ARGV[{number}]')}"
-                number += 1
-        for name in self.settings:
-            yield f"local {name} = tonumber(ARGV[{number}])"
-            number += 1
+            yield f"local job, job_id, {self._rest_keys} = nil, nil, {{unpack(KEYS, {len(self.keys) + 1})}}"
+        reads = [
+            *((f"{name}{end}", read) for name, kind in self._arguments.items() for end, read in kind.reads.items()),
+            *((name, "tonumber({})") for name in self.settings),
+        ]
+        for number, (name, read) in enumerate(reads, 1):
+            yield f"local {name} = {read.format(f'ARGV[{number}]')}"
         if self._rest:
-            yield f"local {self._rest} = {{unpack(ARGV, {number})}}"
+            yield f"local {self._rest} = {{unpack(ARGV, {len(reads) + 1})}}"
+
+    def values_of(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of one call by name."""
+        return {**self._defaults, **dict(zip(self._names, args, strict=False)), **kwargs}
 
     def keys_of(self, names: Keys, values: Mapping[str, Any]) -> list[str]:
         """Return the keys of one call.
@@ -200,22 +198,18 @@ class ScriptSource:
             if name in self._given_keys:
                 if (given := values[name]) is not None:
                     found.append(given[0] if isinstance(given, tuple) else given)
-            elif (key_of := _KEYS_OF.get(name)) is not None:
-                found.append(key_of(names, values))
             else:
-                found.append(getattr(names, name))
+                found.append(_KEYS_OF[name](names, values) if name in _KEYS_OF else getattr(names, name))
         return [*found, *values[self._rest_keys]] if self._rest_keys else found
 
     def args_of(self, limits: LedgerLimits, values: Mapping[str, Any]) -> list[Value]:
-        """Return the arguments of one call.
+        """Return the arguments of one call as Redis gets them.
 
         Args:
             limits: The numbers of this process.
             values: The call's arguments.
         """
-        found: list[Value] = []
-        for name, kind in self._arguments.items():
-            found += kind.encode(values[name])
+        found = [value for name, kind in self._arguments.items() for value in kind.encode(values[name])]
         found += (getattr(limits, name) for name in self.settings)
         return [*found, *values[self._rest]] if self._rest else found
 
@@ -296,50 +290,13 @@ class Concern:
         seconds, micros = self._redis.time()
         return int(seconds) * 1000 + int(micros) // 1000
 
-
-class BoundScript(Generic[P, R]):
-    """A script of one ledger."""
-
-    def __init__(self, script: LedgerScript[P, R], context: Context) -> None:
-        self._script = script
-        self._context = context
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the script and return what it answers."""
-        answer: R = self._script.answer(self._run(None, args, kwargs))
-        return answer
-
-    def on(self, pipeline: Redis, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Add the call to a pipeline, which then has the answer as the script gives it."""
-        self._run(pipeline, args, kwargs)
-
-    def _run(self, client: Redis | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        source, context = self._script.source, self._context
-        values = {**source.defaults, **dict(zip(source.parameters, args, strict=False)), **kwargs}
-        return context.call(
-            source, source.keys_of(context.keys, values), source.args_of(context.limits, values), client
-        )
-
-
-class LedgerScript(Generic[P, R]):
-    """A method that runs the script of its name."""
-
-    def __init__(self, stub: Callable[Concatenate[Any, P], R], answer: Callable[[Any], Any]) -> None:
-        self.__doc__ = stub.__doc__
-        self.source: Final = ScriptSource(stub.__name__.lstrip("_"), inspect.signature(stub))
-        SCRIPTS[self.source.name] = self.source
-        #: Makes of the script's answer what the method returns.
-        self.answer: Final = answer
-
-    @overload
-    def __get__(self, concern: None, owner: type) -> LedgerScript[P, R]: ...
-
-    @overload
-    def __get__(self, concern: Concern, owner: type) -> BoundScript[P, R]: ...
-
-    def __get__(self, concern: Concern | None, owner: type) -> LedgerScript[P, R] | BoundScript[P, R]:
-        """Return the script of one ledger."""
-        return self if concern is None else BoundScript(self, concern._context)  # noqa: SLF001 - of this module
+    def _run(
+        self, source: ScriptSource, args: Sequence[Any], kwargs: Mapping[str, Any], pipeline: Redis | None = None
+    ) -> Any:
+        """Run a script and return its answer as it is, or add it to a pipeline."""
+        values = source.values_of(args, kwargs)
+        keys, arguments = source.keys_of(self._keys, values), source.args_of(self._limits, values)
+        return self._context.call(source, keys, arguments, pipeline)
 
 
 #: Every script of the ledger by its name.
@@ -347,11 +304,22 @@ SCRIPTS: Final[dict[str, ScriptSource]] = {}
 
 
 def script(
-    answer: Callable[[Any], Any],
-) -> Callable[[Callable[Concatenate[Any, P], R]], LedgerScript[P, R]]:
-    """Mark a method, which has no body, as the script of its name.
+    answer: Callable[[Any], Any] = lambda answer: answer,
+) -> Callable[[Callable[Concatenate[C, P], R]], Callable[Concatenate[C, P], R]]:
+    """Mark a method of a concern, which has no body, as the script of its name.
 
     Args:
         answer: Makes of the script's answer what the method returns.
     """
-    return lambda stub: LedgerScript(stub, answer)
+
+    def mark(stub: Callable[Concatenate[C, P], R]) -> Callable[Concatenate[C, P], R]:
+        name = stub.__name__.lstrip("_")
+        source = SCRIPTS[name] = ScriptSource(name, inspect.signature(stub))
+
+        @wraps(stub)
+        def run(concern: C, *args: P.args, **kwargs: P.kwargs) -> R:
+            return cast("R", answer(concern._run(source, args, kwargs)))  # noqa: SLF001 - of this module
+
+        return cast("Callable[Concatenate[C, P], R]", run)
+
+    return mark

@@ -158,12 +158,17 @@ class Settled:
     """A job that has ended.
 
     Args:
-        granted: Jobs that got its slot and must be submitted.
+        granted: Jobs that got its slot; each must be submitted.
         is_delivered: Whether its result is stored and its record closed.
     """
 
     granted: Sequence[str]
     is_delivered: bool
+
+    @classmethod
+    def read(cls, answer: list[Any] | None) -> Self | None:
+        """Build from what `settle` answers."""
+        return None if answer is None else cls(answer[1:], is_delivered=bool(answer[0]))
 
 
 @dataclass(frozen=True, slots=True)
