@@ -118,24 +118,36 @@ def _unreadable(ledger: Ledger) -> Finding:
 
 
 def _stuck(ledger: Ledger) -> Finding:
-    parked = ledger.records.whole(ledger.records.page("parked", 0, _CHECKED_JOBS))
-    worst = max(parked, key=lambda record: _count(record, "refusals"), default=None)
-    if worst is not None and (refusals := _count(worst, "refusals")) >= _MIN_REFUSALS:
+    refused, refusals, why = _worst(ledger, "parked", "refusals")
+    if refusals >= _MIN_REFUSALS:
         return warn(
             "stuck jobs",
-            f"{worst.job_id} was refused {refusals} times ({_cause(worst)})",
+            f"{refused} was refused {refusals} times ({why})",
             "whose fault it is shows when other jobs are sent: docs/refusals.md; look at it with wanimate-worker show "
-            f"{worst.job_id}, or cancel it for free",
+            f"{refused}, or cancel it for free",
         )
-    first = ledger.records.whole(ledger.records.page("waiting", 0, _CHECKED_JOBS))
-    worst = max(first, key=lambda record: _count(record, "attempts"), default=None)
-    if worst is not None and (attempts := _count(worst, "attempts")) >= _MIN_ATTEMPTS:
+    tried, attempts, why = _worst(ledger, "waiting", "attempts")
+    if attempts >= _MIN_ATTEMPTS:
         return warn(
             "stuck jobs",
-            f"{worst.job_id} was tried {attempts} times ({_cause(worst)})",
-            f"if only few jobs come back so, something on the way refuses them: wanimate-worker show {worst.job_id}",
+            f"{tried} was tried {attempts} times ({why})",
+            f"if only few jobs come back so, something on the way refuses them: wanimate-worker show {tried}",
         )
     return ok("stuck jobs", "none")
+
+
+def _worst(ledger: Ledger, index: str, field: str) -> tuple[str, int, str]:
+    """Return the job of the next ones in which something was counted most often, how often, and why the last time."""
+    records = ledger.records.whole(ledger.records.page(index, 0, _CHECKED_JOBS))
+    if not records:
+        return "", 0, ""
+    worst = max(records, key=lambda record: _count(record, field))
+    history = read_history(worst.fields)
+    return worst.job_id, _count(worst, field), history[-1].cause if history else ""
+
+
+def _count(record: JobRecord, field: str) -> int:
+    return int(record.fields.get(field, 0))
 
 
 def check_unread(app: Celery, redis: Redis) -> Iterator[Finding]:
@@ -146,13 +158,23 @@ def check_unread(app: Celery, redis: Redis) -> Iterator[Finding]:
     except ResponseError as error:
         yield warn("unread queues", f"cannot be seen here ({type(error).__name__})", "allow the user +scan")
         return
-    findings = [
-        *_misplaced(redis, lists - foreign),
-        *_unread(app, redis, {queue: _lists_of(queue, lists) for queue in sorted(foreign)}),
-    ]
-    yield from findings[:_MAX_QUEUES]
-    if not findings:
-        yield ok("unread queues", "none")
+    misplaced = lists.difference(*foreign.values())
+    findings = [*_misplaced(redis, misplaced), *(_unread(app, redis, foreign) if foreign else ())]
+    yield from findings[:_MAX_QUEUES] or [ok("unread queues", "none")]
+
+
+def _foreign_queues(redis: Redis, lists: set[str]) -> dict[str, list[str]]:
+    """Return the lists of the queues of others that have messages."""
+    queues: set[str] = set()
+    for key in redis.scan_iter(f"{_BINDING}*", count=_SCANNED, _type="set"):
+        exchange = key.removeprefix(_BINDING)
+        for member in cast("set[str]", redis.smembers(key)):
+            # With another separator it is one word; a queue mostly has the name of its exchange.
+            parts = member.split(SEPARATOR)
+            queues.add(parts[2] if len(parts) == 3 else exchange)  # noqa: PLR2004 - routing key, pattern, queue
+    foreign = sorted(queue for queue in queues - set(QUEUES) if not queue.endswith(_REPLIES))
+    of_queue = {queue: [name for name in lists if name.partition(SEPARATOR)[0] == queue] for queue in foreign}
+    return {queue: names for queue, names in of_queue.items() if names}
 
 
 def _misplaced(redis: Redis, lists: set[str]) -> Iterator[Finding]:
@@ -166,32 +188,14 @@ def _misplaced(redis: Redis, lists: set[str]) -> Iterator[Finding]:
             )
 
 
-def _foreign_queues(redis: Redis, lists: set[str]) -> set[str]:
-    """Return the queues of others that have messages."""
-    queues: set[str] = set()
-    for key in redis.scan_iter(f"{_BINDING}*", count=_SCANNED, _type="set"):
-        exchange = key.removeprefix(_BINDING)
-        for member in cast("set[str]", redis.smembers(key)):
-            # With another separator it is one word; a queue mostly has the name of its exchange.
-            parts = member.split(SEPARATOR)
-            queues.add(parts[2] if len(parts) == 3 else exchange)  # noqa: PLR2004 - routing key, pattern, queue
-    return {queue for queue in queues - set(QUEUES) if not queue.endswith(_REPLIES) and _lists_of(queue, lists)}
-
-
-def _lists_of(queue: str, lists: set[str]) -> list[str]:
-    return [name for name in lists if name == queue or name.startswith(f"{queue}{SEPARATOR}")]
-
-
 def _unread(app: Celery, redis: Redis, queues: dict[str, list[str]]) -> Iterator[Finding]:
-    if not queues:
-        return
-    before = _next_messages(redis, queues)
+    before = {queue: _next_messages(redis, names) for queue, names in queues.items()}
     answers: dict[str, list[dict[str, Any]]] = app.control.inspect(timeout=_ANSWER_SECONDS).active_queues() or {}
     read = {queue["name"] for consumed in answers.values() for queue in consumed}
-    after = _next_messages(redis, queues)
     for queue, names in queues.items():
+        after = _next_messages(redis, names)
         # A worker that does not answer remote control may read it: then another message is the next one by now.
-        if queue not in read and before[queue] == after[queue] and any(after[queue]):
+        if queue not in read and before[queue] == after and any(after):
             yield warn(
                 f"queue {queue}",
                 f"{sum(redis.llen(name) for name in names)} messages, and no worker reads it",
@@ -200,25 +204,13 @@ def _unread(app: Celery, redis: Redis, queues: dict[str, list[str]]) -> Iterator
             )
 
 
-def _next_messages(redis: Redis, queues: dict[str, list[str]]) -> dict[str, list[str | None]]:
+def _next_messages(redis: Redis, lists: Iterable[str]) -> list[str | None]:
     """Return the message of each list that a worker would take next; none where this user may not look."""
     with redis.pipeline(transaction=False) as pipeline:
-        for names in queues.values():
-            for name in names:
-                pipeline.lindex(name, -1)
-        answers = iter(pipeline.execute(raise_on_error=False))
-    return {
-        queue: [None if isinstance(answer, Exception) else answer for answer in (next(answers) for _ in names)]
-        for queue, names in queues.items()
-    }
-
-
-def _count(record: JobRecord, field: str) -> int:
-    return int(record.fields.get(field, 0))
-
-
-def _cause(record: JobRecord) -> str:
-    return read_history(record.fields)[-1].cause
+        for name in lists:
+            pipeline.lindex(name, -1)
+        answers = pipeline.execute(raise_on_error=False)
+    return [None if isinstance(answer, Exception) else answer for answer in answers]
 
 
 def _named(names: Iterable[str]) -> str:
