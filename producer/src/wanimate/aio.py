@@ -9,12 +9,13 @@ from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
-from . import messages, operations
+from . import messages
 from .contract import AnimateJob, ReplaceJob
 from .errors import ClientClosed, JobNotFound, QueueUnavailable, WanimateError
 from .handle import Handle, ids_of
 from .redis.store import CLOSED, PerProcess, Store
 from .settings import Settings
+from .status import read_status
 from .waiting import Cancellation, Found, Wait, read
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class AsyncJobHandle(Handle["AsyncClient"]):
 
     async def status(self) -> JobStatus:
         """Return where the job stands now; works and fails as `JobHandle.status` does."""
-        return await self._client.call(operations.status, self._client.store, self.id)
+        return await self._client.call(read_status, self._client.store, self.id)
 
     async def wait(
         self,
@@ -103,7 +104,7 @@ class AsyncClient:
     async def submit(self, job: Job) -> AsyncJobHandle:
         """Enqueue one job; works and fails as `Client.submit` does."""
         entry = messages.enter(job, self.store.settings.account)
-        await self.call(operations.submit, self.store, [entry])
+        await self.call(self.store.enqueue, [entry])
         return self.job(entry.job_id)
 
     async def submit_many(self, jobs: Iterable[Job]) -> list[AsyncJobHandle]:
@@ -112,10 +113,13 @@ class AsyncClient:
         Works and fails as `Client.submit_many` does; `jobs` is read in the event loop, a few hundred at a time.
         """
         enqueued: list[AsyncJobHandle] = []
-        with operations.errors_carry(enqueued):
+        try:
             for entries in messages.pack(jobs, self.store.settings.account):
-                await self.call(operations.submit, self.store, entries)
+                await self.call(self.store.enqueue, entries)
                 enqueued.extend(self.job(entry.job_id) for entry in entries)
+        except WanimateError as error:
+            error.enqueued = enqueued
+            raise
         return enqueued
 
     def job(self, job_id: str | UUID) -> AsyncJobHandle:

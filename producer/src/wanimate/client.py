@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from . import messages, operations
+from . import messages
 from .contract import AnimateJob, ReplaceJob
-from .errors import JobNotFound, QueueUnavailable
+from .errors import JobNotFound, QueueUnavailable, WanimateError
 from .handle import Handle, ids_of
 from .redis.store import Store
 from .settings import Settings
+from .status import read_status
 from .waiting import Cancellation, Wait, read
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class JobHandle(Handle["Client"]):
             JobNotFound: Nothing is known about it: it was never enqueued here, or its record and result have expired.
             QueueUnavailable: Redis could not be reached.
         """
-        return operations.status(self._client.store, self.id)
+        return read_status(self._client.store, self.id)
 
     def wait(self, timeout: float | None = None, *, allow_expired: bool = False) -> Result:
         """Return the result once the job has ended.
@@ -120,7 +121,7 @@ class Client:
             QueueUnavailable: Redis could not be reached.
         """
         entry = messages.enter(job, self.store.settings.account)
-        operations.submit(self.store, [entry])
+        self.store.enqueue([entry])
         return self.job(entry.job_id)
 
     def submit_many(self, jobs: Iterable[Job]) -> list[JobHandle]:
@@ -136,10 +137,13 @@ class Client:
             QueueUnavailable: Redis could not be reached.
         """
         enqueued: list[JobHandle] = []
-        with operations.errors_carry(enqueued):
+        try:
             for entries in messages.pack(jobs, self.store.settings.account):
-                operations.submit(self.store, entries)
+                self.store.enqueue(entries)
                 enqueued.extend(self.job(entry.job_id) for entry in entries)
+        except WanimateError as error:
+            error.enqueued = enqueued
+            raise
         return enqueued
 
     def job(self, job_id: str | UUID) -> JobHandle:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from . import errors
-from .contract import JobState, JobStatus, Outcome, Result
+from .contract import Outcome, Result
 
 #: The first of these is the only one that carries a result.
 _FINAL: Final = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
@@ -86,16 +86,3 @@ def read_error(meta: dict[str, Any]) -> errors.WanimateError:
         return errors.WanimateError(f"{name}: {', '.join(str(argument) for argument in arguments)}")
     error: errors.WanimateError = known(*(a if a is None else str(a) for a in arguments[:_JOB_FAILED_ARGUMENTS]))
     return error
-
-
-def status_of(job_id: str, ending: Result | errors.JobFailed) -> JobStatus:
-    """Return the status of a job of which only the Celery result is left."""
-    if isinstance(ending, Result):
-        return JobStatus(
-            id=job_id,
-            state=JobState.SUCCEEDED,
-            task_id=ending.task_id,
-            settled_at=ending.completed_at,
-            urls_expire_at=ending.urls_expire_at,
-        )
-    return JobStatus(id=job_id, state=Outcome.failure(ending).kind, task_id=ending.task_id, error=str(ending))

@@ -20,9 +20,9 @@ from .errors import (
     WanimateError,
     WorkerUnavailable,
 )
-from .operations import check_exists
 from .outcomes import ending_of_record, read_ending, read_error, read_meta
 from .redis.presence import Presence
+from .status import check_exists
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -7,15 +7,16 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
+from .. import messages
 from ..contract import CLAIM_TTL_MS, DATABASE_KEY, AnimateJob, Keys, Stage
 from ..contract.cost import Prices
-from ..errors import ClientClosed, QueueUnavailable, SettingsError
+from ..errors import ClientClosed, IdempotencyConflict, QueueUnavailable, SettingsError
 from .presence import Presence, find_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from ..messages import Message
+    from ..messages import Entry, Message
     from ..settings import Settings
 
 T = TypeVar("T")
@@ -89,6 +90,18 @@ class Store:
         _prepare()
         self._knows_owner = False
 
+    def enqueue(self, entries: list[Entry]) -> None:
+        """Enqueue jobs with one message, after their idempotency keys were bound to their requests.
+
+        Dying between the two loses nothing: the same request is published again under the same id, and workers drop
+        what they have already recorded.
+
+        Raises:
+            IdempotencyConflict: A key was used before for a different request.
+        """
+        self._claim([entry for entry in entries if entry.job.idempotency_key is not None])
+        self.publish(messages.enqueue(entries))
+
     def publish(self, message: Message) -> None:
         """Put a message into its queue, and note in the same transaction that its jobs are enqueued.
 
@@ -101,25 +114,32 @@ class Store:
             pipeline.lpush(message.list_name, message.text)
             pipeline.execute()
 
-    def claim(self, fingerprints: Sequence[tuple[str, str]]) -> list[str]:
-        """Bind idempotency keys that are not in use to their requests, and return the request each key is bound to.
+    def _claim(self, keyed: list[Entry]) -> None:
+        """Bind idempotency keys to their requests, unless they are in use for others.
 
-        A key, given by its job id and the fingerprint of its request, is in use from here until its job's result
-        expires, which workers see to. If no worker ever sees the job, it is for `CLAIM_TTL_MS`.
+        A key is in use from here until its job's result expires, which workers see to. If no worker ever sees the job,
+        it is for `CLAIM_TTL_MS`.
         """
+        if not keyed:
+            return
+        requests = [entry.job.fingerprint() for entry in keyed]
         with self._exchange() as redis, redis.pipeline(transaction=False) as pipeline:
-            for job_id, fingerprint in fingerprints:
-                key = self._keys.idempotency(job_id)
-                pipeline.hmget(self._keys.job(job_id), "stage", "fingerprint")
-                pipeline.set(key, fingerprint, nx=True, px=CLAIM_TTL_MS)
+            for entry, request in zip(keyed, requests, strict=True):
+                key = self._keys.idempotency(entry.job_id)
+                pipeline.hmget(self._keys.job(entry.job_id), "stage", "fingerprint")
+                pipeline.set(key, request, nx=True, px=CLAIM_TTL_MS)
                 pipeline.get(key)
             answers = pipeline.execute()
-        used: list[str] = []
-        for (stage, recorded), claimed, (_, ours) in zip(answers[::3], answers[2::3], fingerprints, strict=True):
-            # A claim that expired between the two commands was for this very request to make.
+        for entry, request, (stage, recorded), claimed in zip(
+            keyed, requests, answers[::3], answers[2::3], strict=True
+        ):
             is_at_work = stage not in {None, Stage.DELIVERED.value}
-            used.append((recorded if is_at_work else None) or claimed or ours)
-        return used
+            # A claim that expired between the two commands was for this very request to make.
+            if ((recorded if is_at_work else None) or claimed or request) != request:
+                raise IdempotencyConflict(
+                    f"idempotency key {entry.job.idempotency_key!r} was used before for a different request: use a new "
+                    f"key for a new request, or send the first request again to get its job ({entry.job_id})"
+                )
 
     def results(self, task_ids: Sequence[str]) -> list[str | None]:
         """Return Celery's stored results, None where there is none."""

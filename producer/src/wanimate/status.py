@@ -1,61 +1,22 @@
-"""What both clients do in one exchange with Redis: enqueue jobs, and read where one stands."""
+"""Where a job stands, as its record and Celery's result tell, and when it will probably end."""
 
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from . import messages
-from .contract import JobState, JobStatus, Stage
+from .contract import JobState, JobStatus, Outcome, Result, Stage
 from .contract.durations import Kinds, kind_of, seconds_until_slot
-from .errors import IdempotencyConflict, JobNotFound, WanimateError
-from .outcomes import read_ending, status_of
+from .errors import JobNotFound
+from .outcomes import read_ending
 from .redis.presence import Presence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
-
-    from .messages import Entry
+    from .errors import JobFailed
     from .redis.store import Record, Store
 
 
-def submit(store: Store, entries: list[Entry]) -> None:
-    """Enqueue jobs with one message."""
-    _claim_keys(store, entries)
-    store.publish(messages.enqueue(entries))
-
-
-@contextmanager
-def errors_carry(enqueued: list[Any]) -> Iterator[None]:
-    """Add to an error the handles of the jobs that are certainly in the queue."""
-    try:
-        yield
-    except WanimateError as error:
-        error.enqueued = enqueued
-        raise
-
-
-def _claim_keys(store: Store, entries: list[Entry]) -> None:
-    """Bind each idempotency key to its request, before the message is sent.
-
-    Dying between the two loses nothing: the same request is published again under the same id, and workers drop
-    what they have already recorded.
-    """
-    keyed = [entry for entry in entries if entry.job.idempotency_key is not None]
-    if not keyed:
-        return
-    claims = [(entry.job_id, entry.job.fingerprint()) for entry in keyed]
-    for entry, (_, fingerprint), first in zip(keyed, claims, store.claim(claims), strict=True):
-        if first != fingerprint:
-            raise IdempotencyConflict(
-                f"idempotency key {entry.job.idempotency_key!r} was used before for a different request: use a new key "
-                f"for a new request, or send the first request again to get its job ({entry.job_id})"
-            )
-
-
-def status(store: Store, job_id: str) -> JobStatus:
+def read_status(store: Store, job_id: str) -> JobStatus:
     """Return where a job stands."""
     record = store.record(job_id)
     if not (record.fields or record.is_enqueued or record.has_slot or record.stored_result):
@@ -70,7 +31,7 @@ def status(store: Store, job_id: str) -> JobStatus:
         # Its record may have expired before its result, which any other Celery code may have kept longer.
         ending = read_ending(record.stored_result)
         if ending is not None:
-            return status_of(job_id, ending)
+            return _of_ending(job_id, ending)
     found = JobStatus.from_hash(job_id, record.fields, record.rank, has_slot=record.has_slot, prices=record.prices)
     eta = _eta_seconds(record)
     blocked_by = record.blocked_by if found.state is JobState.WAITING else None
@@ -83,6 +44,19 @@ def check_exists(store: Store, job_id: str) -> None:
     """Raise `JobNotFound` if nothing is known about a job that has no record."""
     if store.find_jobs([job_id])[job_id] is Presence.ABSENT:
         raise JobNotFound.of(job_id)
+
+
+def _of_ending(job_id: str, ending: Result | JobFailed) -> JobStatus:
+    """Return the status of a job of which only the Celery result is left."""
+    if isinstance(ending, Result):
+        return JobStatus(
+            id=job_id,
+            state=JobState.SUCCEEDED,
+            task_id=ending.task_id,
+            settled_at=ending.completed_at,
+            urls_expire_at=ending.urls_expire_at,
+        )
+    return JobStatus(id=job_id, state=Outcome.failure(ending).kind, task_id=ending.task_id, error=str(ending))
 
 
 def _eta_seconds(record: Record) -> float | None:
