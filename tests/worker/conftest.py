@@ -13,11 +13,9 @@ from redis import Redis
 from typed import run as typed
 from wanimate.contract import GENERATE_TASK, Keys, Stage, parse_job
 from wanimate_devstack import RedisServer
-from wanimate_worker.bridge.admission import Recorder
+from wanimate_worker.bridge.admission import Recorder, entry_of
 from wanimate_worker.bridge.app import create_app
 from wanimate_worker.bridge.callers import CeleryCallers, GenerateTask
-from wanimate_worker.bridge.events import JobEvents
-from wanimate_worker.bridge.recording import entry_of
 from wanimate_worker.engine.engine import Engine
 from wanimate_worker.settings import WorkerSettings
 from wanimate_worker.vendor import (
@@ -35,6 +33,7 @@ from wanimate_worker.vendor import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from celery import Celery
     from wanimate.contract import Job
 
 JOB = {
@@ -52,9 +51,10 @@ class Run:
         self.task = task
         self.runtime = task.runtime
         self.ledger = task.runtime.ledger
-        events = JobEvents(lambda: None)
-        callers = CeleryCallers(task, events)
-        self.recorder = Recorder(task, callers, events)
+        #: What Flower is told through.
+        self.dispatcher: Any = None
+        callers = CeleryCallers(task, lambda: self.dispatcher)
+        self.recorder = Recorder(task.runtime, callers)
         self.engine = Engine(task.runtime, callers, submissions=1)
         #: What became of the messages that were taken: "acknowledged" or "given back", by delivery tag.
         self.settled: dict[str, str] = {}
@@ -123,24 +123,11 @@ class Run:
 
     def message(self, task_id: str, request: Any = None, **headers: Any) -> Message:
         """Return the message of a job."""
-        request = JOB if request is None else request
-        made = self.task.app.amqp.create_task_message(task_id, self.task.name, (), request)
-        channel = SimpleNamespace(
-            basic_ack=lambda tag, **_: self.settled.update({tag: "acknowledged"}),
-            basic_reject=lambda tag, **_: self.settled.update({tag: "given back"}),
-            no_ack_consumers=None,
-        )
-        return Message(
-            body=json.dumps(made.body),
-            delivery_tag=f"tag-{task_id}",
-            content_type="application/json",
-            content_encoding="utf-8",
-            delivery_info={"exchange": "", "routing_key": "wanimate"},
-            headers={**made.headers, **headers},
-            properties={**made.properties, "delivery_tag": f"tag-{task_id}"},
-            channel=channel,
-            accept={"application/json"},
-        )
+        return self.message_of(self.task.name, task_id, JOB if request is None else request, **headers)
+
+    def message_of(self, name: str, task_id: str, kwargs: Any, **headers: Any) -> Message:
+        """Return the message of any task."""
+        return message_of(self.task.app, name, task_id, kwargs, self.settled, **headers)
 
     def advance(self) -> None:
         """Bring the job one step further."""
@@ -150,6 +137,27 @@ class Run:
         """Return what the job's caller gets, or None while there is nothing."""
         meta = self.task.backend.get_task_meta("a")
         return meta["result"] if meta["status"] in {"SUCCESS", "FAILURE"} else None
+
+
+def message_of(app: Celery, name: str, task_id: str, kwargs: Any, settled: dict[str, str], **headers: Any) -> Message:
+    """Return the message of a task; what becomes of it is noted in `settled`, by its delivery tag."""
+    made = app.amqp.create_task_message(task_id, name, (), kwargs)
+    channel = SimpleNamespace(
+        basic_ack=lambda tag, **_: settled.update({tag: "acknowledged"}),
+        basic_reject=lambda tag, **_: settled.update({tag: "given back"}),
+        no_ack_consumers=None,
+    )
+    return Message(
+        body=json.dumps(made.body),
+        delivery_tag=f"tag-{task_id}",
+        content_type="application/json",
+        content_encoding="utf-8",
+        delivery_info={"exchange": "", "routing_key": "wanimate"},
+        headers={**made.headers, **headers},
+        properties={**made.properties, "delivery_tag": f"tag-{task_id}"},
+        channel=channel,
+        accept={"application/json"},
+    )
 
 
 def command(run: Run, *words: str) -> tuple[int, dict[str, Any]]:

@@ -11,7 +11,7 @@ from typed import run
 from wanimate import Client, Settings, SettingsError
 from wanimate.contract import DATABASE_KEY
 from wanimate_devstack import RedisServer
-from wanimate_worker.callbacks.server import make_receiver
+from wanimate_worker.callbacks.receiver import make_receiver
 from wanimate_worker.database import open_database
 from wanimate_worker.settings import WorkerSettings
 

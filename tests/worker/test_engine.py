@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from wanimate.contract import Keys, Stage, parse_job
-from wanimate_worker.bridge.recording import entry_of
+from wanimate_worker.bridge.admission import entry_of
 from wanimate_worker.engine.pool import Pool
 from wanimate_worker.vendor import Accepted, SubmitAnswer
 

@@ -16,15 +16,17 @@ from redis import Redis
 from wanimate.contract import ENQUEUE_TASK, GENERATE_TASK, Keys, Outcome
 from wanimate.errors import GenerationFailed, SettingsError
 from wanimate_devstack import Process, RedisServer, free_port
-from wanimate_worker.bridge import tasks
+from wanimate_worker.bridge import admission
 from wanimate_worker.bridge.app import create_app
-from wanimate_worker.bridge.events import JobEvents, unsigned
+from wanimate_worker.bridge.callers import CeleryCallers, unsigned
 from wanimate_worker.bridge.flower.live import live_view
-from wanimate_worker.bridge.flower.safety import secure
+from wanimate_worker.bridge.flower.server import secure
 from wanimate_worker.database import open_database
 from wanimate_worker.ledger import Entry, Ledger, Submit
 from wanimate_worker.service_settings import FlowerSettings
 from wanimate_worker.settings import WorkerSettings
+
+from .conftest import message_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,7 +143,7 @@ def settings_of(redis: Redis) -> WorkerSettings:
 
 
 def enqueue_while_listening(redis: Redis, app: Celery, job_ids: list[str]) -> list[list[dict[str, Any]]]:
-    """Run the bulk task and return the event messages that it sent."""
+    """Record a bulk message and return the event messages that it sent."""
     with redis.pubsub() as channel:
         channel.psubscribe("*celeryev*")
         assert channel.get_message(timeout=5)
@@ -151,8 +153,10 @@ def enqueue_while_listening(redis: Redis, app: Celery, job_ids: list[str]) -> li
             app.connection_for_write() as connection,
             app.events.Dispatcher(connection, hostname="worker@here", buffer_group={"task"}) as dispatcher,
         ):
-            app.tasks[ENQUEUE_TASK].events = JobEvents(lambda: dispatcher)
-            app.tasks[ENQUEUE_TASK].apply(kwargs={"jobs": [[job_id, REQUEST] for job_id in job_ids]})
+            task = app.tasks[GENERATE_TASK]
+            jobs = {"jobs": [[job_id, REQUEST] for job_id in job_ids]}
+            recorder = admission.Recorder(task.runtime, CeleryCallers(task, lambda: dispatcher))
+            recorder.record([message_of(app, ENQUEUE_TASK, "bulk", jobs, {})])
             dispatcher.flush()
         redis.publish("celeryev.end", "{}")
         messages = []
@@ -180,7 +184,7 @@ def test_a_bulk_message_that_comes_twice_is_announced_once(redis: Redis, app: Ce
 def test_behind_a_long_line_jobs_are_announced_when_they_get_their_slots(
     redis: Redis, app: Celery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks, "_LONGEST_SHOWN_LINE", 2)
+    monkeypatch.setattr(admission, "_MAX_SHOWN_BACKLOG", 2)
     assert len(enqueue_while_listening(redis, app, ["a", "b"])) == 1
     assert enqueue_while_listening(redis, app, ["c"]) == []
     assert "seen" not in json.loads(redis.hget(KEYS.job("c"), "message") or ""), "its first message will be an event"

@@ -9,7 +9,7 @@ import pytest
 from celery.worker.control import Panel
 from typed import run as run_typed
 from wanimate_devstack import RedisServer
-from wanimate_worker.bridge import panel  # noqa: F401 - a worker's app imports it
+from wanimate_worker.bridge import control  # noqa: F401 - a worker's app imports it
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from celery.worker import state
 from wanimate import JobCancelled
-from wanimate.contract import ENQUEUE_TASK, POLL_TASK, Keys, Stage
-from wanimate_worker.bridge.revocation import QueueRequest
-from wanimate_worker.bridge.revoking import cancel_known, revoke
+from wanimate.contract import Keys, Stage
+from wanimate_worker.bridge.control import cancel_known, revoke
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,16 +73,6 @@ def test_a_worker_that_connects_cancels_the_waiting_jobs_whose_revokes_it_has_le
     cancel_known(run.task.runtime)
     stages = [job.stage for job in run.ledger.records.read(["a", "b", "of-another-app"])]
     assert stages == [Stage.RUNNING, Stage.SETTLED, None]
-
-
-@pytest.mark.parametrize("task", [ENQUEUE_TASK, POLL_TASK])
-def test_no_message_of_the_queue_itself_is_discarded(run: Run, task: str) -> None:
-    state.revoked.add("a")
-    registered = run.task.app.tasks[task]
-    made = run.task.app.amqp.create_task_message("a", task, (), {}, expires="2001-01-01T00:00:00+00:00")
-    carrier = SimpleNamespace(headers=made.headers, properties=made.properties, delivery_info={}, body=None)
-    request = QueueRequest(carrier, body=made.body, decoded=True, app=run.task.app, task=registered)
-    assert not request.revoked()
 
 
 def test_a_revoke_that_redis_refuses_is_said_and_not_forgotten(run: Run) -> None:

@@ -365,7 +365,7 @@ def test_a_backend_that_has_given_up_on_redis_is_an_outage_and_no_defect(
     def give_up(*_: Any, **__: Any) -> None:
         raise BackendStoreError("it could not be stored") from RedisConnectionError("gone")
 
-    monkeypatch.setattr(run.task.backend, "mark_as_done", give_up)
+    monkeypatch.setattr(run.task.backend, "set", give_up)
     assert deliver(run) is Stage.SETTLED
     assert "Redis is away" in caplog.text
     assert "unexpected error" not in caplog.text
@@ -381,7 +381,7 @@ def test_a_job_whose_result_is_not_in_redis_is_delivered_again(
         if stored is not None:
             run.redis.set("celery-task-meta-a", stored)
 
-    monkeypatch.setattr(run.task.backend, "mark_as_done", forget)
+    monkeypatch.setattr(run.task.backend, "set", forget)
     assert deliver(run) is Stage.SETTLED
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from wanimate.contract import CONTRACT_HEADER, CONTRACT_VERSION
-from wanimate_worker.bridge.dead_letters import MAX_KEPT_BYTES, DeadLetter, Reason, letter_of, problem_of, publish_again
+from wanimate_worker.bridge.dead_letters import MAX_KEPT_BYTES, DeadLetter, Reason, letter_of, publish_again
+from wanimate_worker.bridge.messages import problem_of
 
 if TYPE_CHECKING:
     from ..conftest import Run

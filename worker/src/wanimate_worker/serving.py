@@ -27,14 +27,7 @@ _STOP_SECONDS: Final = 5
 
 
 def serve(app: ASGIApp, host: str, port: int, *, most_requests: int) -> None:
-    """Serve until told to stop.
-
-    Args:
-        app: What to serve.
-        host: The address to listen on.
-        port: The port to listen on.
-        most_requests: Requests at once; beyond that callers get 503.
-    """
+    """Serve until told to stop; beyond `most_requests` at once callers get 503."""
     config = uvicorn.Config(
         app,
         host=host,
@@ -61,22 +54,15 @@ def serve(app: ASGIApp, host: str, port: int, *, most_requests: int) -> None:
             raise
 
 
-def hasty(settings: WorkerSettings) -> WorkerSettings:
-    """Return the settings with a bound on exchanges with Redis that suits a server."""
-    seconds = min(settings.redis_timeout_seconds, _REDIS_TIMEOUT_SECONDS)
-    return settings.model_copy(update={"redis_timeout_seconds": seconds})
-
-
 def open_hasty_database(settings: WorkerSettings) -> Database:
     """Return the account's database for a server, which must come up without Redis, too.
-
-    Args:
-        settings: Where Redis is.
 
     Raises:
         SettingsError: The Redis database belongs to another account.
     """
-    database = open_database(hasty(settings), Retry(NoBackoff(), 1))
+    seconds = min(settings.redis_timeout_seconds, _REDIS_TIMEOUT_SECONDS)
+    hasty = settings.model_copy(update={"redis_timeout_seconds": seconds})
+    database = open_database(hasty, Retry(NoBackoff(), 1))
     try:
         database.ledger.check_database()
     except RedisError as error:

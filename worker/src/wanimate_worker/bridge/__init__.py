@@ -1,1 +1,1 @@
-"""The bridge: all that touches Celery, kombu, billiard or Flower. `private.py` lists what of them is not public."""
+"""The bridge: all that touches Celery, kombu or Flower. `private.py` lists what of them is not public."""

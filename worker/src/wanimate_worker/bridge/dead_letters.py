@@ -7,7 +7,6 @@ import json
 import time
 from dataclasses import dataclass
 from enum import StrEnum
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from wanimate.contract import CONTRACT_HEADER, ENTRY_QUEUE
@@ -16,9 +15,6 @@ from ..plain_json import plain, shown
 from ..telemetry import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from types import UnionType
-
     from celery import Celery
 
     from ..ledger import Ledger
@@ -27,19 +23,6 @@ log = get_logger(__name__)
 
 #: A message that can be put back is kept whole. Of others so much is kept, in bytes, for an investigation.
 MAX_KEPT_BYTES: Final = 16 * 1024
-#: Far longer than any name; it must not fill a log, or the memory of Redis.
-_MAX_NAME_BYTES: Final = 1024
-#: The headers of a task that Celery uses without looking what they are ("Message Protocol", version 2).
-_HEADERS: Final[dict[str, type | UnionType]] = {
-    **dict.fromkeys(("root_id", "parent_id", "group", "shadow", "eta", "expires", "origin"), str | None),
-    **dict.fromkeys(("argsrepr", "kwargsrepr"), str | None),
-    **dict.fromkeys(("retries", "group_index", "replaced_task_nesting"), int | None),
-    **dict.fromkeys(("timelimit", "stamped_headers"), list | tuple | None),
-    **dict.fromkeys(("stamps", "headers"), dict | None),
-    "ignore_result": bool | None,
-}
-#: What may stand in the third part of a body, beside arguments and keyword arguments: what is called afterwards.
-_CALLED: Final = frozenset({"callbacks", "errbacks", "chain", "chord"})
 
 
 class Reason(StrEnum):
@@ -59,13 +42,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One kept message.
-
-    Args:
-        stored: As it is stored, to remove it by.
-        number: Its number.
-        content: Its reason and the parts of the message.
-    """
+    """One kept message: its number, its reason and parts, and how it is stored, to remove it by."""
 
     stored: str
     number: int
@@ -84,87 +61,17 @@ class DeadLetter:
         return version if isinstance(version, int) else None
 
     def can_be_replayed(self, known_contract: int) -> bool:
-        """Whether it was kept for its contract version alone, and workers now know that one.
-
-        Args:
-            known_contract: The version that this installation knows.
-        """
+        """Whether it was kept for its contract version alone, and this installation knows that one."""
         return self.content["reason"] == Reason.NEWER_CONTRACT.value and (self.contract or 0) <= known_contract
 
     def facts(self) -> dict[str, Any]:
         """Return what may be shown: never the body, which holds URLs and prompts."""
-        return {
-            "number": self.number,
-            "at_ms": self.content["at_ms"],
-            "reason": self.content["reason"],
-            "why": self.content["why"],
-            "queue": self.content["queue"],
-            "task": self.content.get("task"),
-            "id": self.content.get("id"),
-            "contract": self.contract,
-            "body_bytes": self.content["body_bytes"],
-        }
-
-
-def problem_of(message: Any) -> str | None:
-    """Return what is wrong with a message's form; None for one that Celery can take (Celery's "Message Protocol").
-
-    Celery itself finds some of these by an exception that ends the worker, which the next worker then repeats.
-
-    Args:
-        message: The kombu message; one without a task's name in its headers is left to Celery unless it looks like
-            a task of the first version of the protocol.
-    """
-    try:
-        payload = message.payload
-    except Exception as error:  # noqa: BLE001 - whatever a decoder raises
-        return f"its body cannot be decoded ({type(error).__name__})"
-    if isinstance(message.headers, dict) and "task" in message.headers:
-        about = message.headers
-        is_sound = isinstance(payload, list | tuple) and _is_body(*payload) and _are_headers(about)
-    elif isinstance(payload, dict) and "task" in payload:
-        about = payload
-        is_sound = isinstance(payload.get("args", []), list) and isinstance(payload.get("kwargs", {}), dict)
-    else:
-        return None
-    is_sound = is_sound and is_name(about["task"]) and is_name(about.get("id"))
-    return None if is_sound else "its parts are not those of a task"
-
-
-def _is_body(args: object = None, kwargs: object = None, called: object = 0, *more: object) -> bool:
-    if more or not isinstance(args, list) or not isinstance(kwargs, dict) or not isinstance(called, dict | None):
-        return False
-    # Celery takes whatever stands here for the request's own, its id for example.
-    return called is None or (called.keys() <= _CALLED and all(map(_are_signatures, called.values())))
-
-
-def _are_signatures(value: object) -> bool:
-    signatures = value if isinstance(value, list) else [value]
-    return value is None or all(isinstance(each, dict) and isinstance(each.get("task"), str) for each in signatures)
-
-
-def _are_headers(headers: dict[str, Any]) -> bool:
-    are_known = all(isinstance(headers.get(name), kind) for name, kind in _HEADERS.items())
-    limits, stamped = headers.get("timelimit") or (None, None), headers.get("stamped_headers") or ()
-    return are_known and len(limits) == len((None, None)) and all(isinstance(name, str) for name in stamped)
-
-
-def is_name(value: object) -> bool:
-    """Return whether a value can name a task or a job, and so a key in Redis."""
-    try:
-        return isinstance(value, str) and 0 < len(value.encode()) <= _MAX_NAME_BYTES
-    except UnicodeEncodeError:
-        return False
+        names = ("at_ms", "reason", "why", "queue", "task", "id", "body_bytes")
+        return {"number": self.number, **{name: self.content.get(name) for name in names}, "contract": self.contract}
 
 
 def letter_of(message: Any, reason: Reason, why: str) -> dict[str, Any]:
-    """Return a message as it is kept.
-
-    Args:
-        message: The kombu message.
-        reason: Why no worker could use it.
-        why: The same in a few words of its own, without any content of the message.
-    """
+    """Return a kombu message as it is kept; see `keep`."""
     headers, properties, delivery_info = map(_fields, (message.headers, message.properties, message.delivery_info))
     # Kombu has undone a compression by now.
     headers = {name: value for name, value in headers.items() if name != "compression"}
@@ -191,7 +98,7 @@ def keep(ledger: Ledger, message: Any, reason: Reason, why: str, **facts: Any) -
 
     Args:
         ledger: Where it is kept.
-        message: The kombu message, or what `run_message` makes.
+        message: The kombu message.
         reason: Why no worker could use it.
         why: The same in a few words of its own, without any content of the message.
         facts: More for the line in the log.
@@ -200,33 +107,8 @@ def keep(ledger: Ledger, message: Any, reason: Reason, why: str, **facts: Any) -
     log.error("dead letter; look at it with wanimate-worker dead", number=number, reason=reason, cause=why, **facts)
 
 
-def run_message(request: Mapping[str, Any], args: Any, kwargs: Any) -> Any:
-    """Return what a task was run with as a message, for a letter.
-
-    Args:
-        request: The task's request, as Celery gives it to the tracer.
-        args: Its arguments.
-        kwargs: Its keyword arguments.
-    """
-    properties, delivery_info = request.get("properties"), request.get("delivery_info")
-    headers = {name: value for name, value in request.items() if name in {"id", "task", CONTRACT_HEADER}}
-    return SimpleNamespace(
-        headers=headers,
-        properties=properties,
-        delivery_info=delivery_info,
-        body=json.dumps([plain(args), plain(kwargs), {}]),
-        content_type="application/json",
-        content_encoding="utf-8",
-    )
-
-
 def publish_again(app: Celery, letter: DeadLetter) -> None:
-    """Put a letter's message back into its queue, as it was.
-
-    Args:
-        app: The Celery app.
-        letter: The letter, kept whole.
-    """
+    """Put the message of a letter that was kept whole back into its queue, as it was."""
     content = letter.content
     properties = {name: value for name, value in content["properties"].items() if value is not None}
     with app.producer_pool.acquire(block=True) as producer:

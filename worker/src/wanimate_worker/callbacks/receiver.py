@@ -6,19 +6,23 @@ import asyncio
 import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from wanimate.contract import Keys
+from wanimate.errors import SettingsError
 
-from ..engine.signature import CALLBACK_PATH, SignedPath
+from ..engine.doorbell import Doorbell
+from ..engine.signature import CALLBACK_PATH, SignedPath, Signer
 from ..ledger import CallbackEffect, NotReplicated
-from ..telemetry import get_logger
+from ..serving import open_hasty_database, serve
+from ..settings import WorkerSettings
+from ..telemetry import get_logger, set_up_logs
 from .body import BodyCutOff, BodyTooLarge, named_task, read_body
-from .counts import Counts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,8 +31,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
-    from ..engine.doorbell import Doorbell
-    from ..engine.signature import Signer
     from ..ledger import Ledger
 
 log = get_logger(__name__)
@@ -37,6 +39,8 @@ log = get_logger(__name__)
 LEDGER_TIMEOUT_SECONDS: Final = 3.0
 #: How long the liveness check waits for Redis, in seconds.
 HEALTH_TIMEOUT_SECONDS: Final = 1.0
+#: Requests at once; beyond that callers get 503. A full account has a few dozen callbacks a second.
+_MOST_REQUESTS: Final = 500
 #: Exchanges with Redis at once; each takes well under a millisecond of it.
 _THREADS: Final = 16
 #: Forged callbacks are told in the log no more often than this, in seconds.
@@ -49,6 +53,31 @@ _HANG_UP: Final = {"connection": "close"}
 _OK: Final = 200
 _FORBIDDEN: Final = 403
 _UNAVAILABLE: Final = 503
+
+
+@dataclass(slots=True)
+class Counts:
+    """Callbacks since the start of this process, by what they did.
+
+    Args:
+        due: Made a job due now.
+        noted: Left a note; the job is checked later.
+        checking: Named another task than the one that is being checked; the vendor is told to call again.
+        stale: Belonged to an attempt that is no longer the job's.
+        ended: Came for a job that has ended, or has no record.
+        forged: Had no valid signature.
+        too_large: Had a body over the limit; these are counted by their effect too.
+        unavailable: Could not be noted, because Redis did not answer in time; the vendor is told to call again.
+    """
+
+    due: int = 0
+    noted: int = 0
+    checking: int = 0
+    stale: int = 0
+    ended: int = 0
+    forged: int = 0
+    too_large: int = 0
+    unavailable: int = 0
 
 
 class Receiver:
@@ -103,23 +132,22 @@ class Receiver:
             headers, is_cut_off = _HANG_UP, True
         try:
             effect = await self._note(path, task_id)
-        except (RedisError, TimeoutError) as error:
+        except (RedisError, TimeoutError, NotReplicated) as error:
             self.counts.unavailable += 1
-            log.warning("a callback was not noted, Redis is away", job_id=path.job_id, cause=type(error).__name__)
-            return Response(status_code=_UNAVAILABLE)
-        except NotReplicated as error:
-            self.counts.unavailable += 1
-            log.warning("a callback must come again, a failover would forget it", job_id=path.job_id, cause=error)
+            log.warning(
+                "a callback must come again, Redis is away or would forget it", job_id=path.job_id, cause=repr(error)
+            )
             return Response(status_code=_UNAVAILABLE)
         setattr(self.counts, effect.value, getattr(self.counts, effect.value) + 1)
         log.debug("callback taken", job_id=path.job_id, effect=effect)
+        why_again = ""
         if effect is CallbackEffect.CHECKING:
-            log.warning("a callback must come again, another task is checked before", job_id=path.job_id)
-            return Response(status_code=_UNAVAILABLE)
-        if is_cut_off and effect is CallbackEffect.NOTED:
-            log.warning("a callback must come again, its body was cut off", job_id=path.job_id)
-            return Response(status_code=_UNAVAILABLE, headers=headers)
-        return Response(status_code=_OK, headers=headers)
+            why_again = "another task is checked before"
+        elif is_cut_off and effect is CallbackEffect.NOTED:
+            why_again = "its body was cut off"
+        if why_again:
+            log.warning("a callback must come again", job_id=path.job_id, cause=why_again)
+        return Response(status_code=_UNAVAILABLE if why_again else _OK, headers=headers)
 
     async def _note(self, path: SignedPath, task_id: str) -> CallbackEffect:
         async with asyncio.timeout(LEDGER_TIMEOUT_SECONDS):
@@ -150,3 +178,31 @@ class Receiver:
         except (RedisError, TimeoutError):
             return JSONResponse({"status": "Redis does not answer", "callbacks": asdict(self.counts)}, _UNAVAILABLE)
         return JSONResponse({"status": "ok", "callbacks": asdict(self.counts)})
+
+
+def run_receiver(host: str, port: int) -> None:
+    """Receive callbacks until told to stop: `wanimate-worker callbacks`.
+
+    Raises:
+        SettingsError: Callbacks are not switched on, or a setting is wrong.
+    """
+    settings = WorkerSettings.load()
+    set_up_logs(settings.log_format, settings.log_level)
+    serve(make_receiver(settings), host, port, most_requests=_MOST_REQUESTS)
+
+
+def make_receiver(settings: WorkerSettings) -> Receiver:
+    """Return the receiver for the settings of the workers whose callbacks it receives.
+
+    Raises:
+        SettingsError: Callbacks are not switched on, or the Redis database belongs to another account.
+    """
+    if settings.callback_base_url is None or settings.callback_secret is None:
+        raise SettingsError(
+            "WANIMATE_CALLBACK_BASE_URL: set the address where the vendor reaches this receiver, here and for the "
+            "workers; without it they ask for no callbacks"
+        )
+    # Its URLs name the account, so callbacks of another one are refused even if Redis is away now.
+    redis, ledger = open_hasty_database(settings)
+    doorbell = Doorbell(redis, Keys(settings.account), round(settings.lease_seconds * 1000))
+    return Receiver(redis, ledger, settings.account, Signer(settings.callback_secret), doorbell)

@@ -15,7 +15,7 @@ _HOST_OPTION: Final = click.option("--host", default="127.0.0.1", show_default=T
 @click.option("--port", default=8000, show_default=True, type=_PORT, help="The port to listen on.")
 def callbacks(host: str, port: int) -> None:
     """Receive the vendor's callbacks, at WANIMATE_CALLBACK_BASE_URL."""
-    from ..callbacks.server import run_receiver
+    from ..callbacks.receiver import run_receiver
 
     run_receiver(host, port)
 

@@ -30,11 +30,7 @@ ROUTINE: Final = (
 
 
 def get_logger(name: str) -> BoundLogger:
-    """Return a logger whose lines have fields; they go through the standard library, as those of all others do.
-
-    Args:
-        name: The module's name.
-    """
+    """Return a logger whose lines have fields; they go through the standard library, as those of all others do."""
     logger: BoundLogger = structlog.wrap_logger(
         logging.getLogger(name),
         processors=[filter_by_level, _hand_over],

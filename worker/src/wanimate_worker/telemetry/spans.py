@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from opentelemetry.context import Context
-    from opentelemetry.trace import Span
     from wanimate.contract import Outcome
 
     from ..ledger import Deliver, JobFields, Submit
@@ -31,7 +30,8 @@ log = get_logger(__name__)
 _P = ParamSpec("_P")
 
 _W3C: Final = TraceContextTextMapPropagator()
-_NS_PER_MS: Final = 1_000_000
+#: Nanoseconds in a millisecond.
+_NS: Final = 1_000_000
 
 
 def set_up_sdk() -> None:
@@ -84,58 +84,57 @@ class Spans(Tracing):
     def submitted(
         self, headers: Mapping[str, Any] | None, job_id: str, step: Submit, answer: object, exchange: Exchange
     ) -> None:
-        parent = _context(headers)
-        attributes: dict[str, Any] = {"wanimate.job.id": job_id, "wanimate.attempt": step.attempt}
+        parent, attributes = _context(headers), {"wanimate.job.id": job_id, "wanimate.attempt": step.attempt}
         if step.attempt == 1 and step.job.waiting_at_ms is not None:
-            self._span("wanimate.wait", parent, attributes, step.job.waiting_at_ms, step.begun_at_ms)
+            self._span("wanimate.wait", parent, attributes, step.job.waiting_at_ms * _NS, step.begun_at_ms * _NS)
         if not exchange.sent_at_ns:
             return
         attributes |= _request(exchange)
         task_id = getattr(answer, "task_id", None)
         if task_id is not None:
             attributes["wanimate.task.id"] = task_id
-        submit = self._tracer.start_span(
-            "wanimate.submit", parent, SpanKind.CLIENT, attributes, start_time=exchange.sent_at_ns
-        )
-        if task_id is None:
-            _fail(submit, type(answer).__name__)
-        submit.end(exchange.ended_at_ns)
+        error = type(answer).__name__ if task_id is None else None
+        times = exchange.sent_at_ns, exchange.ended_at_ns
+        self._span("wanimate.submit", parent, attributes, *times, SpanKind.CLIENT, error)
 
     @_harmless
     def ran(self, job: JobFields, outcome: Outcome, exchange: Exchange) -> None:
-        parent = _context(job.message.get("headers"))
-        begun_at_ms = job.submitted_at_ms or job.begun_at_ms
-        run = self._tracer.start_span(
-            "wanimate.run",
-            parent,
-            attributes={"wanimate.job.id": job.job_id, "wanimate.task.id": job.asks_about or "", **_ending(outcome)},
-            start_time=None if begun_at_ms is None else begun_at_ms * _NS_PER_MS,
+        parent, begun_at_ms = _context(job.message.get("headers")), job.submitted_at_ms or job.begun_at_ms
+        attributes = {"wanimate.job.id": job.job_id, "wanimate.task.id": job.asks_about or "", **_ending(outcome)}
+        begun_at_ns = None if begun_at_ms is None else begun_at_ms * _NS
+        within = self._span(
+            "wanimate.run", parent, attributes, begun_at_ns, exchange.ended_at_ns, error=outcome.error or None
         )
-        within = trace.set_span_in_context(run)
-        poll = self._tracer.start_span(
-            "wanimate.poll", within, SpanKind.CLIENT, _request(exchange), start_time=exchange.sent_at_ns
-        )
-        poll.end(exchange.ended_at_ns)
-        if outcome.error:
-            _fail(run, outcome.error)
-        run.end(max(exchange.ended_at_ns, (begun_at_ms or 0) * _NS_PER_MS))
+        times = exchange.sent_at_ns, exchange.ended_at_ns
+        self._span("wanimate.poll", within, _request(exchange), *times, SpanKind.CLIENT)
 
     @_harmless
     def delivered(self, headers: Mapping[str, Any] | None, job_id: str, step: Deliver, begun_at_ns: int) -> None:
-        parent = _context(headers)
-        attributes = {"wanimate.job.id": job_id, **_ending(step.outcome)}
+        parent, attributes = _context(headers), {"wanimate.job.id": job_id, **_ending(step.outcome)}
         if not step.attempts and step.waiting_at_ms is not None and step.settled_at_ms is not None:
-            self._span("wanimate.wait", parent, attributes, step.waiting_at_ms, step.settled_at_ms)
-        deliver = self._tracer.start_span(
-            "wanimate.deliver", parent, SpanKind.PRODUCER, attributes, start_time=begun_at_ns
-        )
-        deliver.end(max(time.time_ns(), begun_at_ns))
+            self._span("wanimate.wait", parent, attributes, step.waiting_at_ms * _NS, step.settled_at_ms * _NS)
+        self._span("wanimate.deliver", parent, attributes, begun_at_ns, time.time_ns(), SpanKind.PRODUCER)
 
     def _span(
-        self, name: str, parent: Context, attributes: Mapping[str, Any], begun_at_ms: int, ended_at_ms: int
-    ) -> None:
-        span = self._tracer.start_span(name, parent, attributes=attributes, start_time=begun_at_ms * _NS_PER_MS)
-        span.end(ended_at_ms * _NS_PER_MS)
+        self,
+        name: str,
+        parent: Context,
+        attributes: Mapping[str, Any],
+        begun_at_ns: int | None,
+        ended_at_ns: int,
+        kind: SpanKind = SpanKind.INTERNAL,
+        error: str | None = None,
+    ) -> Context:
+        """Make a span, and return the context for spans within it.
+
+        An error is the name of a class of ours: a message may quote what must not be shown.
+        """
+        span = self._tracer.start_span(name, parent, kind, attributes, start_time=begun_at_ns)
+        if error:
+            span.set_attribute("error.type", error)
+            span.set_status(Status(StatusCode.ERROR, error))
+        span.end(max(ended_at_ns, begun_at_ns or 0))
+        return trace.set_span_in_context(span)
 
 
 def _context(headers: Mapping[str, Any] | None) -> Context:
@@ -154,9 +153,3 @@ def _request(exchange: Exchange) -> dict[str, Any]:
 
 def _ending(outcome: Outcome) -> dict[str, Any]:
     return {"wanimate.outcome": outcome.kind.value, **({"error.type": outcome.error} if outcome.error else {})}
-
-
-def _fail(span: Span, why: str) -> None:
-    """Mark a span as failed, by the name of a class of ours: a message may quote what must not be shown."""
-    span.set_attribute("error.type", why)
-    span.set_status(Status(StatusCode.ERROR, why))

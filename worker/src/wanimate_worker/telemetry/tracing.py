@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from wanimate.contract.trace_context import trace_of
-
 from .logs import get_logger
 
 if TYPE_CHECKING:
@@ -75,13 +73,6 @@ def open_tracing() -> Tracing:
         return Tracing()
     set_up_sdk()
     return Spans()
-
-
-def keep_trace(message: dict[str, Any], headers: Mapping[str, Any] | None) -> None:
-    """Let a job that came with others in one message (`headers`) belong to the trace of that message."""
-    trace = trace_of(headers)
-    if trace:
-        message["headers"] = trace
 
 
 def nothing() -> None:

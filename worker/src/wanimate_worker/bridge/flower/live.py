@@ -26,10 +26,7 @@ _LEAVE_ALONE_SECONDS: Final = 10.0
 def live_view(ledger: Ledger) -> Callable[[Any], Any]:
     """Return Flower's `format_task`: it puts a job's present state and what it does in place of the last event's.
 
-    Flower calls it for the rows of a page, so a backlog costs nothing.
-
-    Args:
-        ledger: Where the jobs are; its answers must come soon, for the page waits.
+    Flower calls it for the rows of a page, so a backlog costs nothing. The page waits for each answer of the ledger.
     """
     asks_again_at = 0.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING, Any, Final
@@ -10,28 +11,27 @@ from typing import TYPE_CHECKING, Any, Final
 from flower import command
 from flower.options import options
 from flower.urls import settings as handler_settings
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
 from wanimate.errors import SettingsError
 
-from ...database import open_database
+from ...addresses import is_loopback
+from ...serving import open_hasty_database
 from ...settings import WorkerSettings
 from ...telemetry import get_logger, set_up_logs
 from ..app import create_app, ignore_celery_variables
-from .guarded import GuardedFlower
+from ..worker import stop
+from .application import GuardedFlower, is_closed
 from .live import live_view
-from .safety import secure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from celery import Celery
 
+    from ...service_settings import FlowerSettings
+
 log = get_logger(__name__)
 
-#: Bound on one exchange with Redis while a page is made, in seconds.
-_REDIS_TIMEOUT_SECONDS: Final = 1.0
+_OPEN_API: Final = "FLOWER_UNAUTHENTICATED_API"
 #: What this queue wants where the settings say nothing else.
 _DEFAULTS: Final[dict[str, Any]] = {
     # About 5 KB each. Flower's own 100,000 would take half a gigabyte.
@@ -74,35 +74,51 @@ def run_flower(host: str | None, port: int | None, arguments: Sequence[str]) -> 
 
 
 def make_flower(settings: WorkerSettings, *, options: Any, capp: Celery, **handler_settings: Any) -> GuardedFlower:
-    """Return Flower before it listens.
-
-    Args:
-        settings: Where the password and the ledger are.
-        options: Flower's, as they were read.
-        capp: The Celery app.
-        handler_settings: Those of Flower's command.
+    """Return Flower before it listens, with its own options and handler settings.
 
     Raises:
         SettingsError: It would be open to strangers.
     """
     secure(options, settings)
     if options.format_task is None:
-        options.format_task = _live_view(settings)
+        # It must come up without Redis.
+        options.format_task = live_view(open_hasty_database(settings).ledger)
     return GuardedFlower(options=options, capp=capp, **handler_settings)
 
 
-def guard_celery_flower(settings: WorkerSettings) -> None:
-    """Make `celery flower` run the same Flower; its command asks this module for the class.
+def secure(options: Any, settings: FlowerSettings) -> None:
+    """Make Flower listen to this machine only, unless its options or our settings ask for a password or a login.
 
-    Args:
-        settings: Where the password and the ledger are.
+    Raises:
+        SettingsError: It would be open to strangers.
     """
+    if settings.flower_auth is not None:
+        ours = settings.flower_auth.get_secret_value()
+        options.basic_auth = [ours, *(other for other in options.basic_auth or [] if other != ours)]
+    if os.environ.get(_OPEN_API):
+        raise SettingsError(
+            f"{_OPEN_API}: it lets everybody cancel jobs and stop workers: unset it, and set "
+            "WANIMATE_FLOWER_AUTH=user:password for those who may"
+        )
+    if not (options.unix_socket or is_closed(options)):
+        if options.address and not is_loopback(options.address):
+            raise SettingsError(
+                f"Flower would be open to everybody who reaches {options.address}: set "
+                "WANIMATE_FLOWER_AUTH=user:password (or Flower's own --auth for OAuth2), or let it listen on 127.0.0.1"
+            )
+        # Without a password Flower's buttons are refused anyway; this takes them off its pages.
+        options.read_only = True
+    options.address = options.address or "127.0.0.1"
+
+
+def guard_celery_flower(settings: WorkerSettings) -> None:
+    """Make `celery flower` run the same Flower; its command asks its module for the class."""
 
     def make(**given: Any) -> GuardedFlower:
         try:
             return make_flower(settings, **given)
         except SettingsError as error:
-            sys.exit(f"wanimate-worker: {error}")
+            stop(error)
 
     command.Flower = make
 
@@ -120,16 +136,3 @@ def _read_options(host: str | None, port: int | None, arguments: Sequence[str]) 
         options.address = host
     if port is not None:
         options.port = port
-
-
-def _live_view(settings: WorkerSettings) -> Any:
-    hasty = settings.model_copy(
-        update={"redis_timeout_seconds": min(settings.redis_timeout_seconds, _REDIS_TIMEOUT_SECONDS)}
-    )
-    _, ledger = open_database(hasty, Retry(NoBackoff(), 0))
-    try:
-        ledger.check_database()
-    except RedisError as error:
-        # It must come up without Redis.
-        log.warning("Redis is away: whose database it is was not looked at", cause=type(error).__name__)
-    return live_view(ledger)

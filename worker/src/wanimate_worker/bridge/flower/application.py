@@ -1,32 +1,73 @@
-"""Flower's pages that this queue answers otherwise."""
+"""Flower, closed to pages of the Internet, and in control of our own workers and jobs only."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from flower.api.control import TaskRevoke, WorkerQueueAddConsumer
+from flower.api.control import TaskRevoke
 from flower.api.tasks import TaskApply, TaskAsyncApply, TaskSend
 from flower.app import Flower, rewrite_handler
 from flower.views.monitor import Metrics
-from tornado.web import HTTPError, authenticated
-from wanimate.contract import CONTROL_QUEUE, ENTRY_QUEUE, GENERATE_TASK, CancelOutcome
+from tornado.web import ErrorHandler, HTTPError, OutputTransform, authenticated
+from wanimate.contract import GENERATE_TASK, CancelOutcome
+
+from ...addresses import is_loopback
+from ...roster import is_ours
 
 #: How long workers may take to answer a revoke, in seconds.
 _ANSWER_SECONDS: Final = 1.0
 _NO_ANSWER: Final = "No worker answered, so nothing was cancelled. Is one running? Try again."
-_QUEUES: Final = frozenset({CONTROL_QUEUE, ENTRY_QUEUE})
 
 
-class GuardedMetrics(Metrics):
+class GuardedFlower(Flower):
+    """Flower's application with our handlers, headers and checks."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.add_transform(_Unframed)
+        # Before Flower's own.
+        prefix = self.options.url_prefix
+        self.add_handlers(r".*", [rewrite_handler(each, prefix) for each in _HANDLERS] if prefix else _HANDLERS)
+
+    @property
+    def workers(self) -> dict[str, Any]:
+        """The workers that have said that they are ours; all apps of one Redis database share the remote control."""
+        return {name: facts for name, facts in super().workers.items() if is_ours(facts.get("registered", ()))}
+
+    def find_handler(self, request: Any, **options: Any) -> Any:
+        """Answer a request; without a password, to names of this machine only.
+
+        A page of the Internet may make a browser on this machine ask, under a name of its own (DNS rebinding).
+        """
+        asks_nobody = not (is_closed(self.options) or self.options.unix_socket)
+        if asks_nobody and not is_loopback(request.host_name):
+            return self.get_handler_delegate(request, ErrorHandler, {"status_code": 403})
+        return super().find_handler(request, **options)
+
+
+def is_closed(options: Any) -> bool:
+    """Whether Flower, with these options of its own, asks its visitors who they are."""
+    return bool(options.basic_auth or options.auth)
+
+
+class _Unframed(OutputTransform):
+    """Puts what forbids other pages to show ours in a frame on every answer."""
+
+    def transform_first_chunk(self, status_code: int, headers: Any, chunk: bytes, finishing: bool) -> Any:  # noqa: FBT001
+        headers["Content-Security-Policy"] = "frame-ancestors 'none'"
+        headers["X-Frame-Options"] = "DENY"
+        return super().transform_first_chunk(status_code, headers, chunk, finishing)
+
+
+class _GuardedMetrics(Metrics):
     """Prometheus metrics for those only who may see the rest."""
 
     @authenticated
     async def get(self) -> None:
-        """Answer with the metrics."""
         await super().get()
 
 
-class CancelJob(TaskRevoke):
+class _CancelJob(TaskRevoke):
     """The buttons Revoke and Terminate: they tell what really became of the job."""
 
     @authenticated
@@ -46,17 +87,9 @@ class CancelJob(TaskRevoke):
         workers = list(self.application.workers)
         if not workers:
             raise HTTPError(503, _NO_ANSWER)
-        answers: list[dict[str, dict[str, Any]]] | None = await self.run_blocking(
-            "task.revoke",
-            taskid,
-            self.capp.control.revoke,
-            taskid,
-            destination=workers,
-            terminate=self.get_argument("terminate", default=False, type=bool),
-            signal=self.get_argument("signal", default="SIGTERM", type=str),
-            reply=True,
-            timeout=_ANSWER_SECONDS,
-        )
+        revoke, options = self.capp.control.revoke, {"destination": workers, "reply": True, "timeout": _ANSWER_SECONDS}
+        answers: list[dict[str, dict[str, Any]]] | None
+        answers = await self.run_blocking("task.revoke", taskid, revoke, taskid, **options)
         replies = [reply for answer in answers or [] for reply in answer.values()]
         if not replies:
             raise HTTPError(503, _NO_ANSWER)
@@ -87,47 +120,26 @@ class _JobsOnly:
         return args, kwargs, options
 
 
-class SendJob(_JobsOnly, TaskSend):
+class _SendJob(_JobsOnly, TaskSend):
     """`/api/task/send-task`."""
 
 
-class ApplyJob(_JobsOnly, TaskAsyncApply):
+class _ApplyJob(_JobsOnly, TaskAsyncApply):
     """`/api/task/async-apply`."""
 
 
-class ReadOwnQueue(WorkerQueueAddConsumer):
-    """The button Add consumer: a worker reads no queue of another app, whose messages it would keep as dead letters."""
-
-    @authenticated
-    async def post(self, workername: str) -> None:
-        """Let a worker read a queue of ours again."""
-        if self.get_argument("queue", default="") not in _QUEUES:
-            raise HTTPError(403, f"Workers read these queues only: {', '.join(sorted(_QUEUES))}")
-        await super().post(workername)
-
-
-class Refused(TaskApply):
+class _Refused(TaskApply):
     """What Flower would do to a job that harms it: wait for it in one of its threads, or overwrite its result."""
 
     @authenticated
     async def post(self, _: str) -> None:
-        """Refuse."""
         raise HTTPError(403, "Not here: send jobs by /api/task/async-apply, cancel them by /api/task/revoke.")
 
 
-def add_handlers(flower: Flower) -> None:
-    """Put these handlers before Flower's own.
-
-    Args:
-        flower: The application, before it listens.
-    """
-    handlers: list[Any] = [
-        (r"/metrics", GuardedMetrics),
-        (r"/api/task/revoke/(.+)", CancelJob),
-        (r"/api/task/send-task/(.+)", SendJob),
-        (r"/api/task/async-apply/(.+)", ApplyJob),
-        (r"/api/task/(?:apply|abort)/(.+)", Refused),
-        (r"/api/worker/queue/add-consumer/(.+)", ReadOwnQueue),
-    ]
-    prefix = flower.options.url_prefix
-    flower.add_handlers(r".*", [rewrite_handler(handler, prefix) for handler in handlers] if prefix else handlers)
+_HANDLERS: Final[list[Any]] = [
+    (r"/metrics", _GuardedMetrics),
+    (r"/api/task/revoke/(.+)", _CancelJob),
+    (r"/api/task/send-task/(.+)", _SendJob),
+    (r"/api/task/async-apply/(.+)", _ApplyJob),
+    (r"/api/task/(?:apply|abort)/(.+)", _Refused),
+]
