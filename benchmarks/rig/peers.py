@@ -24,7 +24,7 @@ _FOLDER = _ROOT / "benchmarks" / "peers"
 #: The Celery peers run with Wanimate's own Celery; the others need an older redis-py.
 _OWN_BIN = _ROOT / ".venv" / "bin"
 _PEERS_BIN = _ROOT / "build" / "peers-venv" / "bin"
-#: How often the caller looks at a peer's results, in seconds.
+#: How often the caller reads a peer's results, in seconds.
 _CHECK_SECONDS = 0.005
 
 
