@@ -15,13 +15,13 @@ HOUR = 3600.0
 
 
 def job(*, deadline_in_ms: int | None = None, submitted_ago_ms: int | None = None) -> JobFields:
-    values: dict[str, Any] = dict.fromkeys(JobFields.names())
+    values: dict[str, Any] = {}
     values |= {"stage": Stage.RUNNING.value, "task_id": "task"}
     if deadline_in_ms is not None:
         values["deadline_at_ms"] = str(NOW_MS + deadline_in_ms)
     if submitted_ago_ms is not None:
         values["submitted_at_ms"] = str(NOW_MS - submitted_ago_ms)
-    return JobFields.read("id", list(values.values()))
+    return JobFields.of("id", list(values), list(values.values()))
 
 
 @pytest.mark.parametrize(("deadline_in_ms", "is_up"), [(None, False), (1, False), (0, True), (-1, True)])

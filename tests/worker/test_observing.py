@@ -16,11 +16,11 @@ CREATED = datetime(2026, 1, 9, tzinfo=UTC)
 
 
 def job(submitted_ago_ms: int | None) -> JobFields:
-    values: dict[str, Any] = dict.fromkeys(JobFields.names())
+    values: dict[str, Any] = {}
     values |= {"stage": Stage.RUNNING.value, "task_id": "task", "request": '{"type": "replace", "resolution": "720p"}'}
     if submitted_ago_ms is not None:
         values["submitted_at_ms"] = str(NOW_MS - submitted_ago_ms)
-    return JobFields.read("id", list(values.values()))
+    return JobFields.of("id", list(values), list(values.values()))
 
 
 def succeeded(seconds: float | None) -> Succeeded:

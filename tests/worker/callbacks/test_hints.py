@@ -28,7 +28,7 @@ def job(begun_at_ms: int | None = BEGUN_AT_MS, hint_by: str | None = None) -> Jo
     begun = None if begun_at_ms is None else str(begun_at_ms)
     given = {"stage": "unknown", "nonce": "n", "attempts": "1", "begun_at_ms": begun, "hint": "task_1"}
     given["hint_by"] = hint_by
-    return JobFields.read("a", [given.get(name) for name in JobFields.names()])
+    return JobFields.of("a", list(given), list(given.values()))
 
 
 def at(moment_ms: int | None) -> datetime | None:

@@ -11,27 +11,34 @@ from .operating import DEAD_LETTERS
 from .polls import News
 from .records import JobFields, JobRecord, Transition, read_history
 from .script import Context, bounded, cause_of
-from .steps import Blocked, Deliver, NoOp, RateLimited, Step, Submit, Unsafe, WaitForPermit
 from .throttles import Fitting, RefusedBy, Tasks, Throttle, Throttles
 from .values import (
     Admission,
     Admitted,
     Adoption,
     Bill,
+    Blocked,
     CallbackEffect,
     Cancelled,
     Claim,
+    Deliver,
     Entry,
+    NoOp,
     NotReplicated,
     Observation,
     Parked,
     Proven,
+    RateLimited,
     ResultMissing,
     Retried,
     Retry,
     Settled,
+    Step,
+    Submit,
     Survey,
     Tick,
+    Unsafe,
+    WaitForPermit,
 )
 
 __all__ = [

@@ -13,16 +13,22 @@ from wanimate.contract import CLAIM_TTL_MS, CancelOutcome, Outcome, Stage
 from ..stopwatch import Stopwatch
 from .records import JobFields
 from .script import Cause, Concern, Key, Stored, script
-from .steps import Blocked, Deliver, NoOp, RateLimited, Step, Submit, WaitForPermit
 from .values import (
     Admission,
     Admitted,
     Bill,
+    Blocked,
     Cancelled,
+    Deliver,
+    NoOp,
     Parked,
     Proven,
+    RateLimited,
     ResultMissing,
     Settled,
+    Step,
+    Submit,
+    WaitForPermit,
 )
 
 if TYPE_CHECKING:

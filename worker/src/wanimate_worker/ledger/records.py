@@ -26,7 +26,6 @@ class JobFields:
     """The part of a job's hash that workers act on.
 
     Args:
-        job_id: The job.
         stage: Its stored stage; None if the hash is gone.
         nonce: Its current attempt.
         attempts: How many times it was submitted.
@@ -82,16 +81,6 @@ class JobFields:
     def result_id(self) -> str:
         """The Celery task under which its result is stored."""
         return self.celery_id or self.job_id
-
-    @classmethod
-    def names(cls) -> tuple[str, ...]:
-        """Return the hash fields to read, in the order `read` takes them."""
-        return _FIELDS
-
-    @classmethod
-    def read(cls, job_id: str, values: Sequence[str | None]) -> JobFields:
-        """Build from the values of the named hash fields."""
-        return cls.of(job_id, _FIELDS, values)
 
     @classmethod
     def of(cls, job_id: str, names: Sequence[str], values: Sequence[str | None]) -> JobFields:
@@ -166,12 +155,11 @@ class Records(Concern):
         """Return what workers act on, for each job in one round trip."""
         if not job_ids:
             return []
-        names = list(JobFields.names())
         with self._redis.pipeline(transaction=False) as pipeline:
             for job_id in job_ids:
-                pipeline.hmget(self._keys.job(job_id), names)
+                pipeline.hmget(self._keys.job(job_id), *_FIELDS)
             rows = cast("list[list[str | None]]", pipeline.execute())
-        return [JobFields.read(job_id, row) for job_id, row in zip(job_ids, rows, strict=True)]
+        return [JobFields.of(job_id, _FIELDS, row) for job_id, row in zip(job_ids, rows, strict=True)]
 
     def unsent(self) -> Iterator[tuple[str, str]]:
         """Read the jobs that wait or have a slot, each with its message, as it is stored.
