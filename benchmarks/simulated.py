@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, cast
 
 from wanimate.contract.durations import DEFAULT_RESOLUTION, EDGES, TOTAL_FIELD, bin_of, field_of, kind_of
 from wanimate.contract.durations import EXPECTED_SECONDS as EXPECTED
+from wanimate_worker.engine.pacer import Pacer
 from wanimate_worker.ledger import AccountLimits, Survey
-from wanimate_worker.pacer import Pacer
 from wanimate_worker.pacing import RequestRate
 from wanimate_worker.settings import WorkerSettings
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from wanimate.contract.durations import field_of
+from wanimate_worker.engine.pacer import Pacer
 from wanimate_worker.ledger import Ledger, Survey
-from wanimate_worker.pacer import Pacer
 from wanimate_worker.settings import WorkerSettings
 
 if TYPE_CHECKING:

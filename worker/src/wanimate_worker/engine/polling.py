@@ -123,16 +123,16 @@ class Poller:
         self._pause_until(claim.due_in_ms)
         jobs = runtime.ledger.records.read(claim.job_ids)
         recover(runtime, claim, [job for job in jobs if job.asks_about is None])
-        has_more = len(jobs) == wanted
-        if has_more and wanted:
+        has_more = claim.due_in_ms == 0
+        if has_more:
             # Another process begins with it while this one waits for answers.
             runtime.doorbell.ring_wake()
         asked = [job for job in jobs if job.asks_about is not None]
         return self._ask_all(claim, asked, claim.permits, permitted) and has_more
 
     def _pause_until(self, due_in_ms: int | None) -> None:
-        """Note when to look next. Tasks that are accepted meanwhile are due after the floor at the earliest."""
-        longest = max(_MIN_PAUSE_SECONDS, self._runtime.settings.poll_floor_seconds / 2)
+        """Note when to look next. What is planned meanwhile is due after the floor at the earliest."""
+        longest = max(_MIN_PAUSE_SECONDS, self._runtime.settings.poll_floor_seconds)
         due_in_seconds = longest if due_in_ms is None else due_in_ms / 1000
         self._pause_seconds = min(longest, max(_MIN_PAUSE_SECONDS, due_in_seconds))
 
@@ -167,6 +167,7 @@ class Poller:
             elif jobs:
                 # Due again at once, for the next look of any worker.
                 ledger.polls.plan(claim.token, dict.fromkeys((job.job_id for job in jobs), 0))
+                self._pause_seconds = _MIN_PAUSE_SECONDS
                 return False
             if jobs:
                 # Taken just before they are used: a permit that waits would be used in the window of other requests.

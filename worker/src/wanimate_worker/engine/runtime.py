@@ -10,10 +10,10 @@ from wanimate.contract import Keys
 from wanimate.errors import SettingsError
 
 from ..database import Database, open_database
-from ..pacer import Pacer
 from ..telemetry import Tracing, get_logger, open_tracing
 from ..vendor import VendorClient
 from .doorbell import Doorbell
+from .pacer import Pacer
 from .signature import Signer
 
 if TYPE_CHECKING:

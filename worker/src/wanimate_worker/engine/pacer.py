@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wanimate.contract.durations import CALLED_FIELD, TOTAL_FIELD, Kinds, kind_of
 
-from .pacing import Bounds, Mix, Pace, fallback_share, polls_per_second, stride_of
+from ..pacing import Bounds, Mix, Pace, fallback_share, polls_per_second, stride_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from .ledger import Ledger
-    from .settings import WorkerSettings
+    from ..ledger import Ledger
+    from ..settings import WorkerSettings
 
 #: How long one survey is planned from, in seconds.
 _SURVEY_SECONDS: Final = 1.0
