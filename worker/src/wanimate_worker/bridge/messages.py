@@ -16,7 +16,7 @@ from wanimate.errors import InvalidRequest, JobCancelled
 from ..ledger import JobFields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from types import UnionType
 
     from wanimate.contract import Job
@@ -123,20 +123,14 @@ class Call:
     Args:
         message: The kombu message.
         context: The same as Celery's context of a task.
-        args: Its positional arguments; there should be none.
         request: Its keyword arguments: `type` and the fields of the job.
         captured: What is kept of it.
-        not_before: Its `eta`, if the caller asked for a start later than now.
-        expires: Until when the job may be recorded, ISO 8601.
     """
 
     message: Any
     context: Context
-    args: Sequence[Any]
     request: Mapping[str, Any]
     captured: dict[str, Any]
-    not_before: str | None
-    expires: str | None
 
     @property
     def task_id(self) -> str:
@@ -163,13 +157,12 @@ class Call:
         if CONTRACT_HEADER not in headers:
             # Made by other Celery code: its arguments would show in Flower as they are.
             headers["argsrepr"], headers["kwargsrepr"] = "()", _summary(kwargs)
-        # An eta would be waited for in a worker's memory, an expired message be discarded together with the job that is
-        # recorded already, and a time limit would kill a request whose answer is then lost: none of them is kept.
-        not_before, expires = headers.get("eta"), headers.get("expires")
         properties = dict(message.properties)
         context = Context(
             {
                 **headers,
+                # An eta would be waited for in a worker's memory, an expired message be discarded together with the job
+                # that is recorded already, and a time limit would kill a request whose answer is then lost.
                 **dict.fromkeys(("eta", "expires")),
                 "timelimit": [None, None],
                 **{name: embedded.get(name) for name in _CALLED},
@@ -181,7 +174,7 @@ class Call:
                 "correlation_id": properties.get("correlation_id"),
             }
         )
-        return cls(message, context, args, kwargs, capture(context), not_before, expires)
+        return cls(message, context, kwargs, capture(context))
 
     def job(self) -> Job:
         """Return the job, if a worker may take it.
@@ -190,15 +183,16 @@ class Call:
             InvalidRequest: It breaks the rules, has positional arguments, or asks for a later start.
             JobCancelled: It has expired.
         """
-        if self.args:
+        names, (args, _, _) = about(self.message), parts_of(self.message)
+        if args:
             raise InvalidRequest(
                 "keyword arguments are expected, got positional ones: type=…, image_url=…, video_url=…"
             )
-        if self.not_before:
+        if names.get("eta"):
             raise InvalidRequest(
                 "eta and countdown are not supported: enqueue the job when it shall start, for example from a scheduler"
             )
-        if self.expires and _moment(self.expires) < datetime.now(UTC):
+        if names.get("expires") and _moment(names["expires"]) < datetime.now(UTC):
             raise JobCancelled(
                 "it expired before a worker recorded it; nothing was sent to the vendor, nothing is billed"
             )
