@@ -77,10 +77,6 @@ def probe_account(runtime: Runtime, permitted: Stopwatch) -> None:
 
     Any answer but a refusal will do: the vendor's document does not say what it answers for an unknown task.
     Submissions then begin with one, so that an account which is refused after all costs one request.
-
-    Args:
-        runtime: The vendor, the ledger and the settings.
-        permitted: Since when there is a request permit.
     """
     answer = runtime.vendor.status(_PROBE_TASK_ID, may_send=RightToSend(runtime.settings, permitted))
     if not isinstance(answer, Unauthorised | Throttled | NotSent) and runtime.ledger.gate.unsuspend():

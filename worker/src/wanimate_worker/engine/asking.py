@@ -54,15 +54,7 @@ _ASK_AGAIN_MS: Final = 5_000
 
 @dataclass(frozen=True)
 class Poll:
-    """One status request for a job that was claimed.
-
-    Args:
-        runtime: The ledger, the vendor and the settings.
-        deliverer: Delivers the outcomes of jobs that have ended.
-        claim: The claim.
-        job: The job.
-        exchange: The request.
-    """
+    """One status request for a job that was claimed."""
 
     runtime: Runtime
     deliverer: Deliverer

@@ -45,12 +45,7 @@ class Callers(Protocol):
         ...
 
     def announce_start(self, job: JobFields, shown: str) -> None:
-        """Announce that the vendor has the job's task, or may have it.
-
-        Args:
-            job: The job.
-            shown: What monitoring shows as its state.
-        """
+        """Announce that the vendor has the job's task, or may have it."""
         ...
 
     def deliver(self, job: JobFields, outcome: Outcome) -> bool:

@@ -23,12 +23,7 @@ log = get_logger(__name__)
 
 
 class Deliverer:
-    """Delivers outcomes in the thread that calls it.
-
-    Args:
-        runtime: The ledger and the settings.
-        callers: Where outcomes go.
-    """
+    """Delivers outcomes in the thread that calls it."""
 
     def __init__(self, runtime: Runtime, callers: Callers) -> None:
         self._runtime = runtime
@@ -39,9 +34,6 @@ class Deliverer:
 
         It does not fail: an outcome that was not delivered is delivered when its lease ends. After a crash in between
         callbacks may run twice.
-
-        Args:
-            step: The outcome, the job, and since when the lease of this delivery runs.
         """
         runtime, job, job_id, begun_at_ns = self._runtime, step.job, step.job.job_id, time.time_ns()
         if step.asked.seconds > runtime.settings.lease_seconds:
@@ -89,12 +81,7 @@ class Deliverer:
         )
 
     def complete(self, step: Deliver, settled: Settled) -> None:
-        """Deliver an outcome that this process has settled, unless its result is stored already; announce it.
-
-        Args:
-            step: The outcome and the job.
-            settled: What `settle` returned.
-        """
+        """Deliver an outcome that this process has settled, unless its result is stored already; announce it."""
         if settled.is_delivered:
             self._callers.announce_end(step.job, step.outcome)
             self._record(step, time.time_ns())

@@ -68,11 +68,7 @@ class Engine:
                 self.poller.write_news()
 
     def take(self, job_ids: list[str]) -> list[str]:
-        """Begin to work on jobs that have a slot or an outcome, and return those there is no room for.
-
-        Args:
-            job_ids: The jobs.
-        """
+        """Begin to work on jobs that have a slot or an outcome, and return those there is no room for."""
         for number, job_id in enumerate(job_ids):
             if self._stopping.is_set() or not self._submitters.start_if_free(self.submitter.advance, job_id):
                 return job_ids[number:]

@@ -42,10 +42,6 @@ class Poller:
     """Looks for due jobs in one thread, and asks the vendor in others.
 
     Of all workers the one that got the last tick looks all the time; any looks when a callback wakes it.
-
-    Args:
-        runtime: The ledger, the vendor and the settings.
-        deliverer: Delivers the outcomes of jobs that have ended.
     """
 
     def __init__(self, runtime: Runtime, deliverer: Deliverer) -> None:
@@ -146,14 +142,7 @@ class Poller:
         return news
 
     def _ask_all(self, claim: Claim, jobs: list[JobFields], permits: int, permitted: Stopwatch) -> bool:
-        """Begin to ask about each job once it has a request permit, and return whether the budget allowed all.
-
-        Args:
-            claim: The claim.
-            jobs: Its jobs.
-            permits: How many request permits there are.
-            permitted: Since when.
-        """
+        """Begin to ask about each job once it has a request permit, and return whether the budget allowed all."""
         ledger, settings = self._runtime.ledger, self._runtime.settings
         give_up_at = time.monotonic() + _PATIENCE_SECONDS
         while jobs:

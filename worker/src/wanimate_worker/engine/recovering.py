@@ -22,13 +22,7 @@ log = get_logger(__name__)
 
 
 def recover(runtime: Runtime, claim: Claim, jobs: Iterable[JobFields]) -> None:
-    """Bring on jobs that are due although no task of theirs is to be asked about.
-
-    Args:
-        runtime: The ledger and the settings.
-        claim: The claim.
-        jobs: Claimed jobs.
-    """
+    """Bring on jobs that are due although no task of theirs is to be asked about."""
     ready: list[str] = []
     for job in jobs:
         match job.stage:
@@ -67,13 +61,7 @@ def _expire(runtime: Runtime, claim: Claim, job: JobFields) -> Sequence[str]:
 
 
 def decide_unknown(runtime: Runtime, claim: Claim, job: JobFields) -> list[str]:
-    """Decide about a job whose submission was lost, if its time is up; return jobs that must go on.
-
-    Args:
-        runtime: The ledger and the settings.
-        claim: The claim in which it was checked.
-        job: The job.
-    """
+    """Decide about a job whose submission was lost, if its time is up; return jobs that must go on."""
     ledger, settings = runtime.ledger, runtime.settings
     until_ms, told = job.unknown_until_ms or 0, ""
     if job.hint:

@@ -28,11 +28,7 @@ log = get_logger(__name__)
 
 
 class Runtime:
-    """The parts that work is done with, each made when it is first used.
-
-    Args:
-        settings: The worker's settings.
-    """
+    """The parts that work is done with, each made when it is first used."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self.settings = settings

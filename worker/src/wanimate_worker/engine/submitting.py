@@ -27,11 +27,6 @@ class Submitter:
     """Claims the next step of jobs from the ledger and carries it out, in the thread that calls it.
 
     A step that is claimed twice or late is found taken, and nothing changes.
-
-    Args:
-        runtime: The ledger, the vendor and the settings.
-        callers: Who learns that a task has started.
-        deliverer: Delivers the outcomes of jobs that have ended.
     """
 
     def __init__(self, runtime: Runtime, callers: Callers, deliverer: Deliverer) -> None:
@@ -43,9 +38,6 @@ class Submitter:
         """Submit a job or deliver its outcome, whichever the ledger says comes next.
 
         It does not fail: a job whose step was not decided is found when its lease ends.
-
-        Args:
-            job_id: A job that has a slot or an outcome, or had.
         """
         try:
             step = self._claim(job_id)

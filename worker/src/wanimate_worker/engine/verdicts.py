@@ -88,11 +88,6 @@ def observe(job: JobFields, answer: StatusAnswer, now_ms: int) -> Observation | 
 
     The vendor's own time stamps are exact, and do not depend on when we asked. Where they are missing or make no sense,
     the time from the acceptance to the answer stands in.
-
-    Args:
-        job: The job whose task was asked about.
-        answer: What the vendor said.
-        now_ms: When it said so, in Redis time.
     """
     match answer:
         case Succeeded(result):
@@ -174,12 +169,7 @@ def refusal_of(answer: Rejected) -> JobFailed:
 
 
 def proven_refusal_of(answer: Refused, refusals: int) -> JobFailed:
-    """Return the error of a job that was refused again and again while others were accepted.
-
-    Args:
-        answer: The last refusal.
-        refusals: How many there were.
-    """
+    """Return the error of a job that was refused again and again while others were accepted."""
     told = (
         f"refused {refusals} times with {answer.code} ({answer.message}), while other jobs were accepted: the cause is "
         "in this request. It was not accepted, so nothing of it is billed; change it before you enqueue it again"
@@ -271,13 +261,7 @@ class HintVerdict(Enum):
 
 
 def check_hint(job: JobFields, answer: StatusAnswer, now_ms: int) -> HintVerdict:
-    """Return whether the task that was asked about is the job's.
-
-    Args:
-        job: A job whose submission was lost.
-        answer: What the vendor said about the task that was named.
-        now_ms: The current time, in Redis time.
-    """
+    """Return whether the task that was asked about is the job's."""
     match answer:
         case TaskNotFound():
             is_new = job.hint_by == "answer" and now_ms < (job.begun_at_ms or 0) + SETTLING_MS
