@@ -29,7 +29,7 @@ KEYS = Keys("default")
 def watch(run: Run, answer: BalanceAnswer) -> BalanceReading:
     """Let a tick ask, whenever it asked last, and return what is known once it is answered."""
     run.credit = answer
-    run.redis.hdel(KEYS.balance, "next_at_ms", "why_at_ms")
+    run.redis.hdel(KEYS.balance, "next_at_ms")
     before = run.ledger.balance.read()
     run.poll()
     run.end_asking()

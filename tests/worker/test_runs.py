@@ -187,7 +187,7 @@ def test_a_submission_refused_for_too_many_tasks_lowers_the_cap(
     run: Run, *, concurrency: bool | None, is_lowered: bool
 ) -> None:
     ask(run, "submission", Throttled(60.0, "too many", concurrency))
-    assert (run.ledger.gate.read().lowered_cap is not None) is is_lowered
+    assert run.redis.hexists(Keys("default").account, "cap_low") is is_lowered
 
 
 @pytest.mark.parametrize(("which", "stage"), [("submission", Stage.WAITING), ("poll", Stage.RUNNING)])

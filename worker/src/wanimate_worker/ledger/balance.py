@@ -1,4 +1,4 @@
-"""The account's balance, as the vendor told it last."""
+"""The account's balance as the vendor told it last, and what it holds back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .script import Cause, Concern, script
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: A vendor that has no balance to tell is asked this seldom, in ms; nothing is asked less often.
+#: The longest time between two requests for the balance, in ms: for a vendor that tells none.
 SELDOM_MS: Final = 3_600_000
 
 
@@ -24,14 +24,12 @@ class BalanceReading:
         sent_micro_usd: What the reading does not know costs: sent since then, or on its way, in micro-dollars, where
             prices are known.
         why: Why the last reading failed; empty if it did not.
-        why_at_ms: When it failed, in Redis time; 0 if it did not.
     """
 
     micro_usd: int | None = None
     at_ms: int = 0
     sent_micro_usd: int = 0
     why: str = ""
-    why_at_ms: int = 0
 
     @classmethod
     def read(cls, fields: Mapping[str, str]) -> Self:
@@ -43,7 +41,6 @@ class BalanceReading:
             int(fields.get("at_ms", 0)),
             0 if micro_usd is None else max(0, sent),
             fields.get("why", ""),
-            int(fields.get("why_at_ms", 0)),
         )
 
     @property
@@ -76,10 +73,10 @@ class Balance(Concern):
         return BalanceReading.read(cast("dict[str, str]", self._redis.hgetall(self._keys.balance)))
 
     def claim(self) -> int | None:
-        """Claim the next request for the balance, with a permit for it; None for all but one caller in its time.
+        """Claim the next request for the balance, with a permit for it; None if it is not due.
 
         Returns:
-            What was sent and answered until now, in micro-dollars: goes with the reading, which knows it.
+            What was sent and answered until now, in micro-dollars: the reading knows it, so `record` takes it.
         """
         return self._claim_balance()
 

@@ -50,7 +50,6 @@ class GateState:
         closed_until_ms: Until when the back-off keeps the gate closed.
         reason: Why it was closed.
         failures: How many failures in a row closed it.
-        lowered_cap: The cap after a concurrency 429, before it grew back; None when not lowered.
         lost_in_a_row: Submissions whose answer was lost since one was answered.
         refused_in_a_row: Jobs that were refused without a verdict since a submission was accepted.
         refused_why: What the last of them was answered.
@@ -67,7 +66,6 @@ class GateState:
     closed_until_ms: int
     reason: str | None
     failures: int
-    lowered_cap: int | None
     lost_in_a_row: int
     refused_in_a_row: int
     refused_why: str | None
@@ -81,7 +79,7 @@ class GateState:
     @classmethod
     def read(cls, fields: Mapping[str, str]) -> GateState:
         """Build from the account's hash."""
-        lowered, breaker = fields.get("cap_low"), fields.get("breaker_next_ms")
+        breaker = fields.get("breaker_next_ms")
         return cls(
             suspended=fields.get("suspended"),
             suspended_for=SuspendedFor(fields.get("suspended_for", SuspendedFor.KEY)),
@@ -89,7 +87,6 @@ class GateState:
             closed_until_ms=int(fields.get("closed_until_ms", 0)),
             reason=fields.get("reason"),
             failures=int(fields.get("failures", 0)),
-            lowered_cap=int(lowered) if lowered else None,
             lost_in_a_row=int(fields.get("lost_in_a_row", 0)),
             refused_in_a_row=int(fields.get("refused_in_a_row", 0)),
             refused_why=fields.get("refused_why"),
@@ -164,12 +161,8 @@ class Gate(Concern):
         Args:
             besides: A job that does not count.
         """
-        held = cast("list[str]", self._redis.zrange(self._keys.slots, 0, -1))
-        with self._redis.pipeline(transaction=False) as pipeline:
-            for job_id in held:
-                if job_id != besides:
-                    pipeline.hget(self._keys.job(job_id), "stage")
-            stages = cast("list[str | None]", pipeline.execute())
+        job_ids = cast("list[str]", self._redis.zrange(self._keys.slots, 0, -1))
+        stages = self._field_of([job_id for job_id in job_ids if job_id != besides], "stage")
         accepted = stages.count(Stage.RUNNING)
         return Tasks(accepted, accepted + stages.count(Stage.SUBMITTING) + stages.count(Stage.UNKNOWN))
 

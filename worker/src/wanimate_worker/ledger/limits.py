@@ -45,42 +45,34 @@ class AccountLimits:
 
     @property
     def daily_billed_seconds(self) -> float | None:
-        """The limit of a day in seconds of video; None for no limit."""
         return None if self.daily_billed_ms is None else self.daily_billed_ms / 1000
 
     @property
     def daily_billed_usd(self) -> float | None:
-        """The limit of a day in US dollars; None for no limit."""
         return _usd(self.daily_billed_micro_usd)
 
     @property
     def price_480p_usd_per_second(self) -> float | None:
-        """What a billed second costs at 480p, in US dollars."""
         return _usd(self.price_480p_micro_usd)
 
     @property
     def price_720p_usd_per_second(self) -> float | None:
-        """What a billed second costs at 720p, in US dollars."""
         return _usd(self.price_720p_micro_usd)
 
     @property
     def balance_warn_usd(self) -> float | None:
-        """The balance below which it is warned of, in US dollars."""
         return _usd(self.balance_warn_micro_usd)
 
     @property
     def balance_hold_usd(self) -> float | None:
-        """What no submission may take the balance below, in US dollars."""
         return _usd(self.balance_hold_micro_usd)
 
     @property
     def prices(self) -> Prices:
-        """What a billed second costs."""
         return Prices(self.price_480p_micro_usd, self.price_720p_micro_usd)
 
     @property
     def has_prices(self) -> bool:
-        """Whether any price is known."""
         return self.price_480p_micro_usd is not None or self.price_720p_micro_usd is not None
 
     def fields(self) -> dict[str, str | int]:

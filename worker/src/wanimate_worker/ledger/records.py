@@ -171,11 +171,8 @@ class Records(Concern):
             job_ids = [job_id for job_id, _ in self._redis.zscan_iter(names, count=_READ_SIZE)]
             for start in range(0, len(job_ids), _READ_SIZE):
                 batch = job_ids[start : start + _READ_SIZE]
-                with self._redis.pipeline(transaction=False) as pipeline:
-                    for job_id in batch:
-                        pipeline.hget(self._keys.job(job_id), "message")
-                    messages = cast("list[str | None]", pipeline.execute())
-                yield from ((job_id, message) for job_id, message in zip(batch, messages, strict=True) if message)
+                messages = zip(batch, self._field_of(batch, "message"), strict=True)
+                yield from ((job_id, message) for job_id, message in messages if message)
 
     def presence(self, job_id: str) -> Presence:
         """Return whether there is anything of a job, be it only a message that no worker has recorded."""
@@ -227,12 +224,7 @@ class Records(Concern):
     def undelivered(self) -> int:
         """Return how many outcomes are on their way to their callers."""
         job_ids = cast("list[str]", self._redis.zrange(self._keys.due, 0, -1))
-        if not job_ids:
-            return 0
-        with self._redis.pipeline(transaction=False) as pipeline:
-            for job_id in job_ids:
-                pipeline.hget(self._keys.job(job_id), "stage")
-            return cast("list[str | None]", pipeline.execute()).count(Stage.SETTLED.value)
+        return self._field_of(job_ids, "stage").count(Stage.SETTLED.value)
 
 
 def _moment(score: float | None) -> int | None:

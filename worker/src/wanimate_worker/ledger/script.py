@@ -290,6 +290,13 @@ class Concern:
         seconds, micros = self._redis.time()
         return int(seconds) * 1000 + int(micros) // 1000
 
+    def _field_of(self, job_ids: Sequence[str], name: str) -> list[str | None]:
+        """Return one field of jobs, in one round trip."""
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for job_id in job_ids:
+                pipeline.hget(self._keys.job(job_id), name)
+            return cast("list[str | None]", pipeline.execute())
+
     def _run(
         self, source: ScriptSource, args: Sequence[Any], kwargs: Mapping[str, Any], pipeline: Redis | None = None
     ) -> Any:

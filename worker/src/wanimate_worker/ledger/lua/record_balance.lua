@@ -10,10 +10,10 @@ local is_news = why ~= '' and redis.call('HGET', balance, 'why') ~= why
 if micro_usd then
   redis.call('HSET', balance, 'micro_usd', whole(micro_usd), 'at_ms', whole(now), 'sent_before_micro_usd',
     whole(answered_micro_usd))
-  redis.call('HDEL', balance, 'why', 'why_at_ms')
+  redis.call('HDEL', balance, 'why')
 else
   local next_at = math.max(tonumber(redis.call('HGET', balance, 'next_at_ms')) or 0, now + again_ms)
-  redis.call('HSET', balance, 'why', why, 'why_at_ms', whole(now), 'next_at_ms', whole(next_at))
+  redis.call('HSET', balance, 'why', why, 'next_at_ms', whole(next_at))
 end
 if read_limits() then
   weigh_balance(known)

@@ -1,5 +1,5 @@
--- The balance is a hash: micro_usd, as the vendor told it at_ms; why and why_at_ms, if a later reading failed; next_at_ms,
--- when it is asked again; sent_micro_usd, what submissions were begun for in all, and answered_micro_usd, how much of
+-- The balance is a hash: micro_usd, as the vendor told it at_ms; why, if a later reading failed; next_at_ms, when it is asked
+-- again; sent_micro_usd, what submissions were begun for in all, and answered_micro_usd, how much of
 -- that was answered, or given up; sent_before_micro_usd, how much was answered before the reading was asked for, so is in
 -- it.
 -- Keys: balance
