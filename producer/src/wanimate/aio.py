@@ -71,14 +71,7 @@ class AsyncClient:
     """Enqueues jobs and reads what became of them, without ever blocking the event loop.
 
     One client serves a whole process: any number of event loops may use it, one after the other or at the same time in
-    several threads. It connects when first used and reconnects by itself. Make it when the process starts: that loads
-    redis-py, which takes a tenth of a second. A process that is forked from this one makes connections of its own.
-
-    Args:
-        settings: Where Redis is; without it, the `WANIMATE_*` variables and `.env` are read.
-
-    Raises:
-        SettingsError: A setting is missing or wrong.
+    several threads. In all else it is made, and works, as `Client`.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -123,11 +116,7 @@ class AsyncClient:
         return enqueued
 
     def job(self, job_id: str | UUID) -> AsyncJobHandle:
-        """Pick up a job by its id, in any process; nothing is read yet.
-
-        Raises:
-            InvalidArgument: This is no id.
-        """
+        """Pick up a job by its id, in any process; works and fails as `Client.job` does."""
         return AsyncJobHandle(self, job_id)
 
     async def wait_all(

@@ -9,7 +9,6 @@ from .contract import JobState, JobStatus, Outcome, Result, Stage
 from .contract.durations import Kinds, kind_of, seconds_until_slot
 from .errors import JobNotFound
 from .outcomes import read_ending
-from .redis.presence import Presence
 
 if TYPE_CHECKING:
     from .errors import JobFailed
@@ -42,7 +41,7 @@ def read_status(store: Store, job_id: str) -> JobStatus:
 
 def check_exists(store: Store, job_id: str) -> None:
     """Raise `JobNotFound` if nothing is known about a job that has no record."""
-    if store.find_jobs([job_id])[job_id] is Presence.ABSENT:
+    if store.absent([job_id]):
         raise JobNotFound.of(job_id)
 
 

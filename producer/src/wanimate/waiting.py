@@ -21,7 +21,6 @@ from .errors import (
     WorkerUnavailable,
 )
 from .outcomes import ending_of_record, read_ending, read_error, read_meta
-from .redis.presence import Presence
 from .status import check_exists
 
 if TYPE_CHECKING:
@@ -65,8 +64,7 @@ def read(store: Store, job_ids: Collection[str], to_check: Collection[str]) -> F
             outcomes[job_id] = ending_of_record(standing.outcome)
         elif not standing.is_known:
             unknown.append(job_id)
-    presences = store.find_jobs(unknown) if unknown else {}
-    outcomes |= {each: JobNotFound.of(each) for each, presence in presences.items() if presence is Presence.ABSENT}
+    outcomes |= {job_id: JobNotFound.of(job_id) for job_id in store.absent(unknown)}
     return Found(outcomes, to_check)
 
 

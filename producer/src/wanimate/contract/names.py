@@ -32,7 +32,6 @@ CONTRACT_HEADER: Final = "wanimate_contract"
 #: than jobs are held or wait. From its delivery on it is remembered for as long as the result is kept.
 CLAIM_TTL_MS: Final = 90 * 86_400_000
 
-
 #: Celery's default steps, named because producer and worker must use the same ones: each step is a list in Redis.
 PRIORITY_STEPS: Final = (0, 3, 6, 9)
 #: kombu's separator between a queue's name and a priority.
@@ -55,9 +54,6 @@ class Keys:
 
     The braces make the account a Redis Cluster hash tag, so that all keys of an account live in one slot
     (Redis documentation, "Redis Cluster specification: hash tags").
-
-    Args:
-        account: The name of the vendor account whose slots and budget are shared.
     """
 
     def __init__(self, account: str) -> None:

@@ -164,15 +164,7 @@ class JobStatus(BaseModel):
     def from_hash(
         cls, job_id: str, fields: Mapping[str, str], rank: int | None, *, has_slot: bool, prices: Prices | None = None
     ) -> Self:
-        """Read a job's hash, which is empty while no worker has recorded the job.
-
-        Args:
-            job_id: The job's id.
-            fields: The hash.
-            rank: Its zero-based place in the waiting set, if it is there.
-            has_slot: Whether the slots set holds it.
-            prices: What a billed second costs; None where that is not shown.
-        """
+        """Read a job's hash, empty while no worker has recorded it; `rank` is its zero-based place in line."""
         if not fields:
             return cls(id=job_id, state=JobState.QUEUED)
         request: dict[str, Any] = json.loads(fields.get("request") or "{}")

@@ -58,22 +58,18 @@ class JobState(StrEnum):
 
 
 class CancelOutcome(StrEnum):
-    """What became of a request to cancel."""
+    """What became of a request to cancel, as `explanation` tells a person."""
 
-    #: Not sent to the vendor, or not sent again after a transient failure: free from then on.
     CANCELLED = "cancelled"
-    #: Sent already. The vendor has no cancel: it runs on, is billed, and its result will be delivered.
     BILLED = "billed"
-    #: Being sent, or its answer was lost: it is not known whether the vendor has it.
     UNKNOWN = "unknown"
-    #: It had ended before.
     FINISHED = "finished"
 
     @property
     def explanation(self) -> str:
         """One sentence for a person."""
         return {
-            # One that waits to be sent again has been billed before, perhaps.
+            # Or not sent again after a transient failure: then it has been billed before, perhaps.
             CancelOutcome.CANCELLED: "cancelled before it was sent to the vendor; nothing more is billed",
             CancelOutcome.BILLED: (
                 "already sent to the vendor, which has no cancel: it runs on, is billed, and its result will be "

@@ -198,10 +198,13 @@ class Store:
             for enqueued, slot, (stage, outcome) in zip(rows[::3], rows[1::3], rows[2::3], strict=True)
         ]
 
-    def find_jobs(self, job_ids: Sequence[str]) -> dict[str, Presence]:
-        """Return for each job whether it exists anywhere, even as a message that other Celery code has sent."""
+    def absent(self, job_ids: Sequence[str]) -> list[str]:
+        """Return the jobs that surely exist nowhere, not even as a message that other Celery code has sent."""
+        if not job_ids:
+            return []
         with self._exchange() as redis:
-            return find_jobs(redis, self._keys, job_ids)
+            found = find_jobs(redis, self._keys, job_ids)
+        return [job_id for job_id, presence in found.items() if presence is Presence.ABSENT]
 
     def prices(self) -> Prices:
         """Return what a billed second costs, as far as the operator has set it."""

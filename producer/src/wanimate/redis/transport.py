@@ -51,14 +51,6 @@ def connection_pool(settings: Settings, retry: Retry | None = None) -> BlockingC
     }
     if address.service is None:
         return BlockingConnectionPool.from_url(address.url, **options)
-    return _master_pool(address, options)
-
-
-class _MasterPool(SentinelConnectionPool, BlockingConnectionPool):
-    """Connections to whichever server is the master; a thread waits for a free one."""
-
-
-def _master_pool(address: Address, options: dict[str, Any]) -> BlockingConnectionPool:
     sentinels: Any = Sentinel  # untyped
     pool: Any = _MasterPool
     made: BlockingConnectionPool = pool(
@@ -72,6 +64,10 @@ def _master_pool(address: Address, options: dict[str, Any]) -> BlockingConnectio
         **options,
     )
     return made
+
+
+class _MasterPool(SentinelConnectionPool, BlockingConnectionPool):
+    """Connections to whichever server is the master; a thread waits for a free one."""
 
 
 def _sentinel_options(address: Address) -> dict[str, Any]:
