@@ -17,12 +17,7 @@ log = get_logger(__name__)
 
 
 class Pool:
-    """A thread pool that knows how many of its threads are free.
-
-    Args:
-        threads: How many threads it has at most.
-        name: What the threads are called.
-    """
+    """A thread pool that knows how many of its threads are free."""
 
     def __init__(self, threads: int, name: str) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)

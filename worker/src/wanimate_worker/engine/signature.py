@@ -50,24 +50,13 @@ class SignedPath:
 
 
 class Signer:
-    """Signs callback URLs, and tells its own from others.
-
-    Args:
-        secret: The key; the same for workers, which sign, and receivers, which check.
-    """
+    """Signs callback URLs, and tells its own from others."""
 
     def __init__(self, secret: SecretStr) -> None:
         self._key = secret.get_secret_value().encode()
 
     def url(self, base_url: str, account: str, job_id: str, nonce: str) -> str:
-        """Return the URL that the vendor calls back for one attempt.
-
-        Args:
-            base_url: Where the vendor reaches the receiver, without a slash at its end.
-            account: The vendor account.
-            job_id: The job.
-            nonce: The attempt.
-        """
+        """Return the URL that the vendor calls back for one attempt."""
         parts = (account, job_id, nonce, self._sign(account, job_id, nonce))
         return base_url + CALLBACK_PATH + "/".join(quote(part, safe="") for part in parts)
 

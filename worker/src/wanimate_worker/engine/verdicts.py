@@ -148,12 +148,7 @@ def next_attempt(job: JobFields, outcome: Outcome, limit: int, now_ms: int) -> N
 
 
 def retry_delay_ms(retries: int, uniform_random_01: float) -> int:
-    """Return how long a job waits before it is sent again, in milliseconds.
-
-    Args:
-        retries: How often it was sent again before.
-        uniform_random_01: A random number in [0, 1).
-    """
+    """Return how long a job waits before it is sent again, in milliseconds."""
     return round(1000 * min(_RETRY_CAP_SECONDS, _RETRY_BASE_SECONDS * 2.0**retries * (1 + uniform_random_01 / 2)))
 
 

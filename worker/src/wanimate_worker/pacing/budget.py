@@ -70,8 +70,5 @@ def default_burst(requests_per_minute: int) -> int:
 
     Two, so that the submission which follows the poll that frees a slot need not wait. Of fewer than ten requests a
     minute that would cost too much.
-
-    Args:
-        requests_per_minute: The vendor's limit.
     """
     return min(100, max(2 if requests_per_minute >= _BURST_FROM else 1, requests_per_minute // 100))

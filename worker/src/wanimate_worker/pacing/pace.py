@@ -40,11 +40,7 @@ _NEGLIGIBLE: Final = 1e-4
 
 
 class Pace:
-    """How likely each of the paces is.
-
-    Args:
-        weights: One for each pace; their sum is 1.
-    """
+    """How likely each of the paces is."""
 
     def __init__(self, weights: Sequence[float]) -> None:
         self.weights: Final = tuple(weights)

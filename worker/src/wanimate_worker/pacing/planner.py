@@ -91,11 +91,7 @@ NO_BOUNDS: Final = Bounds(inf, inf)
 
 
 class Urgency:
-    """How pressing it is to ask about a task of a certain age: sqrt(h) and its integral.
-
-    Args:
-        durations: How long tasks of this kind take.
-    """
+    """How pressing it is to ask about a task of a certain age: sqrt(h) and its integral."""
 
     __slots__ = ("_gone", "_progress", "_roots", "durations")
 
@@ -215,10 +211,6 @@ class Mix:
         A task makes over_life / stride polls and its end is noticed stride * over_life / 2 late, so the requests of a
         task are what the budget has for it in the time it holds its slot, a quadratic equation for the stride:
         _SUBMISSION + over_life / stride = requests_per_second / in_flight * (mean_seconds + stride * over_life / 2).
-
-        Args:
-            requests_per_second: The request budget.
-            in_flight: Tasks in flight.
         """
         if not in_flight:
             return 0.0
