@@ -50,7 +50,7 @@ class Jobs(Concern):
 
         Args:
             entries: The jobs. One that was recorded before is left alone. Slots are handed out when all of a batch are
-                recorded; what its batch was granted is told with its last entry.
+                recorded; the last admission of a batch has what the batch was granted.
         """
         admissions: list[Admission] = []
         for start in range(0, len(entries), _ADMIT_BATCH):

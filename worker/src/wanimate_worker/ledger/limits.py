@@ -24,7 +24,7 @@ class AccountLimits:
         requests_per_minute: Requests in any 60 s, submissions and polls together.
         daily_billed_ms: The most that may be billed in a day (UTC), as an estimate in ms of video; None for no limit.
         retry_transient: How often a job that says nothing of it is sent again after transient failures.
-        api_base_url: Where the vendor of all tasks in this ledger is; empty where nobody has said so.
+        api_base_url: Where the vendor of all tasks in this ledger is; empty until a worker has set it.
         daily_billed_micro_usd: The most that may be billed in a day (UTC), as an estimate in money.
         price_480p_micro_usd: What a billed second costs at 480p.
         price_720p_micro_usd: What a billed second costs at 720p.
@@ -120,7 +120,7 @@ def _usd(micro_usd: int | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class LedgerLimits:
-    """How long this process takes before somebody looks again, and other numbers of its own.
+    """The leases of this process, and other numbers of its own.
 
     Args:
         lease_ms: After this, a job with a slot that was not sent, or a delivery, counts as lost.
@@ -137,7 +137,7 @@ class LedgerLimits:
         refusal_base_ms: For how long a job is parked after its first refusal without a verdict; doubled each time.
         refusal_longest_ms: The longest it is parked for that.
         probe_interval_ms: How often a paused account is probed.
-        callback_interval_ms: The shortest time between two looks at a job that callbacks ask for.
+        callback_interval_ms: The shortest time between two checks of a job that callbacks ask for.
         intent_replicas: How many replicas must have an intent before its request is sent.
         intent_timeout_ms: How long to wait for either.
         balance_interval_ms: The shortest time between two requests for the balance.

@@ -90,10 +90,10 @@ class FailedJobs(Concern):
         return cast("str | None", self._redis.get(result_key))
 
     def _forget_result(self, result_key: str, old: str | None) -> None:
-        """Delete the result of a failure that was taken back, so that whoever waits waits for the new outcome.
+        """Delete the result of a failure that was taken back, so that those who wait get the new outcome.
 
         Only that very result: by now the job may have ended anew. It is not one of the ledger's keys, so it has its own
-        step, the last: whoever dies before it leaves the old failure to be read until the new outcome replaces it.
+        step, the last: a process that dies before it leaves the old failure until the new outcome replaces it.
         """
 
         def delete(pipeline: Pipeline) -> None:

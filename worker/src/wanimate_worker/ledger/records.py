@@ -36,7 +36,7 @@ class JobFields:
         unknown_why: Why the answer of its submission was lost.
         begun_at_ms: When its current attempt began.
         unknown_until_ms: Until when news of a lost submission are waited for.
-        hint: The task id that a callback or an odd answer named; nobody has checked it.
+        hint: The task id that a callback or an odd answer named; it is not checked yet.
         hint_by: `answer` if the hint is from the answer to the submission; None if from a callback.
         deadline_at_ms: Until when the job may end; None for any time.
         waiting_at_ms: When it was recorded.

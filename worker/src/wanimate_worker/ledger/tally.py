@@ -65,7 +65,7 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Counts since ever, or between two moments.
+    """Totals, or counts between two moments.
 
     Args:
         counts: The fields of the hash.

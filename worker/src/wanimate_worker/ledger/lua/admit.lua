@@ -35,7 +35,7 @@ local function record_entry(request_key, priority, message, request, deadline_ms
     redis.call('SET', request_key, fingerprint, 'PX', claim_ttl_ms)
   end
   if is_over then
-    -- Its result can be read no more: whoever enqueues it again wants another run.
+    -- Its result has expired: to enqueue it again is to ask for another run.
     redis.call('DEL', job)
   end
   -- Jobs of one batch keep their order.

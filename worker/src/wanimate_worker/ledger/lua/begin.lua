@@ -1,4 +1,4 @@
--- Claims the next step of a job: to submit it or to deliver its outcome. Whoever comes twice or late gets 'nothing',
+-- Claims the next step of a job: to submit it or to deliver its outcome. A caller that comes twice or late gets 'nothing',
 -- because the first one has moved the stage on.
 -- Uses: job, queue, budget, billing, balance
 -- Settings: submit_lease_ms, lease_ms, permit_wait_ms

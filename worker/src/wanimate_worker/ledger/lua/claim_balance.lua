@@ -1,4 +1,4 @@
--- Claims the next request for the account's balance, whoever ticks first, with a request permit: at most one in a hundred
+-- Claims the next request for the account's balance, for the worker that ticks first, with a request permit: at most one in a hundred
 -- of the budget, but none less often than the longest time. While the balance holds submissions back it is asked at the
 -- shortest time, for little else is sent. While the vendor throttles or cannot be reached it is not asked, nor while it
 -- refuses the key; an empty account is asked without a permit, for nothing else is sent.

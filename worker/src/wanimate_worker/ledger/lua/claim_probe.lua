@@ -1,4 +1,4 @@
--- Claims the next probe of a suspended account: one request now and then, whoever ticks first. It is paid from the request
+-- Claims the next probe of a suspended account: one request an interval, for the worker that ticks first. It is paid from the request
 -- budget without asking, for nothing else is sent while the account is suspended. An account without credit is not probed
 -- while the vendor tells its balance, which says more.
 -- Keys: balance

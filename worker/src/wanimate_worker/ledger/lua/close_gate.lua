@@ -1,4 +1,4 @@
--- Closes the gate for everyone: the vendor throttles us or cannot be reached.
+-- Closes the gate for all workers: the vendor throttles us or cannot be reached.
 -- Keys: slots, throttles, answered
 -- Uses: account, counters
 -- Settings: backoff_base_ms, backoff_longest_ms

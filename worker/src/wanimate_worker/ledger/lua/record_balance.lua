@@ -1,5 +1,5 @@
 -- Keeps what the vendor told about the balance, or why it could not be read; a reading that failed leaves the last one
--- standing. Stops submissions if the balance is below the threshold, or lets them go on.
+-- standing. Stops submissions if the balance is below the threshold, or lets them resume.
 -- Uses: balance
 -- Returns: {1 if submissions were stopped by the balance before, the same for now, 1 if the account is suspended for want
 --          of credit, 1 if this reason why it could not be read is another one than before}

@@ -16,61 +16,44 @@ local function cost_of(known, request, ms)
   return price and math.floor(ms * price / 1000 + 0.5)
 end
 
--- Adds an amount of money to the fields that ms of video were added to: all of `taken` but the first.
-local function add_money(taken, micro_usd)
-  local amounts = {}
+-- Adds an amount to the fields that a submission was added to, all of `taken` but the first, and other amounts.
+local function add_to_day(counts, taken, amount, others)
+  local amounts = others or {}
   for i = 2, #taken do
     amounts[#amounts + 1] = taken[i]
-    amounts[#amounts + 1] = micro_usd
+    amounts[#amounts + 1] = amount
   end
-  count(spent, amounts)
+  count(counts, amounts)
 end
 
 -- Adds a submission to its day, and returns what takes it back: the ms of video and the fields it was added to (JSON).
 local function bill(ms, micro_usd, labels)
   local day = day_of(now_ms())
-  local taken = {ms, day}
-  if #labels == 0 then
-    count(billed, {day, ms})
-  else
-    local names = {day, table.concat({day, '#'})}
-    for _, label in ipairs(labels) do
-      names[#names + 1] = table.concat({day, label}, ' ')
-    end
-    local old = redis.call('HMGET', billed, unpack(names))
-    local distinct, is_full = tonumber(old[2]) or 0, false
-    local amounts = {day, whole((tonumber(old[1]) or 0) + ms)}
-    for i = 3, #names do
-      if old[i] or distinct < 200 then
-        distinct = distinct + (old[i] and 0 or 1)
-        taken[#taken + 1] = names[i]
-        amounts[#amounts + 1] = names[i]
-        amounts[#amounts + 1] = whole((tonumber(old[i]) or 0) + ms)
-      else
-        is_full = true
-      end
-    end
-    if distinct > (tonumber(old[2]) or 0) then
-      amounts[#amounts + 1] = names[2]
-      amounts[#amounts + 1] = distinct
-    end
-    redis.call('HSET', billed, unpack(amounts))
-    if not old[1] then
-      redis.call('PEXPIRE', billed, COUNTS_TTL_MS)
-    end
-    if is_full then
-      taken[#taken + 1] = table.concat({day, ' '})
-      redis.call('HINCRBY', billed, taken[#taken], ms)
+  local names, taken, added, is_full = {table.concat({day, '#'})}, {ms, day}, 0, false
+  for _, label in ipairs(labels) do
+    names[#names + 1] = table.concat({day, label}, ' ')
+  end
+  local old = #labels > 0 and redis.call('HMGET', billed, unpack(names)) or {}
+  for i = 2, #names do
+    if old[i] or (tonumber(old[1]) or 0) + added < 200 then
+      added = added + (old[i] and 0 or 1)
+      taken[#taken + 1] = names[i]
+    else
+      is_full = true
     end
   end
+  if is_full then
+    taken[#taken + 1] = table.concat({day, ' '})
+  end
+  add_to_day(billed, taken, ms, added > 0 and {names[1], added})
   if micro_usd then
-    add_money(taken, micro_usd)
+    add_to_day(spent, taken, micro_usd)
   end
   return cjson.encode(taken)
 end
 
--- Counts what a submission was billed with among what happened since ever: it was accepted, or may have been. A reading of
--- the balance that is asked for later knows it.
+-- Adds what a submission was billed with to the totals: it was accepted, or may have been. A reading of the balance that
+-- is asked for later knows it.
 local function count_billed(record)
   local amounts = {}
   if record.billed then
@@ -94,19 +77,15 @@ local function is_over_day(known, ms, micro_usd)
   return passes(billed, known.daily_billed_ms, ms) or passes(spent, known.daily_billed_micro_usd, micro_usd or 0)
 end
 
--- The vendor surely did not accept a submission: refunds its estimate to its day, and lets others try their luck if the
--- day's limit was reached.
+-- The vendor surely did not accept a submission: refunds its estimate to its day, and opens the gate again if the
+-- day's limit had closed it.
 local function refund(record, was_answered)
-  local taken, micro_usd, amounts = cjson.decode(record.billed), record.billed_micro_usd, {}
-  for i = 2, #taken do
-    amounts[#amounts + 1] = taken[i]
-    amounts[#amounts + 1] = -taken[1]
-  end
+  local taken, micro_usd = cjson.decode(record.billed), record.billed_micro_usd
   if redis.call('HEXISTS', billed, taken[2]) == 1 then
-    count(billed, amounts)
+    add_to_day(billed, taken, -taken[1])
   end
   if micro_usd and redis.call('HEXISTS', spent, taken[2]) == 1 then
-    add_money(taken, -micro_usd)
+    add_to_day(spent, taken, -micro_usd)
   end
   if micro_usd and redis.call('HEXISTS', balance, 'sent_micro_usd') == 1 then
     redis.call('HINCRBY', balance, 'sent_micro_usd', -micro_usd)

@@ -1,4 +1,4 @@
--- What happened since ever, for metrics.
+-- Totals, for metrics.
 -- Keys: tally
 local COUNTS_TTL_MS = 40 * 86400000
 local LAG_EDGES_MS = {50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000}

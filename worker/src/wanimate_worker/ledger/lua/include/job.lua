@@ -48,7 +48,7 @@ end
 
 -- Writes the steps that were taken: stage, time stamps and history with other fields, pairs of field and value; fields that
 -- mean nothing any more are dropped. A job is in `slots` while its stage needs one, in `unknown` while it is, and in `due`
--- at a moment (ms) or, where none is given, as before. Whoever moves it to waiting puts it in line or parks it.
+-- at a moment (ms) or, where none is given, as before. A script that moves it to waiting enqueues or parks it.
 local function write_steps(record, due_ms, fields, dropped)
   local from, to, set = record.left, record.stage, record.fields
   for _, part in ipairs(fields or {}) do
