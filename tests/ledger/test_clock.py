@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from wanimate.contract import Stage
-from wanimate_worker.ledger import Ledger
+from wanimate_worker.ledger import Ledger, News
 
 from .bench import ACCOUNT, LONG_MS, UNKNOWN, eventually
 
@@ -105,6 +105,23 @@ def test_plan_sets_the_next_look_of_claimed_jobs(bench: Bench) -> None:
     assert due["b"] - due["a"] == LONG_MS
     assert bench.ledger.polls.plan(claim.token, {"a": 0}) == 0, "the claim ended with the plan"
     assert bench.ledger.polls.plan(claim.token, {}) == 0
+    bench.drain()
+
+
+def test_a_claim_first_writes_down_what_the_answers_to_earlier_ones_came_to(bench: Bench) -> None:
+    bench.start("a")
+    bench.start("b")
+    bench.let_time_pass()
+    first = bench.ledger.polls.claim(1)
+    bench.next_ms()
+    second = bench.ledger.polls.claim(1)
+    [one], [other] = first.job_ids, second.job_ids
+    due_ms = bench.now_ms() + LONG_MS
+    news = News([first.token, 0, one, second.token, due_ms, other, first.token, 0, other], answered=2)
+    again = bench.ledger.polls.claim(2, news=news)
+    assert again.job_ids == [one], "planned for a time that has passed"
+    assert bench.state().due[other] == due_ms, "the claim of the other job is another"
+    assert sum(map(int, bench.redis.hvals(bench.keys.answered))) == 4, "two submissions and two polls"
     bench.drain()
 
 
