@@ -16,11 +16,7 @@ ENOUGH_TICKS: Final = 20
 
 
 def has_enough_ticks(redis: Redis) -> bool:
-    """Return whether so many messages wait in the queue of ticks that another would bring nothing.
-
-    Args:
-        redis: The broker's server.
-    """
+    """Return whether so many messages wait in the queue of ticks that another would bring nothing."""
     # Ticks have no priority of their own.
     return redis.llen(list_of(CONTROL_QUEUE, 0)) >= ENOUGH_TICKS
 

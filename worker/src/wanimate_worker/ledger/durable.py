@@ -18,10 +18,6 @@ class Durable(Concern):
 
         The intent is written once more and the wait follows on the same connection. So a server that forgot the intent
         says so, and no connection that was opened in between is asked about writes it never made.
-
-        Args:
-            job_id: The job.
-            nonce: The attempt.
         """
         if not self._limits.intent_replicas:
             return None
@@ -38,7 +34,6 @@ class Durable(Concern):
         whose task it was. So it is kept as safe as the intent.
 
         Args:
-            job_id: The job.
             nonce: The attempt whose callback it is.
             task_id: The task id that the callback names, if it names one; it is checked before it is believed.
 

@@ -90,7 +90,6 @@ class Followers(Concern):
         """Give a follower its leader's outcome, if there is one; True if it must be delivered.
 
         Args:
-            record_id: The follower.
             leader: The job it follows.
         """
         lost = Outcome.failure(SubmissionUnknown(_LOST.format(leader)))

@@ -123,7 +123,6 @@ class Gate(Concern):
         """Close the gate for all workers and return for how long, in milliseconds.
 
         Args:
-            reason: Why.
             sent_at_ms: When the request was sent whose answer says so, in Redis time.
             retry_after_seconds: What the vendor asked for, if it did.
             lower_cap: Whether the vendor counts more tasks than we do.

@@ -76,7 +76,6 @@ class Jobs(Concern):
         """Claim the next step of a job for the calling thread: submit it, deliver it, or nothing.
 
         Args:
-            job_id: The job.
             holds_permit: Whether an earlier call reserved a request permit whose time has come.
         """
         nonce, asked = secrets.token_hex(8), Stopwatch()
@@ -119,9 +118,6 @@ class Jobs(Concern):
         """Record that the vendor has the task; False if this attempt is no longer the job's.
 
         Args:
-            job_id: The job.
-            nonce: The attempt.
-            task_id: The vendor's task id.
             first_poll_ms: When to poll first, from now.
             begun_at_ms: When the attempt began, in Redis time.
             started: Where Celery keeps its result, and what it keeps there of a task that has started; None for a job
@@ -135,8 +131,6 @@ class Jobs(Concern):
         After three in a row that the vendor's side lost, one submission at a time is tried until one is answered.
 
         Args:
-            job_id: The job.
-            nonce: The attempt.
             why: What became of the answer.
             is_ours: Whether our side lost it, which says nothing about the vendor.
             hint: A task id that the answer shows; it is checked before it is believed.
@@ -159,9 +153,6 @@ class Jobs(Concern):
         """Give the slot back and put the job at its old place among the waiting; None if the attempt is another's.
 
         Args:
-            job_id: The job.
-            nonce: The attempt.
-            why: For its history.
             may_be_billed: Whether the vendor may have accepted the submission, which then counts in the day's estimate.
             hint: For a lost submission that is given up: the task that the vendor had named by then, '' for none. If
                 another has been named meanwhile, the attempt is not the caller's any more. None: not compared.
@@ -182,11 +173,6 @@ class Jobs(Concern):
 
         Other jobs that get through are evidence against this one; three jobs refused in a row are evidence against the
         account or the way to the vendor: then one submission at a time is tried until one is accepted.
-
-        Args:
-            job_id: The job.
-            nonce: The attempt.
-            why: For its history.
 
         Returns:
             For how long it is parked, or that the cause is the job itself: then nothing was changed, and it must be
@@ -242,7 +228,6 @@ class Jobs(Concern):
         Args:
             job_id: The job, whose outcome must be delivered afterwards.
             nonce: The attempt the outcome belongs to.
-            outcome: How the job ended.
             token: The claim's fencing token, where the outcome comes from a claimed poll.
             observed: How long the vendor had the task, where that is known.
             delivers: Whether the caller delivers the outcome itself, so that no other does while the lease lasts.
@@ -257,7 +242,6 @@ class Jobs(Concern):
         """Record that the outcome was delivered; None if there was nothing to deliver.
 
         Args:
-            job_id: The job.
             result_key: Where Celery keeps its result; None for a job that wants none, or one closed already.
 
         Returns:

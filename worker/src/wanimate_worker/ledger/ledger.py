@@ -30,7 +30,6 @@ class Ledger:
 
     Args:
         redis: A connection that decodes responses to `str`.
-        account: The vendor account.
         limits: This process's leases.
     """
 
@@ -82,9 +81,6 @@ class Ledger:
 
     def check_vendor(self, api_base_url: str) -> None:
         """Make sure that this account's tasks are at this vendor; any will do while no worker has said which.
-
-        Args:
-            api_base_url: The vendor's address.
 
         Raises:
             SettingsError: They are at another one.

@@ -20,7 +20,6 @@ class AccountLimits:
     Money is in whole micro-dollars; None is no limit, or a price that is not known.
 
     Args:
-        max_in_flight: Upstream slots, over all workers and hosts.
         requests_per_minute: Requests in any 60 s, submissions and polls together.
         daily_billed_ms: The most that may be billed in a day (UTC), as an estimate in ms of video; None for no limit.
         retry_transient: How often a job that says nothing of it is sent again after transient failures.

@@ -29,7 +29,6 @@ class FailedJobs(Concern):
         """Put a failed job in line again under the same id; it will be billed again.
 
         Args:
-            job_id: The job.
             priority: 0 (most urgent) to 9.
             deadline_ms: Its deadline from now on, in milliseconds; None if it has none.
             result_key: Where Celery keeps the result of its failure; removed once the job has left it.
@@ -54,7 +53,6 @@ class FailedJobs(Concern):
             job_id: The job; work on it must go on afterwards.
             settled_at_ms: When the failure was settled, as the record says.
             outcome: How the vendor's task ended.
-            task_id: The vendor's task.
             result_key: Where Celery keeps the result of the failure; removed once the job has left it.
         """
         old = self._stored(result_key)
@@ -71,9 +69,7 @@ class FailedJobs(Concern):
         """Make a failed job run again with a task that the vendor still renders; it needs a free slot.
 
         Args:
-            job_id: The job.
             settled_at_ms: When the failure was settled, as the record says.
-            task_id: The vendor's task.
             result_key: Where Celery keeps the result of the failure; removed once the job has left it.
         """
         old = self._stored(result_key)

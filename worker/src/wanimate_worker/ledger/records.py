@@ -105,7 +105,6 @@ class JobRecord:
     """Everything that is stored about one job at one moment.
 
     Args:
-        job_id: The job.
         fields: Its hash, empty if it has none.
         rank: Its zero-based place in line; None if it is not in line.
         slot_since_ms: Since when it holds a slot, in Redis time; None if it holds none.
@@ -124,7 +123,6 @@ class Transition:
     """One change of a job's stage.
 
     Args:
-        at_ms: When, in Redis time.
         stage: The stage it came to.
         cause: Why: the attempt, the vendor's task, the error, or who did it.
     """
@@ -135,11 +133,7 @@ class Transition:
 
 
 def read_history(fields: Mapping[str, str]) -> list[Transition]:
-    """Return the transitions in a job's hash, the oldest first: its first, and the last fifty of the others.
-
-    Args:
-        fields: The hash.
-    """
+    """Return the transitions in a job's hash, the oldest first: its first, and the last fifty of the others."""
     recorded = fields.get("waiting_at_ms")
     history = [Transition(int(recorded), "waiting", "recorded")] if recorded else []
     for line in filter(None, (fields.get("history") or "").split("\n")):

@@ -62,7 +62,6 @@ def cause_of(outcome: Outcome, by: str = "") -> str:
     """Return an outcome as the cause in a job's history.
 
     Args:
-        outcome: How the job ended.
         by: What found it out, if not the poll or the vendor's answer.
     """
     return bounded(f"{outcome.error or outcome.kind.value}{f' ({by})' if by else ''}")
@@ -104,12 +103,7 @@ _KINDS: Final[Mapping[str, _Kind]] = {
 
 
 class ScriptSource:
-    """A script: its file behind those that it uses, and the locals that name its keys and arguments.
-
-    Args:
-        name: The name of its file.
-        signature: Its arguments.
-    """
+    """A script: its file behind those that it uses, and the locals that name its keys and arguments."""
 
     def __init__(self, name: str, signature: inspect.Signature) -> None:
         self.name: Final = name
@@ -187,12 +181,7 @@ class ScriptSource:
         return {**self._defaults, **dict(zip(self._names, args, strict=False)), **kwargs}
 
     def keys_of(self, names: Keys, values: Mapping[str, Any]) -> list[str]:
-        """Return the keys of one call.
-
-        Args:
-            names: The account's.
-            values: The call's arguments.
-        """
+        """Return the keys of one call."""
         found = []
         for name in self.keys:
             if name in self._given_keys:
@@ -203,12 +192,7 @@ class ScriptSource:
         return [*found, *values[self._rest_keys]] if self._rest_keys else found
 
     def args_of(self, limits: LedgerLimits, values: Mapping[str, Any]) -> list[Value]:
-        """Return the arguments of one call as Redis gets them.
-
-        Args:
-            limits: The numbers of this process.
-            values: The call's arguments.
-        """
+        """Return the arguments of one call as Redis gets them."""
         found = [value for name, kind in self._arguments.items() for value in kind.encode(values[name])]
         found += (getattr(limits, name) for name in self.settings)
         return [*found, *values[self._rest]] if self._rest else found
@@ -231,7 +215,6 @@ class Context:
 
     Args:
         redis: A connection that decodes responses to `str`.
-        account: The vendor account.
         limits: This process's leases.
     """
 
@@ -248,9 +231,6 @@ class Context:
         """Run a script and return its answer, or add it to a pipeline.
 
         Args:
-            source: The script.
-            keys: Its keys.
-            args: Its arguments.
             client: A pipeline; else it runs now.
         """
         script = self._registered.get(source.name)
@@ -264,11 +244,7 @@ class Context:
 
 
 class Concern:
-    """A part of the ledger.
-
-    Args:
-        context: What all parts share.
-    """
+    """A part of the ledger."""
 
     def __init__(self, context: Context) -> None:
         self._context: Final = context

@@ -144,12 +144,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The counts as they were at an earlier moment.
-
-    Args:
-        at_ms: When, in Redis time.
-        tally: What was counted until then.
-    """
+    """The counts as they were at an earlier moment."""
 
     at_ms: int
     tally: Tally

@@ -55,7 +55,6 @@ class Throttle:
     """One 429 that closed the gate.
 
     Args:
-        at_ms: When, in Redis time.
         refused_by: The limit that it speaks of.
         tasks: The tasks that the vendor had; None if that does not matter.
         requests: How many requests it had answered in the minute before.

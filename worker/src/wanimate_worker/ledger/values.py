@@ -35,7 +35,6 @@ class Entry:
     """A new job to record.
 
     Args:
-        job_id: The job.
         priority: 0 (most urgent) to 9.
         message: What is kept of the Celery message of the job.
         request: The keyword arguments of its task.
@@ -169,7 +168,6 @@ class Deliver:
     """The outcome is known, and the calling thread delivers it.
 
     Args:
-        outcome: How the job ended.
         attempts: How many times it was sent.
         waiting_at_ms: When it was recorded.
         settled_at_ms: When its outcome was known.
@@ -222,7 +220,6 @@ class Parked:
     """A job whose submission was refused without a verdict waits for its next attempt.
 
     Args:
-        refusals: How often it was refused.
         delay_ms: For how long it is parked.
         granted: Jobs that got its slot and must be submitted.
     """
@@ -249,7 +246,6 @@ class Claim:
     Args:
         token: The fencing token.
         claimed_at_ms: When they were claimed.
-        job_ids: The jobs.
         due_in_ms: After how long the next job is due; None if none will be.
         permits: Request permits that were taken with the claim.
     """
