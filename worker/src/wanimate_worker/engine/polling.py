@@ -100,10 +100,9 @@ class Poller:
             if self._pause_seconds > 2 * _MIN_PAUSE_SECONDS:
                 doorbell.wait_wake(self._pause_seconds - _MIN_PAUSE_SECONDS)
             return _MIN_PAUSE_SECONDS
-        if doorbell.wait_wake(_IDLE_WAIT_SECONDS):
-            return _REST_SECONDS
+        # Most of what was asked before the rest is answered by now.
         self.write_news()
-        return 0.0
+        return _REST_SECONDS if doorbell.wait_wake(_IDLE_WAIT_SECONDS) else 0.0
 
     def stop(self) -> None:
         """Look no more; requests under way go on."""
