@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -44,9 +45,6 @@ log = get_logger(__name__)
 _REFRESH_SECONDS: Final = 5
 #: Requests at once; beyond that callers get 503.
 _MAX_REQUESTS: Final = 100
-_UNAUTHORISED: Final = 401
-_FORBIDDEN: Final = 403
-_UNAVAILABLE: Final = 503
 _HEALTH: Final = "/health"
 _AWAY: Final = "Redis does not answer: check WANIMATE_REDIS_URL and the server; wanimate-worker doctor says more"
 #: The page has one stylesheet and nothing else: whatever a label smuggled in would not run.
@@ -147,13 +145,13 @@ def _without_redis(request: Request, error: Exception) -> Response:
     log.warning("Redis does not answer; no figures are served", cause=type(error).__name__)
     match request.url.path:
         case "/":
-            return HTMLResponse(_TEMPLATES.get_template("unavailable.html").render(), _UNAVAILABLE)
+            return HTMLResponse(_TEMPLATES.get_template("unavailable.html").render(), HTTPStatus.SERVICE_UNAVAILABLE)
         case "/metrics":
             # Not an empty answer: Prometheus shall see that nothing is known.
-            return PlainTextResponse(_AWAY, _UNAVAILABLE)
+            return PlainTextResponse(_AWAY, HTTPStatus.SERVICE_UNAVAILABLE)
         case path:
             away = {"status": "Redis does not answer"} if path == _HEALTH else {"error": _AWAY}
-            return JSONResponse(away, _UNAVAILABLE)
+            return JSONResponse(away, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 class _Guard:
@@ -184,11 +182,11 @@ class _Guard:
         if self._login is None:
             # A page of the Internet may make a browser on this machine ask us, under a name of its own (DNS rebinding).
             host = _host_of(headers.get("host", ""))
-            return None if is_loopback(host) else PlainTextResponse("open it as http://127.0.0.1", _FORBIDDEN)
+            return None if is_loopback(host) else PlainTextResponse("open it as http://127.0.0.1", HTTPStatus.FORBIDDEN)
         if hmac.compare_digest(_login_of(headers.get("authorization", "")), self._login):
             return None
         challenge = {"www-authenticate": 'Basic realm="Wanimate", charset="UTF-8"'}
-        return PlainTextResponse("user and password are needed: WANIMATE_OPS_AUTH", _UNAUTHORISED, headers=challenge)
+        return PlainTextResponse("user and password are needed: WANIMATE_OPS_AUTH", HTTPStatus.UNAUTHORIZED, challenge)
 
 
 def _login_of(authorization: str) -> bytes:

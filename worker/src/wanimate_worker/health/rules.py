@@ -135,21 +135,22 @@ def _gate(now: Snapshot) -> Iterator[Finding]:
     yield ok("gate", "closed by the balance" if gate.is_balance_low else "open")
 
 
-_closed: Final = partial(Blocker, "gate", severity=Severity.WARN, page="docs/troubleshooting.md")
-_shut: Final = partial(_closed, severity=Severity.FAIL)
+#: What closes the gate: for a while or by an operator's wish, and until an operator acts.
+_blocker: Final = partial(Blocker, "gate", severity=Severity.WARN, page="docs/troubleshooting.md")
+_failing_blocker: Final = partial(_blocker, severity=Severity.FAIL)
 
 
 def _blockers(now: Snapshot) -> Iterator[Blocker]:
     gate = now.gate
     if gate.suspended is not None:
         is_poor = gate.suspended_for is SuspendedFor.CREDIT
-        yield _shut(
+        yield _failing_blocker(
             f"paused, {'there is no credit' if is_poor else 'the vendor refuses the key'}: {gate.suspended}",
             f"{'add credit' if is_poor else 'correct the key'}; submissions then resume without a command",
             reason=BlockReason.PAUSED,
         )
     if ms := _left_ms(now, gate.unsafe_until_ms):
-        yield _shut(
+        yield _failing_blocker(
             f"nothing is submitted for {format_duration(ms)}: {gate.unsafe}",
             "see the finding `replicas` of doctor; jobs wait at their place, and the workers retry",
             page="docs/redis.md",
@@ -157,7 +158,7 @@ def _blockers(now: Snapshot) -> Iterator[Blocker]:
             for_seconds=ms / 1000,
         )
     if gate.paused is not None:
-        yield _closed(
+        yield _blocker(
             f"held by an operator: {gate.paused}",
             "resume when submissions may go on",
             page="docs/operations/pause.md",
@@ -165,10 +166,10 @@ def _blockers(now: Snapshot) -> Iterator[Blocker]:
             reason=BlockReason.HELD,
         )
     if ms := _left_ms(now, gate.limited_until_ms):
-        yield _closed(
+        yield _blocker(
             f"the day's limit of what is billed is reached; nothing more is submitted for {format_duration(ms)}",
-            "submissions resume at 00:00 UTC, or at once with a higher limit; that in dollars is --daily-billed-usd "
-            "USD",
+            "submissions resume at 00:00 UTC, or at once with a higher limit; that in dollars is "
+            "--daily-billed-usd USD",
             page="docs/cost.md",
             command="wanimate-worker limits --daily-billed-seconds SECONDS",
             reason=BlockReason.DAILY_LIMIT,
@@ -176,7 +177,7 @@ def _blockers(now: Snapshot) -> Iterator[Blocker]:
         )
     if ms := _left_ms(now, gate.closed_until_ms):
         text = f"closed for {format_duration(ms)}: {gate.reason}"
-        yield _closed(text, "wait: the workers retry", reason=BlockReason.BACK_OFF, for_seconds=ms / 1000)
+        yield _blocker(text, "wait: the workers retry", reason=BlockReason.BACK_OFF, for_seconds=ms / 1000)
     if gate.breaker_next_ms is not None:
         yield from _trial(now, _left_ms(now, gate.breaker_next_ms))
 
@@ -184,7 +185,7 @@ def _blockers(now: Snapshot) -> Iterator[Blocker]:
 def _trial(now: Snapshot, ms: int) -> Iterator[Blocker]:
     gate, page = now.gate, "docs/idempotency-and-billing.md"
     if gate.breaker_for is BreakerFor.REFUSED:
-        yield _shut(
+        yield _failing_blocker(
             f"the last {gate.refused_in_a_row} jobs were refused without a reason that concerns any of them "
             f"({gate.refused_why}); one submission at a time is tried",
             "check the key's permissions, the model, WANIMATE_API_BASE_URL, and firewalls and proxies on the way; "
@@ -196,11 +197,11 @@ def _trial(now: Snapshot, ms: int) -> Iterator[Blocker]:
     elif gate.breaker_for is BreakerFor.LOST:
         text = f"the answers to the last {gate.lost_in_a_row} submissions were lost; one at a time is tried"
         advice = "see whether the vendor is up; submissions resume once one is answered"
-        yield _closed(text, advice, page=page, reason=BlockReason.TRIAL, for_seconds=ms / 1000)
+        yield _blocker(text, advice, page=page, reason=BlockReason.TRIAL, for_seconds=ms / 1000)
     elif ms:
         text = "the account was paused; one submission is tried before the others"
         advice = "wait: submissions resume once one is accepted"
-        yield _closed(text, advice, page=page, reason=BlockReason.TRIAL, for_seconds=ms / 1000)
+        yield _blocker(text, advice, page=page, reason=BlockReason.TRIAL, for_seconds=ms / 1000)
 
 
 def _left_ms(now: Snapshot, until_ms: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -31,7 +32,6 @@ _MIN_VERSION: Final = (6, 2)
 _MAX_CLOCK_SECONDS: Final = 5.0
 #: No task has this id: that the vendor says so shows that it takes the key.
 _PROBE_TASK_ID: Final = "wanimate-key-probe"
-_PAYMENT_REQUIRED: Final = 402
 #: What Redis must be set to, and why.
 _CONFIG: Final = (
     ("appendonly", "yes", "a restart loses jobs, some of them paid for: set appendonly yes"),
@@ -107,7 +107,7 @@ def check_vendor(runtime: Runtime) -> Finding:
     match answer:
         case Unauthorised(status, message):
             right_key = "set the right WANIMATE_API_KEY on all workers and restart them"
-            advice = "add credit" if status == _PAYMENT_REQUIRED else right_key
+            advice = "add credit" if status == HTTPStatus.PAYMENT_REQUIRED else right_key
             return fail("api key", f"refused ({status}): {message}", advice)
         case NotSent(reason):
             advice = "check WANIMATE_API_BASE_URL and the network"

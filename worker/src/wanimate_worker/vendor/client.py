@@ -164,7 +164,7 @@ class VendorClient:
         request = httpx.Request(endpoint.method, endpoint.url, headers=headers, stream=sending, extensions=extensions)
         if query:
             request.url = _WithQuery(endpoint.url, query)
-        exchange.begin()
+        exchange.sent_at_ns = time.time_ns()
         try:
             sending.check()
             with contextlib.closing(transport.handle_request(request)) as response:
@@ -174,7 +174,7 @@ class VendorClient:
                 body, is_whole = _read(response, endpoint.timeouts["read"], is_encoded="content-encoding" in head)
                 return HttpAnswer.read(status, head, body, datetime.now(UTC), is_whole=is_whole)
         finally:
-            exchange.end()
+            exchange.ended_at_ns = time.time_ns()
 
     def _redacted(self, answer: _Answer, callback_url: str | None = None) -> _Answer:
         """Take the API key and the signature of the callback URL out of whatever the other side quoted."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -130,26 +129,12 @@ class Exchange:
     sent_at_ns: int = 0
     ended_at_ns: int = 0
 
-    def begin(self) -> None:
-        """Note that the request is being sent."""
-        self.sent_at_ns = self.ended_at_ns = time.time_ns()
-
     def answered(self, status: int, headers: Mapping[str, str], secret: str) -> None:
-        """Note what the head of the answer says.
-
-        Args:
-            status: The HTTP status.
-            headers: The HTTP headers.
-            secret: What the other side may have quoted and must not be shown.
-        """
+        """Note what the head of the answer says, unless it quotes the secret."""
         self.status = status
         named = headers.get("x-request-id", "")
         if named != self.request_id and secret not in named and _VENDOR_ID.fullmatch(named):
             self.vendor_request_id = named
-
-    def end(self) -> None:
-        """Note that the exchange is over."""
-        self.ended_at_ns = time.time_ns()
 
     def facts(self) -> dict[str, Any]:
         """Return what a log line tells of it; nothing if it was never sent."""
