@@ -41,31 +41,33 @@ READS_PER_SECOND: Final = 20_000
 OUTAGE_SECONDS: Final = 30.0
 
 #: How a job ended; one that nothing is known about is not waited for either.
-Outcome: TypeAlias = Result | JobFailed | JobNotFound
+Ending: TypeAlias = Result | JobFailed | JobNotFound
 #: A job that is not waited for any longer, and why.
-Ended: TypeAlias = tuple[str, Outcome | ResultExpired]
+Ended: TypeAlias = tuple[str, Ending | ResultExpired]
 
 
 class Found(NamedTuple):
-    """How those jobs ended that have, by one read, and which were looked for if they had no result."""
+    """What one read has found."""
 
-    outcomes: dict[str, Outcome]
+    #: How those jobs ended that have.
+    endings: dict[str, Ending]
+    #: The jobs that were looked for if they had no result.
     checked: Collection[str]
 
 
 def read(store: Store, job_ids: Collection[str], to_check: Collection[str]) -> Found:
     """Read how jobs stand, each given once; of `to_check`, also whether they are unknown, or ended without a result."""
-    endings = zip(job_ids, map(read_ending, store.results(list(job_ids))), strict=True)
-    outcomes: dict[str, Outcome] = {job_id: ending for job_id, ending in endings if ending is not None}
-    unfinished = [job_id for job_id in to_check if job_id not in outcomes]
+    results = zip(job_ids, map(read_ending, store.results(list(job_ids))), strict=True)
+    endings: dict[str, Ending] = {job_id: ending for job_id, ending in results if ending is not None}
+    unfinished = [job_id for job_id in to_check if job_id not in endings]
     unknown: list[str] = []
     for job_id, standing in zip(unfinished, store.standings(unfinished), strict=True):
         if standing.outcome is not None:
-            outcomes[job_id] = ending_of_record(standing.outcome)
+            endings[job_id] = ending_of_record(standing.outcome)
         elif not standing.is_known:
             unknown.append(job_id)
-    outcomes |= {job_id: JobNotFound.of(job_id) for job_id in store.absent(unknown)}
-    return Found(outcomes, to_check)
+    endings |= {job_id: JobNotFound.of(job_id) for job_id in store.absent(unknown)}
+    return Found(endings, to_check)
 
 
 class _Patience:
@@ -130,12 +132,12 @@ class Wait(_Patience):
             self._until_check = min(2 * self._until_check, MAX_CHECK_SECONDS)
         ended: list[Ended] = []
         for job_id in self.pending:
-            outcome = found.outcomes.get(job_id)
-            if isinstance(outcome, Result) and outcome.is_expired and not self._allow_expired:
-                ended.append((job_id, ResultExpired.of(job_id, outcome)))
-            elif outcome is not None:
+            ending = found.endings.get(job_id)
+            if isinstance(ending, Result) and ending.is_expired and not self._allow_expired:
+                ended.append((job_id, ResultExpired.of(job_id, ending)))
+            elif ending is not None:
                 # Raised in several tasks, one error would collect the tracebacks of all.
-                ended.append((job_id, copy(outcome)))
+                ended.append((job_id, copy(ending)))
         for job_id, _ in ended:
             del self.pending[job_id]
         # Those that are not found come last: a client raises them.
