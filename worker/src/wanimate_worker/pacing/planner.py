@@ -164,12 +164,11 @@ class Mix:
     def __init__(self, kinds: Kinds) -> None:
         self._kinds = kinds
         self._urgencies: dict[str, Urgency] = {}
-        self._unseen = self.of(kind_of({}))
         observed = sum(kinds.observed.values())
         self._shares = (
             [(count / observed, self.of(kind)) for kind, count in kinds.observed.items()]
             if observed > 0
-            else [(1.0, self._unseen)]
+            else [(1.0, self.of(kind_of({})))]
         )
         #: How long a task takes on average.
         self.mean_seconds: Final = sum(share * each.durations.mean_seconds for share, each in self._shares)
@@ -188,7 +187,7 @@ class Mix:
         weights = [share * each.durations.survival_at(age_seconds) for share, each in self._shares]
         total = sum(weights)
         if total <= 0:
-            return self._unseen.at(age_seconds)
+            return self.of(kind_of({})).at(age_seconds)
         return (
             sum(weight * each.at(age_seconds) for weight, (_, each) in zip(weights, self._shares, strict=True)) / total
         )
