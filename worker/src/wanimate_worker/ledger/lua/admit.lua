@@ -43,10 +43,10 @@ local function record_entry(request_key, priority, message, request, deadline_ms
   local fields = {'rank', rank, 'attempts', 0, 'message', message, 'request', request, 'fingerprint', fingerprint,
     'bill', bill, 'caller', caller, 'has_key', has_key}
   fresh[#fresh + 1] = job_id
-  ranked[#ranked + 1], ranked[#ranked + 2] = rank, job_id
+  append(ranked, {rank, job_id})
   if deadline_ms ~= '' then
-    fields[#fields + 1], fields[#fields + 2] = 'deadline_at_ms', whole(now + tonumber(deadline_ms))
-    timed[#timed + 1], timed[#timed + 2] = fields[#fields], job_id
+    append(fields, {'deadline_at_ms', whole(now + tonumber(deadline_ms))})
+    append(timed, {fields[#fields], job_id})
   end
   transition({}, 'waiting', 'recorded', nil, fields)
   return 'recorded', caller
@@ -57,7 +57,7 @@ for at = 1, #jobs / 2 do
   local first = 9 * at - 8
   job, job_id, ids[at] = jobs[2 * at - 1], entries[first], entries[first]
   local verdict, caller, must_start = record_entry(jobs[2 * at], unpack(entries, first + 1, first + 8))
-  answer[#answer + 1], answer[#answer + 2], answer[#answer + 3] = verdict, caller, must_start or ''
+  append(answer, {verdict, caller, must_start or ''})
 end
 redis.call('ZREM', enqueued, unpack(ids))
 if #fresh == 0 then

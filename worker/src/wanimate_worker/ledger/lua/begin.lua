@@ -74,7 +74,7 @@ end
 record.history = noted(record.history, tonumber(slot_since), 'admitted', 'slot')
 local fields = {'nonce', nonce, 'attempts', attempts + 1, 'billed', bill(cost, micro_usd, labels)}
 if micro_usd then
-  fields[#fields + 1], fields[#fields + 2] = 'billed_micro_usd', whole(micro_usd)
+  append(fields, {'billed_micro_usd', whole(micro_usd)})
   redis.call('HINCRBY', balance, 'sent_micro_usd', micro_usd)
 end
 local cause = table.concat({'attempt', attempts + 1}, ' ')

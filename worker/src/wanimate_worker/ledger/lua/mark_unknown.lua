@@ -19,9 +19,7 @@ if is_late then
   redis.call('ZADD', due, now, job_id)
   return true
 end
-for _, part in ipairs({'unknown_why', why, 'unknown_until_ms', whole(until_ms)}) do
-  fields[#fields + 1] = part
-end
+append(fields, {'unknown_why', why, 'unknown_until_ms', whole(until_ms)})
 transition(record, 'unknown', why, record.hint and now or until_ms, fields)
 count(tally, {'lost', 1})
 -- It may have been accepted, so it counts as billed.

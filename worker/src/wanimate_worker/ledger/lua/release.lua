@@ -24,10 +24,8 @@ if goes_behind then
   fields = {'rank', rank}
 end
 if transient_code ~= '' then
-  for _, part in ipairs({'retries', (tonumber(record.retries) or 0) + 1, 'transient_code', transient_code,
-    'transient_task', record.task_id or ''}) do
-    fields[#fields + 1] = part
-  end
+  append(fields, {'retries', (tonumber(record.retries) or 0) + 1, 'transient_code', transient_code,
+    'transient_task', record.task_id or ''})
   count(tally, {'retries', 1})
 end
 transition(record, 'waiting', why, nil, fields, {'nonce', 'unknown_why', 'hint', 'hint_by', 'next_check_ms', 'billed',

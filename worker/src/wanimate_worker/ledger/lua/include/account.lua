@@ -35,8 +35,7 @@ local function set_account(fields)
   local known, parts = read_account(), {}
   for name, value in pairs(fields) do
     known[name] = value
-    parts[#parts + 1] = name
-    parts[#parts + 1] = TEXTS[name] and value or whole(value)
+    append(parts, {name, TEXTS[name] and value or whole(value)})
   end
   redis.call('HSET', account, unpack(parts))
 end

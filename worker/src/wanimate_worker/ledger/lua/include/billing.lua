@@ -20,8 +20,7 @@ end
 local function add_to_day(counts, taken, amount, others)
   local amounts = others or {}
   for i = 2, #taken do
-    amounts[#amounts + 1] = taken[i]
-    amounts[#amounts + 1] = amount
+    append(amounts, {taken[i], amount})
   end
   count(counts, amounts)
 end
@@ -60,7 +59,7 @@ local function count_billed(record)
     amounts[1], amounts[2] = 'billed_ms', cjson.decode(record.billed)[1]
   end
   if record.billed_micro_usd then
-    amounts[#amounts + 1], amounts[#amounts + 2] = 'billed_micro_usd', tonumber(record.billed_micro_usd)
+    append(amounts, {'billed_micro_usd', tonumber(record.billed_micro_usd)})
     redis.call('HINCRBY', balance, 'answered_micro_usd', record.billed_micro_usd)
   end
   if #amounts > 0 then

@@ -37,7 +37,5 @@ local function observe(amounts, name, edges, ms)
     end
     edge = whole(edges[i])
   end
-  for _, part in ipairs({table.concat({name, edge}, ':'), 1, table.concat({name, 'ms'}, ':'), ms}) do
-    amounts[#amounts + 1] = part
-  end
+  append(amounts, {table.concat({name, edge}, ':'), 1, table.concat({name, 'ms'}, ':'), ms})
 end

@@ -11,9 +11,7 @@ local function close_record(record, also_dropped)
   if not record.has_failed then
     dropped[#dropped + 1] = 'message'
   end
-  for _, name in ipairs(also_dropped or {}) do
-    dropped[#dropped + 1] = name
-  end
+  append(dropped, also_dropped)
   transition(record, 'delivered', 'result stored', nil, nil, dropped)
   redis.call('PEXPIRE', job, record.has_failed and failed_ttl_ms or result_ttl_ms)
   if record.has_key == '1' then

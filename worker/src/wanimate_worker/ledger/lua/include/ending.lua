@@ -8,18 +8,14 @@
 -- that writes both steps.
 local function end_job(record, cause, fields, dropped, counts, is_delivered)
   local set, has_failed = {'outcome', outcome}, outcome_kind == 'failed'
-  for _, part in ipairs(fields or {}) do
-    set[#set + 1] = part
-  end
+  append(set, fields)
   if has_failed then
     record.has_failed = '1'
-    set[#set + 1], set[#set + 2] = 'has_failed', 1
+    append(set, {'has_failed', 1})
   end
   take_step(record, 'settled', cause)
   if is_delivered then
-    for _, part in ipairs(set) do
-      record.fields[#record.fields + 1] = part
-    end
+    append(record.fields, set)
   else
     write_steps(record, now_ms() + lease_ms, set, dropped)
   end
@@ -28,6 +24,6 @@ local function end_job(record, cause, fields, dropped, counts, is_delivered)
     redis.call('PEXPIRE', failed, failed_ttl_ms)
   end
   counts = counts or {}
-  counts[#counts + 1], counts[#counts + 2] = table.concat({'ended', outcome_kind}, ':'), 1
+  append(counts, {table.concat({'ended', outcome_kind}, ':'), 1})
   count(tally, counts)
 end

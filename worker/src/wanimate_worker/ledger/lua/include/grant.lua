@@ -32,8 +32,6 @@ end
 -- Returns what was granted, behind other parts of an answer.
 local function grant_after(...)
   local answer = {...}
-  for _, id in ipairs(grant()) do
-    answer[#answer + 1] = id
-  end
+  append(answer, grant())
   return answer
 end

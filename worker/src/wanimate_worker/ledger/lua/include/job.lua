@@ -38,10 +38,10 @@ local function take_step(record, to, cause)
   local fields = record.fields
   if from ~= '' then
     record.history = noted(record.history, now_ms(), to, cause)
-    fields[#fields + 1], fields[#fields + 2] = 'history', record.history
+    append(fields, {'history', record.history})
   end
   if STAMPS[to] and (to ~= 'waiting' or from == '') then
-    fields[#fields + 1], fields[#fields + 2] = STAMPS[to], whole(now_ms())
+    append(fields, {STAMPS[to], whole(now_ms())})
   end
   record.stage = to
 end
@@ -51,9 +51,7 @@ end
 -- at a moment (ms) or, where none is given, as before. A script that moves it to waiting enqueues or parks it.
 local function write_steps(record, due_ms, fields, dropped)
   local from, to, set = record.left, record.stage, record.fields
-  for _, part in ipairs(fields or {}) do
-    set[#set + 1] = part
-  end
+  append(set, fields)
   redis.call('HSET', job, 'stage', to, unpack(set))
   if dropped then
     redis.call('HDEL', job, unpack(dropped))

@@ -17,3 +17,10 @@ end
 local function whole(number)
   return string.format('%.0f', number)
 end
+
+-- Adds values to a list; none where there are none.
+local function append(list, values)
+  for _, value in ipairs(values or {}) do
+    list[#list + 1] = value
+  end
+end
