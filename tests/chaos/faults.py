@@ -260,11 +260,11 @@ class Faults:
 
     def fail_over(self) -> None:
         with self._processes:
-            self._rig.stack.replicated.fail_over()
+            self._rig.replicated.fail_over()
 
     def freeze_master(self) -> None:
         with self._processes:
-            replicated = self._rig.stack.replicated
+            replicated = self._rig.replicated
             replicated.thaw(replicated.freeze_master())
 
     def cut_connections(self) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 from pydantic import SecretStr
+from sentinels import ReplicatedRedis
 from wanimate import Client, Settings
 from wanimate.contract import Keys
 from wanimate_devstack import RedisServer, Stack, StackOptions
@@ -86,7 +87,7 @@ class Rig:
                 worker_app="crashing_worker",
                 has_flower=False,
                 has_callbacks=has_callbacks,
-                has_sentinel=has_sentinel,
+                redis=ReplicatedRedis if has_sentinel else RedisServer,
                 simulator={
                     "cap": str(profile.cap),
                     "speed": str(self.speed),
@@ -129,6 +130,12 @@ class Rig:
     def client(self) -> Client:
         """Return a client of the stack."""
         return Client(Settings(redis_url=SecretStr(self.stack.redis.url)))
+
+    @property
+    def replicated(self) -> ReplicatedRedis:
+        """The servers of a run with Sentinels."""
+        assert isinstance(self.stack.redis, ReplicatedRedis)
+        return self.stack.redis
 
     @property
     def redis_server(self) -> RedisServer:

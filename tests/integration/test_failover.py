@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from harness import PATIENCE_SECONDS, Vendor, eventually, is_recorded, job
 from pydantic import SecretStr
+from sentinels import ReplicatedRedis
 from wanimate import Client, Result, Settings, SubmissionUnknown
 from wanimate_devstack import Stack, StackOptions, leftovers, redis_of
 
@@ -25,7 +26,7 @@ def own_stack() -> Iterator[Stack]:
     options = StackOptions(
         workers=2,
         has_flower=False,
-        has_sentinel=True,
+        redis=ReplicatedRedis,
         simulator={"cap": str(CAP), "speed": "20"},
         settings={
             "WANIMATE_MAX_IN_FLIGHT": str(CAP),
@@ -49,6 +50,11 @@ def own_stack() -> Iterator[Stack]:
         assert ended is None, f"{ended.name} ended by itself: {ended.log_tail(90)}"
 
 
+def servers_of(stack: Stack) -> ReplicatedRedis:
+    assert isinstance(stack.redis, ReplicatedRedis)
+    return stack.redis
+
+
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
 def test_each_job_ends_once_and_is_paid_at_most_once_when_the_master_is_replaced(own_stack: Stack, fault: str) -> None:
     assert own_stack.simulator_url is not None
@@ -57,12 +63,13 @@ def test_each_job_ends_once_and_is_paid_at_most_once_when_the_master_is_replaced
         handles = client.submit_many(job(f"job-{i}") for i in range(JOBS))
         eventually(lambda: is_recorded(redis), "all jobs are recorded")
         eventually(lambda: vendor.summary()["accepted"] >= CAP, "jobs run")
-        master = own_stack.replicated.master
+        servers = servers_of(own_stack)
+        master = servers.master
         if fault == "killed":
-            own_stack.replicated.fail_over()
+            servers.fail_over()
         else:
-            own_stack.replicated.thaw(own_stack.replicated.freeze_master())
-        assert own_stack.replicated.master is not master
+            servers.thaw(servers.freeze_master())
+        assert servers.master is not master
         outcomes = client.wait_all(handles, timeout=2 * PATIENCE_SECONDS)
         accepted = vendor.accepted()
         for number, outcome in enumerate(outcomes):
@@ -80,7 +87,7 @@ def test_each_job_ends_once_and_is_paid_at_most_once_when_the_master_is_replaced
 def test_nothing_is_sent_while_no_replica_has_the_intent_and_the_jobs_go_on_with_it(own_stack: Stack) -> None:
     assert own_stack.simulator_url is not None
     vendor = Vendor(own_stack.simulator_url)
-    replica = own_stack.replicated.replica
+    replica = servers_of(own_stack).replica
     replica.stop()
     with Client(Settings(redis_url=SecretStr(own_stack.redis.url))) as client, redis_of(own_stack) as redis:
         handles = client.submit_many(job(f"job-{i}") for i in range(3))

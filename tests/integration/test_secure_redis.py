@@ -33,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> SecureServer:
 def secure(server: SecureServer) -> Iterator[Stack]:
     options = StackOptions(
         has_callbacks=True,
-        redis=server,
+        redis=lambda _: server,
         simulator={"cap": "5", "speed": "40"},
         settings={
             "WANIMATE_MAX_IN_FLIGHT": "5",

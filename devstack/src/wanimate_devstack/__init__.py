@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .processes import Process, ProcessGroup, free_port
+from .processes import Process, free_port
 from .redis_server import RedisServer, find_redis_server
 from .stack import SIMULATOR_KEY, Stack, StackOptions, leftovers, redis_of
 
@@ -13,7 +13,6 @@ __all__ = [
     "leftovers",
     "redis_of",
     "Process",
-    "ProcessGroup",
     "RedisServer",
     "find_redis_server",
     "free_port",

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 
 import click
 from rich.console import Console
-from wanimate.errors import WanimateError
-from wanimate.program import Program
-from wanimate.text import one_line
+from wanimate.program import Program, run
 
 from .demo import run_demo
 from .up import run_up
@@ -37,11 +34,5 @@ def up() -> None:
 
 
 def main() -> None:
-    """Run the command line; what went wrong is one line, not a traceback."""
-    # A stop by SIGTERM unwinds like Ctrl-C, so that the stack's processes are stopped too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        cli()
-    except WanimateError as error:
-        click.echo(f"wanimate-devstack: {one_line(str(error))}", err=True)
-        sys.exit(2)
+    """Run the command line."""
+    run("wanimate-devstack", cli)

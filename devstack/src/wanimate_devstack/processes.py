@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from wanimate.errors import WanimateError
 
@@ -59,18 +59,16 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
         return self._popen.pid
 
     @property
-    def is_running(self) -> bool:
-        """Whether it has not ended."""
-        return self._popen.poll() is None
+    def exit_code(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self._popen.poll()
 
     @property
-    def exit_code(self) -> int | None:
-        """Its exit code, once it has ended."""
-        return self._popen.poll()
+    def is_running(self) -> bool:
+        return self.exit_code is None
 
     def wait_until(self, condition: Callable[[], bool], what: str, timeout_seconds: float = 60.0) -> None:
         """Wait for a condition that this process brings about.
@@ -108,33 +106,3 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._popen.pid, signal.SIGKILL)
         self._popen.wait()
-
-
-class ProcessGroup:
-    """Processes that are stopped together, the last started first."""
-
-    def __init__(self) -> None:
-        self._processes: list[Process] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def add(self, process: Process) -> Process:
-        """Take a process in."""
-        self._processes.append(process)
-        return process
-
-    def ended(self) -> Process | None:
-        """Return a process that has ended, if there is one."""
-        return next((process for process in self._processes if not process.is_running), None)
-
-    def stop(self) -> None:
-        """Stop all: a SIGTERM to each, then wait for each."""
-        for process in reversed(self._processes):
-            process.signal(signal.SIGTERM)
-        for process in reversed(self._processes):
-            process.stop()
-        self._processes.clear()

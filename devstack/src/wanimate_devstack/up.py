@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -37,43 +38,37 @@ def run_up(console: Console) -> int:
     """
     settings = WorkerSettings.load()
     uses_vendor = settings.api_key is not None
-    options = StackOptions(simulator=None if uses_vendor else {"cap": str(settings.max_in_flight)}, has_ops=True)
-    if uses_vendor:
+    options = StackOptions(
+        simulator=None if uses_vendor else {"cap": str(settings.max_in_flight)},
+        has_ops=True,
         # Jobs on the vendor cost money: they outlive this process.
-        options = StackOptions(simulator=None, has_ops=True, data_folder=Path(".wanimate/redis").absolute())
+        data_folder=Path(".wanimate/redis").absolute() if uses_vendor else None,
+    )
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     with console.status("starting …"):
         stack = Stack(options)
         stack.start()
+    show = partial(console.print, soft_wrap=True)
     try:
         simulated = f"{stack.simulator_url} (simulator: nothing is billed, a video takes about 40 s as with the vendor)"
-        vendor = settings.api_base_url if uses_vendor else simulated
-        console.print("[bold]Wanimate is up.[/] Ctrl-C stops it.")
-        console.print(f"  vendor  {vendor}")
         buttons = "" if settings.flower_auth else " (to cancel there, set WANIMATE_FLOWER_AUTH=user:password)"
-        console.print(f"  Flower  {stack.flower_url}{buttons}", soft_wrap=True)
-        console.print(
-            f"  limits  {stack.ops_url} (slots, queue, budget and cost; or: wanimate-worker top)", soft_wrap=True
-        )
+        console.print("[bold]Wanimate is up.[/] Ctrl-C stops it.")
+        console.print(f"  vendor  {settings.api_base_url if uses_vendor else simulated}")
+        show(f"  Flower  {stack.flower_url}{buttons}")
+        show(f"  limits  {stack.ops_url} (slots, queue, budget and cost; or: wanimate-worker top)")
         console.print(f"  logs    {stack.folder}{os.sep}\n")
         console.print("In another terminal:")
         if shutil.which("wanimate") is None:
-            console.print(f"  . {os.path.relpath(Path(sys.prefix) / 'bin' / 'activate')}", soft_wrap=True)
-        console.print(f"  export WANIMATE_REDIS_URL={stack.redis.url}", soft_wrap=True)
+            show(f"  . {os.path.relpath(Path(sys.prefix) / 'bin' / 'activate')}")
+        show(f"  export WANIMATE_REDIS_URL={stack.redis.url}")
         if not uses_vendor:
-            console.print(
-                f"  export WANIMATE_API_BASE_URL={stack.simulator_url} WANIMATE_API_KEY={SIMULATOR_KEY}"
-                "    # for wanimate-worker",
-                soft_wrap=True,
-            )
+            vendor = f"WANIMATE_API_BASE_URL={stack.simulator_url} WANIMATE_API_KEY={SIMULATOR_KEY}"
+            show(f"  export {vendor}    # for wanimate-worker")
         for name in sorted(_AGREED & os.environ.keys()):
-            console.print(f"  export {name}={shlex.quote(os.environ[name])}", soft_wrap=True)
-        console.print(
-            "  wanimate animate --image https://example.com/a.png --video https://example.com/b.mp4 --wait\n",
-            soft_wrap=True,
-        )
+            show(f"  export {name}={shlex.quote(os.environ[name])}")
+        show("  wanimate animate --image https://example.com/a.png --video https://example.com/b.mp4 --wait\n")
         while not stopped.wait(1.0):
             ended = stack.ended()
             if ended is not None:

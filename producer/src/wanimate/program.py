@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import math
+import signal
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 from click.shell_completion import get_completion_class
 
-from .text import indented_lines
+from .errors import WanimateError
+from .text import indented_lines, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,6 +71,17 @@ class Program(click.Group):
         except click.ClickException as error:
             error.message = indented_lines(error.message)  # type: ignore[misc] # final only since click 8.2
             raise
+
+
+def run(program: str, cli: click.Group) -> None:
+    """Run the command line of a program that a signal stops; what went wrong is one line, not a traceback."""
+    # A stop by SIGTERM unwinds like Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        cli()
+    except WanimateError as error:
+        click.echo(f"{program}: {one_line(str(error))}", err=True)
+        sys.exit(2)
 
 
 def completion_of(program: str, cli: click.Group) -> click.Command:

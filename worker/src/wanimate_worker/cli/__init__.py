@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-
 import click
-from wanimate.errors import WanimateError
-from wanimate.program import Program, completion_of
-from wanimate.text import one_line
+from wanimate.program import Program, completion_of, run
 
 from .changes import cancel, end, retry
 from .dead import dead
@@ -55,11 +50,5 @@ for _command in (
 
 
 def main() -> None:
-    """Run the command line; what went wrong is one line, not a traceback."""
-    # A stop by SIGTERM unwinds like Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        cli()
-    except WanimateError as error:
-        click.echo(f"wanimate-worker: {one_line(str(error))}", err=True)
-        sys.exit(2)
+    """Run the command line."""
+    run("wanimate-worker", cli)

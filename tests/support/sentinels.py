@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from redis import Redis
 from redis.exceptions import RedisError
-
-from .processes import Process, ProcessFailed, free_port
-from .redis_server import LocalServers, RedisServer, find_redis_server
+from wanimate_devstack import Process, RedisServer, find_redis_server, free_port
+from wanimate_devstack.processes import ProcessFailed
+from wanimate_devstack.redis_server import LocalServers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
