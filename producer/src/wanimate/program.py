@@ -6,7 +6,8 @@ import io
 import math
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import click
 from click.shell_completion import get_completion_class
@@ -23,6 +24,23 @@ _HOW: Final[Mapping[str, str]] = {
     "zsh": 'eval "$({program} completion zsh)"    in ~/.zshrc, after compinit',
     "fish": "{program} completion fish > ~/.config/fish/completions/{program}.fish",
 }
+
+
+class ExitCode(IntEnum):
+    """A program's exit code, and what it means."""
+
+    text: str
+
+    def __new__(cls, code: int, text: str) -> Self:
+        """Make a member, which is written as code and text; enum calls this."""
+        member = int.__new__(cls, code)
+        member._value_, member.text = code, text
+        return member
+
+    @classmethod
+    def epilog(cls) -> str:
+        """Return the table of all codes, as the end of a command's help."""
+        return "\n".join(["\b", "Exit codes:", *(f"  {code.value:<3}  {code.text}" for code in cls)])
 
 
 class Seconds(click.FloatRange):

@@ -6,15 +6,17 @@ import click
 
 from ..program import Program, completion_of
 from .batch import batch
-from .exits import EXIT_CODES
 from .generate import animate, replace
 from .jobs import cancel, status, wait
+from .session import Exit
 
 __all__ = ["main"]
 
 
 @click.group(
-    cls=Program, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+    cls=Program,
+    epilog=Exit.epilog(),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.version_option(package_name="wanimate")
 def main() -> None:

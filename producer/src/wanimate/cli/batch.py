@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import shlex
-import time
 from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
-from ..errors import JobNotFound, QueueUnavailable, WaitTimeout
-from ..program import SECONDS
+from ..errors import QueueUnavailable
 from ..text import one_line
 from ..waiting import Wait
 from .batch_file import read_batch
-from .exits import EXIT_CODES, Exit, of_outcome, worst
-from .jobs import allow_expired_option, note_cost
-from .session import with_session
+from .jobs import EXPIRED_OPTION, TIMEOUT_OPTION, note_cost, watch
+from .session import Exit, Session, command, worst
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,22 +20,18 @@ if TYPE_CHECKING:
     from ..contract import Job
     from .batch_file import BatchFile, Line
     from .progress import BatchProgress
-    from .session import Session
 
-#: Seconds between two reads of how many jobs are in flight.
-_SLOTS_INTERVAL_SECONDS: Final = 1.0
 #: Lines of a broken file that are shown.
 _SHOWN_LINES: Final = 10
 
 
-@click.command(epilog=EXIT_CODES)
+@command
 @click.argument("file", type=click.File("r", encoding="utf-8"))
 @click.option("--run", default="", metavar="NAME", help="Another name makes the same file other jobs, paid again.")
 @click.option("--allow-duplicates", is_flag=True, help="Enqueue, and pay for, a request as often as it occurs.")
 @click.option("--wait/--no-wait", default=True, help="Wait for the results (the default), or only enqueue.")
-@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="How long to wait; for ever, unless given.")
-@allow_expired_option
-@with_session
+@TIMEOUT_OPTION
+@EXPIRED_OPTION
 def batch(
     session: Session,
     file: TextIO,
@@ -74,11 +67,13 @@ def batch(
         with progress:
             by_id = _enqueue(session, lines, progress)
             note_cost(session, [same[0].job for same in by_id.values()])
+            names = {job_id: [line.name for line in same] for job_id, same in by_id.items()}
             if not wait:
-                for job_id, name in _names(by_id):
-                    session.output.queued(job_id, name)
+                for job_id, names_of_job in names.items():
+                    for name in names_of_job:
+                        session.output.queued(job_id, name)
                 return Exit.OK
-            codes = _follow(session, by_id, progress, Wait(by_id, timeout, allow_expired=allow_expired))
+            codes = watch(session, Wait(by_id, timeout, allow_expired=allow_expired), names, progress)
     except KeyboardInterrupt:
         if progress.is_enqueued:
             session.output.note(f"Interrupted. {progress.summary()}.")
@@ -140,30 +135,3 @@ def _enqueue(session: Session, lines: list[Line], progress: BatchProgress) -> di
         by_id.setdefault(handle.id, []).append(line)
     progress.all_enqueued()
     return by_id
-
-
-def _names(by_id: dict[str, list[Line]]) -> Iterator[tuple[str, str]]:
-    for job_id, lines in by_id.items():
-        for line in lines:
-            yield job_id, line.name
-
-
-def _follow(session: Session, by_id: dict[str, list[Line]], progress: BatchProgress, jobs: Wait) -> list[Exit]:
-    codes: list[Exit] = []
-    slots_read_at = 0.0
-    try:
-        for ended in session.client.watch(jobs):
-            for job_id, outcome in ended:
-                codes.append(of_outcome(outcome))
-                for line in by_id[job_id]:
-                    if not isinstance(outcome, JobNotFound):
-                        progress.ended(outcome)
-                    session.output.ended(job_id, outcome, line.name)
-            if jobs.pending and time.monotonic() - slots_read_at >= _SLOTS_INTERVAL_SECONDS:
-                slots_read_at = time.monotonic()
-                progress.in_flight(len(session.client.store.slots() & jobs.pending.keys()))
-    except WaitTimeout:
-        codes.append(Exit.TIMED_OUT)
-        for job_id, name in _names({job_id: by_id[job_id] for job_id in jobs.pending}):
-            session.output.timed_out(job_id, name)
-    return codes

@@ -8,18 +8,17 @@ import click
 
 from ..contract import AnimateJob, OnUnknown, Provider, ReplaceJob, Resolution
 from ..program import SECONDS, read_label
-from .exits import EXIT_CODES, Exit
-from .jobs import allow_expired_option, follow, note_cost
-from .session import with_session
+from ..waiting import Wait
+from .jobs import EXPIRED_OPTION, TIMEOUT_OPTION, follow, note_cost
+from .session import Exit, Session, command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..contract import Job
-    from .session import Session
 
 
-def job_options(command: Callable[..., None]) -> Callable[..., None]:
+def job_options(function: Callable[..., Exit]) -> Callable[..., Exit]:
     """Add one option for each field of a job, and how to wait for it."""
     for option in reversed(
         (
@@ -64,27 +63,23 @@ def job_options(command: Callable[..., None]) -> Callable[..., None]:
                 help="Length of the motion video, for the estimate of billed seconds.",
             ),
             click.option("--wait/--no-wait", default=True, help="Wait for the result (the default), or only enqueue."),
-            click.option(
-                "--timeout", type=SECONDS, metavar="SECONDS", help="How long to wait; for ever, unless given."
-            ),
-            allow_expired_option,
+            TIMEOUT_OPTION,
+            EXPIRED_OPTION,
         )
     ):
-        command = option(command)
-    return command
+        function = option(function)
+    return function
 
 
-@click.command(epilog=EXIT_CODES)
+@command
 @job_options
-@with_session
 def animate(session: Session, **options: Any) -> Exit:
     """Bring the character of an image to life with the motion of a video."""
     return generate(session, AnimateJob, **options)
 
 
-@click.command(epilog=EXIT_CODES)
+@command
 @job_options
-@with_session
 def replace(session: Session, **options: Any) -> Exit:
     """Replace the person in a video with the character of an image."""
     return generate(session, ReplaceJob, **options)
@@ -111,4 +106,4 @@ def generate(
         session.output.queued(handle.id)
         return Exit.OK
     session.output.note(f"Job {handle.id} is in the queue; waiting for its result.")
-    return follow(session, [handle.id], timeout, allow_expired=allow_expired)
+    return follow(session, Wait([handle.id], timeout, allow_expired=allow_expired))

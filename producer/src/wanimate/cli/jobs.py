@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -12,22 +12,28 @@ from ..contract.cost import billed_seconds, format_usd
 from ..errors import JobNotFound, QueueUnavailable, WaitTimeout
 from ..program import SECONDS
 from ..waiting import Wait
-from .exits import EXIT_CODES, Exit, of_outcome, worst
-from .session import with_session
+from .session import Exit, Session, command, of_outcome, worst
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from ..contract import Job
-    from .session import Session
+    from .progress import BatchProgress
 
 #: Ids that fit into a command line that a person copies.
 _MAX_SHOWN_IDS: Final = 20
 
+TIMEOUT_OPTION: Final = click.option(
+    "--timeout", type=SECONDS, metavar="SECONDS", help="How long to wait; for ever, unless given."
+)
+EXPIRED_OPTION: Final = click.option(
+    "--allow-expired", is_flag=True, help="Print results whose URLs the vendor no longer serves, too."
+)
+_IDS: Final = click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
 
-@click.command(epilog=EXIT_CODES)
-@click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
-@with_session
+
+@command
+@_IDS
 def status(session: Session, job_ids: tuple[str, ...]) -> Exit:
     """Print where jobs stand: their place in line and an estimate of the seconds until they end among it.
 
@@ -43,12 +49,11 @@ def status(session: Session, job_ids: tuple[str, ...]) -> Exit:
     return code
 
 
-@click.command(epilog=EXIT_CODES)
-@click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
+@command
+@_IDS
 @click.option(
     "--timeout", type=SECONDS, default=10.0, show_default=True, metavar="SECONDS", help="How long to wait for a worker."
 )
-@with_session
 def cancel(session: Session, job_ids: tuple[str, ...], timeout: float) -> Exit:
     """Cancel jobs that have not been sent to the vendor yet; exit code 5 if one was too late."""
     codes = []
@@ -64,43 +69,56 @@ def cancel(session: Session, job_ids: tuple[str, ...], timeout: float) -> Exit:
     return worst(codes)
 
 
-def allow_expired_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --allow-expired."""
-    option = click.option(
-        "--allow-expired", is_flag=True, help="Print results whose URLs the vendor no longer serves, too."
-    )
-    return option(command)
-
-
-@click.command(epilog=EXIT_CODES)
-@click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
-@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="How long to wait; for ever, unless given.")
-@allow_expired_option
-@with_session
+@command
+@_IDS
+@TIMEOUT_OPTION
+@EXPIRED_OPTION
 def wait(session: Session, job_ids: tuple[str, ...], *, timeout: float | None, allow_expired: bool) -> Exit:
     """Wait for jobs and print each result as it comes in."""
     ids = [session.client.job(job_id).id for job_id in job_ids]
-    return follow(session, ids, timeout, allow_expired=allow_expired)
+    return follow(session, Wait(ids, timeout, allow_expired=allow_expired))
 
 
-def follow(session: Session, job_ids: Sequence[str], timeout: float | None, *, allow_expired: bool) -> Exit:
+def follow(session: Session, jobs: Wait) -> Exit:
     """Report each job as it ends; when interrupted or out of time, print how to wait for the rest again."""
-    jobs = Wait(job_ids, timeout, allow_expired=allow_expired)
+    try:
+        codes = watch(session, jobs, dict.fromkeys(jobs.pending, (None,)))
+    except KeyboardInterrupt:
+        session.output.note(_pick_up(list(jobs.pending)))
+        return Exit.INTERRUPTED
+    if Exit.TIMED_OUT in codes:
+        session.output.note(_pick_up(list(jobs.pending)))
+    return worst(codes)
+
+
+def watch(
+    session: Session, jobs: Wait, names: Mapping[str, Sequence[str | None]], progress: BatchProgress | None = None
+) -> list[Exit]:
+    """Report each job as it ends, or that time is up, and return the exit code of each.
+
+    Args:
+        session: The command's.
+        jobs: The jobs.
+        names: What each job is called in the reports, which may be several things.
+        progress: Where they are counted.
+    """
     codes: list[Exit] = []
     try:
         for ended in session.client.watch(jobs):
             for job_id, outcome in ended:
                 codes.append(of_outcome(outcome))
-                session.output.ended(job_id, outcome)
+                for name in names[job_id]:
+                    if progress is not None and not isinstance(outcome, JobNotFound):
+                        progress.ended(outcome)
+                    session.output.ended(job_id, outcome, name)
+            if progress is not None and jobs.pending:
+                progress.read_in_flight(lambda: len(session.client.store.slots() & jobs.pending.keys()))
     except WaitTimeout:
         codes.append(Exit.TIMED_OUT)
         for job_id in jobs.pending:
-            session.output.timed_out(job_id)
-        session.output.note(_pick_up(list(jobs.pending)))
-    except KeyboardInterrupt:
-        session.output.note(_pick_up(list(jobs.pending)))
-        return Exit.INTERRUPTED
-    return worst(codes)
+            for name in names[job_id]:
+                session.output.timed_out(job_id, name)
+    return codes
 
 
 def _pick_up(job_ids: Sequence[str]) -> str:

@@ -71,26 +71,18 @@ class Output:
         if isinstance(outcome, JobNotFound):
             self.not_found(outcome, job_id, name)
             return
-        state = state_of(outcome)
-        if isinstance(outcome, Result):
-            facts = outcome.model_dump(mode="json", exclude_none=True)
-            self._line(job_id, name, state, " ".join(outcome.urls), **facts)
-        elif isinstance(outcome, ResultExpired):
-            facts = outcome.result.model_dump(mode="json", exclude_none=True)
-            error = type(outcome).__name__
-            self._line(job_id, name, state, f"{error}: {outcome}", error=error, message=outcome.message, **facts)
+        result = outcome.result if isinstance(outcome, ResultExpired) else outcome
+        if isinstance(result, Result):
+            facts = result.model_dump(mode="json", exclude_none=True)
         else:
-            self._line(
-                job_id,
-                name,
-                state,
-                f"{type(outcome).__name__}: {outcome}",
-                error=type(outcome).__name__,
-                message=outcome.message,
-                code=outcome.code,
-                task_id=outcome.task_id,
-                field=outcome.field,
-            )
+            facts = {"code": result.code, "task_id": result.task_id, "field": result.field}
+        if isinstance(outcome, Result):
+            text = " ".join(outcome.urls)
+        else:
+            error = type(outcome).__name__
+            text = f"{error}: {outcome}"
+            facts = {"error": error, "message": outcome.message, **facts}
+        self._line(job_id, name, state_of(outcome), text, **facts)
 
     def timed_out(self, job_id: str, name: str | None = None) -> None:
         """Report a job that had not ended in time."""

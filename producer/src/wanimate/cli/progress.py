@@ -11,10 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from ..contract import JobState
+from ..text import format_duration
 from .output import EXPIRED, state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
     from rich.console import RenderableType
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from ..errors import JobFailed, ResultExpired
     from .output import Output
 
+#: Seconds between two reads of how many jobs are in flight.
+_COUNT_INTERVAL_SECONDS: Final = 1.0
 #: Seconds between two plain lines.
 _PLAIN_INTERVAL_SECONDS: Final = 10.0
 #: The rate is that of so many seconds, or of those since the first job ended.
@@ -51,6 +54,7 @@ class BatchProgress:
         self._enqueued_at = 0.0
         self._enqueued = 0
         self._in_flight = 0
+        self._counted_at = 0.0
         self._started = self._shown = time.monotonic()
         self._ends: deque[float] = deque()
         self._bar: _Bar | None = None
@@ -106,10 +110,11 @@ class BatchProgress:
             self._ends.append(now)
         self._show()
 
-    def in_flight(self, jobs: int) -> None:
-        """Take over how many jobs of the batch hold an upstream slot."""
-        self._in_flight = jobs
-        self._show()
+    def read_in_flight(self, count: Callable[[], int]) -> None:
+        """Read how many jobs of the batch hold an upstream slot, unless that was done just now."""
+        if time.monotonic() - self._counted_at >= _COUNT_INTERVAL_SECONDS:
+            self._in_flight, self._counted_at = count(), time.monotonic()
+            self._show()
 
     def summary(self) -> str:
         """Return what became of the batch, in one line."""
@@ -117,7 +122,8 @@ class BatchProgress:
         left = self._total - self._counts.total()
         others = [(self._counts[JobState.CANCELLED], "cancelled"), (self._counts[EXPIRED], EXPIRED), (left, "go on")]
         parts = [counts, *(f"{count} {what}" for count, what in others if count)]
-        return f"{self._total} jobs: {', '.join(parts)}, after {_duration(time.monotonic() - self._started)}"
+        duration_ms = round(1000 * (time.monotonic() - self._started))
+        return f"{self._total} jobs: {', '.join(parts)}, after {format_duration(duration_ms)}"
 
     def _states(self) -> str:
         ended = self._counts.total()
@@ -137,7 +143,8 @@ class BatchProgress:
         # From end to end: before the first one, all were on their way, which says nothing about the pace.
         rate = (len(self._ends) - 1) / (now - self._ends[0])
         rate_text = f"{rate:.1f}/s" if rate >= 1 else f"{rate * 60:.1f}/min"
-        return f"{rate_text} ETA {_duration((self._total - self._counts.total()) / rate)}"
+        remaining_ms = round(1000 * (self._total - self._counts.total()) / rate)
+        return f"{rate_text} ETA {format_duration(remaining_ms)}"
 
     def _show(self) -> None:
         now = time.monotonic()
@@ -158,14 +165,3 @@ class _Bar(Progress):
         """Yield the lines to draw; rich calls this."""
         yield self.make_tasks_table(self.tasks)
         yield Text(self.states, no_wrap=True, overflow="ellipsis")
-
-
-def _duration(seconds: float) -> str:
-    """Return a duration for people, as in `1 h 02 min`."""
-    whole = round(seconds)
-    if whole < 60:  # noqa: PLR2004 - seconds of a minute
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:  # noqa: PLR2004 - minutes of an hour
-        return f"{minutes} min {rest:02} s"
-    return f"{minutes // 60} h {minutes % 60:02} min"

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 import click
+from wanimate.program import ExitCode
 from wanimate.text import one_line
 
 from .session import celery_app, open_runtime, reported_errors
@@ -15,16 +16,17 @@ if TYPE_CHECKING:
 
     from ..health.finding import Finding
 
-EXIT_CODES: Final = """\b
-Exit codes:
-  0    all is well, or only to be known
-  1    warnings
-  2    failures, or wrong settings
-"""
+
+class _Exit(ExitCode):
+    OK = 0, "all is well, or only to be known"
+    WARNINGS = 1, "warnings"
+    FAILURES = 2, "failures, or wrong settings"
+
+
 _STYLES: Final = {"ok": "green", "info": "blue", "warn": "yellow", "fail": "red"}
 
 
-@click.command(epilog=EXIT_CODES)
+@click.command(epilog=_Exit.epilog())
 @click.option("--no-vendor", is_flag=True, help="Send the vendor no request.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout.")
 def doctor(*, no_vendor: bool, as_json: bool) -> None:

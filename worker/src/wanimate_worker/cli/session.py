@@ -6,14 +6,14 @@ import functools
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import IntEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 from wanimate.errors import WanimateError
+from wanimate.program import ExitCode
 from wanimate.text import indented_lines, one_line
 
 if TYPE_CHECKING:
@@ -24,26 +24,16 @@ if TYPE_CHECKING:
     from ..engine.runtime import Runtime
     from ..ledger import Ledger
 
-EXIT_CODES: Final = """\b
-Exit codes:
-  0    everything asked for is done, now or before
-  1    something could not be done as things stand; the lines say what and why
-  2    wrong usage or settings; nothing was changed
-  3    Redis or the vendor could not be reached
-  4    the time-out passed first
-  130  interrupted
-"""
 
+class Exit(ExitCode):
+    """The exit codes of most commands."""
 
-class Exit(IntEnum):
-    """The exit codes; see `EXIT_CODES`."""
-
-    OK = 0
-    REFUSED = 1
-    INVALID = 2
-    UNAVAILABLE = 3
-    TIMED_OUT = 4
-    INTERRUPTED = 130
+    OK = 0, "everything asked for is done, now or before"
+    REFUSED = 1, "something could not be done as things stand; the lines say what and why"
+    INVALID = 2, "wrong usage or settings; nothing was changed"
+    UNAVAILABLE = 3, "Redis or the vendor could not be reached"
+    TIMED_OUT = 4, "the time-out passed first"
+    INTERRUPTED = 130, "interrupted"
 
 
 class Verdict(NamedTuple):
@@ -117,7 +107,7 @@ def command(function: Callable[..., Exit]) -> click.Command:
             code = function(Session(runtime, as_json), *args, **options)
         raise SystemExit(code)
 
-    made = click.command(epilog=EXIT_CODES)(run)
+    made = click.command(epilog=Exit.epilog())(run)
     made.params.append(click.Option(["--json", "as_json"], is_flag=True, help="One JSON object a line on stdout."))
     return made
 
