@@ -14,10 +14,7 @@ from wanimate.settings import Settings
 
 
 class LimitSettings(Settings):
-    """What the vendor allows the account: what its first worker fills the ledger with.
-
-    From then on the ledger's values count, and `wanimate-worker limits` shows and changes them.
-    """
+    """What the vendor allows the account."""
 
     max_in_flight: int = Field(
         default=1000,

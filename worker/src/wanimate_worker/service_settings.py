@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import re
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 from wanimate.settings import Settings
 
 from .telemetry.logs import LogFormat
 
 #: Shorter secrets can be guessed, in characters.
 SHORTEST_CALLBACK_SECRET: Final = 16
+
+
+def _user_and_password(value: SecretStr | None) -> SecretStr | None:
+    login = "" if value is None else value.get_secret_value().strip()
+    if not login:
+        return None
+    user, _, password = login.partition(":")
+    if not user or not password or not login.isascii():
+        raise ValueError("user:password is expected, in ASCII")
+    return SecretStr(login)
+
+
+Login = Annotated[SecretStr | None, AfterValidator(_user_and_password)]
 
 
 class CallbackSettings(Settings):
@@ -54,31 +67,21 @@ class CallbackSettings(Settings):
 class FlowerSettings(Settings):
     """Who may open Flower."""
 
-    flower_auth: SecretStr | None = Field(
+    flower_auth: Login = Field(
         default=None,
         description="Who may open Flower (`wanimate-worker flower`), as `user:password`. Without it Flower listens on "
         "this machine only and cancels nothing.",
     )
 
-    @field_validator("flower_auth")
-    @classmethod
-    def _is_flower_login(cls, value: SecretStr | None) -> SecretStr | None:
-        return _user_and_password(value)
-
 
 class OpsSettings(Settings):
     """Who may see the account's figures."""
 
-    ops_auth: SecretStr | None = Field(
+    ops_auth: Login = Field(
         default=None,
         description="Who may open the limits page and the metrics (`wanimate-worker ops`), as `user:password`. Without "
         "it they are served to this machine only.",
     )
-
-    @field_validator("ops_auth")
-    @classmethod
-    def _is_ops_login(cls, value: SecretStr | None) -> SecretStr | None:
-        return _user_and_password(value)
 
 
 class LogSettings(Settings):
@@ -92,13 +95,3 @@ class LogSettings(Settings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="The least level that is written; `--loglevel` of `celery` comes first."
     )
-
-
-def _user_and_password(value: SecretStr | None) -> SecretStr | None:
-    login = "" if value is None else value.get_secret_value().strip()
-    if not login:
-        return None
-    user, _, password = login.partition(":")
-    if not user or not password or not login.isascii():
-        raise ValueError("user:password is expected, in ASCII")
-    return SecretStr(login)

@@ -210,19 +210,11 @@ class WorkerSettings(
     )
 
     @model_validator(mode="after")
-    def _floor_within_deadline(self) -> Self:
+    def _fit_together(self) -> Self:
         if self.poll_floor_seconds >= self.run_deadline_seconds:
             raise ValueError("WANIMATE_POLL_FLOOR_SECONDS must be shorter than WANIMATE_RUN_DEADLINE_SECONDS")
-        return self
-
-    @model_validator(mode="after")
-    def _redis_outwaits_intents(self) -> Self:
         if self.intent_replicas and self.intent_timeout_seconds >= self.redis_timeout_seconds:
             raise ValueError("WANIMATE_INTENT_TIMEOUT_SECONDS must be shorter than WANIMATE_REDIS_TIMEOUT_SECONDS")
-        return self
-
-    @model_validator(mode="after")
-    def _callbacks_by_https(self) -> Self:
         url = urlsplit(self.callback_base_url or "")
         if url.scheme == "http" and not (self.allow_http or is_loopback(url.hostname or "")):
             raise ValueError(
@@ -258,25 +250,24 @@ class WorkerSettings(
             limits: The account's, from the ledger.
         """
         mine = self.account_limits()
-        pairs = [(name, getattr(mine, name), getattr(limits, name)) for name in LIMIT_NAMES]
         return [
             f"WANIMATE_{name.upper()} is {_spelled(here)} here, the account's is {_spelled(there)}"
-            for name, here, there in pairs
-            if here != there
+            for name in LIMIT_NAMES
+            if (here := getattr(mine, name)) != (there := getattr(limits, name))
         ]
 
     def ledger_limits(self) -> LedgerLimits:
         """Return what this process gives the ledger's scripts."""
-        rounds = -(-self.poll_batch_size // self.poll_concurrency)
         timeouts = self.timeouts()
-        # Not the longest that a request may take: when a claim ends too early, a task is asked about twice and no
-        # harm is done; when it ends late, the tasks of a dead worker go unnoticed for as long.
+        # How long a request may take: the pool, the connection, the request, the answer's head and its body.
+        submit_seconds = 2 * timeouts.connect_seconds + timeouts.write_seconds + 2 * timeouts.submit_read_seconds
+        # Not the longest that polls may take: when a claim ends too early, a task is asked about twice and no harm is
+        # done; when it ends late, the tasks of a dead worker go unnoticed for as long.
+        rounds = -(-self.poll_batch_size // self.poll_concurrency)
         poll_seconds = rounds * (timeouts.connect_seconds + timeouts.status_read_seconds)
         return LedgerLimits(
             lease_ms=round(self.lease_seconds * 1000),
-            submit_lease_ms=round(
-                (_longest_seconds(timeouts, timeouts.submit_read_seconds) + self.lease_seconds) * 1000
-            ),
+            submit_lease_ms=round((submit_seconds + self.lease_seconds) * 1000),
             poll_lease_ms=round(poll_seconds * 1000),
             unknown_after_ms=round(self.unknown_after_seconds * 1000),
             result_ttl_ms=self.result_ttl_seconds * 1000,
@@ -290,8 +281,3 @@ class WorkerSettings(
 
 def _spelled(limit: float | None) -> str:
     return "not set" if limit is None else f"{limit:g}"
-
-
-def _longest_seconds(timeouts: Timeouts, read_seconds: float) -> float:
-    """Return how long one request may take: the pool, the connection, the request, the answer's head and its body."""
-    return 2 * timeouts.connect_seconds + timeouts.write_seconds + 2 * read_seconds

@@ -42,11 +42,7 @@ UNRECORDED: Final = {
 
 
 def follows(leader: str) -> str:
-    """Return why nothing is done with a record that is no job but one more caller of one.
-
-    Args:
-        leader: The job.
-    """
+    """Return why nothing is done with a record that is one more caller of a job, its leader."""
     return f"it is one more caller of job {leader}: that is the one to change"
 
 
@@ -55,22 +51,18 @@ class View:
     """One job as the operator sees it.
 
     Args:
+        record: What is stored about it.
         status: What its caller sees.
         error: The name of the error it failed with.
         since_ms: Since when it is in this state, in Redis time.
         history: Its transitions, the oldest first.
-        hint: A task id that was named while the answer to its submission is lost, and is not confirmed.
-        unreadable: Why the vendor's answers about its task cannot be read; None if they can.
-        parked_until_ms: When it is in line again, in Redis time; None if it is not parked.
     """
 
+    record: JobRecord
     status: JobStatus
     error: str | None
     since_ms: int | None
     history: list[Transition]
-    hint: str | None
-    unreadable: str | None
-    parked_until_ms: int | None
 
     @classmethod
     def of(cls, record: JobRecord, prices: Prices | None = None) -> View:
@@ -83,12 +75,12 @@ class View:
         since = int(settled) if settled else history[-1].at_ms if history else None
         if status.state is JobState.SUBMITTING and fields.get("stage") == "waiting":
             since = record.slot_since_ms
-        error, hint, unreadable = outcome.error if outcome else None, fields.get("hint"), fields.get("unreadable_why")
-        return cls(status, error, since, history, hint, unreadable, record.parked_until_ms)
+        return cls(record, status, outcome.error if outcome else None, since, history)
 
     def parked_ms(self, now_ms: int) -> int | None:
         """Return in how many milliseconds it is in line again; None if it is not parked."""
-        return None if self.parked_until_ms is None else max(0, self.parked_until_ms - now_ms)
+        until_ms = self.record.parked_until_ms
+        return None if until_ms is None else max(0, until_ms - now_ms)
 
     def facts(self, now_ms: int) -> dict[str, Any]:
         """Return its fields for a program."""
@@ -98,8 +90,8 @@ class View:
         return {
             **told,
             "for_seconds": None if self.since_ms is None else round((now_ms - self.since_ms) / 1000, 1),
-            "hint": self.hint,
-            "unreadable": self.unreadable,
+            "hint": self.record.fields.get("hint"),
+            "unreadable": self.record.fields.get("unreadable_why"),
             "parked_seconds": None if parked_ms is None else round(parked_ms / 1000, 1),
             "error": self.error,
             "message": message,
@@ -107,11 +99,11 @@ class View:
 
     def line(self, now_ms: int) -> str:
         """Return it as one line for a person."""
-        status = self.status
+        status, fields = self.status, self.record.fields
         age = "" if self.since_ms is None else f"for {format_duration(now_ms - self.since_ms)}"
         parts = [status.id, f"{status.state.value:<10}", f"{age:<12}", self.error or "", status.task_id or ""]
-        parts += [f"perhaps {self.hint}"] if self.hint else []
-        parts += ["answers cannot be read"] if self.unreadable else []
+        parts += [f"perhaps {hint}"] if (hint := fields.get("hint")) else []
+        parts += ["answers cannot be read"] if fields.get("unreadable_why") else []
         parked_ms = self.parked_ms(now_ms)
         if parked_ms is not None:
             parts.append(f"parked, in line again in {format_duration(parked_ms)} ({self.history[-1].cause})")
