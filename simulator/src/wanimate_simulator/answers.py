@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 import orjson
 
-from .pages import HTML
 from .refusals import RefusedError
 from .task import Task
+
+#: The content type of a page.
+HTML = b"text/html"
 
 
 class Answer(NamedTuple):

@@ -1,14 +1,39 @@
 """The command `wanimate-simulator`."""
 
+from types import MappingProxyType
+from typing import NamedTuple
+
 import click
 import orjson
 
 from .check import check
 from .faults import Faults, InvalidFaultsError
 from .options import InvalidOptionsError, Options, are_weights
-from .plans import PLANS
 from .server import NonLoopbackHostError, serve
 
+
+class Plan(NamedTuple):
+    """What a key of a plan may use.
+
+    Args:
+        cap: tasks in flight at once.
+        rate: requests a minute.
+    """
+
+    cap: int
+    rate: int
+
+
+#: Source: the vendor's API overview; the default, its page of this model. Enterprise limits are by contract, and these
+#: stand for one.
+PLANS = MappingProxyType(
+    {
+        "free": Plan(3, 10),
+        "pro": Plan(10, 60),
+        "enterprise": Plan(100, 1000),
+        "default": Plan(1000, 10_000),
+    }
+)
 _SHARE = click.FloatRange(0, 1)
 
 

@@ -3,13 +3,12 @@
 from collections.abc import Callable, Mapping
 from functools import cache
 
-from .answers import encoded
+from .answers import HTML, encoded
 
 #: Bytes of a body that is far too large.
 _HUGE_BYTES = 10_000_000
 
 _JSON = b"application/json"
-_HTML = b"text/html"
 _PAGE = b"<!DOCTYPE html><html><head><title>Bad gateway</title></head><body><h1>Please wait</h1></body></html>"
 
 
@@ -43,7 +42,7 @@ FORMS: Mapping[str, Callable[[Mapping[str, object]], tuple[bytes, bytes]]] = {
     "data that is text": lambda envelope: (encoded({**envelope, "data": "success"}), _JSON),
     "data without a task id": _without_task_id,
     "a code that is text": lambda envelope: (encoded({**envelope, "code": "200"}), _JSON),
-    "an HTML page": lambda _: (_PAGE, _HTML),
+    "an HTML page": lambda _: (_PAGE, HTML),
     "nothing": lambda _: (b"", _JSON),
     "10 MB": lambda _: (huge_body(), _JSON),
 }

@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from http.client import responses
 
 from .fail_codes import message_of
-from .pages import gateway_page, waf_page
 
 _INSUFFICIENT_CREDITS = "INSUFFICIENT_CREDITS"
 #: Server errors that leave unknown what happened: the status, and whether it comes as a page. Each has its turn.
 SERVER_ERRORS = ((500, False), (502, True), (504, True), (500, True), (502, False), (504, False))
+
+#: What something in front of the vendor's API says, in pages without the vendor's envelope.
+_TRY_AGAIN = "Please try again in a moment."
+_BLOCKED = "Sorry, you have been blocked. Request id: 8f2c6e01d4b7a953."
 
 
 class Cause(StrEnum):
@@ -59,20 +63,20 @@ def server_error(number: int) -> RefusedError:
     """
     status, is_page = SERVER_ERRORS[number % len(SERVER_ERRORS)]
     if is_page:
-        return RefusedError(status, page=gateway_page(status))
+        return RefusedError(status, page=_page(status, _TRY_AGAIN))
     return RefusedError(status, "Server error, please try again later")
 
 
 def unavailable(*, as_page: bool) -> RefusedError:
     """Return 503: in the envelope it is documented and nothing was accepted, as a page it says nothing."""
     if as_page:
-        return RefusedError(503, page=gateway_page(503))
+        return RefusedError(503, page=_page(503, _TRY_AGAIN))
     return RefusedError(503, "Service temporarily unavailable, please try again later")
 
 
 def blocked(status: int) -> RefusedError:
     """Return the answer of a web application firewall."""
-    return RefusedError(status, page=waf_page(status))
+    return RefusedError(status, page=_page(status, _BLOCKED))
 
 
 def forbidden(message: str | None = None) -> RefusedError:
@@ -92,3 +96,9 @@ def refused_with(code: str, status: int) -> RefusedError:
 
 def _failure(code: str) -> dict[str, object]:
     return {"failCode": code, "failMsg": message_of(code)}
+
+
+def _page(status: int, text: str) -> bytes:
+    title = f"{status} {responses.get(status, 'Error')}"
+    html = f"<!DOCTYPE html><html><head><title>{title}</title></head><body><h1>{title}</h1><p>{text}</p></body></html>"
+    return html.encode()

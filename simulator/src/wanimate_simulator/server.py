@@ -11,10 +11,10 @@ import uvicorn
 
 from .app import build_app
 from .faults import Faults
-from .loopback import is_loopback
 from .options import Options
-from .protocol import DroppableProtocol
+from .sending import DroppableProtocol
 from .simulator import Simulator
+from .urls import is_loopback
 
 #: Connections the kernel holds until they are accepted.
 _BACKLOG = 4096

@@ -1,4 +1,6 @@
-"""What is told about a task."""
+"""What is told about a task: to its callers, and in the ground truth."""
+
+import orjson
 
 from .answers import encoded
 from .clock import Clock
@@ -34,3 +36,38 @@ def task_data(task: Task, now_seconds: float, clock: Clock) -> dict[str, object]
     data["completeTime"] = clock.unix_ms(task.completes_at_seconds)
     data["costTime"] = round(task.duration_seconds * 1000)
     return data
+
+
+def listed(task: Task, now_seconds: float, clock: Clock) -> dict[str, object]:
+    """Return everything known about a task, ready for JSON; `_at_ms` are Unix milliseconds.
+
+    Args:
+        task: the task.
+        now_seconds: the moment to describe it at, in real seconds of the clock.
+        clock: the simulator's clock.
+    """
+    ended = now_seconds >= task.completes_at_seconds
+    told_at_seconds = task.first_told_at_seconds
+    return {
+        "task_id": task.task_id,
+        "marker": task.marker,
+        "attempt": task.attempt,
+        "state": task.state(now_seconds).value,
+        "outcome": task.outcome if ended else None,
+        "duration_seconds": task.duration_seconds,
+        "video_seconds": task.video_seconds,
+        "billed_seconds": task.billed_seconds,
+        "cost_usd": task.cost_usd,
+        "accepted_at_ms": clock.unix_ms(task.accepted_at_seconds),
+        "completed_at_ms": clock.unix_ms(task.completes_at_seconds) if ended else None,
+        "first_told_at_ms": clock.unix_ms(told_at_seconds) if told_at_seconds is not None else None,
+        "answer_lost": task.answer_lost.value if task.answer_lost is not None else None,
+        "answer_delay_seconds": task.answer_delay_seconds,
+        "polls": task.polls,
+        "forgotten": task.forgotten,
+        "input": orjson.Fragment(task.input_json),
+        "callback_url": task.callback_url,
+        "callback_state": task.callback_state.value,
+        "callback_attempts": task.callback_attempts,
+        "extra_callbacks": task.extra_callbacks,
+    }

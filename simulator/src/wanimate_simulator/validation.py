@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 
 from .fail_codes import message_of
-from .media_urls import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS, has_format, is_callback_url, is_http
 from .prompt_tags import REJECT
+from .urls import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS, has_format, is_callback_url, is_http
 from .videos import stated_seconds
 
 #: Query parameter of the image URL that names a request across repeats.

@@ -12,14 +12,13 @@ from .draws import uniform
 from .durations import Durations
 from .faults import FaultBoard
 from .gate import Gate
-from .listing import listed
 from .options import Options
 from .outcomes import Outcomes
 from .prompt_tags import asked_refusal
 from .refusals import Cause, DroppedError, RefusedError, out_of_credit
 from .results import result_answer, task_id_of
 from .slots import Slots
-from .status_data import task_data
+from .status_data import listed, task_data
 from .task import CallbackState, Task
 from .truth import Kind, Truth
 from .validation import InvalidRequestError, Submission, parse_submission

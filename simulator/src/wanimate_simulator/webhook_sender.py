@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from .loopback import is_loopback
+from .urls import is_loopback
 
 #: POSTs on their way at once.
 _CONCURRENT_POSTS = 20

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import orjson
 
-from ..loopback import is_loopback
+from ..urls import is_loopback
 
 SUBMIT_PATH = "/api/v1/generateTask/wan-2-2-animate"
 STATUS_PATH = "/api/v1/statusTask/wan-2-2-animate"

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from ..loopback import is_loopback
+from ..urls import is_loopback
 from .api import Api, Observed
 from .findings import Finding, Verdict, judged
 from .free import is_amount

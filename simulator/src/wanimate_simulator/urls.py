@@ -1,9 +1,11 @@
-"""URLs of the input. Source: the vendor's page, "Parameters", and its pages on files and webhooks."""
+"""URLs of the input, and which hosts are this machine's own.
+
+Source: the vendor's page, "Parameters", and its pages on files and webhooks.
+"""
 
 import re
+from ipaddress import ip_address
 from urllib.parse import SplitResult, unquote, urlsplit
-
-from .loopback import is_loopback
 
 IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp")
 VIDEO_EXTENSIONS = ("mp4", "mov", "m4v")
@@ -11,6 +13,16 @@ VIDEO_EXTENSIONS = ("mp4", "mov", "m4v")
 _EXTENSION = re.compile(r"\.((?=[0-9]*[a-z])[a-z0-9]{1,5})$", re.ASCII)
 #: Programs on servers answer with whatever they like.
 _PROGRAMS = frozenset({"action", "ashx", "asp", "aspx", "cgi", "dll", "do", "jsp", "php", "pl"})
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is `localhost` or a loopback address; no name is ever resolved."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def is_http(url: str) -> bool:
