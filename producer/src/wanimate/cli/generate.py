@@ -53,14 +53,10 @@ def job_options(function: Callable[..., Exit]) -> Callable[..., Exit]:
                 "--deadline",
                 "deadline_seconds",
                 type=SECONDS,
-                metavar="SECONDS",
                 help="End the job after this; for free while it waits.",
             ),
             click.option(
-                "--video-seconds",
-                type=SECONDS,
-                metavar="SECONDS",
-                help="Length of the motion video, for the estimate of billed seconds.",
+                "--video-seconds", type=SECONDS, help="Length of the motion video, for the estimate of billed seconds."
             ),
             click.option("--wait/--no-wait", default=True, help="Wait for the result (the default), or only enqueue."),
             TIMEOUT_OPTION,

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 #: Ids that fit into a command line that a person copies.
 _MAX_SHOWN_IDS: Final = 20
 
-TIMEOUT_OPTION: Final = click.option(
-    "--timeout", type=SECONDS, metavar="SECONDS", help="How long to wait; for ever, unless given."
-)
+TIMEOUT_OPTION: Final = click.option("--timeout", type=SECONDS, help="How long to wait; for ever, unless given.")
 EXPIRED_OPTION: Final = click.option(
     "--allow-expired", is_flag=True, help="Print results whose URLs the vendor no longer serves, too."
 )
@@ -51,9 +49,7 @@ def status(session: Session, job_ids: tuple[str, ...]) -> Exit:
 
 @command
 @_IDS
-@click.option(
-    "--timeout", type=SECONDS, default=10.0, show_default=True, metavar="SECONDS", help="How long to wait for a worker."
-)
+@click.option("--timeout", type=SECONDS, default=10.0, show_default=True, help="How long to wait for a worker.")
 def cancel(session: Session, job_ids: tuple[str, ...], timeout: float) -> Exit:
     """Cancel jobs that have not been sent to the vendor yet; exit code 5 if one was too late."""
     codes = []

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from ..contract import CancelOutcome, JobStatus
 
 _COLOURS: Final[Mapping[str, str]] = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "expired": "yellow"}
-#: Values of TERM.
-DUMB_TERMINALS: Final = ("dumb", "unknown")
-
 #: Shown in place of a state if a job succeeded and its videos are gone.
 EXPIRED: Final = "expired"
 
@@ -50,7 +47,7 @@ class Output:
         #: Prints a line above the progress bar, while one is drawn on stderr.
         self.print_above_bar: Callable[[str], None] | None = None
         self._has_colours = (
-            sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in DUMB_TERMINALS
+            sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in {"dumb", "unknown"}
         )
 
     def note(self, text: str) -> None:

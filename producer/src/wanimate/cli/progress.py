@@ -16,7 +16,6 @@ from .output import EXPIRED, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from types import TracebackType
 
     from rich.console import RenderableType
 
@@ -80,9 +79,7 @@ class BatchProgress:
             self._output.print_above_bar = self._print_above
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.stop()
             self._output.print_above_bar = None

@@ -45,7 +45,7 @@ def resume(session: Session) -> Exit:
 
 @command
 @click.option("--reason", metavar="TEXT", default="drain", show_default=True, help="Why; shown to whoever asks.")
-@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="For ever, unless given.")
+@click.option("--timeout", type=SECONDS, help="For ever, unless given.")
 def drain(session: Session, reason: str, timeout: float | None) -> Exit:
     """Hold submissions, then wait until the vendor renders nothing and every outcome is delivered.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 from redis.exceptions import RedisError
@@ -17,19 +17,14 @@ if TYPE_CHECKING:
 
     from ..health.reading import Reader
 
+_INTERVAL: Final = Seconds(min=0.2, max=3600)
+
 
 @command
 @click.option(
     "--once", is_flag=True, help="Print the figures once and end; so it does with --json, or without a terminal."
 )
-@click.option(
-    "--interval",
-    type=Seconds(min=0.2, max=3600),
-    default=2.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How often to read the figures.",
-)
+@click.option("--interval", type=_INTERVAL, default=2.0, show_default=True, help="How often to read the figures.")
 def top(session: Session, *, once: bool, interval: float) -> Exit:
     """Show slots, waiting jobs, the request budget, the gate, cost and what needs an operator; Ctrl-C ends it."""
     from rich.console import Console
