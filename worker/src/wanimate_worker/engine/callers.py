@@ -30,23 +30,18 @@ class Callers(Protocol):
 
         None for a job that wants no result.
         """
-        ...
 
     def result_key(self, job: JobFields) -> str | None:
         """Return the key of the job's result; None for a job that wants no result."""
-        ...
 
     def plain_result(self, job: JobFields, outcome: Outcome) -> PlainResult | None:
         """Return what is stored of the outcome of a job on which nothing hangs; None if something does."""
-        ...
 
     def announce_end(self, job: JobFields, outcome: Outcome) -> None:
         """Announce how a job has ended whose result the ledger has stored."""
-        ...
 
     def announce_start(self, job: JobFields, shown: str) -> None:
         """Announce that the vendor has the job's task, or may have it."""
-        ...
 
     def deliver(self, job: JobFields, outcome: Outcome) -> bool:
         """Store the result, call the callbacks and announce the end; False if a part of it failed.
@@ -54,4 +49,3 @@ class Callers(Protocol):
         Raises:
             RedisError: Redis is away.
         """
-        ...

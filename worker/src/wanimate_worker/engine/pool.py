@@ -41,13 +41,12 @@ class Pool:
         with self._changed:
             if self._free <= 0:
                 return False
-            self._free -= 1
-        try:
-            self._executor.submit(self._run, work, args)
-        except RuntimeError:
-            # It was closed meanwhile.
-            self._give_back()
-            return False
+            try:
+                self.start(work, *args)
+            except RuntimeError:
+                # It was closed meanwhile.
+                self._give_back()
+                return False
         return True
 
     def close(self, *, waits: bool) -> None:
