@@ -2,7 +2,8 @@
 -- vendor, so it needs a slot; the gate does not matter, for nothing is sent.
 -- Keys: failed
 -- Uses: job, account
--- Returns: 'adopted', 'full' when no slot is free (none is without limits), or 'lost' when the job has no such failure any more.
+-- Returns: 'adopted', 'full' when no slot is free (none is without limits), or 'lost' when the job has no such failure any
+--          more.
 local record = read_job('settled_at_ms')
 if record.stage ~= 'delivered' or record.settled_at_ms ~= settled_at_ms or not redis.call('ZSCORE', failed, job_id) then
   return 'lost'

@@ -1,7 +1,7 @@
--- Claims the next request for the account's balance, for the worker that ticks first, with a request permit: at most one in a hundred
--- of the budget, but none less often than the longest time. While the balance holds submissions back it is asked at the
--- shortest time, for little else is sent. While the vendor throttles or cannot be reached it is not asked, nor while it
--- refuses the key; an empty account is asked without a permit, for nothing else is sent.
+-- Claims the next request for the account's balance, for the worker that ticks first, with a request permit: at most a
+-- hundredth of the budget, but at least one in the longest time. While the balance holds submissions back it is one in the
+-- shortest time, for little else is sent. There is none while the vendor throttles, cannot be reached or refuses the key. An
+-- empty account needs no permit, for nothing else is sent.
 -- Keys: balance, slots
 -- Uses: budget
 -- Settings: balance_interval_ms, balance_longest_ms

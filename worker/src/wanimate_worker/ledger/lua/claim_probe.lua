@@ -1,5 +1,5 @@
--- Claims the next probe of a suspended account: one request an interval, for the worker that ticks first. It is paid from the request
--- budget without asking, for nothing else is sent while the account is suspended. An account without credit is not probed
+-- Claims the next probe of a suspended account: one request an interval, for the worker that ticks first. It takes its
+-- request permit unasked, for nothing else is sent while the account is suspended. An account without credit is not probed
 -- while the vendor tells its balance, which says more.
 -- Keys: balance
 -- Uses: budget

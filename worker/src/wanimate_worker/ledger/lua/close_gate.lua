@@ -32,7 +32,8 @@ if is_new and refused_by ~= '' then
       requests = requests + tonumber(seconds[i + 1])
     end
   end
-  redis.call('LPUSH', throttles, table.concat({whole(now), refused_by, accepted or '', perhaps or '', requests, whole(total)}, ','))
+  local throttle = {whole(now), refused_by, accepted or '', perhaps or '', requests, whole(total)}
+  redis.call('LPUSH', throttles, table.concat(throttle, ','))
   redis.call('LTRIM', throttles, 0, 99)
   redis.call('PEXPIRE', throttles, 3600000)
 end

@@ -2,8 +2,8 @@
 -- Counts how long the vendor had the task, and whether its callback came before a poll noticed the end. Where nothing
 -- hangs on the job its result is stored and announced as Celery's backend does, and the record closed.
 -- Uses: job, ending, delivery, breaker, billing, durations, grant
--- Returns: {1 if the outcome is delivered or 0, granted job ids...}; nothing if the attempt or the claim is no longer the caller's, or a callback has named the task
---          of a lost submission that is given up; it may even be on record.
+-- Returns: {1 if the outcome is delivered or 0, granted job ids...}; nothing if the attempt or the claim is no longer the
+--          caller's, or a callback has named the task of a lost submission that is given up; it may even be on record.
 local record = read_job('nonce', 'next_check_ms', 'billed', 'hint', 'billed_micro_usd', 'fingerprint', 'has_key',
   'is_followed')
 local stage = record.stage
