@@ -236,7 +236,22 @@ def test_parts_of_any_kind_stop_no_worker(app: Celery, redis: Redis, stack: Stac
     assert_worker_goes_on(stack, redis)
 
 
-def push(redis: Redis, headers: dict[str, Any], body: str) -> None:
+@pytest.mark.parametrize("task", [GENERATE_TASK, ENQUEUE_TASK, "shop.pay"])
+@pytest.mark.parametrize(
+    "broken", [{"properties": {"body_encoding": "base64"}}, {"properties": {"body_encoding": 7}}, {"properties": 5}]
+)
+def test_the_caller_of_a_message_whose_envelope_is_broken_is_told(
+    app: Celery, redis: Redis, stack: Stack, task: str, broken: dict[str, Any]
+) -> None:
+    task_id = str(uuid.uuid4())
+    push(redis, {"task": task, "id": task_id, "lang": "py"}, "no base64: é", **broken)
+    with pytest.raises((InvalidRequest, NotRegistered)):
+        get(app.AsyncResult(task_id))
+    eventually(lambda: redis.llen(Keys("default").dead) == 1, "it is kept as a dead letter")
+    assert_worker_goes_on(stack, redis)
+
+
+def push(redis: Redis, headers: dict[str, Any], body: str, **parts: Any) -> None:
     """Put a message into the queue of new jobs as kombu would, were it not for its parts."""
     message = {
         "body": body,
@@ -250,6 +265,7 @@ def push(redis: Redis, headers: dict[str, Any], body: str) -> None:
             "delivery_mode": 2,
             "priority": 0,
         },
+        **parts,
     }
     redis.lpush(ENTRY_QUEUE, json.dumps(message))
 

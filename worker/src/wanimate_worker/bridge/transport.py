@@ -178,16 +178,19 @@ class _Taking:
             raise Empty from error
 
     def _message(self: Any, item: str, tag: str, queue: str) -> dict[str, Any]:
-        """Return a list's entry as a message; what is none in an envelope, which the consumer then keeps."""
+        """Return a list's entry as a message; what is none as the body of one, which the consumer then keeps."""
         noted = {"delivery_tag": tag, "delivery_info": {"exchange": "", "routing_key": queue}}
+        message: Any = None
         try:
-            message: dict[str, Any] = loads(item)
-            message["properties"] = {**message["properties"], **noted}
+            message = loads(item)
+            message = {**message, "properties": {**message["properties"], **noted}}
             self.Message(message, channel=self)
         except Exception as error:  # noqa: BLE001 - whatever a decoder raises
             log.debug("an entry of a queue is no message", queue=queue, cause=type(error).__name__)
-            return {"body": item, "headers": {}, "properties": noted}
-        return message
+            # They name the task whose caller is told.
+            headers = message.get("headers") if isinstance(message, dict) else None
+            return {"body": item, "headers": headers if isinstance(headers, dict) else {}, "properties": noted}
+        return message  # type: ignore[no-any-return]
 
 
 #: What Celery waits for: also a server that refuses commands.
