@@ -80,7 +80,7 @@ class State:
     account: dict[str, str]
     failed: list[str]
     unknown: list[str]
-    tally: dict[str, str]
+    counters: dict[str, str]
     billed: dict[str, str]
     spent: dict[str, str]
     balance: dict[str, str]
@@ -153,7 +153,7 @@ class Bench:
             names = [name for name in names if f":{self.hidden_jobs}" not in name and ":followers:" not in name]
         job_keys = [name for name in names if name.startswith(job_prefix)]
         known = {keys.waiting, keys.slots, keys.due, keys.account, keys.failed, *job_keys}
-        known |= {keys.parked, keys.unknown, keys.tally, keys.samples, keys.billed, keys.spent}
+        known |= {keys.parked, keys.unknown, keys.counters, keys.samples, keys.billed, keys.spent}
         known |= {keys.balance, keys.answered, keys.throttles}
         with self.redis.pipeline(transaction=False) as pipeline:
             pipeline.zrange(keys.waiting, 0, -1)
@@ -163,13 +163,13 @@ class Bench:
             pipeline.hgetall(keys.account)
             pipeline.zrange(keys.failed, 0, -1)
             pipeline.zrange(keys.unknown, 0, -1)
-            pipeline.hgetall(keys.tally)
+            pipeline.hgetall(keys.counters)
             pipeline.hgetall(keys.billed)
             pipeline.hgetall(keys.spent)
             pipeline.hgetall(keys.balance)
             for name in job_keys:
                 pipeline.hgetall(name)
-            waiting, parked, slots, due, account, failed, unknown, tally, *stored = pipeline.execute()
+            waiting, parked, slots, due, account, failed, unknown, counters, *stored = pipeline.execute()
         billed, spent, balance, *hashes = stored
         return State(
             waiting=waiting,
@@ -179,7 +179,7 @@ class Bench:
             account=account,
             failed=failed,
             unknown=unknown,
-            tally=tally,
+            counters=counters,
             billed=billed,
             spent=spent,
             balance=balance,
@@ -336,7 +336,7 @@ def follower(record_id: str, *, leader: str, caller: str = "one", fingerprint: s
 
 #: What fades by itself.
 _FADING = {
-    *("job", "failed", "dead", "tick", "durations", "tally", "samples", "billed", "spent", "request"),
+    *("job", "failed", "dead", "tick", "durations", "counters", "samples", "billed", "spent", "request"),
     *("answered", "throttles"),
 }
 

@@ -117,7 +117,7 @@ class Model(MoneyModel):
         #: Jobs refused without a verdict since one was accepted, and when the last accepted one was sent.
         self.refused = 0
         self.accepted_sent_ms = 0
-        self.tally: Counter[str] = Counter()
+        self.counters: Counter[str] = Counter()
         #: Jobs whose record was lost: what lists them as unknown may stay until it is repaired.
         self.lost_records: set[str] = set()
         self._arrivals = 0
@@ -251,7 +251,7 @@ class Model(MoneyModel):
         if life is None or life.stage != "submitting" or life.nonce != nonce:
             return False
         life.stage = "unknown"
-        self.tally["lost"] += 1
+        self.counters["lost"] += 1
         self.count_billed(life)
         if not is_ours:
             self.lost += 1
@@ -302,7 +302,7 @@ class Model(MoneyModel):
         was_answered = life.stage != "submitting"
         life.retries += has_run
         if has_run and is_parked:
-            self.tally["retries"] += 1
+            self.counters["retries"] += 1
         life.stage, life.nonce, life.hint, life.is_called = "waiting", "", "", False
         life.attempts[-1].is_released = True
         if not may_be_billed:
@@ -365,7 +365,7 @@ class Model(MoneyModel):
         if life is None:
             told = "unknown" if job_id in self.slots else "cancelled"
             self.drop(job_id)
-            self.tally["ended:cancelled"] += 1
+            self.counters["ended:cancelled"] += 1
             self.lives[job_id] = Life(is_recorded=False, stage="settled", outcome="cancelled")
             return told, False, self.grant()
         if life.stage in {"settled", "delivered"}:
@@ -377,7 +377,7 @@ class Model(MoneyModel):
     def _end(self, job_id: str, life: Life, outcome: str) -> list[str]:
         life.stage, life.outcome = "settled", outcome
         kind = {"cancelled": "cancelled", "unknown": "failed", "rejected": "failed"}.get(outcome, "succeeded")
-        self.tally[f"ended:{kind}"] += 1
+        self.counters[f"ended:{kind}"] += 1
         self.line.pop(job_id, None)
         self.parked.discard(job_id)
         self.slots.discard(job_id)
@@ -401,7 +401,7 @@ class Model(MoneyModel):
     def close(self, sent_at_ms: int, *, lower_cap: bool) -> bool:
         """Close the gate; True if this failure counts as a new one."""
         self.is_closed = True
-        self.tally["throttled"] += 1
+        self.counters["throttled"] += 1
         is_new = sent_at_ms >= self.closed_at_ms
         if is_new:
             self.failures += 1

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class MoneyModel:
     """What was counted as billed, and what stops submissions for it."""
 
-    tally: Counter[str]
+    counters: Counter[str]
 
     def __init__(self) -> None:
         #: The day's limits, what was counted towards them, and what the submission needed that would have passed one.
@@ -74,7 +74,7 @@ class MoneyModel:
     def bill(self, life: Life, cost_ms: int) -> None:
         life.billed_ms, life.billed_micro_usd = cost_ms, self.money(cost_ms)
         self._add(life, 1)
-        self.tally["submits"] += 1
+        self.counters["submits"] += 1
 
     def give_back(self, life: Life, *, was_answered: bool = False) -> None:
         self._add(life, -1)
@@ -85,9 +85,9 @@ class MoneyModel:
 
     def count_billed(self, life: Life) -> None:
         self.answered_micro_usd += life.billed_micro_usd
-        self.tally["billed_ms"] += life.billed_ms
+        self.counters["billed_ms"] += life.billed_ms
         if life.billed_micro_usd:
-            self.tally["billed_micro_usd"] += life.billed_micro_usd
+            self.counters["billed_micro_usd"] += life.billed_micro_usd
 
     def _add(self, life: Life, sign: int) -> None:
         self.spent_ms += sign * life.billed_ms

@@ -76,7 +76,7 @@ class LedgerMachine(MoneyRules):
 
     def the_counts_agree(self, state: State) -> None:
         model, day = self.model, str(self.bench.now_ms() // 86_400_000)
-        assert {name: int(value) for name, value in state.tally.items()} == {**model.tally}
+        assert {name: int(value) for name, value in state.counters.items()} == {**model.counters}
         assert int(state.billed.get(day, 0)) == model.spent_ms == int(state.billed.get(f"{day} all=yes", 0))
         assert model.spent_ms == sum(int(value) for name, value in state.billed.items() if " job=" in name)
         self.the_money_agrees(state, day)

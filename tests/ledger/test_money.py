@@ -8,7 +8,7 @@ from wanimate.contract import JobStatus, Outcome
 from wanimate.contract.cost import Prices
 from wanimate.errors import InvalidRequest
 from wanimate_worker.ledger import Blocked, Submit
-from wanimate_worker.ledger.tally import Tally
+from wanimate_worker.ledger.counters import Counters
 
 from .bench import LONG_MS, Bench
 
@@ -38,7 +38,7 @@ def test_money_is_counted_by_resolution_and_label(make_bench: Callable[..., Benc
     costs = {job_id: int(bench.state().jobs[job_id]["billed_micro_usd"]) for job_id in "abcde"}
     assert costs == {"a": 400_000, "b": 400_000, "c": 800_000, "d": 200_000, "e": 120 * DEAR}
     assert spent(bench) == {"": sum(costs.values()), " team=red": 1_200_000}
-    assert Tally.read(bench.state().tally).counts["billed_micro_usd"] == sum(costs.values())
+    assert Counters.read(bench.state().counters).counts["billed_micro_usd"] == sum(costs.values())
     bench.drain()
 
 
@@ -74,7 +74,7 @@ def test_money_is_taken_back_with_the_seconds(make_bench: Callable[..., Bench]) 
     bench.ledger.jobs.release("c", submits["c"].nonce, may_be_billed=True)
     assert spent(bench) == {"": 800_000, " team=red": 800_000}
     assert not {"billed", "billed_micro_usd"} & bench.state().jobs["a"].keys()
-    assert Tally.read(bench.state().tally).counts["billed_micro_usd"] == 400_000
+    assert Counters.read(bench.state().counters).counts["billed_micro_usd"] == 400_000
     bench.drain()
 
 

@@ -136,8 +136,8 @@ def test_a_job_whose_task_failed_runs_again_and_stays_billed(bench: Bench) -> No
     assert "task_id" not in state.jobs["a"]
     [job] = bench.ledger.records.read(["a"])
     assert (job.retries, job.transient_code, job.transient_task) == (1, "PROCESSING_TIMEOUT", "task-a")
-    assert state.tally["retries"] == "1"
-    assert not [name for name in state.tally if name.startswith("ended:")]
+    assert state.counters["retries"] == "1"
+    assert not [name for name in state.counters if name.startswith("ended:")]
     bench.drain()
     assert len(bench.delivered["a"]) == 1
 

@@ -49,7 +49,7 @@ def test_a_job_that_is_refused_is_parked_and_nothing_of_it_is_billed(bench: Benc
     state = bench.state()
     assert (state.stage("a"), state.parked, state.slots) == ("waiting", ["a"], set())
     assert {day: int(value) for day, value in state.billed.items() if value != "0"} == spent == {}
-    assert not [name for name in state.tally if name.startswith("ended:")]
+    assert not [name for name in state.counters if name.startswith("ended:")]
     bench.drain()
 
 

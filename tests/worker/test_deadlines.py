@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from wanimate.contract import Stage
-from wanimate_worker.engine.verdicts import expired_in_line, overdue
+from wanimate_worker.engine.verdicts import deadline_passed_while_waiting, overdue
 from wanimate_worker.ledger import JobFields
 from wanimate_worker.vendor import NotSent, Pending, StatusAnswer, TaskNotFound, Throttled, Unauthorised, Unreadable
 
@@ -26,7 +26,7 @@ def job(*, deadline_in_ms: int | None = None, submitted_ago_ms: int | None = Non
 
 @pytest.mark.parametrize(("deadline_in_ms", "is_up"), [(None, False), (1, False), (0, True), (-1, True)])
 def test_a_waiting_job_ends_at_its_own_deadline_only(deadline_in_ms: int | None, *, is_up: bool) -> None:
-    assert (expired_in_line(job(deadline_in_ms=deadline_in_ms), NOW_MS) is not None) is is_up
+    assert (deadline_passed_while_waiting(job(deadline_in_ms=deadline_in_ms), NOW_MS) is not None) is is_up
 
 
 @pytest.mark.parametrize(

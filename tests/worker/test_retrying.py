@@ -118,9 +118,9 @@ def test_each_attempt_is_counted_and_billed(run: Run) -> None:
     told = status(run)
     assert (told.state, told.attempts, told.retries) == (JobState.WAITING, 2, 2)
     assert (told.transient_code, told.task_id) == ("MODEL_UNAVAILABLE", None)
-    tally = run.redis.hgetall(KEYS.tally)
-    assert (tally["retries"], tally["submits"], tally["billed_ms"]) == ("2", "2", "60000")
-    assert not any(name.startswith("ended:") for name in tally)
+    counters = run.redis.hgetall(KEYS.counters)
+    assert (counters["retries"], counters["submits"], counters["billed_ms"]) == ("2", "2", "60000")
+    assert not any(name.startswith("ended:") for name in counters)
     today = max(field for field in run.redis.hgetall(KEYS.billed) if field.isdigit())
     assert run.redis.hget(KEYS.billed, today) == "60000"
     [record] = run.ledger.records.whole(["a"])

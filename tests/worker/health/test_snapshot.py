@@ -162,10 +162,10 @@ def test_the_pace_and_the_last_hour_are_told_from_copies_of_the_counts(account: 
     recent = now.recent
     assert recent is not None
     assert recent.over_seconds == pytest.approx(30, abs=5)
-    assert recent.tally.ended == {"succeeded": 2, "failed": 1, "cancelled": 0}
+    assert recent.counters.ended == {"succeeded": 2, "failed": 1, "cancelled": 0}
     assert recent.ended_per_minute == pytest.approx(6, rel=0.2)
     assert recent.task_mean_seconds == 40.0
-    assert recent.tally.lag.mean_seconds == pytest.approx(0.7, abs=0.5)
+    assert recent.counters.lag.mean_seconds == pytest.approx(0.7, abs=0.5)
     assert now.budget.submits_per_minute == pytest.approx(6, rel=0.2)
     assert now.budget.polls_per_minute == pytest.approx(2 * now.total.polls, rel=0.2)
     assert now.budget.used_ratio == pytest.approx((6 + 2 * now.total.polls) / 600, rel=0.2)
@@ -345,10 +345,10 @@ def test_a_slow_beat_is_missed_later(open_account: Callable[..., Account]) -> No
 
 def test_a_vendor_that_throttles_is_a_problem_from_one_request_in_a_hundred(account: Account) -> None:
     account.tick()
-    account.redis.hset(KEYS.tally, mapping={"submits": 40, "polls": 159, "throttled": 1})
+    account.redis.hset(KEYS.counters, mapping={"submits": 40, "polls": 159, "throttled": 1})
     assert commands(account) == []
     assert finding(account, "429 answers").severity is Severity.OK
-    account.redis.hincrby(KEYS.tally, "throttled", 2)
+    account.redis.hincrby(KEYS.counters, "throttled", 2)
     [throttled] = problems_of(account.reader.read())
     assert throttled.text.startswith("the vendor answered 429 to 1.5 % of the requests: 3 in the last ")
     assert finding(account, "429 answers").severity is Severity.WARN

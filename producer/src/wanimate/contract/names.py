@@ -80,8 +80,8 @@ class Keys:
         #: zset: jobs whose submission's answer was lost; score = when, Unix ms.
         self.unknown: Final = f"{self.prefix}unknown"
         #: hash: totals of what happened: requests, ends, histograms.
-        self.tally: Final = f"{self.prefix}tally"
-        #: zset: copies of the tally, about one a minute; score = when, Unix ms.
+        self.counters: Final = f"{self.prefix}counters"
+        #: zset: copies of the counters, about one a minute; score = when, Unix ms.
         self.samples: Final = f"{self.prefix}samples"
         #: hash: what the vendor probably bills, by day and label, in ms of video.
         self.billed: Final = f"{self.prefix}billed"

@@ -337,10 +337,10 @@ class Recorder:
             if is_away(error):
                 self._give_back(message)
             else:
-                self._bury(message, type(error).__name__)
+                self._add_dead_letter(message, type(error).__name__)
         return None
 
-    def _bury(self, message: Any, raised: str) -> None:
+    def _add_dead_letter(self, message: Any, raised: str) -> None:
         try:
             # Without a traceback, which may quote the message.
             log.error("a message could not be recorded", task_id=about(message).get("id"), cause=raised)

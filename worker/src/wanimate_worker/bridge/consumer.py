@@ -77,7 +77,7 @@ class Consumer(CeleryConsumer):
 
         def read(message: Any) -> None:
             if contract_of(message) > CONTRACT_VERSION:
-                self._bury(message, Reason.NEWER_CONTRACT, "upgrade the workers, then replay it")
+                self._add_dead_letter(message, Reason.NEWER_CONTRACT, "upgrade the workers, then replay it")
                 return
             problem = problem_of(message)
             # What can be read of a bulk is recorded.
@@ -106,29 +106,29 @@ class Consumer(CeleryConsumer):
                 raise RedisConnectionError(str(error)) from error
             log.error("a message could not be handled", cause=type(error).__name__)  # noqa: TRY400 - it may quote the message
             if not message.acknowledged:
-                self._bury(message, Reason.UNREADABLE, f"handling it raised {type(error).__name__}")
+                self._add_dead_letter(message, Reason.UNREADABLE, f"handling it raised {type(error).__name__}")
 
     def _refuse(self, message: Any, why: str) -> None:
         """Keep a message that cannot be read, and fail the job for its caller, who would wait for ever."""
         self.controller.wanimate.recorder.refuse_unread(message, [about(message).get("id")], why)
-        self._bury(message, Reason.UNREADABLE, why)
+        self._add_dead_letter(message, Reason.UNREADABLE, why)
 
     def on_unknown_message(self, _body: Any, message: Any) -> None:
         """Keep a message that is no task; Celery calls this."""
-        self._bury(message, Reason.NO_TASK, "it names no task")
+        self._add_dead_letter(message, Reason.NO_TASK, "it names no task")
 
     def on_unknown_task(self, _body: Any, message: Any, exc: Exception) -> None:
         """Keep a message whose task no worker here knows, and fail the task for its caller; Celery calls this."""
         # Not Celery's own: it would write the body into the log.
         names = about(message)
         self.app.backend.mark_as_failure(names["id"], NotRegistered(names["task"]))
-        self._bury(message, Reason.UNKNOWN_TASK, f"no task is called {_told(exc)}")
+        self._add_dead_letter(message, Reason.UNKNOWN_TASK, f"no task is called {_told(exc)}")
 
     def on_invalid_task(self, _body: Any, message: Any, exc: Exception) -> None:
         """Keep a message that Celery refuses; Celery calls this."""
         self._refuse(message, _told(exc))
 
-    def _bury(self, message: Any, reason: Reason, why: str) -> None:
+    def _add_dead_letter(self, message: Any, reason: Reason, why: str) -> None:
         """Keep a message, and only then take it out of its queue."""
         keep(runtime_of(self).ledger, message, reason, why)
         if not message.acknowledged:

@@ -8,7 +8,7 @@ from wanimate.contract import Outcome, Stage
 from wanimate.errors import SubmissionUnknown
 
 from ..telemetry import get_logger
-from .verdicts import expired_in_line
+from .verdicts import deadline_passed_while_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,7 +52,7 @@ def recover(runtime: Runtime, claim: Claim, jobs: Iterable[JobFields]) -> None:
 
 
 def _expire(runtime: Runtime, claim: Claim, job: JobFields) -> Sequence[str]:
-    failure = expired_in_line(job, claim.claimed_at_ms) if job.stage is Stage.WAITING else None
+    failure = deadline_passed_while_waiting(job, claim.claimed_at_ms) if job.stage is Stage.WAITING else None
     granted = runtime.ledger.jobs.expire(job.job_id, Outcome.failure(failure)) if failure else None
     if granted is None:
         return ()

@@ -190,7 +190,7 @@ def _error_of_request(code: str | None, told: str, task_id: str | None, message:
 # -- deadlines: the bound on every run, and the one that a job may bring along ---------------------------------------
 
 
-def expired_in_line(job: JobFields, now_ms: int) -> DeadlineExceeded | None:
+def deadline_passed_while_waiting(job: JobFields, now_ms: int) -> DeadlineExceeded | None:
     """Return the failure of a waiting job that was not sent before its own deadline; None if it has time left."""
     if job.deadline_at_ms is None or now_ms < job.deadline_at_ms:
         return None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
-    from ..ledger.tally import Histogram, Tally
+    from ..ledger.counters import Counters, Histogram
     from .finding import Finding
     from .snapshot import Days, Snapshot
 
@@ -60,9 +60,9 @@ def to_json(now: Snapshot) -> dict[str, Any]:
             else {
                 "over_seconds": recent.over_seconds,
                 "ended_per_minute": recent.ended_per_minute,
-                **_counts(recent.tally),
-                "detection_lag": _times(recent.tally.lag),
-                "task_duration": {kind: _times(histogram) for kind, histogram in recent.tally.took.items()},
+                **_counts(recent.counters),
+                "detection_lag": _times(recent.counters.lag),
+                "task_duration": {kind: _times(histogram) for kind, histogram in recent.counters.took.items()},
             },
             "total": _counts(now.total),
             "billed": {**_days(now.billed, "seconds"), "money": now.money and _days(now.money, "usd", usd)},
@@ -107,9 +107,9 @@ def _days(days: Days, unit: str, of: Callable[[float], float] = float) -> dict[s
     }
 
 
-def _counts(tally: Tally) -> dict[str, Any]:
+def _counts(counters: Counters) -> dict[str, Any]:
     names = ("submits", "polls", "throttled", "lost_answers", "retries", "ended", "billed_seconds", "billed_usd")
-    return {name: getattr(tally, name) for name in names}
+    return {name: getattr(counters, name) for name in names}
 
 
 def _times(histogram: Histogram) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from wanimate.contract import PRIORITY_STEPS, UNACKED_KEY, Keys
 from wanimate.contract.durations import Kinds, seconds_until_slot
 
 from ..ledger import AccountLimits, BalanceReading, GateState, Ledger, LedgerLimits, Throttle, Throttles
-from ..ledger.tally import Sample, Tally
+from ..ledger.counters import Counters, Sample
 from ..queues import queue_lengths
 from .snapshot import Band, Budget, Days, Recent, Slots, Snapshot
 from .verdict import is_submitting
@@ -94,7 +94,7 @@ class Reader:
                 "dead": pipeline.llen(keys.dead),
                 "held": pipeline.hlen(UNACKED_KEY),
                 "tick": pipeline.get(keys.tick),
-                "tally": pipeline.hgetall(keys.tally),
+                "counters": pipeline.hgetall(keys.counters),
                 "newest": pipeline.zrevrange(keys.samples, 0, 1),
                 "oldest": pipeline.zrange(keys.samples, 0, 0),
                 "throttles": pipeline.lrange(keys.throttles, 0, -1),
@@ -107,7 +107,7 @@ class Reader:
             got: dict[str, Any] = dict(zip(asked, pipeline.execute(), strict=True))
         seconds, micros = got["time"]
         now_ms = int(seconds) * 1000 + int(micros) // 1000
-        limits, tally = AccountLimits.read(got["account"]) or _NO_LIMITS, Tally.read(got["tally"])
+        limits, counters = AccountLimits.read(got["account"]) or _NO_LIMITS, Counters.read(got["counters"])
         lost = self._without_record(got["slot_ids"])
         billed = _days(got["billed"], now_ms, limits.daily_billed_seconds, unit=1000)
         has_money = got["spent"] or limits.has_prices
@@ -128,10 +128,10 @@ class Reader:
             queues=queue_lengths(self._redis),
             held_messages=got["held"],
             gate=GateState.read(got["account"]),
-            budget=_budget(limits.requests_per_minute, tally, got["newest"], now_ms),
-            recent=_recent(tally, got["oldest"], now_ms),
+            budget=_budget(limits.requests_per_minute, counters, got["newest"], now_ms),
+            recent=_recent(counters, got["oldest"], now_ms),
             fitting=Throttles(map(Throttle.read, got["throttles"]), got["answered"], now_ms).fitting(limits),
-            total=tally,
+            total=counters,
             billed=billed,
             money=_days(got["spent"], now_ms, limits.daily_billed_micro_usd, billed.by_label) if has_money else None,
             balance=BalanceReading.read(got["balance"]),
@@ -182,22 +182,22 @@ def _age(head: Sequence[tuple[str, float]], now_ms: int) -> float | None:
     return max(0.0, now_ms - head[0][1]) / 1000 if head else None
 
 
-def _budget(limit: int, tally: Tally, newest: Sequence[str], now_ms: int) -> Budget:
+def _budget(limit: int, counters: Counters, newest: Sequence[str], now_ms: int) -> Budget:
     """Return the pace of requests since the newest copy of the counts that is old enough for one."""
     samples = [Sample.read(stored) for stored in newest]
     if not samples:
         return Budget(limit, 0.0, 0.0)
     old = (sample for sample in samples if now_ms - sample.at_ms >= _MIN_PACE_SECONDS * 1000)
     sample = next(old, samples[-1])
-    new, minutes = tally.since(sample.tally), max(now_ms - sample.at_ms, 1000) / 60_000
+    new, minutes = counters.since(sample.counters), max(now_ms - sample.at_ms, 1000) / 60_000
     return Budget(limit, new.submits / minutes, new.polls / minutes)
 
 
-def _recent(tally: Tally, oldest: Sequence[str], now_ms: int) -> Recent | None:
+def _recent(counters: Counters, oldest: Sequence[str], now_ms: int) -> Recent | None:
     if not oldest:
         return None
     sample = Sample.read(oldest[0])
-    return Recent(max(0, now_ms - sample.at_ms) / 1000, tally.since(sample.tally))
+    return Recent(max(0, now_ms - sample.at_ms) / 1000, counters.since(sample.counters))
 
 
 def _days(

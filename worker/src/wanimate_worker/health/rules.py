@@ -223,7 +223,7 @@ def _late(now: Snapshot) -> Iterator[Finding]:
 
 def _throttling(now: Snapshot) -> Iterator[Finding]:
     recent, fitting = now.recent, now.fitting
-    counted = "" if recent is None else f"{recent.tally.throttled} in the last {format_seconds(recent.over_seconds)}"
+    counted = "" if recent is None else f"{recent.counters.throttled} in the last {format_seconds(recent.over_seconds)}"
     if fitting is not None:
         text = ", ".join(filter(None, (counted, fitting.text)))
         yield warn("429 answers", text, fitting.advice, page="docs/plans.md", command=fitting.command)

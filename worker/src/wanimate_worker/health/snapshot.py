@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..ledger import AccountLimits, BalanceReading, Fitting, GateState
-    from ..ledger.tally import Tally
+    from ..ledger.counters import Counters
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +79,11 @@ class Recent:
     """
 
     over_seconds: float
-    tally: Tally
+    counters: Counters
 
     @property
     def ended(self) -> int:
-        return sum(self.tally.ended.values())
+        return sum(self.counters.ended.values())
 
     @property
     def ended_per_minute(self) -> float:
@@ -92,13 +92,13 @@ class Recent:
     @property
     def task_mean_seconds(self) -> float | None:
         """How long the vendor had a task on average; None if none has ended."""
-        took = self.tally.took.values()
+        took = self.counters.took.values()
         count = sum(histogram.count for histogram in took)
         return sum(histogram.sum_seconds for histogram in took) / count if count else None
 
     @property
     def throttled_ratio(self) -> float:
-        return _share(self.tally.throttled, self.tally.submits + self.tally.polls)
+        return _share(self.counters.throttled, self.counters.submits + self.counters.polls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ class Snapshot:
     budget: Budget
     recent: Recent | None
     fitting: Fitting | None
-    total: Tally
+    total: Counters
     billed: Days
     money: Days | None
     balance: BalanceReading

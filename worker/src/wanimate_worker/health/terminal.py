@@ -97,15 +97,15 @@ def _figures(now: Snapshot) -> Table:
     )
     _add_money(table, now)
     if recent is not None:
-        tally, lag, over = recent.tally, recent.tally.lag, span(recent.over_seconds)
-        ended = ", ".join(f"{number(count)} {kind}" for kind, count in tally.ended.items())
+        counters, lag, over = recent.counters, recent.counters.lag, span(recent.over_seconds)
+        ended = ", ".join(f"{number(count)} {kind}" for kind, count in counters.ended.items())
         table.add_row("ended", "", f"{ended} in {over}; {number(recent.ended_per_minute)} a minute")
-        if tally.retries:
-            table.add_row("sent again", "", f"{number(tally.retries)} after transient failures, in {over}")
+        if counters.retries:
+            table.add_row("sent again", "", f"{number(counters.retries)} after transient failures, in {over}")
         if lag.count:
             median, p95 = span(lag.quantile_seconds(0.5)), span(lag.quantile_seconds(0.95))
             table.add_row("noticed after", "", f"median {median}, 95 of 100 within {p95}")
-        table.add_row("429 answers", "", f"{number(tally.throttled)} in {over}")
+        table.add_row("429 answers", "", f"{number(counters.throttled)} in {over}")
     beat = "none in the last day" if now.beat_age_seconds is None else f"{span(now.beat_age_seconds)} ago"
     queued = number(sum(now.queues.values()))
     table.add_row("last poll", "", f"{beat}; messages: {queued} queued, {number(now.held_messages)} with workers")

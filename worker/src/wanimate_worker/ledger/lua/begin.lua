@@ -79,6 +79,6 @@ if micro_usd then
 end
 local cause = table.concat({'attempt', attempts + 1}, ' ')
 transition(record, 'submitting', cause, now + submit_lease_ms, fields)
-count(tally, {'submits', 1})
+count(counters, {'submits', 1})
 return {'submit', attempts + 1, now, redis.call('ZCARD', slots), record.request, record.message,
   record.waiting_at_ms or ''}

@@ -12,7 +12,7 @@ end
 if not stage then
   transition(record, 'settled', 'cancelled', nil, {'outcome', outcome})
   redis.call('PEXPIRE', job, result_ttl_ms)
-  count(tally, {'ended:cancelled', 1})
+  count(counters, {'ended:cancelled', 1})
   -- What a lost record left behind would stay taken for as long as this record lives.
   local had_slot = redis.call('ZREM', slots, job_id) == 1
   for _, ids in ipairs({waiting, parked, due, unknown}) do

@@ -5,7 +5,7 @@
 -- Returns: for how long the gate is closed (ms)
 local now, known = now_ms(), read_account()
 if refused_by ~= '' then
-  count(tally, {'throttled', 1})
+  count(counters, {'throttled', 1})
 end
 local failures = known.failures or 0
 -- Requests that were under way when the gate closed tell nothing new: a burst of answers is one failure, not many.

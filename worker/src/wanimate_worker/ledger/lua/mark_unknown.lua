@@ -21,7 +21,7 @@ if is_late then
 end
 append(fields, {'unknown_why', why, 'unknown_until_ms', whole(until_ms)})
 transition(record, 'unknown', why, record.hint and now or until_ms, fields)
-count(tally, {'lost', 1})
+count(counters, {'lost', 1})
 -- It may have been accepted, so it counts as billed.
 count_billed(record)
 if not is_ours then

@@ -26,7 +26,7 @@ end
 if transient_code ~= '' then
   append(fields, {'retries', (tonumber(record.retries) or 0) + 1, 'transient_code', transient_code,
     'transient_task', record.task_id or ''})
-  count(tally, {'retries', 1})
+  count(counters, {'retries', 1})
 end
 transition(record, 'waiting', why, nil, fields, {'nonce', 'unknown_why', 'hint', 'hint_by', 'next_check_ms', 'billed',
   'billed_micro_usd', 'task_id', 'submitted_at_ms', 'unreadable_why', 'unreadable_since_ms'})

@@ -31,13 +31,13 @@ redis.call('SET', tick, whole(now), 'PX', ttl_ms)
 
 local newest = redis.call('ZRANGE', samples, -1, -1, 'WITHSCORES')
 if not newest[2] or now - tonumber(newest[2]) >= sample_ms then
-  local counts = cjson.encode(redis.call('HGETALL', tally))
+  local counts = cjson.encode(redis.call('HGETALL', counters))
   redis.call('ZADD', samples, now, table.concat({whole(now), counts}, ' '))
   local old = redis.call('ZCOUNT', samples, '-inf', now - span_ms)
   if old > 1 then
     redis.call('ZREMRANGEBYRANK', samples, 0, old - 2)
   end
   redis.call('PEXPIRE', samples, COUNTS_TTL_MS)
-  redis.call('PEXPIRE', tally, COUNTS_TTL_MS)
+  redis.call('PEXPIRE', counters, COUNTS_TTL_MS)
 end
 return {now, step}

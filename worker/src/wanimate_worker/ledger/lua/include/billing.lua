@@ -63,7 +63,7 @@ local function count_billed(record)
     redis.call('HINCRBY', balance, 'answered_micro_usd', record.billed_micro_usd)
   end
   if #amounts > 0 then
-    count(tally, amounts)
+    count(counters, amounts)
   end
 end
 

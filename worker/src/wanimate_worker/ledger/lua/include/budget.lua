@@ -22,7 +22,7 @@ local function take_poll_permits(wanted)
   local known = wanted > 0 and may_poll() and read_limits()
   local granted = known and math.min(wanted, poll_permits(known)) or 0
   if granted > 0 then
-    count(tally, {'polls', granted})
+    count(counters, {'polls', granted})
     take_permits(known, granted)
   end
   return granted

@@ -25,5 +25,5 @@ local function end_job(record, cause, fields, dropped, counts, is_delivered)
   end
   counts = counts or {}
   append(counts, {table.concat({'ended', outcome_kind}, ':'), 1})
-  count(tally, counts)
+  count(counters, counts)
 end

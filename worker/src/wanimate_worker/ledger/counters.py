@@ -64,7 +64,7 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class Counters:
     """Totals, or counts between two moments.
 
     Args:
@@ -74,13 +74,13 @@ class Tally:
     counts: Mapping[str, int]
 
     @classmethod
-    def read(cls, fields: Mapping[str, str]) -> Tally:
+    def read(cls, fields: Mapping[str, str]) -> Counters:
         """Build from the hash."""
         return cls({name: int(value) for name, value in fields.items()})
 
-    def since(self, earlier: Tally) -> Tally:
+    def since(self, earlier: Counters) -> Counters:
         """Return what was counted after an earlier moment; nothing is less than none, should counts have been lost."""
-        return Tally({name: max(0, value - earlier.counts.get(name, 0)) for name, value in self.counts.items()})
+        return Counters({name: max(0, value - earlier.counts.get(name, 0)) for name, value in self.counts.items()})
 
     @property
     def submits(self) -> int:
@@ -147,7 +147,7 @@ class Sample:
     """The counts as they were at an earlier moment."""
 
     at_ms: int
-    tally: Tally
+    counters: Counters
 
     @classmethod
     def read(cls, stored: str) -> Sample:
@@ -155,4 +155,4 @@ class Sample:
         at_ms, _, counts = stored.partition(" ")
         # An empty table of Lua is an object in JSON.
         fields = orjson.loads(counts) or []
-        return cls(int(at_ms), Tally.read(dict(zip(fields[::2], fields[1::2], strict=True))))
+        return cls(int(at_ms), Counters.read(dict(zip(fields[::2], fields[1::2], strict=True))))

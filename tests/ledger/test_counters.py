@@ -8,8 +8,8 @@ import pytest
 from wanimate.contract import Outcome, Stage
 from wanimate.errors import GenerationFailed, InvalidRequest
 from wanimate_worker.ledger import Bill, Blocked, JobFields, Observation, RefusedBy, Submit
+from wanimate_worker.ledger.counters import LAG_EDGES_MS, TOOK_EDGES_MS, Counters, Histogram, Sample
 from wanimate_worker.ledger.polls import BILLED_DAYS, BILLED_LABEL_DAYS, SAMPLE_MS, SPAN_MS
-from wanimate_worker.ledger.tally import LAG_EDGES_MS, TOOK_EDGES_MS, Histogram, Sample, Tally
 
 from .bench import ACCOUNT_LIMITS, CANCELLED, UNKNOWN, Bench, granted_by, success
 from .frozen import at_us, run
@@ -22,8 +22,8 @@ DAY_MS = 86_400_000
 DAY_US = DAY_MS * 1000
 
 
-def tally(bench: Bench) -> Tally:
-    return Tally.read(bench.state().tally)
+def counters(bench: Bench) -> Counters:
+    return Counters.read(bench.state().counters)
 
 
 def begin(bench: Bench, job_id: str, seconds: float, *labels: str, limit_seconds: int | None = None) -> object:
@@ -54,7 +54,7 @@ def test_every_transition_is_counted_once_however_often_it_is_told(bench: Bench)
     bench.open_gate()
     bench.ledger.polls.permit(3)
     bench.ledger.polls.permit(2)
-    counts = tally(bench)
+    counts = counters(bench)
     assert (counts.submits, counts.polls, counts.throttled, counts.lost_answers) == (2, 5, 1, 1)
     assert counts.ended == {"succeeded": 1, "failed": 1, "cancelled": 1}
     assert counts.billed_seconds == 240
@@ -71,7 +71,7 @@ def test_the_lag_counts_from_the_vendors_completion_and_is_never_negative(bench:
     bench.ledger.jobs.settle(
         "behind", behind.nonce, success("t"), observed=Observation("animate:480p", 9.0, now - 20_000)
     )
-    lag, took = tally(bench).lag, tally(bench).took["animate:480p"]
+    lag, took = counters(bench).lag, counters(bench).took["animate:480p"]
     assert lag.counts == (1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0)
     assert lag.sum_seconds == pytest.approx(20, abs=1)
     assert (took.count, took.sum_seconds, took.counts[3]) == (2, 18.0, 2)
@@ -237,7 +237,7 @@ def test_what_was_billed_long_ago_is_forgotten_labels_before_days(bench: Bench) 
 
 def test_the_last_copy_is_the_youngest_that_is_as_old_as_the_span(bench: Bench) -> None:
     keys = bench.keys
-    bench.redis.hset(keys.tally, "submits", 1)
+    bench.redis.hset(keys.counters, "submits", 1)
     start_ms = 1_000_000_000_000
     for second in range(0, 3 * SPAN_MS // 1000, 7):
         at_us(bench, (start_ms + second * 1000) * 1000).polls.tick(ACCOUNT_LIMITS)
@@ -248,20 +248,20 @@ def test_the_last_copy_is_the_youngest_that_is_as_old_as_the_span(bench: Bench) 
     longest_between_ms = SAMPLE_MS + 7_000
     assert SPAN_MS - longest_between_ms < ages_ms[-2] < SPAN_MS + longest_between_ms
     assert SPAN_MS <= ages_ms[-1] < SPAN_MS + 2 * longest_between_ms
-    assert samples[0].tally.submits == 1
-    bench.redis.expire(keys.tally, 60)
+    assert samples[0].counters.submits == 1
+    bench.redis.expire(keys.counters, 60)
 
 
 def test_the_first_tick_keeps_a_copy_even_of_nothing(bench: Bench) -> None:
     bench.ledger.polls.tick(ACCOUNT_LIMITS)
     bench.ledger.polls.tick(ACCOUNT_LIMITS)
     [stored] = bench.redis.zrange(bench.keys.samples, 0, -1)
-    assert Sample.read(stored).tally.counts == {}
+    assert Sample.read(stored).counters.counts == {}
     assert bench.redis.ttl(bench.keys.samples) > 0
 
 
 def test_counts_that_were_lost_are_never_less_than_nothing() -> None:
-    assert Tally({"submits": 2, "polls": 9}).since(Tally({"submits": 5, "polls": 4})).counts == {
+    assert Counters({"submits": 2, "polls": 9}).since(Counters({"submits": 5, "polls": 4})).counts == {
         "submits": 0,
         "polls": 5,
     }
