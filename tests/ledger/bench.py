@@ -345,7 +345,7 @@ def leaks(redis: Redis, allowed: Iterable[str] = ()) -> list[str]:
     """Return the keys of any account that should not outlive their work.
 
     What has a time to live may stay for so long: records of jobs, the request budget, and what operators look at. The
-    account's limits and its balance stay.
+    account's limits and its balance stay, and so does a `wake` that no worker has read.
 
     Args:
         redis: The server.
@@ -356,6 +356,6 @@ def leaks(redis: Redis, allowed: Iterable[str] = ()) -> list[str]:
         kind = name.split("}:", 1)[1].split(":", 1)[0]
         is_open_gate = kind == "account" and not CLOSED_GATE & set(redis.hkeys(name))
         fades = kind in _FADING and redis.ttl(name) != -1
-        if not (is_open_gate or fades or kind in {"balance", *allowed}):
+        if not (is_open_gate or fades or kind in {"balance", "wake", *allowed}):
             found.append(name)
     return found

@@ -31,6 +31,7 @@ def lost(bench: Bench, job_id: str) -> Submit:
 def test_a_callback_of_a_running_job_makes_it_due_now(bench: Bench) -> None:
     submit = bench.start("a")
     assert bench.ledger.durable.callback("a", submit.nonce, "another-task") is CallbackEffect.DUE
+    assert bench.redis.llen(bench.keys.wake) == 1, "a worker is woken"
     assert bench.ledger.polls.claim(10).job_ids == ["a"]
     assert (bench.job("a").task_id, bench.job("a").hint) == ("task-a", None), "what it names is not believed"
     bench.drain()

@@ -14,7 +14,6 @@ from redis import Redis
 from wanimate.contract import Keys
 from wanimate_devstack import RedisServer
 from wanimate_worker.callbacks.receiver import Receiver
-from wanimate_worker.engine.doorbell import Doorbell
 from wanimate_worker.engine.signature import Signer
 from wanimate_worker.ledger import AccountLimits, Entry, Ledger, LedgerLimits, Submit
 
@@ -74,9 +73,7 @@ class Place:
     ) -> AsyncIterator[tuple[httpx.AsyncClient, Receiver]]:
         """Run a receiver, on this place's server or on another, and give a client of it."""
         ledger = Ledger(redis or self.redis, ACCOUNT, limits)
-        receiver = Receiver(
-            redis or self.redis, ledger, ACCOUNT, self.signer, Doorbell(self.redis, Keys(ACCOUNT), 1000)
-        )
+        receiver = Receiver(redis or self.redis, ledger, ACCOUNT, self.signer)
         transport = httpx.ASGITransport(receiver)
         async with receiver._lifespan(receiver._app), httpx.AsyncClient(transport=transport) as client:
             yield client, receiver

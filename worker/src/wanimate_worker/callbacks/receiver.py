@@ -13,10 +13,8 @@ from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from wanimate.contract import Keys
 from wanimate.errors import SettingsError
 
-from ..engine.doorbell import Doorbell
 from ..engine.signature import CALLBACK_PATH, SignedPath, Signer
 from ..ledger import CallbackEffect, NotReplicated
 from ..serving import open_hasty_database, serve
@@ -88,17 +86,15 @@ class Receiver:
         ledger: The account's ledger.
         account: The account; callbacks of another one are refused.
         signer: Tells our URLs from others.
-        doorbell: Wakes a worker, to look at the job.
     """
 
-    def __init__(self, redis: Redis, ledger: Ledger, account: str, signer: Signer, doorbell: Doorbell) -> None:
+    def __init__(self, redis: Redis, ledger: Ledger, account: str, signer: Signer) -> None:
         self.counts = Counts()
         self._redis = redis
         self._ledger = ledger
         self._account = account
         self._signer = signer
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="callback")
-        self._doorbell = doorbell
         self._tell_forged_at = 0.0
         routes = [
             Route(CALLBACK_PATH + "{signed:path}", self._callback, methods=["POST"]),
@@ -151,16 +147,8 @@ class Receiver:
 
     async def _note(self, path: SignedPath, task_id: str) -> CallbackEffect:
         async with asyncio.timeout(LEDGER_TIMEOUT_SECONDS):
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._note_here, path, task_id)
-
-    def _note_here(self, path: SignedPath, task_id: str) -> CallbackEffect:
-        effect = self._ledger.durable.callback(path.job_id, path.nonce, task_id)
-        if effect is CallbackEffect.DUE:
-            try:
-                self._doorbell.ring_wake()
-            except RedisError as error:
-                log.warning("Redis is away; the next tick wakes a worker", job_id=path.job_id, cause=error)
-        return effect
+            callback, loop = self._ledger.durable.callback, asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, callback, path.job_id, path.nonce, task_id)
 
     def _refuse(self) -> Response:
         self.counts.forged += 1
@@ -204,5 +192,4 @@ def make_receiver(settings: WorkerSettings) -> Receiver:
         )
     # Its URLs name the account, so callbacks of another one are refused even if Redis is away now.
     redis, ledger = open_hasty_database(settings)
-    doorbell = Doorbell(redis, Keys(settings.account), round(settings.lease_seconds * 1000))
-    return Receiver(redis, ledger, settings.account, Signer(settings.callback_secret), doorbell)
+    return Receiver(redis, ledger, settings.account, Signer(settings.callback_secret))

@@ -2,9 +2,10 @@
 -- decides. While the vendor's answer to the submission is missing, the task id that the call names is kept as a hint. The
 -- first that comes is kept until it is checked, so that no later call takes the place of a true one.
 -- However often the same call is repeated, a job is checked once in each interval.
+-- Keys: wake
 -- Uses: job
 -- Settings: callback_interval_ms
--- Returns: 'due': it is checked now.
+-- Returns: 'due': it is checked now, for a worker is woken.
 --          'noted': it is checked later: soon, or once its submission is answered or given up, or at its bound.
 --          'checking': another task id is to be checked first; nothing was changed, the same call must come again.
 --          'stale': the attempt is no longer the job's; nothing was changed.
@@ -40,4 +41,9 @@ if stage == 'submitting' then
   return 'noted'
 end
 redis.call('ZADD', due, 'XX', 'LT', whole(check_ms), job_id)
-return check_ms <= now and 'due' or 'noted'
+if check_ms > now then
+  return 'noted'
+end
+redis.call('LPUSH', wake, '1')
+redis.call('LTRIM', wake, 0, 0)
+return 'due'
