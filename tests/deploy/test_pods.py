@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from manifests import DEPLOY
 from wanimate_worker.cli import cli as worker_commands
-from wanimate_worker.settings import WorkerSettings, _longest_seconds
+from wanimate_worker.settings import WorkerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,9 +105,9 @@ def test_the_address_of_callbacks_goes_only_where_their_secret_goes(overlay: lis
 
 
 def test_a_worker_is_given_longer_to_stop_than_a_submission_may_take(overlay: list[Manifest]) -> None:
-    timeouts = WorkerSettings(redis_url="redis://127.0.0.1").timeouts()
-    longest = _longest_seconds(timeouts, timeouts.submit_read_seconds)
-    assert pods(overlay)["worker"]["terminationGracePeriodSeconds"] > longest
+    settings = WorkerSettings(redis_url="redis://127.0.0.1")
+    longest_seconds = settings.ledger_limits().submit_lease_ms / 1000 - settings.lease_seconds
+    assert pods(overlay)["worker"]["terminationGracePeriodSeconds"] > longest_seconds
 
 
 def test_no_worker_is_killed_while_it_may_hold_an_answer_that_redis_does_not_take(overlay: list[Manifest]) -> None:

@@ -133,7 +133,9 @@ class Poller:
 
     def write_news(self) -> None:
         """Write down what the answers since the last look come to."""
-        self._runtime.ledger.polls.write(self._take_news())
+        news = self._take_news()
+        if news != News():
+            self._runtime.ledger.polls.write(news)
 
     def _take_news(self) -> News:
         with self._answering:

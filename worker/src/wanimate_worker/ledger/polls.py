@@ -71,7 +71,7 @@ class Polls(Concern):
 
     def write(self, news: News) -> int:
         """Write down what answers came to, and return for how many of the jobs the claims still held."""
-        return int(self._look(0, news)[3]) if news != News() else 0
+        return int(self._look(0, news)[3])
 
     def _look(self, limit: int, news: News, *, takes_permits: bool = False) -> list[Any]:
         return self._claim(limit, news.answered_since_ms, news.answered, news.plans, takes_permits=takes_permits)
