@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from wanimate_worker.ledger import CallbackEffect
+from wanimate_worker.ledger import CallbackEffect, Observation
 
 from .bench import LONG_MS, UNKNOWN, success
 
@@ -224,6 +224,24 @@ def test_a_callback_of_an_ended_job_changes_nothing_however_often_it_is_replayed
         assert bench.ledger.durable.callback("a", submit.nonce, "task-a") is CallbackEffect.ENDED
     assert bench.state() == before
     assert not {"hint", "next_check_ms", "nonce"} & before.jobs["a"].keys()
+
+
+def test_a_callback_that_a_poll_forestalled_counts_once_as_one_that_came(bench: Bench) -> None:
+    def called() -> float:
+        return float(bench.redis.hget(bench.keys.durations, "called") or 1)
+
+    for job_id, is_called in (("a", True), ("b", False)):
+        submit = bench.start(job_id)
+        if is_called:
+            bench.ledger.durable.callback(job_id, submit.nonce)
+        seen = Observation("animate:480p", 43.5)
+        assert bench.ledger.jobs.settle(job_id, submit.nonce, success(f"task-{job_id}"), observed=seen)
+    assert called() == pytest.approx(1 - 1 / 32, abs=1e-4)
+    for _ in range(3):
+        assert bench.ledger.durable.callback("b", submit.nonce) is CallbackEffect.ENDED
+        assert bench.ledger.durable.callback("a", submit.nonce) is CallbackEffect.ENDED
+    assert called() == pytest.approx(1, abs=1e-4)
+    bench.drain()
 
 
 @pytest.mark.parametrize("is_on_record", [False, True], ids=["named", "adopted"])

@@ -318,7 +318,7 @@ def test_a_few_tasks_are_polled_at_the_floor_when_their_end_is_likely_and_less_b
 
 
 def test_while_callbacks_come_polls_are_a_tenth_and_without_them_all() -> None:
-    assert fallback_share(1.0) == pytest.approx(0.1)
+    assert fallback_share(1.0) == pytest.approx(0.05)
     assert fallback_share(0.0) == 1
     assert fallback_share(0.5) == pytest.approx(0.5)
 

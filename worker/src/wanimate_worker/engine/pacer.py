@@ -124,7 +124,7 @@ class Pacer:
         )
         floor_seconds, share = settings.poll_floor_seconds, 1.0
         if settings.callback_base_url is not None:
-            share = fallback_share(float(survey.durations.get(CALLED_FIELD, 0)))
+            share = fallback_share(float(survey.durations.get(CALLED_FIELD, 1)))
             polls, floor_seconds = polls * share, floor_seconds / share
         return _Plan(
             mix,

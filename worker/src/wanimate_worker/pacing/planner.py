@@ -54,7 +54,7 @@ MAX_LATE_POLLS_SHARE: Final = 0.3
 #: the ages at which most of them end. It matters when many tasks are of one age, as after a start. Found by simulation.
 LOOK_AHEAD: Final = 0.04
 #: While callbacks keep coming, polls are at least this share of what they would be without.
-MIN_FALLBACK_SHARE: Final = 0.1
+MIN_FALLBACK_SHARE: Final = 0.05
 
 #: What a submission counts as, in requests. Tasks in flight are counted as polled from the start, a quarter stride more
 #: than they are (FIRST_STRIDES).
@@ -255,7 +255,7 @@ def fallback_share(called_share: float) -> float:
     """Return the share of polls that callbacks leave to make.
 
     Args:
-        called_share: Of the tasks that ended recently, the share whose callback came before a poll noticed.
+        called_share: Of the tasks that ended recently, the share whose callbacks came.
     """
     return min(1.0, max(1 - called_share, MIN_FALLBACK_SHARE))
 

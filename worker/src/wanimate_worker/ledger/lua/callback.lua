@@ -3,16 +3,19 @@
 -- first that comes is kept until it is checked, so that no later call takes the place of a true one.
 -- However often the same call is repeated, a job is checked once in each interval.
 -- Keys: wake
--- Uses: job
+-- Uses: job, durations
 -- Settings: callback_interval_ms
 -- Returns: 'due': it is checked now, for a worker is woken.
 --          'noted': it is checked later: soon, or once its submission is answered or given up, or at its bound.
 --          'checking': another task id is to be checked first; nothing was changed, the same call must come again.
 --          'stale': the attempt is no longer the job's; nothing was changed.
---          'ended': the job's outcome is known, or its record is gone; nothing was changed.
+--          'ended': the job's outcome is known, or its record is gone; nothing was changed but that the callback is counted.
 local record = read_job('nonce', 'next_check_ms', 'hint')
 local stage, fields = record.stage, {}
 if not stage or stage == 'settled' or stage == 'delivered' then
+  if redis.call('HDEL', job, 'uncalled') == 1 then
+    record_late_callback()
+  end
   return 'ended'
 end
 if record.nonce ~= nonce then

@@ -1,6 +1,6 @@
 -- Records a job's outcome, frees its slot and hands it to the next waiting jobs, in one step.
--- Counts how long the vendor had the task, and whether its callback came before a poll noticed the end. Where nothing
--- hangs on the job its result is stored and announced as Celery's backend does, and the record closed.
+-- Counts how long the vendor had the task, and whether its callback has come; if not, it may still come. Where nothing hangs
+-- on the job its result is stored and announced as Celery's backend does, and the record closed.
 -- Uses: job, ending, delivery, breaker, billing, durations, grant
 -- Returns: {1 if the outcome is delivered or 0, granted job ids...}; nothing if the attempt or the claim is no longer the
 --          caller's, or a callback has named the task of a lost submission that is given up; it may even be on record.
@@ -17,7 +17,11 @@ if hint and (stage ~= 'unknown' or hint ~= (record.hint or '')) then
   return false
 end
 local counts, dropped = {}, nil
+local set = {'delivering_until_ms', delivers and now_ms() + lease_ms or 0}
 if observed_field then
+  if not record.next_check_ms then
+    append(set, {'uncalled', 1})
+  end
   record_duration(observed_field, record.next_check_ms)
   if observed_completed_ms then
     -- Clocks differ: never less than nothing.
@@ -30,8 +34,7 @@ if is_free and record.billed then
   dropped = {'billed', 'billed_micro_usd'}
 end
 local is_delivered = is_plain and not record.is_followed
-end_job(record, outcome_cause, {'delivering_until_ms', delivers and now_ms() + lease_ms or 0}, dropped, counts,
-  is_delivered)
+end_job(record, outcome_cause, set, dropped, counts, is_delivered)
 if stage == 'submitting' then
   -- The vendor has answered: it refuses this request.
   note_reply(nonce)
