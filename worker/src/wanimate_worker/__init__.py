@@ -21,7 +21,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _app() -> Celery:
-    from .bridge.app import load_app
+    from .bridge.process import load_app
 
     globals()["celery"] = app = load_app()
     return app

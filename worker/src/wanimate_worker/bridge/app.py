@@ -1,17 +1,13 @@
-"""The Celery app: `celery -A wanimate_worker worker`, `beat` and `flower` find it here."""
+"""The Celery app of workers, beat and Flower."""
 
 from __future__ import annotations
 
-import logging
 import os
-import sys
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import Celery
-from celery.signals import beat_init, celeryd_init, setup_logging
-from click import get_current_context
-from click.core import ParameterSource
+from celery.signals import beat_init
 from kombu import Queue
 from wanimate.contract import (
     CANCEL_TASK,
@@ -22,13 +18,11 @@ from wanimate.contract import (
     HOUSEKEEPING_TASK,
     POLL_TASK,
 )
-from wanimate.errors import SettingsError
 from wanimate.redis.transport import celery_settings
 
 from ..engine.runtime import Runtime
 from ..queues import QUEUES
-from ..settings import WorkerSettings
-from ..telemetry import get_logger, set_up_logs
+from ..telemetry import get_logger
 from . import (
     control,  # noqa: F401 - importing it puts our commands into Celery's panel
     transport,
@@ -36,7 +30,10 @@ from . import (
 from .callers import GenerateTask
 from .outage import BACKENDS
 from .tasks import CancelTask, EnqueueTask, HousekeepingTask, PollTask
-from .worker import EngineStep, stop
+from .worker import EngineStep
+
+if TYPE_CHECKING:
+    from ..settings import WorkerSettings
 
 log = get_logger(__name__)
 
@@ -52,31 +49,6 @@ def create_app(settings: WorkerSettings, runtime: Runtime | None = None) -> Cele
     for task in (GenerateTask, EnqueueTask, PollTask, HousekeepingTask, CancelTask):
         app.register_task(task(runtime))
     app.steps["worker"].add(EngineStep)
-    return app
-
-
-def load_app() -> Celery:
-    """Return the app for this process's environment; a wrong setting ends the process with one line."""
-    ignore_celery_variables()
-    try:
-        settings = WorkerSettings.load()
-        app = create_app(settings)
-    except SettingsError as error:
-        stop(error)
-    if "flower" in sys.argv:
-        from .flower.server import guard_celery_flower
-
-        guard_celery_flower(settings)
-
-    def set_up(loglevel: int | None = None, logfile: str | None = None, **_: Any) -> None:
-        level = loglevel if loglevel is not None and _is_level_given() else settings.log_level
-        set_up_logs(settings.log_format, level, logfile)
-        logging.captureWarnings(capture=True)
-
-    # Celery sets up no logger itself once this signal has a receiver.
-    setup_logging.connect(set_up, weak=False)
-    # A worker warns about things before that.
-    celeryd_init.connect(set_up, weak=False)
     return app
 
 
@@ -118,12 +90,6 @@ def _worker_settings(settings: WorkerSettings) -> dict[str, Any]:
             )
         },
     }
-
-
-def _is_level_given() -> bool:
-    """Whether the command line names a level: Celery's default, WARNING, would hide what becomes of jobs."""
-    context = get_current_context(silent=True)
-    return context is not None and context.get_parameter_source("loglevel") is ParameterSource.COMMANDLINE
 
 
 @beat_init.connect

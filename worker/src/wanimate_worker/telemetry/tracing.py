@@ -6,10 +6,7 @@ All of them are children of the span that records the job, whose context is kept
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Any, Final
-
-from .logs import get_logger
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,16 +15,6 @@ if TYPE_CHECKING:
 
     from ..ledger import Deliver, JobFields, Submit
     from ..vendor import Exchange
-
-log = get_logger(__name__)
-
-#: Any of these asks for traces (OpenTelemetry specification, "Environment Variable Specification").
-_ASKS: Final = (
-    "OTEL_TRACES_EXPORTER",
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-    "OTEL_CONFIG_FILE",
-)
 
 
 class Tracing:
@@ -56,23 +43,6 @@ class Tracing:
 
     def delivered(self, headers: Mapping[str, Any] | None, job_id: str, step: Deliver, begun_at_ns: int) -> None:
         """Make the span of a delivery (`begun_at_ns`: Unix time), and of the wait of a job that was not submitted."""
-
-
-def open_tracing() -> Tracing:
-    """Return what makes spans, if the environment asks for them with `OTEL_*` variables.
-
-    Else OpenTelemetry is not imported. They also set up the SDK, unless `opentelemetry-instrument` has done so.
-    """
-    is_wanted = any(os.environ.get(name, "none") not in {"", "none"} for name in _ASKS)
-    if not is_wanted or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return Tracing()
-    try:
-        from .spans import Spans, set_up_sdk
-    except ImportError:
-        log.warning("no traces are made: OTEL_* variables ask for them, install wanimate-worker[otel]")
-        return Tracing()
-    set_up_sdk()
-    return Spans()
 
 
 def nothing() -> None:
