@@ -153,7 +153,7 @@ class Bench:
             names = [name for name in names if f":{self.hidden_jobs}" not in name and ":followers:" not in name]
         job_keys = [name for name in names if name.startswith(job_prefix)]
         known = {keys.waiting, keys.slots, keys.due, keys.account, keys.failed, *job_keys}
-        known |= {keys.parked, keys.unknown, keys.counters, keys.samples, keys.billed, keys.spent}
+        known |= {keys.parked, keys.unknown, keys.counters, keys.samples, keys.billed, keys.spent, keys.wake}
         known |= {keys.balance, keys.answered, keys.throttles}
         with self.redis.pipeline(transaction=False) as pipeline:
             pipeline.zrange(keys.waiting, 0, -1)
