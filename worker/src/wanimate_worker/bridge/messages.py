@@ -1,4 +1,4 @@
-"""What messages say, whoever has sent them: their task and id, what is wrong with their form, the jobs they ask for."""
+"""What messages of any sender say: their task and id, what is wrong with their form, the jobs they ask for."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from wanimate.errors import JobNotFound, TaskUnreadable, WanimateError
 
 from ..ledger import Retried
 from .selection import UNRECORDED, Filter, filter_options, follows
-from .session import Exit, Session, Verdict, command, refused
+from .session import Exit, Session, Verdict, command, moved_on, refused
 
 if TYPE_CHECKING:
     from ..ledger import JobFields
@@ -75,7 +75,7 @@ def _end(session: Session, job_id: str) -> Verdict:
     )
     settled = session.ledger.jobs.settle(job_id, fields.get("nonce", ""), Outcome.failure(failure))
     if settled is None:
-        return refused("somebody else has changed this job just now: look at it again", task_id)
+        return moved_on(task_id)
     session.runtime.go_on([job_id, *settled.granted])
     text = f"it failed as TaskUnreadable, its slot is free; the task {task_id} may have been billed"
     return Verdict(Exit.OK, "ended", text, task_id)

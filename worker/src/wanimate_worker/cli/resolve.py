@@ -14,7 +14,7 @@ from wanimate.errors import DeadlineExceeded, SubmissionUnknown, TaskUnreadable
 from ..ledger import Adoption
 from ..stopwatch import Stopwatch
 from .selection import follows
-from .session import Exit, Session, Verdict, command, refused
+from .session import Exit, Session, Verdict, command, moved_on, refused
 
 if TYPE_CHECKING:
     from wanimate.contract import Outcome
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _OPEN_FAILURES: Final = {each.__name__ for each in (SubmissionUnknown, DeadlineExceeded, TaskUnreadable)}
 #: How long to wait for a request permit, in seconds.
 _PERMIT_SECONDS: Final = 5.0
-_MOVED_ON: Final = "somebody else has changed this job just now: look at it again"
 
 
 def _readable(_context: click.Context, _option: click.Parameter, task_id: str | None) -> str | None:
@@ -118,7 +117,7 @@ def _ask(session: Session, job_id: str, task_id: str, settled_at_ms: str) -> Ver
 def _deliver(session: Session, job_id: str, task_id: str, settled_at_ms: str, ending: Outcome) -> Verdict:
     key = session.result_key(job_id)
     if not session.ledger.failed.replace_outcome(job_id, settled_at_ms, ending, task_id=task_id, result_key=key):
-        return refused(_MOVED_ON, task_id)
+        return moved_on(task_id)
     session.runtime.go_on([job_id])
     what = ending.error or ending.kind.value
     text = f"the task has ended ({what}); that is delivered in place of the failure"
@@ -134,7 +133,7 @@ def _adopt(session: Session, job_id: str, task_id: str, settled_at_ms: str) -> V
         case Adoption.FULL:
             return refused("the vendor still renders the task, and no slot is free: try again later", task_id)
         case Adoption.LOST:
-            return refused(_MOVED_ON, task_id)
+            return moved_on(task_id)
 
 
 def _permit(session: Session) -> MaySend | None:

@@ -50,6 +50,11 @@ def refused(why: str, task_id: str | None = None) -> Verdict:
     return Verdict(Exit.REFUSED, "unchanged", why, task_id)
 
 
+def moved_on(task_id: str | None) -> Verdict:
+    """Return that a job is no longer as it was read."""
+    return refused("somebody else has changed this job just now: look at it again", task_id)
+
+
 @dataclass(frozen=True)
 class Session:
     """A worker's view of the queue, without being one.
@@ -121,7 +126,7 @@ def reported_errors() -> Iterator[None]:
         click.echo(f"wanimate-worker: {one_line(str(error))}", err=True)
         raise SystemExit(Exit.INVALID) from None
     except BrokenPipeError:
-        # Whoever read the output has seen enough: `jobs | head`.
+        # The reader of the output has seen enough: `jobs | head`.
         raise SystemExit(Exit.OK) from None
     except (RedisError, KombuError, ConnectionError) as error:
         reason = one_line(" ".join(str(error).split())) or type(error).__name__

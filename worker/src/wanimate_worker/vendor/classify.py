@@ -50,7 +50,7 @@ _OF_THE_JOB: Final = frozenset({FailureKind.CONTENT, FailureKind.PROMPT, Failure
 #: Failure codes that speak of the vendor: refused at once for these, a job may be accepted later.
 _OF_THE_VENDOR: Final = frozenset({FailureKind.TRANSIENT, FailureKind.GENERIC})
 #: Refusals of 4xx as HTTP has them (RFC 9110, section 15.5, and IANA's registry). Without the vendor's envelope
-#: something else has answered: a gateway, a firewall, a web server at a wrong base URL. Whoever refused the request has
+#: something else has answered: a gateway, a firewall, a web server at a wrong base URL. It refused the request and has
 #: not passed it on. Other numbers have no such meaning; with 499 or 460 some gateways even note that they gave up on a
 #: request which they had passed on.
 _REFUSED_ON_THE_WAY: Final = frozenset(each.value for each in HTTPStatus if each.value // 100 == 4)  # noqa: PLR2004 - 4xx

@@ -39,8 +39,8 @@ class GuardedFlower(Flower):
 
         A page of the Internet may make a browser on this machine ask, under a name of its own (DNS rebinding).
         """
-        asks_nobody = not (is_closed(self.options) or self.options.unix_socket)
-        if asks_nobody and not is_loopback(request.host_name):
+        is_open = not (is_closed(self.options) or self.options.unix_socket)
+        if is_open and not is_loopback(request.host_name):
             return self.get_handler_delegate(request, ErrorHandler, {"status_code": 403})
         return super().find_handler(request, **options)
 

@@ -1,5 +1,5 @@
 -- Plans when jobs that were claimed before are checked next, and claims those whose time has come. A claimed job stays in
--- the clock with its score moved to the end of the lease: whoever dies with it, it is due again then. That score is the
+-- the clock with its score moved to the end of the lease: if the worker dies, it is due again then. That score is the
 -- fencing token; plans are triples of a token, the moment (ms) of the next check, and a job.
 -- Keys: due
 -- Uses: budget, answered
