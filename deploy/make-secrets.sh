@@ -24,6 +24,7 @@ secret redis_password "$(random)"
 secret wanimate_redis_url "redis://:$(cat "$folder/redis_password")@redis:6379/0"
 secret wanimate_api_key simulator-key
 secret wanimate_callback_secret "$(random)"
+secret wanimate_webhook_secret "whsec_$(head -c 32 /dev/urandom | base64 | tr -d '\n')"
 secret wanimate_flower_auth "admin:$(random)"
 # Prometheus needs the password alone.
 secret ops_password "$(random)"

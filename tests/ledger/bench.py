@@ -154,7 +154,7 @@ class Bench:
         job_keys = [name for name in names if name.startswith(job_prefix)]
         known = {keys.waiting, keys.slots, keys.due, keys.account, keys.failed, *job_keys}
         known |= {keys.parked, keys.unknown, keys.counters, keys.samples, keys.billed, keys.spent, keys.wake}
-        known |= {keys.balance, keys.answered, keys.throttles}
+        known |= {keys.balance, keys.answered, keys.throttles, keys.events}
         with self.redis.pipeline(transaction=False) as pipeline:
             pipeline.zrange(keys.waiting, 0, -1)
             pipeline.zrange(keys.parked, 0, -1)
@@ -345,7 +345,7 @@ def leaks(redis: Redis, allowed: Iterable[str] = ()) -> list[str]:
     """Return the keys of any account that should not outlive their work.
 
     What has a time to live may stay for so long: records of jobs, the request budget, and what operators look at. The
-    account's limits and its balance stay, and so does a `wake` that no worker has read.
+    account's limits, its balance and its bounded events stay, and so does a `wake` that no worker has read.
 
     Args:
         redis: The server.
@@ -356,6 +356,6 @@ def leaks(redis: Redis, allowed: Iterable[str] = ()) -> list[str]:
         kind = name.split("}:", 1)[1].split(":", 1)[0]
         is_open_gate = kind == "account" and not CLOSED_GATE & set(redis.hkeys(name))
         fades = kind in _FADING and redis.ttl(name) != -1
-        if not (is_open_gate or fades or kind in {"balance", "wake", *allowed}):
+        if not (is_open_gate or fades or kind in {"balance", "wake", "events", *allowed}):
             found.append(name)
     return found

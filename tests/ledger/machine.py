@@ -333,7 +333,7 @@ class LedgerRules(RuleBasedStateMachine):
         self.changes_nothing(unless=settled is not None)
         expected = self.model.settle(look.job_id, look.nonce, task_id, look)
         assert (None if settled is None else settled.granted) == expected
-        if settled is not None and settled.is_delivered:
+        if settled is not None and settled.stage is Stage.DELIVERED:
             assert self.model.finish(look.job_id)
         elif settled is not None and life is not None:
             life.is_delivering = True

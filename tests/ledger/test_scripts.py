@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from redis.exceptions import NoPermissionError
 from secure_redis import documented_rule
+from wanimate.contract import Stage
 from wanimate_worker.ledger import Adoption, Context, Entry, Followed, Observation, Retried
 from wanimate_worker.ledger.script import SCRIPTS, ScriptSource
 from wanimate_worker.ledger.states import STEPS, diagram
 
-from .bench import ACCOUNT_LIMITS, CANCELLED, LONG_MS, UNKNOWN, Bench, follower, leaks, success
+from .bench import ACCOUNT_LIMITS, CANCELLED, LONG_MS, UNKNOWN, Bench, eventually, follower, leaks, success
 from .frozen import include_names, script_names, source
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ COMMANDS = {
     *("SADD", "SMEMBERS", "SREM"),
     *("LINDEX", "LLEN", "LPUSH", "LREM", "LTRIM"),
     *("ZADD", "ZCARD", "ZCOUNT", "ZMSCORE", "ZPOPMIN", "ZRANGE", "ZRANGEBYSCORE", "ZREM", "ZSCORE"),
-    *("ZREMRANGEBYRANK", "ZREMRANGEBYSCORE"),
+    *("XADD", "ZREMRANGEBYRANK", "ZREMRANGEBYSCORE"),
 }
 #: Names that stand for a key: parameters and loop variables.
 STANDING_FOR_KEYS = {"counts", "ids", "clock", "request_key"}
@@ -191,8 +193,33 @@ def live_through_everything(bench: Bench) -> None:
     bench.redis.delete(bench.keys.job("d"))
     assert ledger.jobs.forget("d") is not None
     bench.drain()
+    tell_and_copy_everything(bench)
     operate_on_everything(bench)
-    assert bench.delivered.keys() == {"a", "b", "c", "e", "early"}
+    assert bench.delivered.keys() == {"a", "b", "c", "e", "early", "told"}
+
+
+def tell_and_copy_everything(bench: Bench) -> None:
+    """Call every script of webhooks and copies at least once."""
+    ledger, url = bench.ledger, "http://receiver:80/ends"
+    assert ledger.limits.set(replace(ACCOUNT_LIMITS, keep_url="file:///videos"))
+    submit = bench.start("told", webhook_url=url)
+    settled = ledger.jobs.settle("told", submit.nonce, success("t"))
+    assert settled is not None
+    assert settled.stage is Stage.KEEPING
+    assert ledger.limits.set(ACCOUNT_LIMITS)
+    (keep,) = ledger.keeps.claim(1)
+    ledger.keeps.renew([keep])
+    assert ledger.keeps.postpone(keep, "the store is away", 0)
+    (keep,) = eventually(lambda: ledger.keeps.claim(1))
+    assert ledger.keeps.finish(keep, keep.outcome)
+    bench.drain()
+    assert ledger.outbox.sort() == 1
+    assert ledger.outbox.due_endpoints(10) == ["http://receiver:80"]
+    (delivery,) = ledger.outbox.claim("http://receiver:80", 10).deliveries
+    ledger.outbox.set_back(1_000)
+    assert ledger.outbox.fail(delivery, None)
+    ledger.outbox.replay(delivery)
+    assert ledger.outbox.finish(delivery)
 
 
 def operate_on_everything(bench: Bench) -> None:

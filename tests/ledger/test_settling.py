@@ -230,7 +230,7 @@ def test_a_plain_job_is_delivered_by_the_script_that_settles_it(make_bench: Call
         told.subscribe(KEY)
         eventually(lambda: told.get_message(timeout=1))
         settled = bench.ledger.jobs.settle("a", submit.nonce, success("t"), is_plain=True, result=(KEY, STORED))
-        assert settled == Settled(["b"], is_delivered=True)
+        assert settled == Settled(["b"], Stage.DELIVERED)
         assert eventually(lambda: told.get_message(timeout=1))["data"] == STORED
     assert bench.redis.get(KEY) == STORED
     assert 0 < bench.redis.pttl(KEY) <= bench.limits.result_ttl_ms
@@ -257,7 +257,7 @@ def test_a_late_writer_delivers_nothing(bench: Bench) -> None:
 def test_a_plain_job_that_failed_can_be_run_again(bench: Bench) -> None:
     submit = bench.start("a")
     settled = bench.ledger.jobs.settle("a", submit.nonce, UNKNOWN, is_plain=True)
-    assert settled == Settled([], is_delivered=True)
+    assert settled == Settled([], Stage.DELIVERED)
     assert bench.state().failed == ["a"]
     assert bench.job("a").message == {"seen": True}
     retry = bench.ledger.failed.retry("a", priority=0, deadline_ms=None, result_key=KEY)
@@ -269,7 +269,7 @@ def test_a_job_with_followers_is_delivered_by_its_caller(bench: Bench) -> None:
     submit = bench.start("a")
     bench.ledger.followers.add(follower("more", leader="a"))
     settled = bench.ledger.jobs.settle("a", submit.nonce, success("t"), is_plain=True, result=(KEY, STORED))
-    assert settled == Settled([], is_delivered=False)
+    assert settled == Settled([], Stage.SETTLED)
     assert bench.redis.get(KEY) is None
     bench.drain()
     assert bench.delivered.keys() == {"a", "more"}

@@ -96,7 +96,7 @@ class AsyncClient:
 
     async def submit(self, job: Job) -> AsyncJobHandle:
         """Enqueue one job; works and fails as `Client.submit` does."""
-        entry = messages.enter(job, self.store.settings.account)
+        entry = messages.enter(job, self.store.settings)
         await self.call(self.store.enqueue, [entry])
         return self.job(entry.job_id)
 
@@ -107,7 +107,7 @@ class AsyncClient:
         """
         enqueued: list[AsyncJobHandle] = []
         try:
-            for entries in messages.pack(jobs, self.store.settings.account):
+            for entries in messages.pack(jobs, self.store.settings):
                 await self.call(self.store.enqueue, entries)
                 enqueued.extend(self.job(entry.job_id) for entry in entries)
         except WanimateError as error:

@@ -120,7 +120,7 @@ class Client:
             IdempotencyConflict: The idempotency key was used before for a different request.
             QueueUnavailable: Redis could not be reached.
         """
-        entry = messages.enter(job, self.store.settings.account)
+        entry = messages.enter(job, self.store.settings)
         self.store.enqueue([entry])
         return self.job(entry.job_id)
 
@@ -138,7 +138,7 @@ class Client:
         """
         enqueued: list[JobHandle] = []
         try:
-            for entries in messages.pack(jobs, self.store.settings.account):
+            for entries in messages.pack(jobs, self.store.settings):
                 self.store.enqueue(entries)
                 enqueued.extend(self.job(entry.job_id) for entry in entries)
         except WanimateError as error:

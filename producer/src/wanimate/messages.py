@@ -33,6 +33,8 @@ from .errors import InvalidRequest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from .settings import Settings
+
 #: Jobs in one `wanimate.enqueue` message: enough to make the cost of the message vanish, few enough for one worker
 #: to record them well within the visibility time-out.
 MAX_JOBS_PER_MESSAGE: Final = 200
@@ -68,22 +70,23 @@ class Entry(NamedTuple):
     kwargs: str
 
 
-def enter(job: Job, account: str, index: int | None = None) -> Entry:
-    """Give a job its id; what is no job is refused as an `InvalidRequest`, with its index among many."""
+def enter(job: Job, settings: Settings, index: int | None = None) -> Entry:
+    """Give a job its id; what may not be enqueued is refused as an `InvalidRequest`, with its index among many."""
     if not isinstance(job, (AnimateJob, ReplaceJob)):
         place, name = ("the job", "job") if index is None else (f"item {index}", f"jobs.{index}")
         raise InvalidRequest(
             f"{place}: an AnimateJob or a ReplaceJob is expected, got {type(job).__name__}", field=name
         )
-    return Entry(job.job_id(account), job, json.dumps(job.to_kwargs()))
+    settings.check_webhook(job)
+    return Entry(job.job_id(settings.account), job, json.dumps(job.to_kwargs()))
 
 
-def pack(jobs: Iterable[Job], account: str) -> Iterator[list[Entry]]:
+def pack(jobs: Iterable[Job], settings: Settings) -> Iterator[list[Entry]]:
     """Read the jobs piece by piece, each piece small enough for one message."""
     piece: list[Entry] = []
     size_bytes = 0
     for index, job in enumerate(jobs):
-        entry = enter(job, account, index)
+        entry = enter(job, settings, index)
         entry_bytes = len(entry.kwargs) + _ENTRY_OVERHEAD_BYTES
         if piece and (len(piece) == MAX_JOBS_PER_MESSAGE or size_bytes + entry_bytes > _MAX_BODY_BYTES):
             yield piece

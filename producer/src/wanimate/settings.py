@@ -10,11 +10,14 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSource
 
-from .errors import SettingsError
+from .contract.urls import is_host_allowed
+from .errors import InvalidRequest, SettingsError
 from .redis.address import Address
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
+
+    from .contract import Job
 
 #: Names a folder of files, each called like a variable in lower case (`wanimate_redis_url`) and holding its value, as
 #: Docker and Kubernetes mount secrets. The environment and `.env` come first.
@@ -51,6 +54,11 @@ class Settings(BaseSettings):
     redis_timeout_seconds: float = Field(
         default=15.0, gt=0, le=300, description="Bound on one exchange with Redis, in seconds."
     )
+    webhook_hosts: str = Field(
+        default="",
+        description="Hosts that a job's `webhook_url` may name, separated by commas; `*.example.com` stands for all "
+        "below that. Empty for any.",
+    )
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -75,6 +83,14 @@ class Settings(BaseSettings):
     def address(self) -> Address:
         """Where Redis is, in the words of each library."""
         return Address.parse(self.redis_url.get_secret_value())
+
+    def check_webhook(self, job: Job) -> None:
+        """Raise `InvalidRequest` if the host of a job's `webhook_url` is not allowed."""
+        if job.webhook_url is not None and not is_host_allowed(job.webhook_url, self.webhook_hosts):
+            raise InvalidRequest(
+                "webhook_url: its host is not among WANIMATE_WEBHOOK_HOSTS: add it there, or name another one",
+                field="webhook_url",
+            )
 
     @classmethod
     def load(cls) -> Self:

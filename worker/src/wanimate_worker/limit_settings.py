@@ -5,12 +5,16 @@ From then on the ledger's values count, and `wanimate-worker limits` shows and c
 
 from __future__ import annotations
 
+import re
 from typing import Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from wanimate.contract import MAX_RETRIES
 from wanimate.contract.cost import MAX_BILLED_SECONDS, to_micro_usd
+from wanimate.contract.urls import check_http_url
 from wanimate.settings import Settings
+
+_STORE: Final = re.compile(r"((s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*|file:///[^?#@\s]*)(/[^?#@\s]*)?")
 
 
 class LimitSettings(Settings):
@@ -43,6 +47,48 @@ class LimitSettings(Settings):
         description="A limit on what the vendor bills in a day (UTC), as an estimate in seconds of video: nothing more "
         "is submitted until the next day. A job without `video_seconds` counts as 120 s.",
     )
+
+
+class OutputSettings(Settings):
+    """Where results go, the same for all workers of the account."""
+
+    webhook_url: str | None = Field(
+        default=None,
+        description="Where webhooks go of jobs that name no `webhook_url` of their own. Needs "
+        "`WANIMATE_WEBHOOK_SECRET`.",
+    )
+    keep_url: str | None = Field(
+        default=None,
+        description="The store to which finished videos are copied: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, "
+        "`az://CONTAINER/PREFIX` or `file:///FOLDER`. Not set: they stay at the vendor, which deletes "
+        "them after a day.",
+    )
+    events_kept: int = Field(
+        default=100_000,
+        ge=1_000,
+        le=100_000_000,
+        description="How many ends of jobs can be read as events; each takes about half a kilobyte of Redis.",
+    )
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _can_be_called(cls, value: str | None) -> str | None:
+        if value is None or not value.strip():
+            return None
+        check_http_url(value.strip())
+        return value.strip()
+
+    @field_validator("keep_url")
+    @classmethod
+    def _is_store(cls, value: str | None) -> str | None:
+        if value is None or not value.strip():
+            return None
+        if not _STORE.fullmatch(value.strip()):
+            raise ValueError(
+                "s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or file:///FOLDER is expected, without "
+                "credentials: those come from the usual variables of the store, such as AWS_ACCESS_KEY_ID"
+            )
+        return value.strip().rstrip("/")
 
 
 class MoneySettings(Settings):
@@ -119,7 +165,10 @@ _MONEY_LIMITS: Final = tuple(name for name in MoneySettings.model_fields if "_us
 LIMIT_NAMES: Final = (
     *(name for name in LimitSettings.model_fields if name not in Settings.model_fields),
     *_MONEY_LIMITS,
+    *(name for name in OutputSettings.model_fields if name not in Settings.model_fields),
 )
+#: Those that a worker fills in if no other has; one that does not set them has nothing against the account's.
+ADDRESS_NAMES: Final = ("webhook_url", "keep_url")
 
 
 def _micro_usd(usd: float | None) -> int | None:

@@ -9,8 +9,15 @@ from pydantic_core import PydanticUndefined
 from wanimate.failure_codes import CODES, FailureKind
 from wanimate.settings import Settings
 
-from .limit_settings import LimitSettings, MoneySettings
-from .service_settings import CallbackSettings, FlowerSettings, LogSettings, OpsSettings
+from .limit_settings import LimitSettings, MoneySettings, OutputSettings
+from .service_settings import (
+    CallbackSettings,
+    FlowerSettings,
+    KeepSettings,
+    LogSettings,
+    OpsSettings,
+    WebhookSettings,
+)
 from .settings import PollSettings, RecoverySettings, UpstreamSettings, WorkerSettings
 
 if TYPE_CHECKING:
@@ -22,6 +29,9 @@ _SECTIONS: Final[tuple[tuple[str, type[BaseSettings]], ...]] = (
     ("The vendor", UpstreamSettings),
     ("The vendor's limits", LimitSettings),
     ("Money", MoneySettings),
+    ("Events, webhooks and kept videos", OutputSettings),
+    ("Webhooks", WebhookSettings),
+    ("Copies of videos", KeepSettings),
     ("Polling", PollSettings),
     ("Recovery", RecoverySettings),
     ("Callbacks", CallbackSettings),

@@ -12,8 +12,15 @@ from wanimate.settings import Settings
 
 from .addresses import is_loopback
 from .ledger import AccountLimits, LedgerLimits
-from .limit_settings import LIMIT_NAMES, LimitSettings, MoneySettings
-from .service_settings import CallbackSettings, FlowerSettings, LogSettings, OpsSettings
+from .limit_settings import ADDRESS_NAMES, LIMIT_NAMES, LimitSettings, MoneySettings, OutputSettings
+from .service_settings import (
+    CallbackSettings,
+    FlowerSettings,
+    KeepSettings,
+    LogSettings,
+    OpsSettings,
+    WebhookSettings,
+)
 from .vendor import Timeouts
 
 if TYPE_CHECKING:
@@ -194,6 +201,9 @@ class WorkerSettings(
     PollSettings,
     RecoverySettings,
     IntentSettings,
+    OutputSettings,
+    WebhookSettings,
+    KeepSettings,
     CallbackSettings,
     FlowerSettings,
     OpsSettings,
@@ -240,6 +250,9 @@ class WorkerSettings(
             daily_billed_ms=None if self.daily_billed_seconds is None else round(self.daily_billed_seconds * 1000),
             retry_transient=self.retry_transient,
             api_base_url=self.api_base_url,
+            webhook_url=self.webhook_url,
+            keep_url=self.keep_url,
+            events_kept=self.events_kept,
             **self.money_limits(),
         )
 
@@ -254,6 +267,7 @@ class WorkerSettings(
             f"WANIMATE_{name.upper()} is {_spelled(here)} here, the account's is {_spelled(there)}"
             for name in LIMIT_NAMES
             if (here := getattr(mine, name)) != (there := getattr(limits, name))
+            and not (here is None and name in ADDRESS_NAMES)
         ]
 
     def ledger_limits(self) -> LedgerLimits:
@@ -276,8 +290,10 @@ class WorkerSettings(
             intent_replicas=self.intent_replicas,
             intent_timeout_ms=round(self.intent_timeout_seconds * 1000),
             balance_interval_ms=round(self.balance_interval_seconds * 1000),
+            webhook_lease_ms=round((self.webhook_timeout_seconds + self.lease_seconds) * 1000),
+            endpoint_connections=self.webhook_connections,
         )
 
 
-def _spelled(limit: float | None) -> str:
-    return "not set" if limit is None else f"{limit:g}"
+def _spelled(limit: float | str | None) -> str:
+    return "not set" if limit is None else limit if isinstance(limit, str) else f"{limit:g}"

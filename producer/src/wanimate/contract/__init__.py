@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from .cost import MAX_BILLED_SECONDS as MAX_BILLED_SECONDS
 from .cost import billed_seconds as billed_seconds
+from .event import Event as Event
+from .event import EventError as EventError
 from .job import MAX_RETRIES as MAX_RETRIES
 from .job import AnimateJob as AnimateJob
 from .job import Job as Job
@@ -32,6 +34,7 @@ from .names import Keys as Keys
 from .names import list_of as list_of
 from .record import RESULT_URLS_TTL_SECONDS as RESULT_URLS_TTL_SECONDS
 from .record import JobStatus as JobStatus
+from .record import KeptFile as KeptFile
 from .record import Outcome as Outcome
 from .record import Result as Result
 from .states import CancelOutcome as CancelOutcome

@@ -70,6 +70,7 @@ class JobFields(TypedDict, total=False):
     retry_transient: int | None
     deadline_seconds: float | None
     video_seconds: float | None
+    webhook_url: str | None
 
 
 class _Job(BaseModel):
@@ -93,6 +94,8 @@ class _Job(BaseModel):
             `DeadlineExceeded`: for free while it waits; while it runs, after a last poll of the vendor's task.
         video_seconds: How long the motion video is, in seconds; not sent to the vendor, only for the estimate of what
             is billed.
+        webhook_url: Where the end of the job is posted, as the Standard Webhooks specification says. Without it the
+            account's setting decides.
 
     Raises:
         InvalidRequest: A field breaks the vendor's rules (vendor document, "Parameters"); `field` names it.
@@ -119,6 +122,7 @@ class _Job(BaseModel):
     retry_transient: StrictInt | None = Field(default=None, ge=0, le=MAX_RETRIES)
     deadline_seconds: StrictFloat | None = Field(default=None, gt=0, le=MAX_DEADLINE_SECONDS)
     video_seconds: StrictFloat | None = Field(default=None, gt=0, le=MAX_VIDEO_SECONDS)
+    webhook_url: StrictStr | None = None
 
     if not TYPE_CHECKING:  # type checkers read the fields; callers get our error instead of pydantic's
 
@@ -142,6 +146,13 @@ class _Job(BaseModel):
         if cls._is_new:
             is_image = info.field_name == "image_url"
             check_format(value, *(("images", IMAGE_EXTENSIONS) if is_image else ("videos", VIDEO_EXTENSIONS)))
+        return value
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _can_be_called(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_http_url(value)
         return value
 
     @field_validator("seed")

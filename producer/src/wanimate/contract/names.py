@@ -100,6 +100,31 @@ class Keys:
         #: hash: how many tasks of each kind took how long, and how often a callback came first.
         self.durations: Final = f"{self.prefix}durations"
 
+        #: stream: how each job ended, the newest `events_kept`; an entry's id names the event everywhere.
+        self.events: Final = f"{self.prefix}events"
+        #: hash: the webhooks that are not delivered, event id -> JSON of what `events` has and where it goes.
+        self.deliveries: Final = f"{self.prefix}deliveries"
+        #: zset: webhooks that are not yet with those of their endpoint; score = when written, Unix ms.
+        self.outbox: Final = f"{self.prefix}outbox"
+        #: zset: endpoints, `scheme://host:port`, that have webhooks; score = when the next may be sent, Unix ms.
+        self.endpoints: Final = f"{self.prefix}endpoints"
+        #: hash: webhooks that wait for an earlier one of the same job, by the event id of that.
+        self.successors: Final = f"{self.prefix}successors"
+        #: zset: webhooks that were given up; score = when, Unix ms.
+        self.dead_webhooks: Final = f"{self.prefix}dead_webhooks"
+        #: zset: jobs whose videos are to be copied; score = when the vendor stops serving them, Unix ms.
+        self.keeping: Final = f"{self.prefix}keeping"
+        #: zset: jobs whose videos are being copied, or are copied later; score = when another copy may begin, Unix ms.
+        self.keeping_later: Final = f"{self.prefix}keeping_later"
+
+    def endpoint(self, endpoint: str) -> str:
+        """Return the set of the webhooks of one endpoint; score = when each may be sent, Unix ms."""
+        return f"{self.prefix}endpoint:{endpoint}"
+
+    def sending(self, endpoint: str) -> str:
+        """Return the set of the webhooks that are being sent to one endpoint; score = when that counts as lost."""
+        return f"{self.prefix}sending:{endpoint}"
+
     def job(self, job_id: str) -> str:
         """Return the hash that holds everything known about one job."""
         return f"{self.prefix}job:{job_id}"

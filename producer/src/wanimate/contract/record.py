@@ -20,23 +20,50 @@ if TYPE_CHECKING:
 RESULT_URLS_TTL_SECONDS: Final = 86_400
 
 
+class KeptFile(BaseModel):
+    """One video in the account's store.
+
+    Args:
+        url: Where it is, such as `s3://bucket/2026-11-27/ID.mp4`.
+        source_url: Where the vendor served it.
+        size_bytes: Its size.
+        sha256: Its digest, in hexadecimal.
+        content_type: What it is, by its bytes: `video/mp4`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    url: str
+    source_url: str
+    size_bytes: int
+    sha256: str
+    content_type: str
+
+
 class Result(BaseModel):
     """The vendor's answer for a finished job.
 
     Args:
-        urls: Where the videos are.
+        urls: Where the videos are: in the account's store if they were kept, else at the vendor.
+        source_urls: Where the vendor served videos that were to be kept.
+        kept: Whether they are in the account's store. False if they could not be copied before the vendor stopped
+            serving them; None if the account keeps none.
+        files: What was copied, in the order of `urls`.
         task_id: The vendor's task id.
         created_at: When the vendor created the task.
         completed_at: When the vendor completed it.
         cost_time_ms: How long the vendor says it worked, in milliseconds.
-        urls_expire_at: When the vendor stops serving the URLs, as it documents; None if not known. A result that an
-            older version has stored gets 24 hours from `completed_at`.
+        urls_expire_at: When the vendor stops serving `urls`, as it documents; None if not known, or if they are kept. A
+            result that an older version has stored gets 24 hours from `completed_at`.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     urls: tuple[str, ...]
     task_id: str
+    source_urls: tuple[str, ...] = ()
+    kept: bool | None = None
+    files: tuple[KeptFile, ...] = ()
     created_at: datetime | None = None
     completed_at: datetime | None = None
     cost_time_ms: int | None = None
@@ -46,6 +73,8 @@ class Result(BaseModel):
     @classmethod
     def _by_completion(cls, value: datetime | None, info: ValidationInfo) -> datetime | None:
         completed_at: datetime | None = info.data.get("completed_at")
+        if info.data.get("kept"):
+            return None
         if value is None and completed_at is not None:
             try:
                 value = completed_at + timedelta(seconds=RESULT_URLS_TTL_SECONDS)
@@ -130,6 +159,7 @@ class JobStatus(BaseModel):
             the operator has set no price.
         waiting_at: When a worker recorded it.
         submitted_at: When the vendor accepted it.
+        rendered_at: When a worker learnt that the vendor had finished it, if its video is kept.
         settled_at: When its outcome was learnt.
         delivered_at: When its result was stored.
         urls_expire_at: When the vendor stops serving the URLs of its result, if it has one.
@@ -155,6 +185,7 @@ class JobStatus(BaseModel):
     billed_usd: float | None = None
     waiting_at: datetime | None = None
     submitted_at: datetime | None = None
+    rendered_at: datetime | None = None
     settled_at: datetime | None = None
     delivered_at: datetime | None = None
     urls_expire_at: datetime | None = None
@@ -184,10 +215,11 @@ class JobStatus(BaseModel):
             labels=request.get("labels", {}),
             billed_seconds=None if video_seconds is None else billed_seconds(video_seconds),
             billed_usd=None if video_seconds is None else _billed_usd(fields, request, prices),
-            waiting_at=_moment(fields.get("waiting_at_ms")),
-            submitted_at=_moment(fields.get("submitted_at_ms")),
-            settled_at=_moment(fields.get("settled_at_ms")),
-            delivered_at=_moment(fields.get("delivered_at_ms")),
+            waiting_at=moment(fields.get("waiting_at_ms")),
+            submitted_at=moment(fields.get("submitted_at_ms")),
+            rendered_at=moment(fields.get("rendered_at_ms")),
+            settled_at=moment(fields.get("settled_at_ms")),
+            delivered_at=moment(fields.get("delivered_at_ms")),
             urls_expire_at=outcome.result.urls_expire_at if outcome and outcome.result else None,
             error=str(outcome.exception()) if outcome and outcome.result is None else None,
         )
@@ -218,5 +250,11 @@ def _state(stage: Stage, outcome: Outcome | None, *, has_slot: bool) -> JobState
     return JobState(stage.value)
 
 
-def _moment(stamp_ms: str | None) -> datetime | None:
-    return datetime.fromtimestamp(int(stamp_ms) / 1000, tz=UTC) if stamp_ms else None
+def moment_of(stamp_ms: str) -> datetime:
+    """Return a time stamp of the ledger, in Unix ms, as a moment."""
+    return datetime.fromtimestamp(int(stamp_ms) / 1000, tz=UTC)
+
+
+def moment(stamp_ms: str | None) -> datetime | None:
+    """Return a time stamp of the ledger as a moment; None if there is none."""
+    return moment_of(stamp_ms) if stamp_ms else None

@@ -27,6 +27,9 @@ class Stage(StrEnum):
     UNKNOWN = "unknown"
     #: The vendor has the task and we have its id. The poller moves it on; a dead poller's lease lapses.
     RUNNING = "running"
+    #: The vendor has finished the video, which is being copied to the account's store. A keeper moves it on. The keeper
+    #: dies: its lease ends, and another one copies the video.
+    KEEPING = "keeping"
     #: The outcome is known, and the slot is handed on. The process that settled it delivers it. That process dies: its
     #: due time passes and a poll offers it again.
     SETTLED = "settled"
@@ -47,6 +50,8 @@ class JobState(StrEnum):
     UNKNOWN = "unknown"
     #: The vendor renders it. Billed.
     RUNNING = "running"
+    #: The vendor has finished it, and the video is being copied to the account's store.
+    KEEPING = "keeping"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"

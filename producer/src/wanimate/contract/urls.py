@@ -39,6 +39,17 @@ _PROGRAMS: Final = frozenset({"action", "ashx", "asp", "aspx", "cgi", "dll", "do
 _EXTENSION: Final = re.compile(r"(?=[0-9]*[a-z])[a-z0-9]{1,5}", re.ASCII)
 
 
+def is_host_allowed(url: str, patterns: str) -> bool:
+    """Whether a URL's host is one of those named.
+
+    Args:
+        url: The URL, which was checked.
+        patterns: Hosts, separated by commas or spaces; `*.example.com` stands for all below that. None named: any.
+    """
+    host, wanted = (urlsplit(url).hostname or "").lower(), patterns.lower().replace(",", " ").split()
+    return not wanted or any(host.endswith(name[1:]) if name.startswith("*.") else host == name for name in wanted)
+
+
 def check_http_url(url: str) -> None:
     """Raise a `ValueError` if the vendor could not fetch this URL; it may be signed, so no message quotes it."""
     if len(url) > MAX_URL_CHARACTERS:

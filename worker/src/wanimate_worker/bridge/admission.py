@@ -168,6 +168,7 @@ class Recorder:
             forget_revoke(call.task_id)
         try:
             job = call.job()
+            runtime.settings.check_webhook(job)
         except WanimateError as error:
             # What is wrong with a message counts only before its job is recorded; afterwards the ledger decides.
             if self._is_recorded(call.task_id):
@@ -280,6 +281,7 @@ class Recorder:
         """Return one job of a bulk; one that cannot be recorded fails alone."""
         try:
             job = parse_job(request)
+            self._runtime.settings.check_webhook(job)
             orjson.dumps(request)
             if job.idempotency_key is not None and job_id != job.job_id(self._runtime.settings.account):
                 raise InvalidRequest("the id is not that of the idempotency key", field="idempotency_key")

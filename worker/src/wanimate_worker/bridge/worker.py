@@ -85,6 +85,8 @@ def _check_settings(instance: Any = None, **_: Any) -> None:
     instance.app.amqp.queues.select(QUEUES)
     runtime = runtime_of(instance)
     runtime.worker_name = instance.hostname
+    if runtime.settings.webhook_url is not None and runtime.settings.webhook_secret is None:
+        stop(SettingsError("WANIMATE_WEBHOOK_URL needs WANIMATE_WEBHOOK_SECRET, which webhooks are signed with"))
     try:
         runtime.vendor  # noqa: B018 - making the client checks address, key, proxy and certificates
         runtime.ledger  # noqa: B018 - making the ledger checks whose database this is

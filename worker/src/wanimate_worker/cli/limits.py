@@ -44,6 +44,9 @@ def _removable(function: Callable[..., Exit]) -> Callable[..., Exit]:
 @click.option(
     "--retry-transient", type=int, metavar="N", help="How often a job is sent again after transient failures, 0 to 10."
 )
+@click.option("--webhook-url", metavar="URL", help="Where webhooks go of jobs that name no address; `none` removes it.")
+@click.option("--keep-url", metavar="URL", help="The store to which videos are copied; `none` removes it.")
+@click.option("--events-kept", type=int, metavar="N", help="How many ends of jobs can be read as events.")
 @click.option("--api-base-url", metavar="URL", help="Another vendor; `drain` first, and then restart the workers.")
 def limits(session: Session, **options: Any) -> Exit:
     """Show the account's limits, or change those that are named, at once and for all workers.
@@ -94,6 +97,9 @@ def _show(session: Session, known: AccountLimits, differences: list[str]) -> Non
         "balance warns below": _dollars(known.balance_warn_usd, "never"),
         "balance holds below": _dollars(known.balance_hold_usd, "never"),
         "retry transient": str(known.retry_transient or "off"),
+        "webhooks go to": known.webhook_url or "where jobs say",
+        "videos are kept in": known.keep_url or "nowhere",
+        "events kept": f"{known.events_kept:,}",
         "vendor": known.api_base_url or "not known",
     }
     for name, value in rows.items():

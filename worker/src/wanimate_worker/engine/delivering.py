@@ -82,11 +82,14 @@ class Deliverer:
 
     def complete(self, step: Deliver, settled: Settled) -> None:
         """Deliver an outcome that this process has settled, unless its result is stored already; announce it."""
-        if settled.is_delivered:
-            self._callers.announce_end(step.job, step.outcome)
-            self._record(step, time.time_ns())
-        else:
-            self.deliver(step)
+        match settled.stage:
+            case Stage.DELIVERED:
+                self._callers.announce_end(step.job, step.outcome)
+                self._record(step, time.time_ns())
+            case Stage.KEEPING:
+                log.info("video is copied to the store", stage=Stage.KEEPING, job_id=step.job.job_id)
+            case _:
+                self.deliver(step)
 
     def _record(self, step: Deliver, begun_at_ns: int) -> None:
         job = step.job

@@ -62,6 +62,8 @@ class Poller:
         tick = runtime.ledger.polls.tick(runtime.settings.account_limits())
         if tick.set_back_ms > _HARMLESS_STEP_MS:
             log.error("the clock of Redis was set back; what was planned by it comes earlier", step_ms=tick.set_back_ms)
+        if tick.set_back_ms:
+            runtime.ledger.outbox.set_back(tick.set_back_ms)
         asked = Stopwatch()
         if runtime.ledger.gate.claim_probe():
             self.askers.start(probe_account, runtime, asked)

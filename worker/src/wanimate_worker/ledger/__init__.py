@@ -5,9 +5,11 @@ from __future__ import annotations
 from .balance import BalanceReading, WeighedBalance
 from .followers import Followed, Follower
 from .gate import BreakerFor, GateState, SuspendedFor
+from .keeps import Keep
 from .ledger import Ledger
 from .limits import AccountLimits, LedgerLimits
 from .operating import DEAD_LETTERS
+from .outbox import ClaimedDeliveries, Delivery, endpoint_of
 from .polls import News
 from .records import JobFields, JobRecord, Transition, read_history
 from .script import Context, bounded, cause_of
@@ -54,8 +56,10 @@ __all__ = [
     "CallbackEffect",
     "Cancelled",
     "Claim",
+    "ClaimedDeliveries",
     "Context",
     "Deliver",
+    "Delivery",
     "Entry",
     "Fitting",
     "Followed",
@@ -63,6 +67,7 @@ __all__ = [
     "GateState",
     "JobFields",
     "JobRecord",
+    "Keep",
     "Blocked",
     "Ledger",
     "LedgerLimits",
@@ -91,5 +96,6 @@ __all__ = [
     "WeighedBalance",
     "bounded",
     "cause_of",
+    "endpoint_of",
     "read_history",
 ]

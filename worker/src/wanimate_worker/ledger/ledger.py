@@ -12,7 +12,9 @@ from .durable import Durable
 from .followers import Followers
 from .gate import Gate
 from .jobs import Jobs
+from .keeps import Keeps
 from .operating import DeadLetters, FailedJobs
+from .outbox import Outbox
 from .polls import Limits, Polls
 from .records import Records
 from .script import Context
@@ -49,6 +51,10 @@ class Ledger:
         self.balance: Final = Balance(context)
         #: The account's limits.
         self.limits: Final = Limits(context)
+        #: The videos that are copied.
+        self.keeps: Final = Keeps(context)
+        #: The webhooks that are to be delivered.
+        self.outbox: Final = Outbox(context)
         #: What is only read.
         self.records: Final = Records(context)
         #: Jobs that failed, and may be run again.

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+#: In a ledger that does not say it yet.
+_EVENTS_KEPT: Final = 100_000
+
+
 @dataclass(frozen=True, slots=True)
 class AccountLimits:
     """What the vendor allows the account, what it may cost, and which vendor: in the ledger, one for all.
@@ -29,6 +33,9 @@ class AccountLimits:
         price_720p_micro_usd: What a billed second costs at 720p.
         balance_warn_micro_usd: A balance below this is warned of.
         balance_hold_micro_usd: No submission begins that would leave less than this of the balance.
+        events_kept: How many ends of jobs can be read as events.
+        webhook_url: Where webhooks go of jobs that name no address; None for nowhere.
+        keep_url: The store to which videos are copied; None where none are.
     """
 
     max_in_flight: int
@@ -41,6 +48,9 @@ class AccountLimits:
     price_720p_micro_usd: int | None = None
     balance_warn_micro_usd: int | None = None
     balance_hold_micro_usd: int | None = None
+    events_kept: int = _EVENTS_KEPT
+    webhook_url: str | None = None
+    keep_url: str | None = None
 
     @property
     def daily_billed_seconds(self) -> float | None:
@@ -88,9 +98,16 @@ class AccountLimits:
             "burst": rate.burst,
             "poll_headroom": max(rate.burst // 4, min(1, rate.burst - 1)),
             "retry_transient": self.retry_transient,
+            "events_kept": self.events_kept,
+            **self.addresses(),
             **{name: "" if (value := getattr(self, name)) is None else value for name in _OPTIONAL},
             **({"api_base_url": self.api_base_url} if self.api_base_url else {}),
         }
+
+    def addresses(self) -> dict[str, str]:
+        """Return where webhooks and videos go, those that are set."""
+        set_to = {"webhook_url": self.webhook_url, "keep_url": self.keep_url}
+        return {name: address for name, address in set_to.items() if address}
 
     @classmethod
     def read(cls, fields: Mapping[str, str]) -> Self | None:
@@ -102,6 +119,9 @@ class AccountLimits:
             requests_per_minute=int(fields["requests_per_minute"]),
             retry_transient=int(fields.get("retry_transient") or 0),
             api_base_url=fields.get("api_base_url", ""),
+            webhook_url=fields.get("webhook_url") or None,
+            keep_url=fields.get("keep_url") or None,
+            events_kept=int(fields.get("events_kept") or _EVENTS_KEPT),
             **{name: int(value) for name in _OPTIONAL if (value := fields.get(name))},
         )
 
@@ -141,6 +161,9 @@ class LedgerLimits:
         intent_timeout_ms: How long to wait for either.
         balance_interval_ms: The shortest time between two requests for the balance.
         balance_longest_ms: The longest time between two of them, where the request budget is small.
+        keep_lease_ms: After this, a copy of a video that was not prolonged counts as lost.
+        webhook_lease_ms: After this, a webhook that was being sent counts as lost; longer than its time-out.
+        endpoint_connections: The most webhooks that are sent to one endpoint at once, over all processes.
     """
 
     lease_ms: int = 15_000
@@ -162,3 +185,6 @@ class LedgerLimits:
     intent_timeout_ms: int = 3_000
     balance_interval_ms: int = 60_000
     balance_longest_ms: int = 600_000
+    keep_lease_ms: int = 30_000
+    webhook_lease_ms: int = 45_000
+    endpoint_connections: int = 8

@@ -161,7 +161,8 @@ class Limits(Concern):
         Returns:
             Whether they were changed: the vendor's address is not while submissions are not paused or a slot is held.
         """
-        return self._set_limits(limits.api_base_url, _pairs(limits.fields()))
+        none = {"webhook_url": "", "keep_url": ""}
+        return self._set_limits(limits.api_base_url, _pairs({**none, **limits.fields()}))
 
     @script(bool)
     def _set_limits(self, address: str, fields: Sequence[str | int], *, fills: bool = False) -> bool: ...

@@ -50,6 +50,8 @@ _KEYS_OF: Final[Mapping[str, Callable[[Keys, Mapping[str, Any]], str]]] = {
     "request": lambda names, values: names.idempotency(values["job_id"]),
     "leader": lambda names, values: names.job(values["leader_id"]),
     "followers": lambda names, values: names.followers(values.get("leader_id", values["job_id"])),
+    "endpoint": lambda names, values: names.endpoint(values["endpoint_name"]),
+    "sending": lambda names, values: names.sending(values["endpoint_name"]),
 }
 
 
@@ -65,6 +67,12 @@ def cause_of(outcome: Outcome, by: str = "") -> str:
         by: What found it out, if not the poll or the vendor's answer.
     """
     return bounded(f"{outcome.error or outcome.kind.value}{f' ({by})' if by else ''}")
+
+
+def _expiry_ms(outcome: Outcome) -> Value:
+    """Return when the vendor stops serving the URLs of a result, in Unix ms; empty where that is not known."""
+    expiry = outcome.result.urls_expire_at if outcome.result else None
+    return "" if expiry is None else round(expiry.timestamp() * 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +100,13 @@ _KINDS: Final[Mapping[str, _Kind]] = {
         lambda text: ("" if text is None else f"={text}",), {"": "{0} ~= '' and string.sub({0}, 2) or nil"}
     ),
     "Outcome": _Kind(
-        lambda outcome: (outcome.model_dump_json(exclude_none=True), outcome.kind.value, cause_of(outcome)),
-        {"": "{}", "_kind": "{}", "_cause": "{}"},
+        lambda outcome: (
+            outcome.model_dump_json(exclude_none=True),
+            outcome.kind.value,
+            cause_of(outcome),
+            _expiry_ms(outcome),
+        ),
+        {"": "{}", "_kind": "{}", "_cause": "{}", "_expires_ms": "tonumber({})"},
     ),
     "Observation | None": _Kind(
         lambda observed: ("", "", "", "") if observed is None else observed.arguments(),

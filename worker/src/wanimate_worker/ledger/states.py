@@ -48,6 +48,8 @@ STEPS: Final = (
     Step("unknown", "waiting", "release", "resubmit"),
     Step("unknown", "settled", "settle", "SubmissionUnknown"),
     Step("running", "settled", "settle"),
+    Step("running", "keeping", "settle", "its video is kept"),
+    Step("keeping", "settled", "finish_keep"),
     Step("waiting", "settled", "cancel"),
     Step(ADMITTED, "settled", "cancel"),
     Step("waiting", "settled", "expire", "DeadlineExceeded"),
@@ -57,6 +59,7 @@ STEPS: Final = (
     Step("delivered", "waiting", "retry", "failed"),
     Step("delivered", "running", "attach_task", "failed"),
     Step("delivered", "settled", "replace_outcome", "failed"),
+    Step("delivered", "keeping", "replace_outcome", "failed; its video is kept"),
 )
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import orjson
-from wanimate.contract import MAX_BILLED_SECONDS, billed_seconds
+from wanimate.contract import MAX_BILLED_SECONDS, Stage, billed_seconds
 from wanimate.contract.durations import field_of, without_length
 
 from ..stopwatch import Stopwatch
@@ -16,7 +16,7 @@ from .records import JobFields
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from wanimate.contract import CancelOutcome, Outcome, Stage
+    from wanimate.contract import CancelOutcome, Outcome
 
 
 class ResultMissing(Exception):
@@ -313,16 +313,17 @@ class Settled:
 
     Args:
         granted: Jobs that got its slot; each must be submitted.
-        is_delivered: Whether its result is stored and its record closed.
+        stage: `SETTLED`: its outcome must be delivered. `DELIVERED`: its result is stored and its record closed.
+            `KEEPING`: its video is copied before it is settled.
     """
 
     granted: Sequence[str]
-    is_delivered: bool
+    stage: Stage
 
     @classmethod
     def read(cls, answer: list[Any] | None) -> Self | None:
         """Build from what `settle` answers."""
-        return None if answer is None else cls(answer[1:], is_delivered=bool(answer[0]))
+        return None if answer is None else cls(answer[1:], Stage(answer[0]))
 
 
 class Cancelled(NamedTuple):

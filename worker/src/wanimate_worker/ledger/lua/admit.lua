@@ -3,7 +3,7 @@
 -- the request, bill: ms of video, then labels (JSON), who calls, 1 if it has an idempotency key; and two keys: its record,
 -- and the request of the idempotency key.
 -- Keys: failed, enqueued
--- Uses: job, queue, grant
+-- Uses: job, queue, events, grant
 -- Settings: lease_ms, result_ttl_ms
 -- Returns: for each job what became of it, who called first, and its id if it must go on, or ''; then granted job ids.
 --          'recorded'. 'known': this id was recorded before with the same request; nothing was changed, but one that was
@@ -14,14 +14,16 @@ local now = now_ms()
 local ids, fresh, ranked, timed = {}, {}, {}, {}
 
 local function record_entry(request_key, priority, message, request, deadline_ms, fingerprint, bill, caller, has_key)
-  local known = read_job('request', 'delivered_at_ms', 'fingerprint', 'caller')
+  local known = read_job('request', 'delivered_at_ms', 'fingerprint', 'caller', 'outcome')
   local is_over = known.stage == 'delivered' and (tonumber(known.delivered_at_ms) or 0) + result_ttl_ms <= now
   if known.stage and not is_over then
     if known.fingerprint and known.fingerprint ~= fingerprint then
       return 'conflict', ''
     end
     if known.stage == 'settled' and not known.request then
-      redis.call('HSET', job, 'message', message, 'request', request, 'fingerprint', fingerprint, 'caller', caller)
+      known.request = request
+      redis.call('HSET', job, 'message', message, 'request', request, 'fingerprint', fingerprint, 'caller', caller,
+        'event_id', write_event(known, known.outcome))
       redis.call('ZADD', due, now + lease_ms, job_id)
       return 'known', caller, job_id
     end

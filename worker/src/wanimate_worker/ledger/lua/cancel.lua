@@ -1,10 +1,10 @@
 -- Cancels a job that was not submitted yet. One that no worker has recorded is settled in advance, so that its
--- message, when it comes, ends as cancelled.
+-- message, when it comes, ends as cancelled; only then is it an event, for nothing is known of the job before.
 -- Uses: job, ending, grant
 -- Settings: result_ttl_ms
 -- Returns: {'cancelled' | 'advance' | 'billed' | 'unknown' | 'finished', granted job ids...}. Unknown: it is being sent
 --          or its answer was lost, and nothing was changed; or its record was lost while it had a slot.
-local record = read_job()
+local record = read_job(unpack(OF_EVENT))
 local stage = record.stage
 if stage == 'submitting' or stage == 'unknown' then
   return {'unknown'}

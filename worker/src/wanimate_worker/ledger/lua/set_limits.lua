@@ -1,4 +1,5 @@
--- Changes the account's limits for all workers, pairs of field and value, or only fills them where none are known. The
+-- Changes the account's limits for all workers, pairs of field and value, or only fills them where none are known, and
+-- those addresses that no worker has named. The
 -- vendor's address changes only while submissions are paused and no slot is held: else tasks of one vendor would be asked
 -- about at another. The balance at the old one is forgotten.
 -- Keys: slots, throttles
@@ -10,6 +11,13 @@ if is_elsewhere and (not known.paused or redis.call('ZCARD', slots) > 0) then
   return false
 end
 if fills and read_limits() then
+  -- Of an older version, or from workers that named none.
+  for i = 1, #fields, 2 do
+    local is_address = fields[i] == 'webhook_url' or fields[i] == 'keep_url'
+    if is_address and not known[fields[i]] then
+      set_account({[fields[i]] = fields[i + 1]})
+    end
+  end
   return false
 end
 write_limits(fields)

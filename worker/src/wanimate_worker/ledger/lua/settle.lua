@@ -1,11 +1,12 @@
 -- Records a job's outcome, frees its slot and hands it to the next waiting jobs, in one step.
 -- Counts how long the vendor had the task, and whether its callback has come; if not, it may still come. Where nothing hangs
--- on the job its result is stored and announced as Celery's backend does, and the record closed.
+-- on the job its result is stored and announced as Celery's backend does, and the record closed. A video that the account
+-- keeps is copied before.
 -- Uses: job, ending, delivery, breaker, billing, durations, grant
--- Returns: {1 if the outcome is delivered or 0, granted job ids...}; nothing if the attempt or the claim is no longer the
+-- Returns: {'settled' | 'delivered' | 'keeping', granted job ids...}; nothing if the attempt or the claim is no longer the
 --          caller's, or a callback has named the task of a lost submission that is given up; it may even be on record.
-local record = read_job('nonce', 'next_check_ms', 'billed', 'hint', 'billed_micro_usd', 'fingerprint', 'has_key',
-  'is_followed')
+local record = read_job('nonce', 'next_check_ms', 'billed', 'hint', 'fingerprint', 'has_key', 'is_followed',
+  unpack(OF_EVENT))
 local stage = record.stage
 if record.nonce ~= nonce or not IN_SLOT[stage] then
   return false
@@ -16,8 +17,7 @@ end
 if hint and (stage ~= 'unknown' or hint ~= (record.hint or '')) then
   return false
 end
-local counts, dropped = {}, nil
-local set = {'delivering_until_ms', delivers and now_ms() + lease_ms or 0}
+local counts, set, dropped = {}, {}, nil
 if observed_field then
   if not record.next_check_ms then
     append(set, {'uncalled', 1})
@@ -31,8 +31,16 @@ if observed_field then
 end
 if is_free and record.billed then
   refund(record, stage ~= 'submitting')
-  dropped = {'billed', 'billed_micro_usd'}
+  dropped, record.billed_micro_usd = {'billed', 'billed_micro_usd'}, nil
 end
+if is_to_keep() then
+  if #counts > 0 then
+    count(counters, counts)
+  end
+  keep_job(record, outcome_cause, set, dropped)
+  return grant_after('keeping')
+end
+append(set, {'delivering_until_ms', delivers and now_ms() + lease_ms or 0})
 local is_delivered = is_plain and not record.is_followed
 end_job(record, outcome_cause, set, dropped, counts, is_delivered)
 if stage == 'submitting' then
@@ -46,4 +54,4 @@ if is_delivered then
   end
   close_record(record, dropped)
 end
-return grant_after(is_delivered and 1 or 0)
+return grant_after(is_delivered and 'delivered' or 'settled')

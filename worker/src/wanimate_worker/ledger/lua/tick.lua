@@ -2,8 +2,8 @@
 -- happened since then can be told; the first copy is the youngest that is older than the span. Should Redis have lost
 -- the account's limits, they are filled again. Should its clock have been set back, all that was planned by the old one
 -- comes so much earlier: else nothing would be sent or checked until the new clock has caught up.
--- Keys: tick, samples, due, parked
--- Uses: budget
+-- Keys: tick, samples, due, parked, keeping_later
+-- Uses: budget, clock
 -- Returns: {now (ms), by how much the clock was set back since the last tick (ms)}
 local now = now_ms()
 local step = math.max(0, (tonumber(redis.call('GET', tick)) or 0) - now)
@@ -12,11 +12,8 @@ if not read_limits() then
 end
 
 if step > 0 then
-  for _, clock in ipairs({due, parked}) do
-    local jobs = redis.call('ZRANGEBYSCORE', clock, whole(now), '+inf', 'WITHSCORES')
-    for i = 1, #jobs, 2 do
-      redis.call('ZADD', clock, whole(math.max(now, tonumber(jobs[i + 1]) - step)), jobs[i])
-    end
+  for _, ids in ipairs({due, parked, keeping_later}) do
+    plan_earlier(ids, step)
   end
   local earlier = {tat_us = math.max(now_us(), read_tat() - step * 1000)}
   for name, at in pairs(read_account()) do

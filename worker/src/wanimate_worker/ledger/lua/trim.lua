@@ -1,7 +1,7 @@
 -- Takes jobs off the list of failed ones whose records have expired, and off that of enqueued ones whose messages are
 -- older than results become: whoever asks for one of those finds its message, if there is one. Forgets what was billed
--- long ago.
--- Keys: failed, enqueued
+-- long ago, and webhooks that were given up long ago.
+-- Keys: failed, enqueued, deliveries, dead_webhooks
 -- Uses: billing
 -- Settings: failed_ttl_ms, result_ttl_ms
 -- Returns: how many jobs were taken off
@@ -13,6 +13,11 @@ for _, counts in ipairs({billed, spent}) do
       redis.call('HDEL', counts, field)
     end
   end
+end
+local old = redis.call('ZRANGEBYSCORE', dead_webhooks, '-inf', now_ms() - failed_ttl_ms, 'LIMIT', 0, 1000)
+if #old > 0 then
+  redis.call('HDEL', deliveries, unpack(old))
+  redis.call('ZREM', dead_webhooks, unpack(old))
 end
 redis.call('ZREMRANGEBYSCORE', enqueued, '-inf', now_ms() - result_ttl_ms)
 return redis.call('ZREMRANGEBYSCORE', failed, '-inf', now_ms() - failed_ttl_ms)

@@ -1,6 +1,7 @@
 -- The account is one hash: what the vendor and the operator allow it now. A script reads it once and sees what it writes.
 -- Its limits are max_in_flight, requests_per_minute, what the request budget follows from it (emission_interval_us, burst,
--- poll_headroom) and, where they are set, limits of money and of what is billed. The request budget is tat_us: see
+-- poll_headroom) and, where they are set, limits of money and of what is billed; with them it says where webhooks go of jobs
+-- that name no address (webhook_url), where videos are kept (keep_url) and how many events (events_kept). The request budget is tat_us: see
 -- budget.lua. The other fields are the gate; while one of these is there, or in the future, nothing is submitted:
 --   suspended (why), suspended_for    the vendor refuses the key, or there is no credit; probe_at_ms: the next probe
 --   paused (why)                      the operator's pause: polls go on
@@ -15,7 +16,7 @@
 -- Keys: account
 local DAY_LIMIT = {'limited_until_ms', 'limited_need_ms', 'limited_need_micro_usd'}
 local TEXTS = {suspended = true, suspended_for = true, paused = true, reason = true, unsafe = true, refused_why = true,
-  breaker_attempt = true, breaker_for = true, api_base_url = true}
+  breaker_attempt = true, breaker_for = true, api_base_url = true, webhook_url = true, keep_url = true}
 local account_known
 
 -- Returns the fields by name: numbers, but for texts; what is missing or empty is nil.
@@ -28,6 +29,12 @@ local function read_account()
     end
   end
   return account_known
+end
+
+-- Returns where something goes, webhook_url or keep_url; nothing where it goes nowhere.
+local function address_of(name)
+  local address = read_account()[name]
+  return address ~= '' and address or nil
 end
 
 -- Writes fields, by name.

@@ -25,7 +25,7 @@ end
 
 -- When a job came to a stage.
 local STAMPS = {waiting = 'waiting_at_ms', following = 'waiting_at_ms', submitting = 'begun_at_ms',
-  running = 'submitted_at_ms', settled = 'settled_at_ms', delivered = 'delivered_at_ms'}
+  running = 'submitted_at_ms', keeping = 'rendered_at_ms', settled = 'settled_at_ms', delivered = 'delivered_at_ms'}
 local IN_SLOT = {submitting = true, unknown = true, running = true}
 
 -- Takes a step to a stage, if the state table has it for this script, and notes what is to be written of it.
@@ -73,7 +73,7 @@ local function write_steps(record, due_ms, fields, dropped)
   end
   if due_ms then
     redis.call('ZADD', due, whole(due_ms), job_id)
-  elseif to == 'delivered' then
+  elseif to == 'delivered' or to == 'keeping' then
     redis.call('ZREM', due, job_id)
   end
 end

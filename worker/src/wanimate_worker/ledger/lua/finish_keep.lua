@@ -1,0 +1,12 @@
+-- Settles a job whose video was copied, or can be no more; the slot was handed on before.
+-- Keys: keeping, keeping_later
+-- Uses: job, ending
+-- Returns: whether its outcome must be delivered; not if another keeper was first.
+local record = read_job('expires_at_ms', unpack(OF_EVENT))
+if record.stage ~= 'keeping' then
+  return false
+end
+end_job(record, outcome_cause, nil, {'rendered', 'keep_why', 'keep_tries'})
+redis.call('ZREM', keeping, job_id)
+redis.call('ZREM', keeping_later, table.concat({record.expires_at_ms, job_id}, ' '))
+return true
