@@ -156,7 +156,9 @@ class KeepSettings(Settings):
         le=64,
         description="Videos that one worker process copies at once; with 0 only `wanimate-worker keep` copies.",
     )
-    keep_max_bytes: int = Field(default=2 * 1024**3, ge=1024, le=1024**4, description="A larger video is not copied, in bytes.")
+    keep_max_bytes: int = Field(
+        default=2 * 1024**3, ge=1024, le=1024**4, description="A larger video is not copied, in bytes."
+    )
 
     @field_validator("keep_name")
     @classmethod
