@@ -161,11 +161,29 @@ def live(live_url: str) -> Iterator[httpx.Client]:
         "mean_seconds": 20,
         "sigma": 0.3,
         "length_share": 0,
+        "result_ttl_seconds": 86_400,
+        "video_bytes": 20_000,
     }
     with httpx.Client(base_url=live_url, headers={"Authorization": f"Bearer {KEY}"}, trust_env=False) as client:
         client.post("/simulator/reset", json=defaults).raise_for_status()
         yield client
         client.post("/simulator/reset", json=defaults).raise_for_status()
+
+
+@pytest.fixture
+def result_url(live: httpx.Client, eventually: Callable[..., Any]) -> Callable[..., str]:
+    """Submit a request, wait until its task has ended, and return where its video is."""
+
+    def submit(**request: Any) -> str:
+        task_id = live.post(SUBMIT, json=a_request(**request)).json()["data"]["taskId"]
+
+        def told() -> dict[str, Any] | None:
+            data: dict[str, Any] = live.get(STATUS, params={"taskId": task_id}).json()["data"]
+            return data if "resultJson" in data else None
+
+        return str(json.loads(eventually(told)["resultJson"])["resultUrls"][0])
+
+    return submit
 
 
 class Receiver:

@@ -121,6 +121,7 @@ def test_it_listens_beyond_this_machine_if_allowed(launch: Launch) -> None:
         ("--failure-codes", '{"NSFW": 0}'),
         ("--failure-rate", "0.6", "--content-violation-rate", "0.6"),
         ("--api-key", ""),
+        ("--video-bytes", "999"),
     ],
 )
 def test_it_refuses_options_that_make_no_sense(arguments: tuple[str, ...]) -> None:

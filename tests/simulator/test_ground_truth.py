@@ -137,6 +137,7 @@ def test_the_summary_adds_up_over_a_small_run(bench: MakeBench) -> None:
             "extras_waiting": 0,
             "extras": {},
         },
+        "downloads": {"answers": {}, "complete": 0, "sent_bytes": 0, "open_now": 0, "open_max": 0},
         "makespan_seconds": 15.0,
         "slot_use": 20.0 / (20.0 * 4),
     }
@@ -185,6 +186,8 @@ def test_every_task_is_listed_page_by_page_in_order_of_acceptance(bench: MakeBen
         "callback_state": "none",
         "callback_attempts": 0,
         "extra_callbacks": [],
+        "downloads": 0,
+        "downloaded": False,
     }
     assert (untold["first_told_at_ms"], untold["polls"]) == (None, 0)
 

@@ -1,6 +1,6 @@
 """What the vendor answers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import orjson
@@ -12,16 +12,33 @@ from .task import Task
 HTML = b"text/html"
 
 
+class Stream(NamedTuple):
+    """A body that is sent piece by piece.
+
+    Args:
+        chunks: the bytes, made as they are sent.
+        size_bytes: what Content-Length says, or None for an answer without one.
+        is_cut: whether the connection closes after the last chunk, though the answer is not complete.
+        bytes_per_second: real pace, or None for as fast as the client reads.
+    """
+
+    chunks: Iterator[bytes]
+    size_bytes: int | None
+    is_cut: bool = False
+    bytes_per_second: int | None = None
+
+
 class Answer(NamedTuple):
     """An HTTP answer to send.
 
     Args:
         code: HTTP status.
-        body: the bytes, or None to close the connection without an answer.
+        body: the bytes, or None to close the connection without an answer, unless there is a stream.
         headers: further headers.
         delay_seconds: real seconds to hold it back.
         content_type: of the body.
         accepted: the task it tells the acceptance of.
+        stream: a body to send piece by piece.
     """
 
     code: int
@@ -30,6 +47,7 @@ class Answer(NamedTuple):
     delay_seconds: float = 0.0
     content_type: bytes = b"application/json"
     accepted: Task | None = None
+    stream: Stream | None = None
 
 
 def envelope(

@@ -9,8 +9,8 @@ from starlette.types import Receive, Scope, Send
 
 from .answers import Answer, encoded, envelope
 from .control import Control
-from .results import RESULTS_PATH
-from .sending import base_url, header, is_gone, read_body, send_answer
+from .results import RESULTS_PATH, ResultRequest
+from .sending import base_url, header, is_gone, read_body, send_answer, send_stream
 from .simulator import Simulator
 from .task import AnswerLoss
 
@@ -75,7 +75,14 @@ class ResultEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        await send_answer(self._simulator.vendor.result(scope["path_params"]["name"]), scope, receive, send)
+        request = ResultRequest(scope["method"] == "HEAD", header(scope, b"range"), header(scope, b"if-range"))
+        answer = self._simulator.vendor.result(scope["path_params"]["name"], request)
+        if answer.delay_seconds:
+            await self._simulator.hold_back(answer.delay_seconds)
+        if answer.stream is None:
+            await send_answer(answer, scope, receive, send)
+        else:
+            await send_stream(answer, answer.stream, scope, receive, send, self._simulator.hold_back)
 
 
 def build_app(simulator: Simulator) -> Router:

@@ -29,6 +29,13 @@ def count(value: object) -> int:
     return value
 
 
+def positive_count(value: object) -> int:
+    """Accept an integer of at least 1."""
+    if not isinstance(value, int) or count(value) < 1:
+        raise ValueError("must be an integer of at least 1")
+    return value
+
+
 def error_status(value: object) -> int:
     """Accept an HTTP status of an error."""
     if isinstance(value, bool) or not isinstance(value, int) or not 400 <= value <= 599:  # noqa: PLR2004  # 4xx and 5xx

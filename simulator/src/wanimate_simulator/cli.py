@@ -8,7 +8,7 @@ import orjson
 
 from .check import check
 from .faults import Faults, InvalidFaultsError
-from .options import InvalidOptionsError, Options, are_weights
+from .options import MAX_VIDEO_BYTES, MIN_VIDEO_BYTES, InvalidOptionsError, Options, are_weights
 from .server import NonLoopbackHostError, serve
 
 
@@ -83,6 +83,12 @@ def _parse_codes(_context: click.Context, _parameter: click.Parameter, value: st
     type=click.FloatRange(0),
     help="Simulated seconds until a result expires.",
 )
+@click.option(
+    "--video-bytes",
+    default=20_000,
+    type=click.IntRange(MIN_VIDEO_BYTES, MAX_VIDEO_BYTES),
+    help="Size of every video.",
+)
 @click.option("--public-url", metavar="URL", help="Base of result URLs.  [default: where the submission was sent]")
 @click.option("--failure-rate", default=0.0, type=_SHARE, help="Share of tasks that fail.")
 @click.option(
@@ -115,6 +121,7 @@ def main(
     price_480p: float,
     price_720p: float,
     result_ttl_seconds: float,
+    video_bytes: int,
     public_url: str | None,
     failure_rate: float,
     failure_codes: dict[str, float],
@@ -142,6 +149,7 @@ def main(
             price_480p=price_480p,
             price_720p=price_720p,
             result_ttl_seconds=result_ttl_seconds,
+            video_bytes=video_bytes,
             public_url=public_url and public_url.rstrip("/"),
             failure_rate=failure_rate,
             failure_codes=failure_codes,

@@ -1,5 +1,6 @@
 """The simulator's own endpoints: ground truth, fault switches, reset and health."""
 
+import asyncio
 from dataclasses import replace
 
 import orjson
@@ -34,6 +35,7 @@ class Control:
             Route("/simulator/health", self.health, methods=["GET"]),
             Route("/simulator/summary", self.summary, methods=["GET"]),
             Route("/simulator/tasks", self.tasks, methods=["GET"]),
+            Route("/simulator/videos", self.videos, methods=["GET"]),
             Route("/simulator/faults", self.read_faults, methods=["GET"]),
             Route("/simulator/faults", self.write_faults, methods=["PUT"]),
             Route("/simulator/balance", self.read_balance, methods=["GET"]),
@@ -52,13 +54,21 @@ class Control:
     async def tasks(self, request: Request) -> Response:
         """Tell a page of tasks, in the order they were accepted."""
         try:
-            offset = int(request.query_params.get("offset", 0))
-            limit = int(request.query_params.get("limit", _PAGE))
-        except ValueError:
-            return _error("offset and limit must be integers")
-        if offset < 0 or not 0 <= limit <= _LARGEST_PAGE:
-            return _error(f"offset must be at least 0 and limit between 0 and {_LARGEST_PAGE}")
+            offset, limit = _page(request)
+        except ValueError as error:
+            return _error(str(error))
         return _json(self._simulator.vendor.tasks(offset, limit))
+
+    async def videos(self, request: Request) -> Response:
+        """Tell a page of the videos that there are: what a copy must be, and how each was downloaded."""
+        try:
+            offset, limit = _page(request)
+        except ValueError as error:
+            return _error(str(error))
+        total, page = self._simulator.vendor.videos(offset, limit)
+        hashes = await asyncio.to_thread(lambda: [file.sha256() for file, _ in page])
+        videos = [{**listed, "sha256": sha256} for (_, listed), sha256 in zip(page, hashes, strict=True)]
+        return _json({"total": total, "offset": offset, "limit": limit, "videos": videos})
 
     async def read_faults(self, _request: Request) -> Response:
         """Tell the position of every fault switch."""
@@ -116,6 +126,22 @@ class Control:
         except (orjson.JSONDecodeError, InvalidOptionsError) as error:
             return _error(str(error))
         return await self.summary(request)
+
+
+def _page(request: Request) -> tuple[int, int]:
+    """Return the offset and the limit that a request asks for.
+
+    Raises:
+        ValueError: it asks for none that there are.
+    """
+    try:
+        offset = int(request.query_params.get("offset", 0))
+        limit = int(request.query_params.get("limit", _PAGE))
+    except ValueError:
+        raise ValueError("offset and limit must be integers") from None
+    if offset < 0 or not 0 <= limit <= _LARGEST_PAGE:
+        raise ValueError(f"offset must be at least 0 and limit between 0 and {_LARGEST_PAGE}")
+    return offset, limit
 
 
 def _json(content: object, status_code: int = 200) -> Response:

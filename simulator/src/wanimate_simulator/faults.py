@@ -29,6 +29,12 @@ RateSwitch = Literal[
     "callback_premature_rate",
     "callback_wrong_task_rate",
     "callback_huge_rate",
+    "download_hang_rate",
+    "download_error_rate",
+    "download_wrong_body_rate",
+    "download_cut_rate",
+    "download_truncated_rate",
+    "download_slow_rate",
 ]
 
 
@@ -86,6 +92,15 @@ class Faults:
         callback_premature_rate: share of tasks with an extra POST that claims success while the task runs.
         callback_wrong_task_rate: the same, with another task's id.
         callback_huge_rate: share of tasks with an extra POST of 10 MB.
+        result_expired_rate: share of tasks whose result is answered 403 from the start.
+        download_hang_rate: share of downloads that get no byte for `download_hang_seconds`; then the connection closes.
+        download_hang_seconds: real seconds of that wait.
+        download_error_rate: share of downloads answered 500 or 503, in turn.
+        download_wrong_body_rate: share of downloads with a body that is no video, each of `results.BODIES` in turn.
+        download_cut_rate: share of downloads whose connection closes before Content-Length.
+        download_truncated_rate: share of downloads that end early and have no Content-Length.
+        download_slow_rate: share of downloads that get no more than `download_bytes_per_second`.
+        download_bytes_per_second: bytes in a real second of those.
     """
 
     drop_answer_rate: float = _switch(0.0, checks.rate)
@@ -129,6 +144,15 @@ class Faults:
     callback_premature_rate: float = _switch(0.0, checks.rate)
     callback_wrong_task_rate: float = _switch(0.0, checks.rate)
     callback_huge_rate: float = _switch(0.0, checks.rate)
+    result_expired_rate: float = _switch(0.0, checks.rate)
+    download_hang_rate: float = _switch(0.0, checks.rate)
+    download_hang_seconds: float = _switch(60.0, checks.amount)
+    download_error_rate: float = _switch(0.0, checks.rate)
+    download_wrong_body_rate: float = _switch(0.0, checks.rate)
+    download_cut_rate: float = _switch(0.0, checks.rate)
+    download_truncated_rate: float = _switch(0.0, checks.rate)
+    download_slow_rate: float = _switch(0.0, checks.rate)
+    download_bytes_per_second: int = _switch(10_000, checks.positive_count)
 
     @classmethod
     def parse(cls, switches: object) -> "Faults":

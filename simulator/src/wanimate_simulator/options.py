@@ -22,10 +22,13 @@ _CHANGEABLE = frozenset(
         "price_480p",
         "price_720p",
         "result_ttl_seconds",
+        "video_bytes",
     }
 )
 #: What fails fails with these codes, each with its weight, unless asked otherwise.
 _FAILURE_CODES = MappingProxyType({"GENERATION_FAILED": 1.0})
+#: Sizes that a video may have: it has room for its headers, and for its length in 32 bits.
+MIN_VIDEO_BYTES, MAX_VIDEO_BYTES = 1000, 1_000_000_000
 
 
 class InvalidOptionsError(ValueError):
@@ -52,6 +55,7 @@ class Options:
         price_480p: US dollars a billed second at 480p. Assumed, like the next: the vendor publishes none.
         price_720p: US dollars a billed second at 720p.
         result_ttl_seconds: simulated seconds from a task's end until its result URL answers 403.
+        video_bytes: size of every video.
         public_url: base of result URLs; None for the address that the submission was sent to.
         allow_non_loopback: whether callbacks may leave this machine.
     """
@@ -71,6 +75,7 @@ class Options:
     price_480p: float = 0.04
     price_720p: float = 0.08
     result_ttl_seconds: float = 86_400.0
+    video_bytes: int = 20_000
     public_url: str | None = None
     allow_non_loopback: bool = False
 
@@ -89,6 +94,8 @@ class Options:
         for name in ("balance_usd", "price_480p", "price_720p", "result_ttl_seconds"):
             value = getattr(self, name)
             self._require(value is None or (isfinite(value) and value >= 0), f"{name} must be at least 0")
+        sizes = f"between {MIN_VIDEO_BYTES} and {MAX_VIDEO_BYTES}"
+        self._require(MIN_VIDEO_BYTES <= self.video_bytes <= MAX_VIDEO_BYTES, f"video_bytes must be {sizes}")
         total = self.failure_rate + self.content_violation_rate
         self._require(total <= 1, "failure_rate and content_violation_rate must not add up to more than 1")
 

@@ -73,6 +73,8 @@ class Simulator:
 
     async def hold_back(self, delay_seconds: float) -> None:
         """Wait before an answer, in real seconds, but no longer than the simulator lives."""
+        if self.is_closing:
+            return
         try:
             await asyncio.wait_for(self._closing.wait(), delay_seconds)
         except TimeoutError:

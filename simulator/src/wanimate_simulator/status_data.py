@@ -70,4 +70,6 @@ def listed(task: Task, now_seconds: float, clock: Clock) -> dict[str, object]:
         "callback_state": task.callback_state.value,
         "callback_attempts": task.callback_attempts,
         "extra_callbacks": task.extra_callbacks,
+        "downloads": len(task.downloads),
+        "downloaded": any(each.complete for each in task.downloads),
     }

@@ -41,6 +41,27 @@ class AnswerLoss(StrEnum):
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
+class Download:
+    """One GET of a task's video and what was answered.
+
+    Args:
+        at_seconds: when it came, in real seconds of the simulator's clock.
+        start: the first byte that it asked for.
+        code: the HTTP status, 0 for none.
+        fault: the switch that struck it.
+        sent_bytes: bytes of the video that were handed to the network.
+        complete: whether these reach from `start` to the end of the file.
+    """
+
+    at_seconds: float
+    start: int = 0
+    code: int = 0
+    fault: str | None = None
+    sent_bytes: int = 0
+    complete: bool = False
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
 class Task:
     """An accepted request and all that happened to it; moments are real seconds of the simulator's clock.
 
@@ -63,6 +84,7 @@ class Task:
         answer_lost: what became of the submit's answer, if it was not the documented one.
         answer_delay_seconds: real seconds the submit's answer was held back by the fault switches.
         extra_callbacks: kinds of the POSTs made to its callback URL besides the true ones.
+        downloads: every GET of its video after its end.
     """
 
     task_id: str
@@ -88,6 +110,7 @@ class Task:
     callback_state: CallbackState = CallbackState.NONE
     callback_attempts: int = 0
     extra_callbacks: list[str] = field(default_factory=list)
+    downloads: list[Download] = field(default_factory=list)
 
     def state(self, now_seconds: float) -> State:
         """Return the state at a moment."""

@@ -54,6 +54,35 @@ class CallbackCounts:
         by_status[name] = by_status.get(name, 0) + 1
 
 
+@dataclass(slots=True)
+class DownloadCounts:
+    """What became of the requests for results, but for those of headers alone.
+
+    Args:
+        answers: how many were answered with which HTTP status; "none" for no answer.
+        complete: those that got everything up to the end of the file.
+        sent_bytes: bytes of videos that were handed to the network.
+        open_now: videos that are being sent.
+        open_max: most of them at once.
+    """
+
+    answers: dict[str, int] = field(default_factory=dict)
+    complete: int = 0
+    sent_bytes: int = 0
+    open_now: int = 0
+    open_max: int = 0
+
+    def answered(self, code: int) -> None:
+        """Count an answer, 0 for none."""
+        name = str(code) if code else "none"
+        self.answers[name] = self.answers.get(name, 0) + 1
+
+    def begin(self) -> None:
+        """Count a video that begins to be sent."""
+        self.open_now += 1
+        self.open_max = max(self.open_max, self.open_now)
+
+
 class Truth:
     """Counts everything as it happens; nothing here looks through all tasks.
 
@@ -64,6 +93,7 @@ class Truth:
     def __init__(self, window_seconds: float) -> None:
         self.received = SlidingWindow(window_seconds)
         self.callbacks = CallbackCounts()
+        self.downloads = DownloadCounts()
         self._requests: Counter[Kind] = Counter()
         self._refusals: dict[Kind, Counter[int]] = {kind: Counter() for kind in Kind}
         self._throttled: Counter[Cause] = Counter()
@@ -152,6 +182,7 @@ class Truth:
             },
             "first_told_lag_ms": self._lags(),
             "callbacks": asdict(self.callbacks),
+            "downloads": asdict(self.downloads),
             "makespan_seconds": self._last_completed_at_seconds - self._first_accepted_at_seconds if ended else None,
             "slot_use": self._slot_use(slots, cap),
         }

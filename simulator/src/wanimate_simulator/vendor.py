@@ -16,18 +16,20 @@ from .options import Options
 from .outcomes import Outcomes
 from .prompt_tags import asked_refusal
 from .refusals import Cause, DroppedError, RefusedError, out_of_credit
-from .results import result_answer, task_id_of
+from .results import ResultRequest, Results, task_id_of
 from .slots import Slots
 from .status_data import listed, task_data
-from .task import CallbackState, Task
+from .task import CallbackState, State, Task
 from .truth import Kind, Truth
 from .validation import InvalidRequestError, Submission, parse_submission
+from .video_file import VideoFile
 from .videos import billed_seconds, drawn_seconds
 
 #: Share of a task's duration it is pending. Assumed: the vendor publishes no such figure.
 _PENDING_SHARE = 0.05
 #: The state of the `unknown_state_rate` switch.
 _UNKNOWN_STATE = "queued_v2"
+_WHOLE = ResultRequest()
 
 
 class Vendor:
@@ -69,6 +71,7 @@ class Vendor:
             content_violation_rate=options.content_violation_rate,
         )
         self._answering = Answering(clock, board, truth)
+        self._results = Results(options, clock, board, truth)
         self._slots = Slots()
         self._tasks: dict[str, Task] = {}
         self._attempts: dict[str, int] = {}
@@ -140,15 +143,15 @@ class Vendor:
             return self._answering.refuse(Kind.BALANCE, refused)
         return self._answering.success(0.0 if self._board.current.out_of_credit else self.account.balance_usd)[0]
 
-    def result(self, name: str) -> Answer:
-        """Decide about a request for a result; it needs no key, counts nowhere, and no fault touches it.
+    def result(self, name: str, request: ResultRequest = _WHOLE) -> Answer:
+        """Decide about a request for a result; it needs no key, and counts neither as a request nor against the rate.
 
         Args:
             name: the last segment of the result URL.
+            request: its method and headers.
         """
         task = self._tasks.get(task_id_of(name) or "")
-        reached_seconds = self._reached(self._clock.now_seconds())
-        return result_answer(task, reached_seconds, self._clock, self._options.result_ttl_seconds)
+        return self._results.answer(task, self._reached(self._clock.now_seconds()), request)
 
     def stall(self, *, stalled: bool) -> None:
         """Let no task get on from now on, or let them go on: one whose time is up by then ends now."""
@@ -175,6 +178,13 @@ class Vendor:
         page = islice(self._tasks.values(), offset, offset + limit)
         tasks = [listed(task, reached_seconds, self._clock) for task in page]
         return {"total": len(self._tasks), "offset": offset, "limit": limit, "tasks": tasks}
+
+    def videos(self, offset: int, limit: int) -> tuple[int, list[tuple[VideoFile, dict[str, object]]]]:
+        """Return how many tasks have ended well, and a page of their files with what happened to each."""
+        reached_seconds = self._reached(self._clock.now_seconds())
+        ended = [task for task in self._tasks.values() if task.state(reached_seconds) is State.SUCCESS]
+        page = ended[offset : offset + limit]
+        return len(ended), [(self._results.file(task), self._results.listed(task)) for task in page]
 
     def _check_capacity(self, now_seconds: float) -> None:
         self._release(now_seconds)
