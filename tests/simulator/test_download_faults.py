@@ -264,7 +264,7 @@ def test_a_slow_download_does_not_keep_the_simulator_from_ending(
     launch: Callable[..., Any], request_for: Callable[..., Any]
 ) -> None:
     faults = '{"download_slow_rate": 1, "download_bytes_per_second": 100}'
-    with launch("--speed", "1000000", "--faults", faults) as (process, line):
+    with launch("--speed", "1000000", "--result-ttl-seconds", "1e12", "--faults", faults) as (process, line):
         url = line.split(" ")[3]
 
         async def converse() -> int:

@@ -91,7 +91,7 @@ def test_a_size_that_no_video_can_have_is_refused(live: httpx.Client, video_byte
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_large_videos_are_not_held_in_memory(launch: Callable[..., Any], request_for: RequestFor) -> None:
-    arguments = ("--speed", "1000000", "--video-bytes", "500000000")
+    arguments = ("--speed", "1000000", "--result-ttl-seconds", "1e12", "--video-bytes", "500000000")
     with launch(*arguments) as (process, line), httpx.Client(base_url=line.split(" ")[3], trust_env=False) as client:
         headers = {"Authorization": "Bearer simulator-key"}
         task_id = client.post(SUBMIT, json=request_for(), headers=headers).json()["data"]["taskId"]
@@ -105,6 +105,7 @@ def test_large_videos_are_not_held_in_memory(launch: Callable[..., Any], request
                     break
         grown_kb = most_memory_kb(process.pid) - before_kb
 
+    assert received > 50_000_000
     assert grown_kb < 20_000
 
 
