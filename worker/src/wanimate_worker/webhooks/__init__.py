@@ -1,0 +1,7 @@
+"""Webhooks: the ends of jobs, posted to backends; signed, to addresses that are allowed, until they are taken."""
+
+from __future__ import annotations
+
+from .client import Answer, send_test
+
+__all__ = ["Answer", "send_test"]
