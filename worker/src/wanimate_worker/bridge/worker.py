@@ -18,6 +18,7 @@ from wanimate.errors import SettingsError
 from ..engine.engine import Engine
 from ..queues import QUEUES
 from ..telemetry import get_logger
+from ..webhooks import Sender
 from .admission import Recorder
 from .callers import CeleryCallers
 from .control import runtime_of
@@ -46,6 +47,7 @@ class EngineStep(bootsteps.StartStopStep):
         callers = CeleryCallers(task, lambda: getattr(getattr(worker, "consumer", None), "event_dispatcher", None))
         self.engine = Engine(task.runtime, callers, submissions=worker.concurrency)
         self.recorder = Recorder(task.runtime, callers)
+        self.sender = Sender(task.runtime)
         for each in worker.app.tasks.values():
             if isinstance(each, InternalTask):
                 each.engine = self.engine
@@ -55,17 +57,20 @@ class EngineStep(bootsteps.StartStopStep):
     def start(self, worker: Any) -> None:  # noqa: ARG002
         """Start to work; Celery calls this."""
         self.engine.start()
+        self.sender.start()
         self.recorder.start()
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002
         """Record what was taken, and end what was begun; Celery calls this on a warm shutdown."""
         self.recorder.stop()
         self.engine.stop()
+        self.sender.stop()
 
     def terminate(self, worker: Any) -> None:  # noqa: ARG002
         """Stop at once; Celery calls this on a cold shutdown."""
         self.recorder.stop(waits=False)
         self.engine.stop(waits=False)
+        self.sender.stop(waits=False)
 
 
 def stop(error: SettingsError) -> Never:

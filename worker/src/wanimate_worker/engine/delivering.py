@@ -40,6 +40,7 @@ class Deliverer:
             # This process stood still. Another may have delivered the outcome, and an operator run the job again.
             log.warning("this worker stood still; another one delivers the outcome", job_id=job_id)
             return
+        runtime.has_ended()
         try:
             if not self._callers.deliver(job, step.outcome):
                 log.error("the job's outcome could not be delivered, it is tried again", job_id=job_id)
@@ -84,6 +85,7 @@ class Deliverer:
         """Deliver an outcome that this process has settled, unless its result is stored already; announce it."""
         match settled.stage:
             case Stage.DELIVERED:
+                self._runtime.has_ended()
                 self._callers.announce_end(step.job, step.outcome)
                 self._record(step, time.time_ns())
             case Stage.KEEPING:

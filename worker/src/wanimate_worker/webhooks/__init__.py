@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from .client import Answer, send_test
+from .sender import Sender
 
-__all__ = ["Answer", "send_test"]
+__all__ = ["Answer", "Sender", "send_test"]

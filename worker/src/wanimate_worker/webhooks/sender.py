@@ -10,6 +10,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
@@ -21,7 +22,6 @@ from .client import MAX_SENDS, Answer, WebhookClient, shown
 from .retries import next_delay_ms
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable
 
     from ..engine.runtime import Runtime
@@ -73,12 +73,8 @@ class Sender:
     def start(self) -> None:
         """Start to send."""
         if self._runtime.settings.webhook_secrets:
-            self._thread = threading.Thread(
-                target=lambda client: asyncio.run(self._work(client)),
-                args=(self._make_client(),),
-                name="webhooks",
-                daemon=True,
-            )
+            client = self._make_client()
+            self._thread = threading.Thread(target=self._run, args=(client,), name="webhooks", daemon=True)
             self._thread.start()
             self._runtime.send_webhooks = self.wake
 
@@ -100,6 +96,9 @@ class Sender:
             self._call(self._drop)
         elif self._thread is not None:
             self._thread.join()
+
+    def _run(self, client: WebhookClient) -> None:
+        asyncio.run(self._work(client))
 
     def _call(self, work: Callable[[], object]) -> None:
         # It has not begun, or has ended meanwhile: then there is nothing to tell it.
@@ -150,11 +149,11 @@ class Sender:
                 task = asyncio.create_task(self._send(client, delivery, clock))
                 self._tasks.add(task)
                 self._under_way[endpoint] += 1
-                task.add_done_callback(lambda task, endpoint=endpoint: self._ended(task, endpoint))
+                task.add_done_callback(partial(self._ended, endpoint))
                 found = True
         return found
 
-    def _ended(self, task: asyncio.Task[None], endpoint: str) -> None:
+    def _ended(self, endpoint: str, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._under_way[endpoint] -= 1
         if not self._under_way[endpoint]:
