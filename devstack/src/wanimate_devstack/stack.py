@@ -209,8 +209,9 @@ def leftovers(stack: Stack) -> list[str]:
     """Return whatever should be gone once every job has ended: held slots, keys without a TTL, messages, leases."""
     with redis_of(stack) as redis:
         kept = [key for key in redis.scan_iter("wanimate:*", count=1000) if redis.ttl(key) == -1]
-        # The account's own state: its limits and its balance stay, and the next submission clears its gate.
-        kept = [key for key in kept if not key.endswith(":balance")]
+        # The account's own state: its limits, its balance and its events, which are bounded, stay, and the next
+        # submission clears its gate.
+        kept = [key for key in kept if not key.endswith((":balance", ":events"))]
         kept = [key for key in kept if not key.endswith(":account") or CLOSED_GATE & set(redis.hkeys(key))]
         queued = [f"{queue} ({length})" for queue, length in queue_lengths(redis).items() if length]
         dead = [f"dead letters ({redis.llen(key)})" for key in redis.scan_iter("wanimate:*:dead", count=1000)]
