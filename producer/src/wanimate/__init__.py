@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from .aio import AsyncClient, AsyncJobHandle
 from .client import Client, JobHandle
-from .contract import AnimateJob, CancelOutcome, JobState, JobStatus, ReplaceJob, Result
+from .contract import (
+    AnimateJob,
+    CancelOutcome,
+    Event,
+    EventError,
+    JobState,
+    JobStatus,
+    KeptFile,
+    ReplaceJob,
+    Result,
+)
 from .errors import (
     ClientClosed,
     ContentViolation,
     DeadlineExceeded,
+    EventsLost,
     GenerationFailed,
     IdempotencyConflict,
     InvalidArgument,
@@ -19,10 +30,12 @@ from .errors import (
     QueueUnavailable,
     ResultExpired,
     SettingsError,
+    StoreUnavailable,
     SubmissionUnknown,
     TaskUnreadable,
     WaitTimeout,
     WanimateError,
+    WebhookInvalid,
     WorkerUnavailable,
 )
 from .settings import Settings
@@ -41,6 +54,9 @@ __all__ = [
     "JobStatus",
     "JobState",
     "Result",
+    "KeptFile",
+    "Event",
+    "EventError",
     "CancelOutcome",
     # Errors, as the tree in `wanimate.errors` has them.
     "WanimateError",
@@ -53,6 +69,9 @@ __all__ = [
     "JobNotFound",
     "WaitTimeout",
     "ResultExpired",
+    "EventsLost",
+    "WebhookInvalid",
+    "StoreUnavailable",
     "JobFailed",
     "InvalidRequest",
     "ContentViolation",

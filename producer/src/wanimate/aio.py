@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 from . import messages
 from .contract import AnimateJob, ReplaceJob
 from .errors import ClientClosed, JobNotFound, QueueUnavailable, WanimateError
+from .events import Feed
 from .handle import Handle, ids_of
 from .redis.store import CLOSED, PerProcess, Store
 from .settings import Settings
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
     from uuid import UUID
 
-    from .contract import CancelOutcome, Job, JobFields, JobStatus, Result
+    from .contract import CancelOutcome, Event, Job, JobFields, JobStatus, Result
     from .errors import JobFailed, ResultExpired
 
 P = ParamSpec("P")
@@ -183,6 +184,36 @@ class AsyncClient:
         job_ids = {job_id: None for wait in waits for job_id in wait.pending}
         to_check = {job_id: None for wait in waits for job_id in wait.to_check}
         return await self.call(read, self.store, job_ids, to_check)
+
+    def events(
+        self,
+        after: str | None = None,
+        *,
+        timeout: float | None = None,
+        group: str | None = None,
+        consumer: str | None = None,
+    ) -> AsyncIterator[Event]:
+        """Yield how jobs end, each as an event; works and fails as `Client.events` does."""
+        # Not a generator itself: what is wrong with the arguments is raised here, and not where it is iterated.
+        return self._events(Feed(self.store, after, timeout, group=group, consumer=consumer))
+
+    async def _events(self, feed: Feed) -> AsyncIterator[Event]:
+        while True:
+            event = None
+            try:
+                if feed.is_due:
+                    await self.call(feed.read)
+                event = feed.pop()
+            except QueueUnavailable as error:
+                feed.fail(error)
+            if event is not None:
+                yield event
+                continue
+            # Not a blocking read: it would hold one of the few threads.
+            pause_seconds = feed.pause_seconds()
+            if pause_seconds is None:
+                return
+            await asyncio.sleep(pause_seconds)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a blocking function in a thread. Internal: the methods above are the interface."""

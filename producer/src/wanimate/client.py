@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from . import messages
 from .contract import AnimateJob, ReplaceJob
 from .errors import JobNotFound, QueueUnavailable, WanimateError
+from .events import Feed
 from .handle import Handle, ids_of
 from .redis.store import Store
 from .settings import Settings
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
     from uuid import UUID
 
-    from .contract import CancelOutcome, Job, JobFields, JobStatus, Result
+    from .contract import CancelOutcome, Event, Job, JobFields, JobStatus, Result
     from .errors import JobFailed, ResultExpired
     from .waiting import Ended
 
@@ -201,6 +202,56 @@ class Client:
                 yield wait.take(found)
             if wait.pending:
                 time.sleep(wait.pause_seconds())
+
+    def events(
+        self,
+        after: str | None = None,
+        *,
+        timeout: float | None = None,
+        group: str | None = None,
+        consumer: str | None = None,
+    ) -> Iterator[Event]:
+        """Yield how jobs end, each as an event, in the order in which they end.
+
+        Without `group`, store the `id` of each event with what you make of it, and give the last one as `after` when
+        the process starts again: then no event is missed or comes twice.
+
+        With `group`, all consumers of a group share the events. An event is acknowledged when the next one is asked
+        for. One that is not acknowledged comes again: first of all to a consumer of the same name, after a minute to
+        any other one. So process events within a minute, and expect that some come twice.
+
+        Args:
+            after: The id of the last event that was processed; None begins with the oldest that is kept. Of a group
+                that exists, it changes nothing.
+            timeout: How long to wait for the next event, in seconds, before the iteration ends; None waits for ever,
+                0 yields what there is.
+            group: A consumer group, which is created if there is none of this name.
+            consumer: This consumer's name, which no other running one of the group may have. None makes one up.
+
+        Raises:
+            InvalidArgument: `after` is no id of an event, the time-out no number of seconds, or a name is wrong.
+            EventsLost: Events after the cursor are no longer kept. A group raises this once, then goes on from the
+                oldest event; without one, leave out `after`.
+            WanimateError: A newer version has written an event; the message names it.
+            QueueUnavailable: Redis could not be reached, or not for half a minute after it had been.
+        """
+        # Not a generator itself: what is wrong with the arguments is raised here, and not where it is iterated.
+        return self._events(Feed(self.store, after, timeout, group=group, consumer=consumer))
+
+    def _events(self, feed: Feed) -> Iterator[Event]:
+        while True:
+            try:
+                if feed.is_due:
+                    feed.read()
+                event = feed.pop()
+                if event is None and not feed.block():
+                    return
+            except QueueUnavailable as error:
+                feed.fail(error)
+                time.sleep(feed.pause_seconds() or 0)
+                continue
+            if event is not None:
+                yield event
 
     def close(self) -> None:
         """Close the connections; jobs go on without them. Closing it again does nothing."""

@@ -9,6 +9,9 @@ WanimateError
 ├── JobNotFound              nothing is known about a job of this id (also a LookupError)
 ├── WaitTimeout              the job goes on; the wait did not (also a TimeoutError)
 ├── ResultExpired            the job succeeded, and the vendor no longer serves the URLs of its videos
+├── EventsLost               events after the cursor are no longer kept (also a LookupError)
+├── WebhookInvalid           the signature of a webhook is wrong, so this is not from Wanimate (also a ValueError)
+├── StoreUnavailable         the store of kept videos cannot be used here
 └── JobFailed                how a job can end without a result
     ├── IdempotencyConflict  one key or one id, two different requests
     ├── InvalidRequest       refused here or by the vendor (also a ValueError)
@@ -103,6 +106,31 @@ class ResultExpired(WanimateError):
             "again; allow_expired (--allow-expired) returns the result with the expired URLs",
             result,
         )
+
+
+class EventsLost(WanimateError, LookupError):
+    """Events that were not read yet are no longer kept, or Redis was replaced; nothing happened to the jobs.
+
+    Args:
+        message: What happened and what to do next.
+        oldest: The id of the oldest event that is kept; None if there is none.
+    """
+
+    def __init__(self, message: str, oldest: str | None = None) -> None:
+        super().__init__(message, oldest)
+        self.message = message
+        self.oldest = oldest
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class WebhookInvalid(WanimateError, ValueError):
+    """A request is no webhook of this account: its signature, its time or its body is wrong. Answer it with 400."""
+
+
+class StoreUnavailable(WanimateError):
+    """The store of kept videos cannot be used here: its library, its credentials or the video is missing."""
 
 
 class JobFailed(WanimateError):

@@ -114,7 +114,7 @@ class Wait(_Patience):
     """
 
     def __init__(self, job_ids: Iterable[str], timeout: float | None, *, allow_expired: bool = False) -> None:
-        super().__init__(job_ids, None if timeout is None else _seconds(timeout))
+        super().__init__(job_ids, None if timeout is None else seconds_of(timeout))
         self._allow_expired = allow_expired
         self._check_at, self._until_check = time.monotonic(), MIN_CHECK_SECONDS
         self._reached_at: float | None = None
@@ -176,7 +176,7 @@ class Cancellation(_Patience):
             InvalidArgument: The time-out is not a number of seconds.
             JobNotFound: Nothing is known about the job.
         """
-        seconds, message = _seconds(timeout), messages.cancel(job_id)
+        seconds, message = seconds_of(timeout), messages.cancel(job_id)
         (standing,) = store.standings([job_id])
         if not standing.is_known:
             check_exists(store, job_id)
@@ -204,7 +204,7 @@ class Cancellation(_Patience):
         )
 
 
-def _seconds(timeout: float) -> float:
+def seconds_of(timeout: float) -> float:
     """Return a time-out that ends, in seconds."""
     if isinstance(timeout, bool) or not isinstance(timeout, Real):
         raise InvalidArgument(f"timeout: a number of seconds is expected, got {type(timeout).__name__}")

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..errors import WebhookInvalid
 from .cost import billed_seconds, usd
 from .record import Outcome, Result, moment, moment_of
 from .states import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from ..errors import JobFailed
 
@@ -134,3 +135,27 @@ class Event(BaseModel):
         """Build from the body of a webhook whose signature is checked, and its `webhook-id`."""
         data = dict(body["data"])
         return cls(id=event_id, job_id=data.pop("id"), **data)
+
+    @classmethod
+    def from_webhook(cls, body: bytes | str, headers: Mapping[str, str], secret: str | Iterable[str]) -> Self:
+        """Check the signature of a webhook and return its event; needs `wanimate[webhooks]`.
+
+        Args:
+            body: The body of the request, exactly as it was received.
+            headers: Its headers, in upper or lower case.
+            secret: The value of WANIMATE_WEBHOOK_SECRET, or several secrets, one of which must have signed it.
+
+        Raises:
+            WebhookInvalid: It is not from this account's workers, is older than five minutes, or is of a newer version.
+            InvalidArgument: There is no secret, or it is malformed.
+            WanimateError: The library that checks signatures is not installed.
+        """
+        from ..webhooks import verified  # here, for events are also read without webhooks
+
+        event_id, content = verified(body, headers, secret)
+        try:
+            return cls.of_webhook(event_id, content)
+        except (ValueError, LookupError, TypeError, AttributeError):
+            raise WebhookInvalid(
+                f"webhook {event_id} is signed, and is not one that this version of wanimate can read: upgrade wanimate"
+            ) from None

@@ -83,7 +83,7 @@ class Store:
         self.settings = settings
         self.address = settings.address
         self.is_closed = False
-        self._keys = Keys(settings.account)
+        self.keys = Keys(settings.account)
         self._redis: PerProcess[Any] = PerProcess(self._connect)
         # Loads redis-py, so that the first call need not.
         self._redis.get()
@@ -107,10 +107,10 @@ class Store:
 
         Sending it twice, after a lost connection, is harmless: workers drop a job id that they have recorded.
         """
-        with self._exchange() as redis, redis.pipeline(transaction=bool(message.job_ids)) as pipeline:
+        with self.exchange() as redis, redis.pipeline(transaction=bool(message.job_ids)) as pipeline:
             if message.job_ids:
-                pipeline.zadd(self._keys.enqueued, dict.fromkeys(message.job_ids, round(time.time() * 1000)))
-                pipeline.expire(self._keys.enqueued, self.settings.result_ttl_seconds)
+                pipeline.zadd(self.keys.enqueued, dict.fromkeys(message.job_ids, round(time.time() * 1000)))
+                pipeline.expire(self.keys.enqueued, self.settings.result_ttl_seconds)
             pipeline.lpush(message.list_name, message.text)
             pipeline.execute()
 
@@ -123,10 +123,10 @@ class Store:
         if not keyed:
             return
         requests = [entry.job.fingerprint() for entry in keyed]
-        with self._exchange() as redis, redis.pipeline(transaction=False) as pipeline:
+        with self.exchange() as redis, redis.pipeline(transaction=False) as pipeline:
             for entry, request in zip(keyed, requests, strict=True):
-                key = self._keys.idempotency(entry.job_id)
-                pipeline.hmget(self._keys.job(entry.job_id), "stage", "fingerprint")
+                key = self.keys.idempotency(entry.job_id)
+                pipeline.hmget(self.keys.job(entry.job_id), "stage", "fingerprint")
                 pipeline.set(key, request, nx=True, px=CLAIM_TTL_MS)
                 pipeline.get(key)
             answers = pipeline.execute()
@@ -144,25 +144,25 @@ class Store:
     def results(self, task_ids: Sequence[str]) -> list[str | None]:
         """Return Celery's stored results, None where there is none."""
         stored: list[str | None] = []
-        with self._exchange() as redis:
+        with self.exchange() as redis:
             for start in range(0, len(task_ids), _READ_SIZE):
                 stored += redis.mget([_result_key(task_id) for task_id in task_ids[start : start + _READ_SIZE]])
         return stored
 
     def record(self, job_id: str) -> Record:
         """Return everything that is stored about one job."""
-        with self._exchange() as redis, redis.pipeline(transaction=False) as pipeline:
+        with self.exchange() as redis, redis.pipeline(transaction=False) as pipeline:
             # Before the record: a worker that records the job takes it out of this set.
-            pipeline.zscore(self._keys.enqueued, job_id)
-            pipeline.hgetall(self._keys.job(job_id))
-            pipeline.zrank(self._keys.waiting, job_id)
-            pipeline.zscore(self._keys.slots, job_id)
-            pipeline.zscore(self._keys.parked, job_id)
+            pipeline.zscore(self.keys.enqueued, job_id)
+            pipeline.hgetall(self.keys.job(job_id))
+            pipeline.zrank(self.keys.waiting, job_id)
+            pipeline.zscore(self.keys.slots, job_id)
+            pipeline.zscore(self.keys.parked, job_id)
             pipeline.get(_result_key(job_id))
             pipeline.time()
-            pipeline.zcard(self._keys.slots)
-            pipeline.hgetall(self._keys.account)
-            pipeline.hgetall(self._keys.durations)
+            pipeline.zcard(self.keys.slots)
+            pipeline.hgetall(self.keys.account)
+            pipeline.hgetall(self.keys.durations)
             enqueued, fields, rank, slot, parked, stored_result, *others = pipeline.execute()
         (seconds, micros), in_flight, account, durations = others
         now_ms = int(seconds) * 1000 + int(micros) // 1000
@@ -183,12 +183,12 @@ class Store:
         """Return whether jobs are known, and how those ended whose results Celery may not have."""
         rows: list[Any] = []
         for start in range(0, len(job_ids), _READ_SIZE):
-            with self._exchange() as redis, redis.pipeline(transaction=False) as pipeline:
+            with self.exchange() as redis, redis.pipeline(transaction=False) as pipeline:
                 for job_id in job_ids[start : start + _READ_SIZE]:
                     # In this order: a worker that records a job takes it out of the first.
-                    pipeline.zscore(self._keys.enqueued, job_id)
-                    pipeline.zscore(self._keys.slots, job_id)
-                    pipeline.hmget(self._keys.job(job_id), "stage", "outcome")
+                    pipeline.zscore(self.keys.enqueued, job_id)
+                    pipeline.zscore(self.keys.slots, job_id)
+                    pipeline.hmget(self.keys.job(job_id), "stage", "outcome")
                 rows += pipeline.execute()
         return [
             Standing(
@@ -202,23 +202,23 @@ class Store:
         """Return the jobs that surely exist nowhere, not even as a message that other Celery code has sent."""
         if not job_ids:
             return []
-        with self._exchange() as redis:
-            found = find_jobs(redis, self._keys, job_ids)
+        with self.exchange() as redis:
+            found = find_jobs(redis, self.keys, job_ids)
         return [job_id for job_id, presence in found.items() if presence is Presence.ABSENT]
 
     def prices(self) -> Prices:
         """Return what a billed second costs, as far as the operator has set it."""
-        with self._exchange() as redis:
-            return Prices.read(redis.hgetall(self._keys.account))
+        with self.exchange() as redis:
+            return Prices.read(redis.hgetall(self.keys.account))
 
     def slots(self) -> frozenset[str]:
         """Return the ids of the jobs that hold an upstream slot."""
-        with self._exchange() as redis:
-            return frozenset(redis.zrange(self._keys.slots, 0, -1))
+        with self.exchange() as redis:
+            return frozenset(redis.zrange(self.keys.slots, 0, -1))
 
     def delete_result(self, task_id: str) -> None:
         """Delete a stored result."""
-        with self._exchange() as redis:
+        with self.exchange() as redis:
             redis.delete(_result_key(task_id))
 
     def close(self) -> None:
@@ -241,7 +241,8 @@ class Store:
         return Redis(connection_pool=connection_pool(self.settings, retry=retry))
 
     @contextmanager
-    def _exchange(self) -> Iterator[Any]:
+    def exchange(self) -> Iterator[Any]:
+        """Give a client of redis-py; its errors become ours."""
         if self.is_closed:
             raise ClientClosed(CLOSED)
         try:
