@@ -78,7 +78,7 @@ class Contender(ABC):
 
     def pids(self) -> list[int]:
         """Return the processes whose CPU and memory count: workers and what schedules or receives for them."""
-        processes = [*self.stack.workers, self.stack.beat, self.stack.receiver]
+        processes = [*self.stack.workers, *self.stack.keepers, self.stack.beat, self.stack.receiver]
         return [process.pid for process in processes if process is not None and process.is_running]
 
     def signal(self, number: signal.Signals) -> None:

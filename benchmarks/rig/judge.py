@@ -81,6 +81,7 @@ def figures(contender: Contender, arrived_ms: Mapping[str, float]) -> dict[str, 
         "makespan_ratio": makespan / ideal if ideal else None,
         "mean_duration_seconds": mean_seconds,
         "handover_ms": median(handovers) if handovers else None,
+        **noticing(accepted),
         **lateness(lags, mean_seconds),
     }
 
@@ -93,6 +94,18 @@ def lateness(lags_seconds: Sequence[float], mean_seconds: float) -> dict[str, fl
     middle = median(lags)
     p99 = lags[int(len(lags) * 0.99)]
     return {"late_mean": fmean(lags), "late_p50": middle, "late_p99": p99, "late_ms": middle * mean_seconds * 1000}
+
+
+def noticing(accepted: Sequence[Task]) -> dict[str, float | None]:
+    """Return how long after its end the vendor first told of a task, in ms: the median, and 99 of 100."""
+    lags = sorted(
+        task["first_told_at_ms"] - task["completed_at_ms"]
+        for task in accepted
+        if task["first_told_at_ms"] is not None and task["completed_at_ms"] is not None
+    )
+    if not lags:
+        return dict.fromkeys(("noticed_p50_ms", "noticed_p99_ms"))
+    return {"noticed_p50_ms": median(lags), "noticed_p99_ms": lags[int(len(lags) * 0.99)]}
 
 
 def handovers_ms(accepted: Sequence[Task], cap: int) -> list[float]:

@@ -81,6 +81,8 @@ class Profile:
     limits_for_everyone: bool = False
     #: The vendor's own limits at its own speed; in short a quarter of them, at four times the speed.
     scale: Load = Load(jobs=2_500, cap=250, rate=2_500, speed=4, is_mixed=False)
+    #: The size of each video that is copied. A real one may have 20 MB; two busy cores cannot move that many bytes.
+    video_bytes: int = 200_000
     #: The vendor's smaller plans. A higher speed would shorten what the product's own waits and margins are made for: a
     #: second of a minute.
     plans: tuple[Load, ...] = _plans(speed=4)

@@ -67,6 +67,22 @@ def run_plans(profile: Profile) -> Iterable[Row]:
             yield {"plan": f"{row['cap']}/{row['rate']}, {row['contender'].removeprefix('Wanimate, ')}", **row}
 
 
+def run_copies(profile: Profile) -> Iterable[Row]:
+    """Work at the vendor's limits, without and with copies of the videos, which must delay nothing."""
+    load, video_bytes = profile.scale, profile.video_bytes
+    for has_callbacks in (False, True):
+        for size in (None, video_bytes):
+            contender = Wanimate(load, has_callbacks=has_callbacks, video_bytes=size)
+            tell(f"{contender.name}: {load.jobs} jobs, {load.cap} slots")
+            with contender:
+                row = trial.run(contender)
+                if size is not None:
+                    files = list(contender.stack.videos_folder.rglob("*.mp4"))
+                    row |= {"copied": len(files), "copied_mb": sum(file.stat().st_size for file in files) / 1e6}
+                    row["mb_per_second_at_20_mb"] = len(files) * 20 / row["makespan_seconds"]
+            yield row
+
+
 def run_throughput(profile: Profile) -> Iterable[Row]:
     """Run jobs that are over almost at once through one worker process, without limits."""
     return map(_run, _own(profile.throughput))
@@ -258,6 +274,12 @@ SCENARIOS = {
         run_growth,
         "waiting enqueued_per_second bytes_per_waiting_job submit_call_ms late_ms largest_mb",
         ("full",),
+    ),
+    "copies": Scenario(
+        run_copies,
+        f"contender slot_use noticed_p50_ms noticed_p99_ms {_LATE} handover_ms copied copied_mb "
+        f"mb_per_second_at_20_mb {_COSTS}",
+        (),
     ),
     "plans": Scenario(
         run_plans, f"plan jobs slot_use slot_use_bound {_LATE} polls_per_job 429_per_job machine_load", ()

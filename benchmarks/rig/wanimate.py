@@ -32,11 +32,20 @@ _SKEW_SECONDS = 0.25
 
 
 class Wanimate(Contender):
-    """Wanimate, with callbacks or by polling."""
+    """Wanimate, with callbacks or by polling.
 
-    def __init__(self, load: Load, *, has_callbacks: bool) -> None:
+    Args:
+        video_bytes: The size of the videos that one process more copies to a folder; None if none are copied.
+    """
+
+    def __init__(self, load: Load, *, has_callbacks: bool, video_bytes: int | None = None) -> None:
         name = f"Wanimate, {'callbacks' if has_callbacks else 'polling'}"
         settings, app = settings_for(load), "wanimate_worker"
+        simulator, keeps = load.simulator_options(), video_bytes is not None
+        if video_bytes is not None:
+            name += ", copies"
+            simulator["video-bytes"] = str(video_bytes)
+            settings["WANIMATE_KEEP_THREADS"] = "0"
         if load.prior is not None:
             name += f", prior x {load.prior:g}"
             expected = load.prior * load.mean_seconds / load.speed
@@ -48,7 +57,9 @@ class Wanimate(Contender):
             worker_app=app,
             has_flower=False,
             has_callbacks=has_callbacks,
-            simulator=load.simulator_options(),
+            has_store=keeps,
+            keepers=1 if keeps else 0,
+            simulator=simulator,
             settings=settings,
         )
         super().__init__(name, load, Stack(options), load.workers)

@@ -50,6 +50,8 @@ class StackOptions:
         has_flower: Whether Flower runs.
         has_callbacks: Whether the callback receiver runs, and workers ask the vendor for callbacks.
         has_ops: Whether the limits page and the metrics are served.
+        has_store: Whether videos are copied to the folder `videos` of the stack.
+        keepers: Processes that copy videos, beside the workers.
         redis: Makes the server, which the stack starts and stops, of the folder for its data.
         simulator: Options of `wanimate-simulator`; None to use the vendor, with `WANIMATE_API_KEY`.
         settings: `WANIMATE_*` variables for every process.
@@ -63,6 +65,8 @@ class StackOptions:
     has_flower: bool = True
     has_callbacks: bool = False
     has_ops: bool = False
+    has_store: bool = False
+    keepers: int = 0
     redis: Callable[[Path], LocalServers] = RedisServer
     simulator: Mapping[str, str] | None = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -93,6 +97,7 @@ class Stack:
         self.beat: Process | None = None
         self.receiver: Process | None = None
         self.ops: Process | None = None
+        self.keepers: list[Process] = []
         self._processes: list[Process] = []
 
     def __enter__(self) -> Self:
@@ -103,9 +108,16 @@ class Stack:
         self.stop()
 
     @property
+    def videos_folder(self) -> Path:
+        """Where videos are copied to, if they are."""
+        return self.folder / "videos"
+
+    @property
     def environment(self) -> dict[str, str]:
         """The variables that every process of the stack, and a client of it, reads."""
         variables = {"WANIMATE_REDIS_URL": self.redis.url, **self.options.settings}
+        if self.options.has_store:
+            variables["WANIMATE_KEEP_URL"] = self.videos_folder.as_uri()
         if self.simulator_url is not None:
             variables |= {"WANIMATE_API_BASE_URL": self.simulator_url, "WANIMATE_API_KEY": SIMULATOR_KEY}
         if self.callbacks_url is not None:
@@ -134,6 +146,8 @@ class Stack:
             self.start_receiver()
         for _ in range(self.options.workers):
             self.start_worker()
+        for _ in range(self.options.keepers):
+            self.start_keeper()
         if self.options.has_beat:
             self.start_beat()
         if self.options.has_flower:
@@ -170,6 +184,12 @@ class Stack:
         worker = self._start(name, *_celery(self.options.worker_app), *command, environment=environment)
         self.workers.append(worker)
         return worker
+
+    def start_keeper(self) -> Process:
+        """Start one more process that copies videos."""
+        keeper = self._start(f"keeper{len(self.keepers) + 1}", *_WORKER_COMMAND, "keep")
+        self.keepers.append(keeper)
+        return keeper
 
     def start_beat(self) -> Process:
         """Start beat."""
