@@ -18,7 +18,7 @@ BESIDE := --numprocesses $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast test-containers test-failover test-lowest test-newest lint audit format bench bench-full bench-smoke bench-planner chaos \
+.PHONY: help setup demo up test test-fast test-containers test-failover test-lowest test-newest lint audit format bench bench-full bench-smoke bench-planner bench-webhooks chaos \
 	chaos-short docs clean
 
 help: ## list the commands
@@ -91,6 +91,9 @@ bench-smoke: setup ## 3,000 jobs over 200 slots, judged by the simulator's groun
 
 bench-planner: setup ## what polling can reach at the vendor's limits, computed; the tables of docs/polling.md
 	@$(BIN)/python benchmarks/planner.py
+
+bench-webhooks: setup ## how soon webhooks come, with 200 receivers and with 20 of them dead
+	@$(BIN)/python benchmarks/webhooks.py
 
 chaos: setup ## everything goes wrong at once, for three seeds, judged by the simulator's ground truth
 	@PYTHONPATH=tests/support $(BIN)/python tests/chaos/run.py
