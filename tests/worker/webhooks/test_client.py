@@ -13,15 +13,15 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from wanimate.errors import SettingsError
 from wanimate_worker.webhooks import send_test
 from wanimate_worker.webhooks.client import MAX_BODY_BYTES, WebhookClient, shown
+from webhook_receiver import OLD_SECRET, SECRET
 
-from .conftest import OLD_SECRET, SECRET, settings_with
+from .conftest import settings_with
 
 if TYPE_CHECKING:
     from http.server import BaseHTTPRequestHandler
 
     from wanimate_worker.webhooks import Answer
-
-    from .conftest import Receiver
+    from webhook_receiver import Receiver
 
 BODY = b'{"type":"job.succeeded","data":{"labels":{"name":"\xc3\xa9"}}}'
 

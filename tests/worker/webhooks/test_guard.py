@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from wanimate_worker.webhooks import Answer
     from wanimate_worker.webhooks.guard import Resolve
-
-    from .conftest import Receiver
+    from webhook_receiver import Receiver
 
 #: What the decimal, octal, hexadecimal and short spellings of 127.0.0.1 are.
 LOOPBACK = ("127.0.0.1", "localhost", "2130706433", "0x7f000001", "0177.0.0.1", "0x7f.1", "127.1", "0.0.0.0", "0")

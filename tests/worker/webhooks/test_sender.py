@@ -20,14 +20,15 @@ from wanimate_devstack import RedisServer
 from wanimate_worker.engine.runtime import Runtime
 from wanimate_worker.ledger import Entry, Submit, endpoint_of
 from wanimate_worker.webhooks import Sender, send_test
+from webhook_receiver import OLD_SECRET, SECRET
 
-from .conftest import OLD_SECRET, SECRET, eventually, settings_with
+from .conftest import eventually, settings_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from http.server import BaseHTTPRequestHandler
 
-    from .conftest import Receiver
+    from webhook_receiver import Receiver
 
 KEYS = Keys("default")
 DAY_MS = 86_400_000

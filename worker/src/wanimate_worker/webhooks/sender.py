@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,6 +16,7 @@ import orjson
 from redis.exceptions import RedisError
 from wanimate.contract import Event
 
+from ..stopwatch import Stopwatch
 from ..telemetry import get_logger
 from .client import MAX_SENDS, Answer, WebhookClient, shown
 from .retries import next_delay_ms
@@ -142,11 +142,10 @@ class Sender:
             room = self._room_for(endpoint)
             if room <= 0 or self._stopping.is_set():
                 continue
-            begun = time.monotonic()
+            asked = Stopwatch()
             claimed = await self._in_thread(self._outbox().claim, endpoint, room)
             for delivery in claimed.deliveries:
-                clock = _Clock(claimed.claimed_at_ms, begun)
-                task = asyncio.create_task(self._send(client, delivery, clock))
+                task = asyncio.create_task(self._send(client, delivery, claimed.claimed_at_ms, asked))
                 self._tasks.add(task)
                 self._under_way[endpoint] += 1
                 task.add_done_callback(partial(self._ended, endpoint))
@@ -168,21 +167,25 @@ class Sender:
         of_failing = sum(count for name, count in self._under_way.items() if name in self._failing)
         return min(room, 1 - self._under_way[endpoint], _MAX_FAILING_SENDS - of_failing)
 
-    async def _send(self, client: WebhookClient, delivery: Delivery, clock: _Clock) -> None:
+    async def _send(self, client: WebhookClient, delivery: Delivery, claimed_at_ms: int, asked: Stopwatch) -> None:
+        if asked.seconds > self._runtime.settings.lease_seconds:
+            # Another process may have delivered it, and a later one of the same job.
+            log.warning("this worker stood still; another one sends the webhook", event_id=delivery.event_id)
+            return
         try:
             answer = await client.post(delivery.url, delivery.event_id, _body_of(delivery))
         except Exception as error:
             log.exception("unexpected error; the webhook is sent again", event_id=delivery.event_id)
             answer = Answer(f"unexpected error: {type(error).__name__}", 0)
         try:
-            await self._record(delivery, answer, clock)
+            await self._record(delivery, answer, claimed_at_ms, asked)
         except RedisError as error:
             event = "Redis is away; the webhook is sent again when its lease ends"
             log.warning(event, event_id=delivery.event_id, job_id=delivery.job_id, cause=error)
 
-    async def _record(self, delivery: Delivery, answer: Answer, clock: _Clock) -> None:
-        outbox, endpoint, now_ms = self._outbox(), delivery.endpoint, clock.now_ms()
-        first_ms = clock.claimed_at_ms if delivery.first_ms is None else delivery.first_ms
+    async def _record(self, delivery: Delivery, answer: Answer, claimed_at_ms: int, asked: Stopwatch) -> None:
+        outbox, endpoint, now_ms = self._outbox(), delivery.endpoint, claimed_at_ms + round(asked.seconds * 1000)
+        first_ms = claimed_at_ms if delivery.first_ms is None else delivery.first_ms
         tried = replace(delivery, attempts=delivery.attempts + 1, first_ms=first_ms, why=answer.why)
         if not answer.why:
             self._failing.discard(endpoint)
@@ -209,22 +212,6 @@ class Sender:
 
     async def _in_thread(self, work: Callable[..., _T], *args: Any) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work, *args)
-
-
-class _Clock:
-    """The ledger's clock, as this process has read it last.
-
-    Args:
-        claimed_at_ms: What it said, in milliseconds.
-        begun: When that was, at the earliest, by the monotonic clock, in seconds.
-    """
-
-    def __init__(self, claimed_at_ms: int, begun: float) -> None:
-        self.claimed_at_ms = claimed_at_ms
-        self._begun = begun
-
-    def now_ms(self) -> int:
-        return self.claimed_at_ms + round((time.monotonic() - self._begun) * 1000)
 
 
 def _body_of(delivery: Delivery) -> bytes:
