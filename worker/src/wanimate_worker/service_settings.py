@@ -148,7 +148,8 @@ class KeepSettings(Settings):
         max_length=200,
         description="What copies are called below `WANIMATE_KEEP_URL`. `{date}` is the day (UTC) on which the vendor "
         "finished the video; `{job_id}` must be there; `{task_id}` and `{type}` may be. A further video of a job gets "
-        "`-2` before the extension.",
+        "`.2` before the extension. In ids, each byte that is no ASCII letter, digit, `_` or `-` becomes `=` and two "
+        "hexadecimal digits.",
     )
     keep_threads: int = Field(
         default=4,
@@ -164,13 +165,17 @@ class KeepSettings(Settings):
     @classmethod
     def _is_template(cls, value: str) -> str:
         try:
-            names = {name for _, name, form, conversion in Formatter().parse(value) if name is not None}
+            parts = list(Formatter().parse(value))
         except ValueError:
-            names = {""}
+            parts = []
+        names = {f"{name}{form}{conversion or ''}" for _, name, form, conversion in parts if name is not None}
         if "job_id" not in names or not names <= {"date", "job_id", "task_id", "type"}:
             raise ValueError("a name with {job_id} is expected, and perhaps {date}, {task_id} and {type}")
-        if value.startswith("/") or {"", ".", ".."} & set(value.split("/")) or not value.isprintable():
-            raise ValueError("a relative path without empty parts, `.` and `..` is expected")
+        is_plain = all(re.fullmatch(r"[A-Za-z0-9._/=+-]*", literal) for literal, *_ in parts)
+        if {"", ".", ".."} & set(value.split("/")) or not is_plain:
+            raise ValueError(
+                "a relative path without empty parts, `.` and `..` is expected, of ASCII letters, digits and ._/=+-"
+            )
         return value
 
 

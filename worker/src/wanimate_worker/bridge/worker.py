@@ -16,6 +16,7 @@ from wanimate.contract import GENERATE_TASK
 from wanimate.errors import SettingsError
 
 from ..engine.engine import Engine
+from ..keeping.keeper import Keeper, check_store
 from ..queues import QUEUES
 from ..telemetry import get_logger
 from ..webhooks import Sender
@@ -48,6 +49,8 @@ class EngineStep(bootsteps.StartStopStep):
         self.engine = Engine(task.runtime, callers, submissions=worker.concurrency)
         self.recorder = Recorder(task.runtime, callers)
         self.sender = Sender(task.runtime)
+        threads = task.runtime.settings.keep_threads
+        self.keeper = Keeper(task.runtime, threads) if threads else None
         for each in worker.app.tasks.values():
             if isinstance(each, InternalTask):
                 each.engine = self.engine
@@ -58,18 +61,24 @@ class EngineStep(bootsteps.StartStopStep):
         """Start to work; Celery calls this."""
         self.engine.start()
         self.sender.start()
+        if self.keeper:
+            self.keeper.start()
         self.recorder.start()
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002
         """Record what was taken, and end what was begun; Celery calls this on a warm shutdown."""
         self.recorder.stop()
         self.engine.stop()
+        if self.keeper:
+            self.keeper.stop()
         self.sender.stop()
 
     def terminate(self, worker: Any) -> None:  # noqa: ARG002
         """Stop at once; Celery calls this on a cold shutdown."""
         self.recorder.stop(waits=False)
         self.engine.stop(waits=False)
+        if self.keeper:
+            self.keeper.stop(waits=False)
         self.sender.stop(waits=False)
 
 
@@ -96,6 +105,8 @@ def _check_settings(instance: Any = None, **_: Any) -> None:
         runtime.vendor  # noqa: B018 - making the client checks address, key, proxy and certificates
         runtime.ledger  # noqa: B018 - making the ledger checks whose database this is
         runtime.tracing  # noqa: B018 - importing OpenTelemetry takes a while; no job shall wait for it
+        if runtime.settings.keep_threads:
+            check_store(runtime)
     except SettingsError as error:
         stop(error)
     except RedisError:

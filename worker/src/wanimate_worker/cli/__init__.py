@@ -12,7 +12,7 @@ from .hold import drain, pause, resume
 from .jobs import jobs, show
 from .limits import limits
 from .resolve import resolve
-from .servers import callbacks, flower, ops
+from .servers import callbacks, flower, keep, ops
 from .top import top
 
 
@@ -44,7 +44,7 @@ def failure_codes_reference() -> None:
 for _command in (
     *(jobs, show, retry, resolve, end, cancel, dead),
     *(limits, pause, resume, drain),
-    *(doctor, top, callbacks, ops, flower, completion_of("wanimate-worker", cli)),
+    *(doctor, top, callbacks, ops, keep, flower, completion_of("wanimate-worker", cli)),
 ):
     cli.add_command(_command)
 

@@ -1,10 +1,12 @@
-"""`wanimate-worker callbacks`, `ops` and `flower`: the processes beside the workers."""
+"""`wanimate-worker callbacks`, `ops`, `keep` and `flower`: the processes beside the workers."""
 
 from __future__ import annotations
 
 from typing import Final
 
 import click
+
+from .session import reported_errors
 
 _PORT: Final = click.IntRange(1, 65_535)
 _HOST_OPTION: Final = click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
@@ -28,6 +30,18 @@ def ops(host: str, port: int) -> None:
     from ..health.page import run_ops
 
     run_ops(host, port)
+
+
+@click.command(epilog="It needs no API key. Workers copy videos themselves unless WANIMATE_KEEP_THREADS is 0.")
+@click.option(
+    "--threads", default=8, show_default=True, type=click.IntRange(1, 64), help="Videos that are copied at once."
+)
+def keep(threads: int) -> None:
+    """Copy finished videos to the store of WANIMATE_KEEP_URL."""
+    from ..keeping.process import run_keeper
+
+    with reported_errors():
+        run_keeper(threads)
 
 
 @click.command(

@@ -90,6 +90,7 @@ class Deliverer:
                 self._record(step, time.time_ns())
             case Stage.KEEPING:
                 log.info("video is copied to the store", stage=Stage.KEEPING, job_id=step.job.job_id)
+                self._runtime.wake_keeper()
             case _:
                 self.deliver(step)
 

@@ -38,6 +38,8 @@ class Runtime:
         self.take: Callable[[list[str]], list[str]] | None = None
         #: Has webhooks looked for that are to be sent; a worker's sender sets it.
         self.send_webhooks: Callable[[], None] | None = None
+        #: Has this process look for videos to copy now; its keeper sets it.
+        self.wake_keeper: Callable[[], None] = lambda: None
 
     @cached_property
     def _database(self) -> Database:

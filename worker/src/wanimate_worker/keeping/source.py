@@ -12,7 +12,7 @@ from wanimate.errors import SettingsError
 from .failures import SourceFailed, Stopping, brief
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from threading import Event
 
     from .video import VideoCheck
@@ -56,7 +56,7 @@ class Source:
                 "certificates of the environment, or unset WANIMATE_TRUST_ENV"
             ) from error
 
-    def read(self, url: str, check: VideoCheck) -> Iterator[bytes]:
+    def read(self, url: str, check: VideoCheck) -> Generator[bytes, None, None]:
         """Yield the body at a URL; each piece has passed the check, and the last one is followed by its end.
 
         A transfer that is cut is continued where it ended, if the server can tell that the file is still the same.
