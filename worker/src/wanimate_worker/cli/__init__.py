@@ -14,6 +14,7 @@ from .limits import limits
 from .resolve import resolve
 from .servers import callbacks, flower, keep, ops
 from .top import top
+from .webhooks import webhooks
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -42,7 +43,7 @@ def failure_codes_reference() -> None:
 
 
 for _command in (
-    *(jobs, show, retry, resolve, end, cancel, dead),
+    *(jobs, show, retry, resolve, end, cancel, dead, webhooks),
     *(limits, pause, resume, drain),
     *(doctor, top, callbacks, ops, keep, flower, completion_of("wanimate-worker", cli)),
 ):

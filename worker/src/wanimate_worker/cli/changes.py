@@ -10,11 +10,13 @@ from wanimate.contract import CancelOutcome, Outcome, Stage, parse_job
 from wanimate.contract.record import read_outcome
 from wanimate.errors import JobNotFound, TaskUnreadable, WanimateError
 
-from ..ledger import Retried
+from ..ledger import Keep, Retried
 from .selection import UNRECORDED, Filter, filter_options, follows
 from .session import Exit, Session, Verdict, command, moved_on, refused
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..ledger import JobFields
 
 _BILLED: Final = "it will be billed again"
@@ -44,10 +46,14 @@ def _cancel(session: Session, job_id: str) -> Verdict:
 @command
 @click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
 def end(session: Session, job_ids: tuple[str, ...]) -> Exit:
-    """End running jobs whose task the vendor answers about in a way that cannot be read (`doctor` lists them).
+    """End jobs that do not end by themselves.
 
-    Each fails as TaskUnreadable, with the vendor's task id, and its slot is free. The vendor may have billed the task:
-    look for its result there. Once its answers can be read, `resolve ID` takes the outcome over.
+    A running one whose task the vendor answers about in a way that cannot be read (`doctor` lists them) fails as
+    TaskUnreadable, with the vendor's task id, and its slot is free. The vendor may have billed the task: look for its
+    result there. Once its answers can be read, `resolve ID` takes the outcome over.
+
+    One whose video is being copied (`jobs --state keeping`) succeeds with the vendor's URL: the video is not copied any
+    more, and the URL works for a day.
     """
     return session.change(job_ids, _end)
 
@@ -64,6 +70,13 @@ def _end(session: Session, job_id: str) -> Verdict:
         code = Exit.OK if outcome.error == TaskUnreadable.__name__ else Exit.REFUSED
         text = f"it has ended already ({outcome.error or outcome.kind.value})"
         return Verdict(code, "unchanged", text, task_id)
+    if Stage(fields["stage"]) is Stage.KEEPING:
+        return _end_copying(session, job_id, fields)
+    return _end_running(session, job_id, fields)
+
+
+def _end_running(session: Session, job_id: str, fields: Mapping[str, str]) -> Verdict:
+    task_id = fields.get("task_id")
     if obstacle := _obstacle(Stage(fields["stage"]), fields.get("unreadable_why")):
         return refused(obstacle, task_id)
     failure = TaskUnreadable(
@@ -79,6 +92,17 @@ def _end(session: Session, job_id: str) -> Verdict:
     session.runtime.go_on([job_id, *settled.granted])
     text = f"it failed as TaskUnreadable, its slot is free; the task {task_id} may have been billed"
     return Verdict(Exit.OK, "ended", text, task_id)
+
+
+def _end_copying(session: Session, job_id: str, fields: Mapping[str, str]) -> Verdict:
+    rendered, expires_ms = Outcome.model_validate_json(fields["rendered"]), int(fields.get("expires_at_ms", 0))
+    result = None if rendered.result is None else rendered.result.model_copy(update={"kept": False})
+    keep = Keep(job_id, rendered, {}, int(fields.get("rendered_at_ms", 0)), expires_ms, 0)
+    if not session.ledger.keeps.finish(keep, rendered.model_copy(update={"result": result})):
+        return moved_on(rendered.task_id)
+    session.runtime.go_on([job_id])
+    text = "it succeeds with the vendor's URL, and its video is not copied"
+    return Verdict(Exit.OK, "ended", text, rendered.task_id)
 
 
 def _obstacle(stage: Stage, unreadable_why: str | None) -> str:
@@ -135,7 +159,7 @@ def _retry(session: Session, job_id: str) -> Verdict:
     match job.stage:
         case None:
             return Verdict(Exit.REFUSED, "no record", UNRECORDED[session.ledger.records.presence(job_id)])
-        case Stage.WAITING | Stage.SUBMITTING | Stage.RUNNING:
+        case Stage.WAITING | Stage.SUBMITTING | Stage.RUNNING | Stage.KEEPING:
             return Verdict(Exit.OK, "unchanged", f"it is on its way already ({job.stage.value})")
         case Stage.UNKNOWN:
             return _give_up(session, job)

@@ -56,7 +56,8 @@ def drain(session: Session, reason: str, timeout: float | None) -> Exit:
     started = time.monotonic()
     told_at = started - _TELL_SECONDS
     while True:
-        in_flight, undelivered = ledger.records.in_flight(), ledger.records.undelivered()
+        in_flight = ledger.records.in_flight()
+        undelivered = ledger.records.undelivered() + ledger.keeps.waiting()
         now = time.monotonic()
         if not in_flight and not undelivered:
             session.line(f"drained after {now - started:.0f} s; `resume` ends the hold", in_flight=0, undelivered=0)

@@ -29,7 +29,10 @@ def jobs(
     labels: tuple[tuple[str, str], ...],
     limit: int | None,
 ) -> Exit:
-    """List jobs: those that hold a slot, those that failed, those that wait; the oldest first, 50 unless --limit."""
+    """List jobs: those that hold a slot, whose videos are copied, that failed, that wait.
+
+    The oldest first, 50 unless --limit.
+    """
     now_ms = session.ledger.records.now_ms()
     wanted = Filter(states or tuple(STATES), older_than, labels)
     shown = waiting = 0
@@ -73,7 +76,7 @@ def show(session: Session, job_id: str) -> Exit:
     facts["labels"] = "  ".join(pairs_of(view.status.labels)) or None
     for name, value in facts.items():
         if value is not None:
-            session.line(f"{name:<14} {value}")
+            session.line(f"{name:<18} {value}")
     session.line("history")
     for step in view.history:
         at = datetime.fromtimestamp(step.at_ms / 1000, tz=UTC).isoformat(sep=" ", timespec="milliseconds")

@@ -28,6 +28,7 @@ STATES: Final = {
     "submitting": ("slots",),
     "unknown": ("slots",),
     "running": ("slots",),
+    "keeping": ("copying", "keeping"),
     "failed": ("failed",),
     "waiting": ("waiting", "parked"),
 }
@@ -82,6 +83,26 @@ class View:
         until_ms = self.record.parked_until_ms
         return None if until_ms is None else max(0, until_ms - now_ms)
 
+    @property
+    def _copies_failed(self) -> int | None:
+        """How many copies of its video failed; None if it is not being kept."""
+        return int(self.record.fields.get("keep_tries", 0)) if self.status.state is JobState.KEEPING else None
+
+    @property
+    def _expires_ms(self) -> int | None:
+        """When the vendor stops serving its video, while that is being kept."""
+        expires_ms = self.record.fields.get("expires_at_ms")
+        return int(expires_ms) if expires_ms and self.status.state is JobState.KEEPING else None
+
+    def _copying(self, now_ms: int) -> str:
+        """Return how the copy of its video fares; empty if there is nothing to copy, or no copy failed."""
+        failed, expires_ms = self._copies_failed, self._expires_ms
+        if not failed or expires_ms is None:
+            return ""
+        left = f"served for {format_duration(expires_ms - now_ms)}" if expires_ms > now_ms else "no longer served"
+        copies = "1 copy" if failed == 1 else f"{failed} copies"
+        return f"{copies} failed ({self.record.fields.get('keep_why')}), {left}"
+
     def facts(self, now_ms: int) -> dict[str, Any]:
         """Return its fields for a program."""
         parked_ms = self.parked_ms(now_ms)
@@ -93,6 +114,9 @@ class View:
             "hint": self.record.fields.get("hint"),
             "unreadable": self.record.fields.get("unreadable_why"),
             "parked_seconds": None if parked_ms is None else round(parked_ms / 1000, 1),
+            "copies_failed": self._copies_failed,
+            "copy_failed_why": self.record.fields.get("keep_why"),
+            "expires_in_seconds": None if (ms := self._expires_ms) is None else round((ms - now_ms) / 1000, 1),
             "error": self.error,
             "message": message,
         }
@@ -107,7 +131,7 @@ class View:
         parked_ms = self.parked_ms(now_ms)
         if parked_ms is not None:
             parts.append(f"parked, in line again in {format_duration(parked_ms)} ({self.history[-1].cause})")
-        parts += pairs_of(status.labels)
+        parts += [self._copying(now_ms), *pairs_of(status.labels)]
         if status.billed_seconds is not None:
             usd = "" if status.billed_usd is None else f", {format_usd(to_micro_usd(status.billed_usd))}"
             parts.append(f"about {status.billed_seconds:g} s{usd} billed")

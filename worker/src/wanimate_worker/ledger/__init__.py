@@ -5,11 +5,11 @@ from __future__ import annotations
 from .balance import BalanceReading, WeighedBalance
 from .followers import Followed, Follower
 from .gate import BreakerFor, GateState, SuspendedFor
-from .keeps import Keep
+from .keeps import CopyBacklog, Keep
 from .ledger import Ledger
 from .limits import AccountLimits, LedgerLimits
 from .operating import DEAD_LETTERS
-from .outbox import ClaimedDeliveries, Delivery, endpoint_of
+from .outbox import ClaimedDeliveries, Delivery, WebhookBacklog, endpoint_of, order_of
 from .polls import News
 from .records import JobFields, JobRecord, Transition, read_history
 from .script import Context, bounded, cause_of
@@ -58,6 +58,7 @@ __all__ = [
     "Claim",
     "ClaimedDeliveries",
     "Context",
+    "CopyBacklog",
     "Deliver",
     "Delivery",
     "Entry",
@@ -93,9 +94,11 @@ __all__ = [
     "Unsafe",
     "Tick",
     "WaitForPermit",
+    "WebhookBacklog",
     "WeighedBalance",
     "bounded",
     "cause_of",
     "endpoint_of",
+    "order_of",
     "read_history",
 ]

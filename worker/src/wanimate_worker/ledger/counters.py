@@ -17,6 +17,7 @@ TOOK_EDGES_MS: Final = (
     *(1000, 2500, 5000, 10_000, 20_000, 30_000, 45_000, 60_000, 90_000),
     *(120_000, 180_000, 300_000, 600_000, 1_800_000),
 )
+WEBHOOK_EDGES_MS: Final = (50, 100, 250, 500, 1000, 5000, 30_000, 300_000, 3_600_000, 86_400_000)
 _LONGER: Final = "inf"
 
 
@@ -121,6 +122,26 @@ class Counters:
     def ended(self) -> dict[str, int]:
         """How many jobs have ended, by kind of outcome."""
         return {kind: self.counts.get(f"ended:{kind}", 0) for kind in ("succeeded", "failed", "cancelled")}
+
+    @property
+    def webhook_tries(self) -> dict[str, int]:
+        """How often webhooks were tried, by what came of it; after the last of `given_up` there is no more."""
+        return {result: self.counts.get(f"webhooks:{result}", 0) for result in ("delivered", "failed", "given_up")}
+
+    @property
+    def copies(self) -> dict[str, int]:
+        """How often videos were copied, by what came of it: a `failed` copy is tried again, a `lost` one is not."""
+        return {result: self.counts.get(f"copies:{result}", 0) for result in ("copied", "failed", "lost")}
+
+    @property
+    def copied_bytes(self) -> int:
+        """How large the copied videos were."""
+        return self.counts.get("copies:bytes", 0)
+
+    @property
+    def webhook(self) -> Histogram:
+        """From the end of a job until its webhook was delivered."""
+        return self._histogram("webhook", WEBHOOK_EDGES_MS)
 
     @property
     def lag(self) -> Histogram:

@@ -13,6 +13,8 @@ from .script import Cause, Concern, script
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+#: Of more copies that failed or are under way, so many are looked at for the one that expires first.
+_SAMPLE_SIZE: Final = 5_000
 _FIELDS: Final = ("rendered", "request", "rendered_at_ms", "keep_tries")
 
 
@@ -42,6 +44,27 @@ class Keep:
     def member(self) -> str:
         """How it stands in `keeping_later`."""
         return f"{self.expires_at_ms} {self.job_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class CopyBacklog:
+    """The videos that are to be copied.
+
+    Args:
+        jobs: How many jobs have one.
+        job_id: The job whose video the vendor stops serving first; of a sample, where there are very many.
+        expires_at_ms: When that is, by the vendor's documents.
+        rendered_at_ms: When its end was learnt, in Redis time.
+        tries: How many copies of it failed.
+        why: What the last one failed with.
+    """
+
+    jobs: int = 0
+    job_id: str = ""
+    expires_at_ms: int = 0
+    rendered_at_ms: int = 0
+    tries: int = 0
+    why: str = ""
 
 
 class Keeps(Concern):
@@ -102,3 +125,23 @@ class Keeps(Concern):
         """Return how many videos are to be copied, or are being copied."""
         keys = self._keys
         return int(self._redis.zcard(keys.keeping)) + int(self._redis.zcard(keys.keeping_later))
+
+    def backlog(self) -> CopyBacklog:
+        """Return how many videos are to be copied, and the one that the vendor stops serving first."""
+        keys = self._keys
+        with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.zcard(keys.keeping)
+            pipeline.zcard(keys.keeping_later)
+            pipeline.zrange(keys.keeping, 0, 0, withscores=True)
+            pipeline.zrandmember(keys.keeping_later, _SAMPLE_SIZE)
+            new, later, first, members = pipeline.execute()
+        found = [(int(expires_ms), job_id) for job_id, expires_ms in first]
+        for member in members or ():
+            expires_ms, job_id = member.split(" ", 1)
+            found.append((int(expires_ms), job_id))
+        if not found:
+            return CopyBacklog()
+        expires_ms, job_id = min(found)
+        names = ("rendered_at_ms", "keep_tries", "keep_why")
+        rendered_ms, tries, why = cast("list[str | None]", self._redis.hmget(keys.job(job_id), names))
+        return CopyBacklog(new + later, job_id, expires_ms, int(rendered_ms or 0), int(tries or 0), why or "")

@@ -11,14 +11,21 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from .script import Concern, script
+from .script import SCRIPTS, Concern, script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 #: Webhooks that are sorted at once, or read in one exchange.
 _READ_SIZE: Final = 200
+#: Of more webhooks so many are looked at for the oldest.
+_SAMPLE_SIZE: Final = 5_000
 _PORTS: Final = {"http": 80, "https": 443}
+
+
+def order_of(event_id: str) -> tuple[int, ...]:
+    """Return what events are sorted by: when each was written."""
+    return tuple(int(part) for part in event_id.split("-"))
 
 
 def endpoint_of(url: str) -> str:
@@ -72,6 +79,23 @@ class Delivery:
         """Return what is stored."""
         facts = {"url": self.url, "fields": self.fields, "attempts": self.attempts, "why": self.why}
         return orjson.dumps({**facts, "first_ms": self.first_ms}).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookBacklog:
+    """The webhooks that are not delivered.
+
+    Args:
+        undelivered: How many are tried again.
+        given_up: How many are not.
+        oldest: The oldest of those that are tried again; of a sample, where there are very many.
+        last_given_up: The one that was given up last.
+    """
+
+    undelivered: int = 0
+    given_up: int = 0
+    oldest: Delivery | None = None
+    last_given_up: Delivery | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +193,51 @@ class Outbox(Concern):
         """Return a webhook that is not delivered; None if there is none."""
         (content,) = self._contents([event_id])
         return None if content is None else Delivery.read(event_id, content)
+
+    def backlog(self) -> WebhookBacklog:
+        """Return how many webhooks are not delivered, and the oldest of them."""
+        keys = self._keys
+        with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.hlen(keys.deliveries)
+            pipeline.zcard(keys.dead_webhooks)
+            pipeline.hrandfield(keys.deliveries, _SAMPLE_SIZE)
+            pipeline.zrevrange(keys.dead_webhooks, 0, 0)
+            stored, given_up, sample, last = pipeline.execute()
+        if given_up and sample:
+            dead = self._redis.zmscore(keys.dead_webhooks, sample)
+            sample = [event_id for event_id, score in zip(sample, dead, strict=True) if score is None]
+        oldest = min(sample, key=order_of, default=None)
+        wanted = [event_id for event_id in (oldest, *last) if event_id is not None]
+        found = {
+            event_id: Delivery.read(event_id, content)
+            for event_id, content in zip(wanted, self._contents(wanted), strict=True)
+            if content is not None
+        }
+        return WebhookBacklog(
+            max(0, stored - given_up), given_up, found.get(oldest), found.get(last[0]) if last else None
+        )
+
+    def next_tries(self, deliveries: Sequence[Delivery]) -> dict[str, int | None]:
+        """Return when each webhook may be sent, in Redis time; None if it was given up or waits for an earlier one."""
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for delivery in deliveries:
+                pipeline.zscore(self._keys.outbox, delivery.event_id)
+                pipeline.zscore(self._keys.endpoint(delivery.endpoint), delivery.event_id)
+            scores = cast("list[float | None]", pipeline.execute()) if deliveries else []
+        pairs = zip(scores[::2], scores[1::2], strict=True)
+        planned = [new if new is not None else sorted_ for new, sorted_ in pairs]
+        return {
+            delivery.event_id: None if at_ms is None else int(at_ms)
+            for delivery, at_ms in zip(deliveries, planned, strict=True)
+        }
+
+    def forget(self, delivery: Delivery) -> None:
+        """Remove a webhook that must not be sent any more; it does not count as delivered."""
+        arguments = (delivery.endpoint, delivery.event_id, delivery.written_ms)
+        with self._redis.pipeline() as pipeline:
+            pipeline.hdel(self._keys.deliveries, delivery.event_id)
+            self._run(SCRIPTS["finish_webhook"], arguments, {}, pipeline)
+            pipeline.execute()
 
     def undelivered(self) -> Iterator[Delivery]:
         """Read all webhooks that are not delivered, in no order; those that were given up are among them."""

@@ -204,15 +204,24 @@ class Records(Concern):
         return self._now_ms()
 
     def page(self, name: str, start: int, count: int) -> list[str]:
-        """Return part of the jobs that are in line, are parked, hold a slot, or failed, the first of them first.
+        """Return part of the jobs that are in line, are parked, hold a slot, are being kept, or failed, in their order.
 
         Args:
-            name: `waiting`, `parked`, `slots` or `failed`.
+            name: `waiting`, `parked`, `slots`, `keeping`, `copying` (a copy is under way, or has failed) or `failed`.
             start: How many to pass over.
             count: How many to return.
         """
         keys = self._keys
-        key = {"waiting": keys.waiting, "parked": keys.parked, "slots": keys.slots, "failed": keys.failed}[name]
+        if name == "copying":
+            members = cast("list[str]", self._redis.zrange(keys.keeping_later, start, start + count - 1))
+            return [member.split(" ", 1)[1] for member in members]
+        key = {
+            "waiting": keys.waiting,
+            "parked": keys.parked,
+            "slots": keys.slots,
+            "keeping": keys.keeping,
+            "failed": keys.failed,
+        }[name]
         return list(cast("list[str]", self._redis.zrange(key, start, start + count - 1)))
 
     def undelivered(self) -> int:
