@@ -16,6 +16,7 @@ from .events import Feed
 from .handle import Handle, ids_of
 from .redis.store import CLOSED, PerProcess, Store
 from .settings import Settings
+from .signing import download_url
 from .status import read_status
 from .waiting import Cancellation, Found, Wait, read
 
@@ -58,6 +59,10 @@ class AsyncJobHandle(Handle["AsyncClient"]):
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+    async def download_url(self, expires: float = 3600.0, *, index: int = 0) -> str:
+        """Return a URL of a video of the job, which has ended; works and fails as `JobHandle.download_url` does."""
+        return await self._client.call(download_url, await self.wait(timeout=0), index, expires)
 
     async def cancel(self, timeout: float = 10.0) -> CancelOutcome:  # noqa: ASYNC109 - the request stays queued
         """Cancel the job if it has not been sent yet; works and fails as `JobHandle.cancel` does."""

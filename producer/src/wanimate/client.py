@@ -12,6 +12,7 @@ from .events import Feed
 from .handle import Handle, ids_of
 from .redis.store import Store
 from .settings import Settings
+from .signing import download_url
 from .status import read_status
 from .waiting import Cancellation, Wait, read
 
@@ -62,6 +63,27 @@ class JobHandle(Handle["Client"]):
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+    def download_url(self, expires: float = 3600.0, *, index: int = 0) -> str:
+        """Return a URL from which anyone can download a video of the job, which has ended.
+
+        A video in the account's store gets a signed URL, made here with the store's usual credentials; it needs
+        `wanimate[store]`. Any other has the vendor's URL. Give it to those alone who may see the video.
+
+        Args:
+            expires: For how long a signed URL is valid, in seconds, a week at most.
+            index: Which of several videos.
+
+        Raises:
+            InvalidArgument: There is no such video, or no store signs for so long.
+            WaitTimeout: The job has not ended: wait for it first.
+            JobFailed: It ended without a result.
+            ResultExpired: The video is not kept, and the vendor no longer serves it.
+            StoreUnavailable: The library or the credentials are missing, or the store is a folder.
+            JobNotFound: Nothing is known about it.
+            QueueUnavailable: Redis could not be reached.
+        """
+        return download_url(self.wait(timeout=0), index, expires)
 
     def cancel(self, timeout: float = 10.0) -> CancelOutcome:
         """Cancel the job if it has not been sent to the vendor, and return what became of it.

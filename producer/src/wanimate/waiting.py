@@ -204,16 +204,16 @@ class Cancellation(_Patience):
         )
 
 
-def seconds_of(timeout: float) -> float:
-    """Return a time-out that ends, in seconds."""
-    if isinstance(timeout, bool) or not isinstance(timeout, Real):
-        raise InvalidArgument(f"timeout: a number of seconds is expected, got {type(timeout).__name__}")
+def seconds_of(given: float, name: str = "timeout") -> float:
+    """Return a number of seconds that ends; `name` is what the argument is called."""
+    if isinstance(given, bool) or not isinstance(given, Real):
+        raise InvalidArgument(f"{name}: a number of seconds is expected, got {type(given).__name__}")
     try:
-        seconds = float(timeout)
+        seconds = float(given)
     except OverflowError:
         seconds = math.inf
     if math.isnan(seconds) or seconds < 0:
-        raise InvalidArgument(f"timeout: a number of seconds that is not negative is expected, got {seconds:g}")
+        raise InvalidArgument(f"{name}: a number of seconds that is not negative is expected, got {seconds:g}")
     if math.isinf(seconds):
-        raise InvalidArgument("timeout: it is infinite; leave it out, or give None, to wait for as long as it takes")
+        raise InvalidArgument(f"{name}: it is infinite; leave it out, or give None, to wait for as long as it takes")
     return seconds
