@@ -6,6 +6,7 @@ import click
 
 from ..program import Program, completion_of
 from .batch import batch
+from .download import download
 from .generate import animate, replace
 from .jobs import cancel, status, wait
 from .session import Exit
@@ -27,5 +28,5 @@ def main() -> None:
     """
 
 
-for _command in (animate, replace, batch, status, wait, cancel, completion_of("wanimate", main)):
+for _command in (animate, replace, batch, status, wait, download, cancel, completion_of("wanimate", main)):
     main.add_command(_command)

@@ -16,10 +16,18 @@ from ..text import format_duration, indented_lines, one_line, pairs_of, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from ..contract import CancelOutcome, JobStatus
 
-_COLOURS: Final[Mapping[str, str]] = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "expired": "yellow"}
+_COLOURS: Final[Mapping[str, str]] = {
+    "succeeded": "green",
+    "failed": "red",
+    "cancelled": "yellow",
+    "expired": "yellow",
+    "downloaded": "green",
+    "not_downloaded": "red",
+}
 #: Shown in place of a state if a job succeeded and its videos are gone.
 EXPIRED: Final = "expired"
 
@@ -84,6 +92,15 @@ class Output:
     def timed_out(self, job_id: str, name: str | None = None) -> None:
         """Report a job that had not ended in time."""
         self._line(job_id, name, "unfinished", "goes on")
+
+    def downloaded(self, job_id: str, path: Path, *, is_new: bool) -> None:
+        """Report a video that is in its file now, or was before."""
+        text = str(path) if is_new else f"{path} (was there)"
+        self._line(job_id, None, "downloaded", text, path=str(path), is_new=is_new, size_bytes=path.stat().st_size)
+
+    def not_downloaded(self, job_id: str, path: Path, error: Exception) -> None:
+        """Report a video that could not be downloaded."""
+        self._line(job_id, None, "not_downloaded", f"{path}: {error}", path=str(path), message=str(error))
 
     def not_found(self, error: JobNotFound, job_id: str, name: str | None = None, key: str = "state") -> None:
         """Report a job that nothing is known about."""

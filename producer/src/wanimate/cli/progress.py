@@ -7,7 +7,15 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
 from rich.text import Text
 
 from ..contract import JobState
@@ -151,6 +159,60 @@ class BatchProgress:
         elif now - self._shown >= _PLAIN_INTERVAL_SECONDS:
             self._shown = now
             self._output.note(f"{self._counts.total()}/{self._total}: {self._states()}; {self._pace()}")
+
+
+class DownloadProgress:
+    """Shows a bar for each video that is being downloaded, on a terminal.
+
+    Args:
+        output: Whose lines are printed above the bars.
+    """
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._bars: Progress | None = None
+        console = Console(stderr=True, emoji=False, markup=False, highlight=False, soft_wrap=True)
+        if console.is_terminal and not console.is_dumb_terminal:
+            self._bars = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=None, complete_style="cyan"),
+                DownloadColumn(binary_units=True),
+                TransferSpeedColumn(),
+                console=console,
+                redirect_stdout=False,
+                redirect_stderr=False,
+                transient=True,
+                expand=True,
+            )
+
+    def __enter__(self) -> Self:
+        if self._bars is not None:
+            self._bars.start()
+            self._output.print_above_bar = self._print_above
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+            self._output.print_above_bar = None
+
+    def _print_above(self, line: str) -> None:
+        assert self._bars is not None, "bars are drawn"  # noqa: S101
+        self._bars.console.print(Text.from_ansi(line))
+
+    def of(self, name: str) -> Callable[[int, int | None], None]:
+        """Return what shows a file: called with the bytes that have come, and how many there are."""
+        bars, task = self._bars, None
+
+        def show(come: int, total: int | None) -> None:
+            nonlocal task
+            if bars is None:
+                return
+            if task is None:
+                task = bars.add_task(name, total=total)
+            bars.update(task, completed=come, total=total, visible=come != total)
+
+        return show
 
 
 class _Bar(Progress):

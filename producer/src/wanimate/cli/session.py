@@ -37,11 +37,20 @@ class Exit(ExitCode):
     NOT_FOUND = 6, "nothing is known about a job of this id"
     EMPTY = 7, "the batch holds no job"
     EXPIRED = 8, "a job succeeded, but the URLs of its result have expired (see --allow-expired)"
+    NOT_DOWNLOADED = 9, "a video could not be downloaded"
     INTERRUPTED = 130, "interrupted; the jobs go on"
 
 
 #: Of several jobs the first of these that occurred is the exit code.
-_WORST_FIRST: Final = (Exit.JOB_FAILED, Exit.NOT_FOUND, Exit.EXPIRED, Exit.TIMED_OUT, Exit.CANCELLED)
+_WORST_FIRST: Final = (
+    Exit.INTERRUPTED,
+    Exit.JOB_FAILED,
+    Exit.NOT_FOUND,
+    Exit.NOT_DOWNLOADED,
+    Exit.EXPIRED,
+    Exit.TIMED_OUT,
+    Exit.CANCELLED,
+)
 
 _OF_ERROR: Final[tuple[tuple[type[errors.WanimateError], Exit], ...]] = (
     (errors.SettingsError, Exit.INVALID),
