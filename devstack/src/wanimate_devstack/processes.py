@@ -39,10 +39,16 @@ class Process:
         command: The command line.
         log_path: Where its output goes.
         environment: Variables on top of this process's own.
+        folder: Where it runs; this process's own folder if not given.
     """
 
     def __init__(
-        self, name: str, command: Sequence[str], log_path: Path, environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        log_path: Path,
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.name = name
         self.log_path = log_path
@@ -53,6 +59,7 @@ class Process:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(environment or {})},
+                cwd=folder,
                 # Ctrl-C reaches the whole foreground group; children are stopped in order by us instead.
                 start_new_session=True,
             )
