@@ -143,12 +143,13 @@ def test_the_demo_ends_well_and_leaves_no_process_behind() -> None:
     mark = f"demo-{os.getpid()}"
     demo = on_a_terminal("wanimate-devstack", "demo", environment={"WANIMATE_TEST_MARK": mark}, columns=DEMO_COLUMNS)
     assert demo.exit_code == 0, demo.text
-    results = [line for line in demo.lines if "/results/task_" in line]
+    results = [line for line in demo.lines if "videos/2" in line]
     assert len(results) == 39
     assert "ContentViolation" in demo.text
-    for figure in ("makespan", "in flight at most", "requests", "429 answers", "polls per job", "Flower"):
+    figures = ("makespan", "in flight at most", "requests", "429 answers", "polls per job", "videos kept", "events")
+    for figure in (*figures, "Flower"):
         assert figure in demo.text
-    title = "A terminal running make demo: forty jobs through ten slots, each paid once"
+    title = "A terminal running make demo: forty jobs through ten slots, each paid once, each video kept"
     take_terminal_picture(_without(results[6:-3], demo.lines), "demo", DEMO_COLUMNS, title, "make demo")
     eventually(lambda: not _processes_with(f"WANIMATE_TEST_MARK={mark}"), "every process has ended")
 

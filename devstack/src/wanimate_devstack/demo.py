@@ -41,6 +41,7 @@ def run_demo(console: Console) -> int:
             "WANIMATE_POLL_FLOOR_SECONDS": "0.25",
         },
         has_ops=True,
+        has_store=True,
     )
     console.print(f"[bold]Wanimate demo[/]: {JOBS} jobs, {CAP} upstream slots, a vendor {SPEED} times as fast")
     with console.status("starting Redis, simulator, worker, beat, Flower and the limits page …"):
@@ -50,10 +51,12 @@ def run_demo(console: Console) -> int:
         console.print(f"  Redis      {stack.redis.url}")
         console.print(f"  simulator  {stack.simulator_url}")
         console.print(f"  Flower     {stack.flower_url}  [dim](open it while this runs)[/]")
-        console.print(f"  limits     {stack.ops_url}  [dim](slots, queue, budget and cost)[/]\n")
+        console.print(f"  limits     {stack.ops_url}  [dim](slots, queue, budget and cost)[/]")
+        console.print(f"  videos     {stack.videos_folder}  [dim](copied from the vendor; a bucket works too)[/]\n")
         with Client(Settings(redis_url=SecretStr(stack.redis.url))) as client:
-            outcomes = _run_jobs(client, console)
-        is_right = _show_summary(console, stack, outcomes)
+            outcomes = _run_jobs(client, console, stack)
+            events = [event.job_id for event in client.events(timeout=0)]
+        is_right = _show_summary(console, stack, outcomes, events)
     finally:
         with console.status("stopping …"):
             stack.stop()
@@ -80,7 +83,7 @@ def demo_jobs() -> list[Job]:
     return jobs
 
 
-def _run_jobs(client: Client, console: Console) -> list[tuple[int, Result | JobFailed]]:
+def _run_jobs(client: Client, console: Console, stack: Stack) -> list[tuple[int, Result | JobFailed]]:
     handles = client.submit_many(demo_jobs())
     numbers = {handle.id: number for number, handle in enumerate(handles, start=1)}
     ended: list[tuple[int, Result | JobFailed]] = []
@@ -101,7 +104,8 @@ def _run_jobs(client: Client, console: Console) -> list[tuple[int, Result | JobF
                     waiting.remove(handle)
                     outcome = _outcome(handle)
                     ended.append((numbers[handle.id], outcome))
-                    progress.console.print(_line(numbers[handle.id], outcome), soft_wrap=True, highlight=False)
+                    line = _line(numbers[handle.id], outcome, f"{stack.videos_folder.parent.as_uri()}/")
+                    progress.console.print(line, soft_wrap=True, highlight=False)
             states = Counter(handle.status().state for handle in waiting)
             progress.update(bar, completed=len(ended), states=_counts(states))
             time.sleep(0.1)
@@ -115,24 +119,29 @@ def _outcome(handle: JobHandle) -> Result | JobFailed:
         return failure
 
 
-def _line(number: int, outcome: Result | JobFailed) -> str:
+def _line(number: int, outcome: Result | JobFailed, base: str) -> str:
     if isinstance(outcome, Result):
         seconds = (outcome.cost_time_ms or 0) / 1000
-        return f"  [green]✓[/] job {number:>2}  {outcome.urls[0]}  [dim]{seconds:.0f} s upstream[/]"
+        return f"  [green]✓[/] job {number:>2}  {outcome.urls[0].removeprefix(base)}  [dim]{seconds:.0f} s upstream[/]"
     return f"  [red]✗[/] job {number:>2}  {type(outcome).__name__}: {outcome}  [dim](as intended)[/]"
 
 
 def _counts(states: Counter[JobState]) -> str:
     waiting = states[JobState.QUEUED] + states[JobState.WAITING]
-    running = states[JobState.SUBMITTING] + states[JobState.RUNNING]
+    running = states[JobState.SUBMITTING] + states[JobState.RUNNING] + states[JobState.KEEPING]
     return f"[yellow]{waiting} waiting[/]  [cyan]{running} running[/]"
 
 
-def _show_summary(console: Console, stack: Stack, outcomes: list[tuple[int, Result | JobFailed]]) -> bool:
+def _show_summary(
+    console: Console, stack: Stack, outcomes: list[tuple[int, Result | JobFailed]], events: list[str]
+) -> bool:
     summary: dict[str, Any] = httpx.get(f"{stack.simulator_url}/simulator/summary", trust_env=False).json()
-    succeeded = sum(isinstance(outcome, Result) for _, outcome in outcomes)
+    results = [outcome for _, outcome in outcomes if isinstance(outcome, Result)]
+    succeeded, kept = len(results), [file for result in results for file in result.files]
     throttled = sum(summary["count_429"].values())
-    table = Table(title="What the vendor saw", title_justify="left", show_header=False, box=None, pad_edge=True)
+    table = Table(
+        title="What the vendor saw, and what you have", title_justify="left", show_header=False, box=None, pad_edge=True
+    )
     for name, value in (
         ("jobs", f"{len(outcomes)}: {succeeded} succeeded, {len(outcomes) - succeeded} refused by its safety rules"),
         ("tasks accepted and billed", f"{summary['accepted']}, none twice" if not summary["duplicates"] else "twice!"),
@@ -143,6 +152,8 @@ def _show_summary(console: Console, stack: Stack, outcomes: list[tuple[int, Resu
         ("429 answers", f"{throttled}"),
         ("polls per job", f"{summary['polls_per_task']['mean']:.1f}"),
         ("noticed after", f"{summary['first_told_lag_ms']['mean']:.0f} ms on average"),
+        ("videos kept", f"{len(kept)}, {sum(file.size_bytes for file in kept) / 1e6:.1f} MB, checked"),
+        ("events", f"{len(events)}, one for each job"),
     ):
         table.add_row(name, f"[bold]{value}[/]")
     console.print()
@@ -154,4 +165,6 @@ def _show_summary(console: Console, stack: Stack, outcomes: list[tuple[int, Resu
         and not summary["duplicates"]
         and summary["in_flight_max"] <= CAP
         and throttled == 0
+        and len(kept) == succeeded
+        and len(events) == len(set(events)) == JOBS
     )

@@ -50,7 +50,7 @@ class StackOptions:
         has_flower: Whether Flower runs.
         has_callbacks: Whether the callback receiver runs, and workers ask the vendor for callbacks.
         has_ops: Whether the limits page and the metrics are served.
-        has_store: Whether videos are copied to the folder `videos` of the stack.
+        has_store: Whether videos are copied to a folder `videos`: the stack's own, or the one beside `data_folder`.
         keepers: Processes that copy videos, beside the workers.
         redis: Makes the server, which the stack starts and stops, of the folder for its data.
         simulator: Options of `wanimate-simulator`; None to use the vendor, with `WANIMATE_API_KEY`.
@@ -110,7 +110,8 @@ class Stack:
     @property
     def videos_folder(self) -> Path:
         """Where videos are copied to, if they are."""
-        return self.folder / "videos"
+        data_folder = self.options.data_folder
+        return (self.folder if data_folder is None else data_folder.parent) / "videos"
 
     @property
     def environment(self) -> dict[str, str]:

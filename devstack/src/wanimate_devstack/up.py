@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shlex
 import shutil
 import signal
 import sys
 import threading
+from base64 import b64encode
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -38,9 +40,12 @@ def run_up(console: Console) -> int:
     """
     settings = WorkerSettings.load()
     uses_vendor = settings.api_key is not None
+    webhooks = _webhooks(settings)
     options = StackOptions(
         simulator=None if uses_vendor else {"cap": str(settings.max_in_flight)},
+        settings=webhooks,
         has_ops=True,
+        has_store=settings.keep_url is None,
         # Jobs on the vendor cost money: they outlive this process.
         data_folder=Path(".wanimate/redis").absolute() if uses_vendor else None,
     )
@@ -58,6 +63,7 @@ def run_up(console: Console) -> int:
         console.print(f"  vendor  {settings.api_base_url if uses_vendor else simulated}")
         show(f"  Flower  {stack.flower_url}{buttons}")
         show(f"  limits  {stack.ops_url} (slots, queue, budget and cost; or: wanimate-worker top)")
+        show(f"  videos  {settings.keep_url or stack.videos_folder}")
         console.print(f"  logs    {stack.folder}{os.sep}\n")
         console.print("In another terminal:")
         if shutil.which("wanimate") is None:
@@ -66,9 +72,12 @@ def run_up(console: Console) -> int:
         if not uses_vendor:
             vendor = f"WANIMATE_API_BASE_URL={stack.simulator_url} WANIMATE_API_KEY={SIMULATOR_KEY}"
             show(f"  export {vendor}    # for wanimate-worker")
+        if secret := webhooks.get("WANIMATE_WEBHOOK_SECRET"):
+            show(f"  export WANIMATE_WEBHOOK_SECRET={secret}    # for a backend that gets webhooks")
         for name in sorted(_AGREED & os.environ.keys()):
             show(f"  export {name}={shlex.quote(os.environ[name])}")
         show("  wanimate animate --image https://example.com/a.png --video https://example.com/b.mp4 --wait\n")
+        show("How jobs ended, in Python: [bold]for event in wanimate.Client().events(): print(event)[/]\n")
         while not stopped.wait(1.0):
             ended = stack.ended()
             if ended is not None:
@@ -80,3 +89,13 @@ def run_up(console: Console) -> int:
             stack.stop()
     console.print("stopped")
     return 0
+
+
+def _webhooks(settings: WorkerSettings) -> dict[str, str]:
+    """Return settings with which a backend on this machine can have webhooks, where none are set."""
+    webhooks = {}
+    if settings.webhook_secret is None:
+        webhooks["WANIMATE_WEBHOOK_SECRET"] = f"whsec_{b64encode(secrets.token_bytes(32)).decode()}"
+    if not settings.webhook_networks:
+        webhooks["WANIMATE_WEBHOOK_NETWORKS"] = "127.0.0.0/8,::1/128"
+    return webhooks
