@@ -159,7 +159,7 @@ def test_an_end_in_this_process_is_sent_at_once(post: Post, receiver: Receiver) 
     for number in range(10):
         before = len(receiver.received)
         post.end(f"{number}", receiver.url())
-        sender._runtime.has_ended()
+        sender._runtime.wake_sender()
         eventually(lambda: len(receiver.received) > before, 0.9)  # noqa: B023 - called in this round
 
 
@@ -354,7 +354,7 @@ def test_without_a_secret_nothing_is_sent_or_asked(post: Post, receiver: Receive
     post.end("a", receiver.url())
     sender = post.start(webhook_secret=None)
     assert sender._thread is None
-    assert sender._runtime.send_webhooks is None
+    sender._runtime.wake_sender()
     assert post.failed() == [0]
 
 

@@ -48,9 +48,11 @@ class EngineStep(bootsteps.StartStopStep):
         callers = CeleryCallers(task, lambda: getattr(getattr(worker, "consumer", None), "event_dispatcher", None))
         self.engine = Engine(task.runtime, callers, submissions=worker.concurrency)
         self.recorder = Recorder(task.runtime, callers)
-        self.sender = Sender(task.runtime)
         threads = task.runtime.settings.keep_threads
-        self.keeper = Keeper(task.runtime, threads) if threads else None
+        keepers = [Keeper(task.runtime, threads)] if threads else []
+        #: In the order in which they start.
+        self._parts: tuple[Sender | Keeper | Engine | Recorder, ...]
+        self._parts = (Sender(task.runtime), *keepers, self.engine, self.recorder)
         for each in worker.app.tasks.values():
             if isinstance(each, InternalTask):
                 each.engine = self.engine
@@ -59,27 +61,18 @@ class EngineStep(bootsteps.StartStopStep):
 
     def start(self, worker: Any) -> None:  # noqa: ARG002
         """Start to work; Celery calls this."""
-        self.engine.start()
-        self.sender.start()
-        if self.keeper:
-            self.keeper.start()
-        self.recorder.start()
+        for part in self._parts:
+            part.start()
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002
         """Record what was taken, and end what was begun; Celery calls this on a warm shutdown."""
-        self.recorder.stop()
-        self.engine.stop()
-        if self.keeper:
-            self.keeper.stop()
-        self.sender.stop()
+        for part in reversed(self._parts):
+            part.stop()
 
     def terminate(self, worker: Any) -> None:  # noqa: ARG002
         """Stop at once; Celery calls this on a cold shutdown."""
-        self.recorder.stop(waits=False)
-        self.engine.stop(waits=False)
-        if self.keeper:
-            self.keeper.stop(waits=False)
-        self.sender.stop(waits=False)
+        for part in reversed(self._parts):
+            part.stop(waits=False)
 
 
 def stop(error: SettingsError) -> Never:

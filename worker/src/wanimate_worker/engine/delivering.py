@@ -40,7 +40,7 @@ class Deliverer:
             # This process stood still. Another may have delivered the outcome, and an operator run the job again.
             log.warning("this worker stood still; another one delivers the outcome", job_id=job_id)
             return
-        runtime.has_ended()
+        runtime.wake_sender()
         try:
             if not self._callers.deliver(job, step.outcome):
                 log.error("the job's outcome could not be delivered, it is tried again", job_id=job_id)
@@ -85,12 +85,13 @@ class Deliverer:
         """Deliver an outcome that this process has settled, unless its result is stored already; announce it."""
         match settled.stage:
             case Stage.DELIVERED:
-                self._runtime.has_ended()
+                self._runtime.wake_sender()
                 self._callers.announce_end(step.job, step.outcome)
                 self._record(step, time.time_ns())
             case Stage.KEEPING:
                 log.info("video is copied to the store", stage=Stage.KEEPING, job_id=step.job.job_id)
                 self._runtime.wake_keeper()
+                self._callers.announce_start(step.job, "its video is copied to the store")
             case _:
                 self.deliver(step)
 

@@ -36,9 +36,9 @@ class Runtime:
         self.worker_name = ""
         #: Takes what this process has room for and returns the rest; a worker's engine sets it.
         self.take: Callable[[list[str]], list[str]] | None = None
-        #: Has webhooks looked for that are to be sent; a worker's sender sets it.
-        self.send_webhooks: Callable[[], None] | None = None
-        #: Has this process look for videos to copy now; its keeper sets it.
+        #: Has this process send webhooks now; its sender sets it. Others find them within a second.
+        self.wake_sender: Callable[[], None] = lambda: None
+        #: Has this process copy videos now; its keeper sets it. Others find them within a second.
         self.wake_keeper: Callable[[], None] = lambda: None
 
     @cached_property
@@ -104,11 +104,6 @@ class Runtime:
         if settings.callback_base_url is None or settings.callback_secret is None:
             return None
         return Signer(settings.callback_secret).url(settings.callback_base_url, settings.account, job_id, nonce)
-
-    def has_ended(self) -> None:
-        """Have the webhooks of jobs that have ended sent at once; other processes find them soon."""
-        if self.send_webhooks is not None:
-            self.send_webhooks()
 
     def go_on(self, job_ids: Iterable[str]) -> None:
         """Work on jobs that have a slot or an outcome, or offer them to other workers.

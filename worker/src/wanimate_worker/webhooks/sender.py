@@ -50,7 +50,7 @@ class Sender:
     Without `WANIMATE_WEBHOOK_SECRET` it does nothing.
 
     Args:
-        runtime: The ledger and the settings; `send_webhooks` of it is set while this runs.
+        runtime: The ledger and the settings; `wake_sender` of it is set while this runs.
         make_client: What posts them.
     """
 
@@ -76,7 +76,7 @@ class Sender:
             client = self._make_client()
             self._thread = threading.Thread(target=self._run, args=(client,), name="webhooks", daemon=True)
             self._thread.start()
-            self._runtime.send_webhooks = self.wake
+            self._runtime.wake_sender = self.wake
 
     def wake(self) -> None:
         """Look for webhooks now; any thread may call this."""
@@ -89,7 +89,6 @@ class Sender:
             waits: Whether to wait for the answers of those under way, each of which has a time-out. Without it they are
                 dropped, and sent again when their leases end.
         """
-        self._runtime.send_webhooks = None
         self._stopping.set()
         self.wake()
         if not waits:
