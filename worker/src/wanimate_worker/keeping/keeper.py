@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-#: How often a keeper looks for videos that it was not woken for, in seconds.
-_LOOK_SECONDS: Final = 1.0
+#: How often a keeper looks for videos that it was not woken for, in seconds: while there are none, and while there are.
+_LOOK_SECONDS, _BUSY_LOOK_SECONDS = 1.0, 0.1
 _MAX_DELAY_SECONDS: Final = 60.0
 #: How long a stop lets copies under way go on, in seconds.
 _STOP_SECONDS: Final = 20.0
@@ -114,7 +114,7 @@ class Keeper:
             except Exception:
                 log.exception("unexpected error; videos are copied when their leases end")
             if found < room:
-                self._woken.wait(_LOOK_SECONDS)
+                self._woken.wait(_BUSY_LOOK_SECONDS if found else _LOOK_SECONDS)
 
     def _look(self, room: int) -> int:
         """Claim as many videos as there are threads free, start to copy them, and return how many."""
