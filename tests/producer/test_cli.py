@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from clicked import click_runner
+from wanimate import Client, Result, Settings
 from wanimate.cli import main
 from wanimate.contract import Keys, parse_job
 
 from .conftest import FIELDS, Database, Server, enqueue_stand_ins, eventually
 
 if TYPE_CHECKING:
-    from click.testing import Result
+    from click.testing import Result as Ran
 
 OPTIONS = ["--image", FIELDS["image_url"], "--video", FIELDS["video_url"]]
 
@@ -36,7 +37,7 @@ def run_with_worker(stand_in_url: str) -> Any:
 
 
 def runner_for(url: str) -> Any:
-    def run(*arguments: str, **options: Any) -> Result:
+    def run(*arguments: str, **options: Any) -> Ran:
         result = click_runner().invoke(main, list(arguments), env={"WANIMATE_REDIS_URL": url}, **options)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
         return result
@@ -66,6 +67,7 @@ def test_animate_waits_and_prints_the_url(run_with_worker: Any) -> None:
 
 def test_replace_passes_every_option_on(run: Any, database: Database) -> None:
     options = ["--prompt", "go", "--resolution", "720p", "--seed", "42", "--provider", "value", "--priority", "0"]
+    options += ["--webhook-url", "https://example.com/hook"]
     options += ["--label", "a=b", "--label", "c=d=e", "--idempotency-key", "k", "--on-unknown", "resubmit", "--no-wait"]
 
     result = run("replace", *OPTIONS, *options, "--json")
@@ -74,6 +76,7 @@ def test_replace_passes_every_option_on(run: Any, database: Database) -> None:
     (message,) = database.messages()
     assert objects(result.stdout) == [{"id": message["headers"]["id"], "state": "queued"}]
     assert message["properties"]["priority"] == 0
+    assert json.loads(base64.b64decode(message["body"]))[1]["webhook_url"] == "https://example.com/hook"
     assert message["headers"]["kwargsrepr"] == str(
         {
             "type": "replace",
@@ -567,3 +570,38 @@ def test_a_shell_gets_a_script_that_completes_the_commands(program: str, shell: 
     }
     told = subprocess.run([command], capture_output=True, text=True, check=True, env={**os.environ, **asked}).stdout
     assert "completion" in told
+
+
+def test_a_job_whose_video_is_copied_is_keeping(run: Any, database: Database) -> None:
+    database.record("job-1", stage="keeping", task_id="task_1", rendered_at_ms="1764590000000")
+
+    (line,) = objects(run("status", "job-1", "--json").stdout)
+
+    assert (line["state"], line["rendered_at"]) == ("keeping", "2025-12-01T11:53:20Z")
+    assert "keeping" in run("status", "job-1").stdout
+
+
+def test_jobs_at_work_are_those_with_a_slot_and_those_whose_video_is_copied(url: str, database: Database) -> None:
+    keys = Keys("default")
+    database.redis.zadd(keys.slots, {"running": 1})
+    database.redis.zadd(keys.keeping, {"to copy": 1})
+    database.redis.zadd(keys.keeping_later, {"1764590000000 copying": 1})
+
+    with Client(Settings(redis_url=url)) as client:
+        assert client.store.at_work() == ({"running"}, {"to copy", "copying"})
+
+
+def test_a_video_that_could_not_be_kept_is_said_beside_its_url(run: Any, database: Database) -> None:
+    kept_not = Result(urls=("https://example.com/v.mp4",), task_id="t", kept=False)
+    database.store("job-1", "SUCCESS", kept_not.to_json())
+
+    shown, (line,) = run("wait", "job-1").stdout, objects(run("wait", "job-1", "--json").stdout)
+
+    assert shown.startswith("job-1  succeeded  https://example.com/v.mp4 (could not be copied")
+    assert line == {
+        "id": "job-1",
+        "state": "succeeded",
+        "urls": ["https://example.com/v.mp4"],
+        "task_id": "t",
+        "kept": False,
+    }

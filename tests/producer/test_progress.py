@@ -26,7 +26,7 @@ def test_without_a_terminal_a_plain_line_now_and_then_tells_states_rate_and_what
     progress.all_enqueued()
     for second in range(100):
         now = 1000.0 + second
-        progress.read_in_flight(lambda: 1000)
+        progress.read_at_work(lambda: (1000, 0))
         # Slow at first: the rate is that of the last minute.
         for _ in range(1 if second < 40 else 20):
             progress.ended(RESULT if second % 10 else JobFailed("no"))
@@ -59,3 +59,15 @@ def test_the_time_until_the_first_end_is_not_taken_for_the_pace(
         now = float(second)
         progress.ended(RESULT)
     assert capsys.readouterr().err.splitlines()[-1].endswith("1.0/s ETA 1m 40s")
+
+
+def test_jobs_whose_videos_are_copied_do_not_count_as_waiting(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    progress = BatchProgress(Output(as_json=False), 10)
+    progress.all_enqueued()
+    now = 11.0
+    progress.read_at_work(lambda: (3, 2))
+    assert capsys.readouterr().err == "0/10: 3 in flight, 2 keeping, 5 waiting; ETA -\n"

@@ -11,10 +11,13 @@ from wanimate import (
     AsyncJobHandle,
     CancelOutcome,
     Client,
+    Event,
+    EventError,
     JobFailed,
     JobHandle,
     JobState,
     JobStatus,
+    KeptFile,
     ReplaceJob,
     Result,
     ResultExpired,
@@ -46,6 +49,7 @@ def blocking(jobs: Iterator[AnimateJob | ReplaceJob]) -> None:
             retry_transient=2,
             deadline_seconds=600,
             video_seconds=12.5,
+            webhook_url="https://example.com/hook",
         )
         assert_type(job, JobHandle)
         assert_type(job.id, str)
@@ -53,6 +57,8 @@ def blocking(jobs: Iterator[AnimateJob | ReplaceJob]) -> None:
         assert_type(job.status().state, JobState)
         assert_type(job.wait(timeout=600), Result)
         assert_type(job.wait(allow_expired=True).urls, tuple[str, ...])
+        assert_type(job.wait().files, tuple[KeptFile, ...])
+        assert_type(job.download_url(600, index=1), str)
         assert_type(job.cancel(), CancelOutcome)
         assert_type(client.replace(image_url=IMAGE, video_url=VIDEO), JobHandle)
         assert_type(client.submit(AnimateJob(image_url=IMAGE, video_url=VIDEO)), JobHandle)
@@ -65,6 +71,16 @@ def blocking(jobs: Iterator[AnimateJob | ReplaceJob]) -> None:
             assert_type(outcome, Result | JobFailed | ResultExpired)
 
 
+def reading(client: Client, body: bytes, headers: dict[str, str]) -> None:
+    for event in client.events("1764590000000-0", timeout=1, group="g", consumer="c"):
+        assert_type(event, Event)
+        assert_type(event.result, Result | None)
+        assert_type(event.error, EventError | None)
+        assert_type(event.exception(), JobFailed | None)
+    assert_type(Event.from_webhook(body, headers, "whsec_"), Event)
+    assert_type(Event.from_webhook("", headers, ["whsec_", "whsec_"]), Event)
+
+
 async def asynchronous(jobs: Iterator[AnimateJob | ReplaceJob]) -> None:
     async with AsyncClient() as client:
         assert_type(client, AsyncClient)
@@ -72,7 +88,10 @@ async def asynchronous(jobs: Iterator[AnimateJob | ReplaceJob]) -> None:
         assert_type(job, AsyncJobHandle)
         assert_type(await job.status(), JobStatus)
         assert_type(await job.wait(timeout=600), Result)
+        assert_type(await job.download_url(), str)
         assert_type(await job.cancel(), CancelOutcome)
+        async for event in client.events(timeout=0):
+            assert_type(event, Event)
         assert_type(await client.replace(image_url=IMAGE, video_url=VIDEO), AsyncJobHandle)
         assert_type(await client.submit(AnimateJob(image_url=IMAGE, video_url=VIDEO)), AsyncJobHandle)
         assert_type(await client.submit_many(jobs), list[AsyncJobHandle])

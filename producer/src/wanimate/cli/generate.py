@@ -58,7 +58,7 @@ def job_options(function: Callable[..., Exit]) -> Callable[..., Exit]:
             click.option(
                 "--video-seconds", type=SECONDS, help="Length of the motion video, for the estimate of billed seconds."
             ),
-            click.option("--webhook-url", metavar="URL", help="Where the end of the job is posted."),
+            click.option("--webhook-url", metavar="URL", help="Where a signed webhook tells the end of the job."),
             click.option("--wait/--no-wait", default=True, help="Wait for the result (the default), or only enqueue."),
             TIMEOUT_OPTION,
             EXPIRED_OPTION,

@@ -108,13 +108,18 @@ def watch(
                         progress.ended(outcome)
                     session.output.ended(job_id, outcome, name)
             if progress is not None and jobs.pending:
-                progress.read_in_flight(lambda: len(session.client.store.slots() & jobs.pending.keys()))
+                progress.read_at_work(lambda: _at_work(session, jobs))
     except WaitTimeout:
         codes.append(Exit.TIMED_OUT)
         for job_id in jobs.pending:
             for name in names[job_id]:
                 session.output.timed_out(job_id, name)
     return codes
+
+
+def _at_work(session: Session, jobs: Wait) -> tuple[int, int]:
+    slots, keeping = session.client.store.at_work()
+    return len(slots & jobs.pending.keys()), len(keeping & jobs.pending.keys())
 
 
 def _pick_up(job_ids: Sequence[str]) -> str:

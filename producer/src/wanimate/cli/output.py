@@ -28,6 +28,7 @@ _COLOURS: Final[Mapping[str, str]] = {
     "downloaded": "green",
     "not_downloaded": "red",
 }
+_NOT_KEPT: Final = "(could not be copied to the store before the vendor stopped serving it)"
 #: Shown in place of a state if a job succeeded and its videos are gone.
 EXPIRED: Final = "expired"
 
@@ -78,11 +79,11 @@ class Output:
             return
         result = outcome.result if isinstance(outcome, ResultExpired) else outcome
         if isinstance(result, Result):
-            facts = result.model_dump(mode="json", exclude_none=True)
+            facts = result.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         else:
             facts = {"code": result.code, "task_id": result.task_id, "field": result.field}
         if isinstance(outcome, Result):
-            text = " ".join(outcome.urls)
+            text = " ".join([*outcome.urls, *([_NOT_KEPT] if outcome.kept is False else [])])
         else:
             error = type(outcome).__name__
             text = f"{error}: {outcome}"

@@ -60,7 +60,7 @@ class BatchProgress:
         self.is_enqueued = False
         self._enqueued_at = 0.0
         self._enqueued = 0
-        self._in_flight = 0
+        self._in_flight = self._keeping = 0
         self._counted_at = 0.0
         self._started = self._shown = time.monotonic()
         self._ends: deque[float] = deque()
@@ -115,10 +115,10 @@ class BatchProgress:
             self._ends.append(now)
         self._show()
 
-    def read_in_flight(self, count: Callable[[], int]) -> None:
-        """Read how many jobs of the batch hold an upstream slot, unless that was done just now."""
+    def read_at_work(self, count: Callable[[], tuple[int, int]]) -> None:
+        """Read how many jobs of the batch hold an upstream slot, and of how many the video is copied, now and then."""
         if time.monotonic() - self._counted_at >= _COUNT_INTERVAL_SECONDS:
-            self._in_flight, self._counted_at = count(), time.monotonic()
+            (self._in_flight, self._keeping), self._counted_at = count(), time.monotonic()
             self._show()
 
     def summary(self) -> str:
@@ -136,7 +136,9 @@ class BatchProgress:
             return f"{self._enqueued} enqueued"
         states = [f"{count} {state}" for state, count in sorted(self._counts.items()) if count]
         in_flight = min(self._in_flight, self._total - ended)
-        return ", ".join([*states, f"{in_flight} in flight", f"{self._total - ended - in_flight} waiting"])
+        keeping = min(self._keeping, self._total - ended - in_flight)
+        states += [f"{in_flight} in flight", *([f"{keeping} keeping"] if keeping else [])]
+        return ", ".join([*states, f"{self._total - ended - in_flight - keeping} waiting"])
 
     def _pace(self) -> str:
         """Return how many jobs end in a second or minute, and when the last one will, if that goes on."""

@@ -211,10 +211,14 @@ class Store:
         with self.exchange() as redis:
             return Prices.read(redis.hgetall(self.keys.account))
 
-    def slots(self) -> frozenset[str]:
-        """Return the ids of the jobs that hold an upstream slot."""
-        with self.exchange() as redis:
-            return frozenset(redis.zrange(self.keys.slots, 0, -1))
+    def at_work(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the ids of the jobs that hold an upstream slot, and of those whose videos are being copied."""
+        with self.exchange() as redis, redis.pipeline(transaction=True) as pipeline:
+            for key in (self.keys.slots, self.keys.keeping, self.keys.keeping_later):
+                pipeline.zrange(key, 0, -1)
+            slots, keeping, later = pipeline.execute()
+        # A member of the last one is when the vendor stops serving the video, and the job.
+        return frozenset(slots), frozenset((*keeping, *(member.partition(" ")[2] for member in later)))
 
     def delete_result(self, task_id: str) -> None:
         """Delete a stored result."""
