@@ -12,6 +12,7 @@ from exported_metrics import GATE_REASONS, METRICS, series
 from manifests import DEPLOY
 from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily
 from promql import promtool, selectors
+from wanimate.contract import Keys
 from wanimate_devstack import RedisServer
 from wanimate_worker.database import open_database
 from wanimate_worker.health import rules as health_rules
@@ -57,6 +58,7 @@ def collector() -> Iterator[SnapshotCollector]:
         redis, ledger = open_database(settings)
         ledger.limits.fill(settings.account_limits())
         ledger.balance.record(50_000_000, 0)
+        redis.zadd(Keys(settings.account).keeping, {"job": ledger.records.now_ms() + 86_400_000})
         yield SnapshotCollector(Reader(redis, settings).snapshot())
         redis.close()
         redis.connection_pool.disconnect()
@@ -107,12 +109,16 @@ def test_alerts_compare_with_the_thresholds_of_the_rules_of_health() -> None:
         "WanimateOldestWaiting": health_rules.MAX_WAIT_SECONDS,
         "WanimateQueueBehind": health_rules.MAX_QUEUE_MESSAGES,
         "WanimateThrottled": health_rules.MAX_THROTTLED_RATIO,
+        "WanimateWebhooksUndelivered": health_rules.MAX_WEBHOOK_SECONDS,
+        "WanimateCopiesBehind": health_rules.MIN_EXPIRY_SECONDS,
+        "WanimateVideosExpire": health_rules.MIN_LAST_EXPIRY_SECONDS,
         **dict.fromkeys(("WanimateUnknownJobs", "WanimateSlotsLeaked", "WanimateDeadLetters"), 0.0),
+        "WanimateWebhooksGivenUp": 0.0,
     }
     compared = {
         name: float(found[1])
         for name, rule in alerts().items()
-        if "wanimate_gate_closed" not in rule["expr"] and (found := re.search(r"> ([\d.]+)", rule["expr"]))
+        if "wanimate_gate_closed" not in rule["expr"] and (found := re.search(r"[<>] ([\d.]+)", rule["expr"]))
     }
     assert compared == thresholds
 

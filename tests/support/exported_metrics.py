@@ -14,6 +14,11 @@ GAUGES: Final[dict[str, frozenset[str]]] = {
     "due_lag_seconds": frozenset(),
     "unknown_jobs": frozenset(),
     "parked_jobs": frozenset(),
+    "keeping_jobs": frozenset(),
+    "keeping_seconds_to_expiry": frozenset(),
+    "webhooks_undelivered": frozenset(),
+    "webhooks_oldest_seconds": frozenset(),
+    "webhooks_given_up": frozenset(),
     "failed_jobs": frozenset(),
     "dead_letters": frozenset(),
     "queue_messages": frozenset({"queue"}),
@@ -36,12 +41,16 @@ COUNTERS: Final[dict[str, frozenset[str]]] = {
     "throttled_total": frozenset(),
     "lost_answers_total": frozenset(),
     "retries_total": frozenset(),
+    "webhook_tries_total": frozenset({"result"}),
+    "copies_total": frozenset({"result"}),
+    "copied_bytes_total": frozenset(),
     "jobs_ended_total": frozenset({"outcome"}),
     "billed_seconds_total": frozenset(),
     "billed_usd_total": frozenset(),
 }
 HISTOGRAMS: Final[dict[str, frozenset[str]]] = {
     "detection_lag_seconds": frozenset(),
+    "webhook_delivery_seconds": frozenset(),
     "task_duration_seconds": frozenset({"type", "resolution"}),
 }
 GATE_REASONS: Final = frozenset({"paused", "held", "back_off", "unsafe", "refused", "trial", "daily_limit", "balance"})

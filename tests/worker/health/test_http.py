@@ -33,7 +33,9 @@ NAMES = {
     *("day_billed_usd", "day_billed_usd_limit", "billed_usd"),
     *("balance_usd", "balance_age_seconds", "balance_warn_usd", "balance_hold_usd"),
     *("day_billed_seconds_limit", "submits", "polls", "throttled", "lost_answers", "jobs_ended", "billed_seconds"),
-    "retries",
+    *("retries", "keeping_jobs", "copies", "copied_bytes"),
+    *("webhooks_undelivered", "webhooks_oldest_seconds", "webhooks_given_up", "webhook_tries"),
+    "webhook_delivery_seconds",
     *("detection_lag_seconds", "task_duration_seconds"),
 }
 

@@ -66,7 +66,10 @@ def _findings(*, asks_vendor: bool) -> Iterator[Finding]:
     try:
         ledger.check_database()
         yield from setup.check_binding(ledger, settings)
-        yield from setup.check_limits(settings, ledger.limits.read())
+        limits = ledger.limits.read()
+        yield from setup.check_limits(settings, limits)
+        yield setup.check_webhooks(settings, limits)
+        yield setup.check_store(settings, limits)
         yield setup.check_replicas(redis, settings)
         yield work.check_held(app, redis)
         yield from work.check_unread(app, redis)

@@ -53,6 +53,18 @@ def to_json(now: Snapshot) -> dict[str, Any]:
             "unknown": {"jobs": now.unknown, "oldest_seconds": now.unknown_oldest_seconds},
             "failed_jobs": now.failed,
             "dead_letters": now.dead_letters,
+            "copies": {
+                "jobs": now.copies.jobs,
+                "expiry_seconds": now.expiry_seconds,
+                "tries": now.copies.tries,
+                "why": now.copies.why or None,
+            },
+            "webhooks": {
+                "undelivered": now.webhooks.undelivered,
+                "oldest_seconds": now.webhook_age_seconds,
+                "oldest_endpoint": now.webhooks.oldest and now.webhooks.oldest.endpoint,
+                "given_up": now.webhooks.given_up,
+            },
             "queue_messages": now.queues,
             "held_messages": now.held_messages,
             "recent": None
@@ -62,6 +74,7 @@ def to_json(now: Snapshot) -> dict[str, Any]:
                 "ended_per_minute": recent.ended_per_minute,
                 **_counts(recent.counters),
                 "detection_lag": _times(recent.counters.lag),
+                "webhook_delivery": _times(recent.counters.webhook),
                 "task_duration": {kind: _times(histogram) for kind, histogram in recent.counters.took.items()},
             },
             "total": _counts(now.total),
@@ -108,8 +121,9 @@ def _days(days: Days, unit: str, of: Callable[[float], float] = float) -> dict[s
 
 
 def _counts(counters: Counters) -> dict[str, Any]:
-    names = ("submits", "polls", "throttled", "lost_answers", "retries", "ended", "billed_seconds", "billed_usd")
-    return {name: getattr(counters, name) for name in names}
+    requests = ("submits", "polls", "throttled", "lost_answers", "retries")
+    ends = ("ended", "webhook_tries", "copies", "copied_bytes", "billed_seconds", "billed_usd")
+    return {name: getattr(counters, name) for name in (*requests, *ends)}
 
 
 def _times(histogram: Histogram) -> dict[str, Any]:
@@ -156,6 +170,8 @@ class SnapshotCollector(Collector):
                 yield family
         text = "From the vendor's completion of a task until its job was settled."
         yield self._histogram("detection_lag_seconds", text, {"": now.total.lag})
+        text = "From the end of a job until its webhook was delivered."
+        yield self._histogram("webhook_delivery_seconds", text, {"": now.total.webhook})
         text = "How long the vendor had tasks that have ended."
         yield self._histogram("task_duration_seconds", text, now.total.took, "type", "resolution")
 
@@ -190,6 +206,15 @@ def _gauges(now: Snapshot) -> list[_Row]:
         ("due_lag_seconds", "How long the job that is due longest was left alone.", now.due_lag_seconds),
         ("unknown_jobs", "Jobs whose submission's answer was lost.", now.unknown),
         ("failed_jobs", "Failed jobs that are kept.", now.failed),
+        ("keeping_jobs", "Jobs whose videos are to be copied.", now.copies.jobs),
+        (
+            "keeping_seconds_to_expiry",
+            "In how long the vendor stops serving the first video that is to be copied.",
+            now.expiry_seconds,
+        ),
+        ("webhooks_undelivered", "Webhooks that are tried again.", now.webhooks.undelivered),
+        ("webhooks_oldest_seconds", "How long the oldest of them is undelivered; 0 if none.", now.webhook_age_seconds),
+        ("webhooks_given_up", "Webhooks that are not tried again.", now.webhooks.given_up),
         ("dead_letters", "Messages that no worker could use.", now.dead_letters),
         ("held_messages", "Messages that workers hold.", now.held_messages),
         ("beat_age_seconds", "How long ago a poll began.", beat_age),
@@ -219,5 +244,8 @@ def _counters(now: Snapshot) -> list[_Row]:
         ("retries", "Tasks that failed with a transient code and were sent again.", total.retries),
         ("billed_seconds", "Estimate of what was billed, in seconds of video.", total.billed_seconds),
         ("billed_usd", "Estimate of what was billed, in US dollars.", total.billed_usd if now.money else None),
+        ("webhook_tries", "Tries to deliver webhooks, by what came of them.", total.webhook_tries, "result"),
+        ("copies", "Copies of videos, by what came of them.", total.copies, "result"),
+        ("copied_bytes", "How large the copied videos were.", total.copied_bytes),
         ("jobs_ended", "Jobs that have ended, by kind of outcome.", total.ended, "outcome"),
     ]

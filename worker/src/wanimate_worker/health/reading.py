@@ -135,6 +135,8 @@ class Reader:
             billed=billed,
             money=_days(got["spent"], now_ms, limits.daily_billed_micro_usd, billed.by_label) if has_money else None,
             balance=BalanceReading.read(got["balance"]),
+            copies=self._ledger.keeps.backlog(),
+            webhooks=self._ledger.outbox.backlog(),
             beat_age_seconds=None if got["tick"] is None else max(0, now_ms - int(got["tick"])) / 1000,
             poll_tick_seconds=settings.poll_tick_seconds,
             mean_seconds=Kinds.read(got["durations"]).mean_seconds,

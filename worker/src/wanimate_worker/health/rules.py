@@ -19,6 +19,7 @@ from .formatting import format_seconds, number, plural, span
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ..ledger import Delivery
     from .snapshot import Snapshot
 
 #: Without a poll for this long, or for so many ticks of beat if that is longer, beat or the workers are missing.
@@ -37,6 +38,15 @@ MAX_QUEUE_MESSAGES: Final = 1000
 MAX_WAIT_SECONDS: Final = 3600.0
 #: A small request budget reads the balance each ten minutes.
 MAX_BALANCE_AGE_SECONDS: Final = 1200.0
+#: A webhook that is not delivered for longer has a receiver that does not work.
+MAX_WEBHOOK_SECONDS: Final = 900.0
+#: A video that is not copied for longer has a store that does not work.
+MAX_COPY_SECONDS: Final = 900.0
+#: The vendor stops serving a video that soon: it is warned of, and then it fails.
+MIN_EXPIRY_SECONDS: Final = 7200.0
+MIN_LAST_EXPIRY_SECONDS: Final = 1800.0
+#: A video is copied within seconds: before this it is no worry, however soon it expires.
+_COPYING_SECONDS: Final = 60.0
 
 
 def is_polling(now: Snapshot) -> bool:
@@ -290,6 +300,59 @@ def _dead_letters(now: Snapshot) -> Iterator[Finding]:
     yield ok("dead letters", "none")
 
 
+def _copies(now: Snapshot) -> Iterator[Finding]:
+    copies, left = now.copies, now.expiry_seconds
+    if left is None:
+        yield ok("copies", "none to make")
+        return
+    served = f"is served for {format_seconds(left)}" if left > 0 else "is no longer served"
+    text = f"{plural(copies.jobs, 'video')} to copy; the first {served}"
+    is_behind = copies.tries and now.uncopied_seconds > MAX_COPY_SECONDS
+    if now.uncopied_seconds > _COPYING_SECONDS and (left < MIN_EXPIRY_SECONDS or is_behind):
+        yield Finding(
+            "copies",
+            f"{text}: {copies.job_id}, " + (f"{copies.tries} tries, {copies.why}" if copies.tries else "not tried"),
+            "correct the store; it is tried until the vendor stops serving the video, and the job then ends with the "
+            "vendor's URL; wanimate-worker end ID ends it so now"
+            if copies.tries
+            else "start wanimate-worker keep, or workers with WANIMATE_KEEP_THREADS above 0",
+            page="docs/runbooks/copies-behind.md",
+            command="wanimate-worker jobs --state keeping",
+            severity=Severity.FAIL if left < MIN_LAST_EXPIRY_SECONDS else Severity.WARN,
+        )
+    yield ok("copies", text)
+
+
+def _webhooks(now: Snapshot) -> Iterator[Finding]:
+    webhooks, oldest, page = now.webhooks, now.webhooks.oldest, "docs/runbooks/webhooks-undelivered.md"
+    if webhooks.given_up:
+        yield warn(
+            "webhooks",
+            f"{plural(webhooks.given_up, 'webhook')} given up{_failing(webhooks.last_given_up)}",
+            "correct the receiver and try it with wanimate-worker webhooks test URL; then send them again",
+            page=page,
+            command="wanimate-worker webhooks replay --given-up",
+        )
+    if now.webhook_age_seconds > MAX_WEBHOOK_SECONDS:
+        yield warn(
+            "webhooks",
+            f"{plural(webhooks.undelivered, 'webhook')} undelivered, the oldest for "
+            f"{format_seconds(now.webhook_age_seconds)}{_failing(oldest)}",
+            "see whether its receiver is up, and what it answers; it is tried for WANIMATE_WEBHOOK_RETRY_SECONDS"
+            if oldest is not None and oldest.attempts
+            else "it was not tried: see whether workers run, and have WANIMATE_WEBHOOK_SECRET",
+            page=page,
+            command="wanimate-worker webhooks list",
+        )
+    yield ok("webhooks", f"{webhooks.undelivered:,} undelivered, the oldest for {span(now.webhook_age_seconds)}")
+
+
+def _failing(delivery: Delivery | None) -> str:
+    if delivery is None:
+        return ""
+    return f", to {delivery.endpoint}{f' ({delivery.why})' if delivery.why else ''}"
+
+
 def _failed(now: Snapshot) -> Iterator[Finding]:
     if now.failed:
         yield info(
@@ -308,7 +371,8 @@ def _named(job_ids: tuple[str, ...], count: int) -> str:
 
 #: In the order in which one explains the next. Each ends with what it says if all is well.
 RULES: Final[tuple[Callable[[Snapshot], Iterator[Finding]], ...]] = (
-    *(_balance, _queues, _beat, _gate, _throttling, _late, _slots, _unknown, _waiting, _dead_letters, _failed),
+    *(_balance, _queues, _beat, _gate, _throttling, _late, _slots, _unknown, _waiting),
+    *(_copies, _webhooks, _dead_letters, _failed),
 )
 
 

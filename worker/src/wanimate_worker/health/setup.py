@@ -167,6 +167,36 @@ def check_callbacks(settings: WorkerSettings) -> Finding:
     return ok("callbacks", f"at {url}")
 
 
+def check_webhooks(settings: WorkerSettings, limits: AccountLimits | None) -> Finding:
+    """Return whether webhooks can be signed here, if the account has an address for them."""
+    count = len(settings.webhook_secrets)
+    if count:
+        return ok("webhook secret", f"webhooks are signed with {count} secret{'' if count == 1 else 's'}")
+    if limits is None or limits.webhook_url is None:
+        return ok("webhook secret", "none, so no job may have a webhook")
+    text = "the account has an address for webhooks, and this environment no secret to sign them with"
+    return warn("webhook secret", text, "set the same WANIMATE_WEBHOOK_SECRET for all workers: without it none is sent")
+
+
+def check_store(settings: WorkerSettings, limits: AccountLimits | None) -> Finding:
+    """Return whether videos can be written to the account's store from here."""
+    from ..keeping.failures import StoreFailed
+    from ..keeping.store import Store  # obstore: a tenth of a second
+
+    url = settings.keep_url if limits is None else limits.keep_url
+    if url is None:
+        return ok("store", "none: videos are not copied")
+    advice = "the same holds for workers and keepers with this environment: no video is copied by them"
+    try:
+        Store(url).check()
+    except (SettingsError, StoreFailed) as error:
+        if settings.keep_threads == 0:
+            advice = "it is the keepers that need it (WANIMATE_KEEP_THREADS is 0 here): run doctor in their environment"
+            return warn("store", str(error), advice)
+        return fail("store", str(error), advice)
+    return ok("store", f"{url} takes videos")
+
+
 def check_results(settings: WorkerSettings) -> Finding:
     """Return for how long results are kept, beside how long the vendor serves their URLs."""
     kept, served = settings.result_ttl_seconds, settings.result_urls_ttl_seconds

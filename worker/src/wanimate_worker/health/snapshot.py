@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..ledger import AccountLimits, BalanceReading, Fitting, GateState
+    from ..ledger import AccountLimits, BalanceReading, CopyBacklog, Fitting, GateState, WebhookBacklog
     from ..ledger.counters import Counters
 
 
@@ -141,6 +141,8 @@ class Snapshot:
         billed: In seconds of video.
         money: The same in micro-dollars, by the same labels; None where no price was ever set. What was sent while none
             was set is not in it.
+        copies: The videos that are to be copied to the account's store.
+        webhooks: Those that are not delivered.
         beat_age_seconds: How long ago a poll began; None if none did in the last day.
         poll_tick_seconds: How often beat starts one.
         mean_seconds: How long the vendor has a task on average.
@@ -169,6 +171,8 @@ class Snapshot:
     billed: Days
     money: Days | None
     balance: BalanceReading
+    copies: CopyBacklog
+    webhooks: WebhookBacklog
     beat_age_seconds: float | None
     poll_tick_seconds: float
     mean_seconds: float
@@ -186,6 +190,23 @@ class Snapshot:
     def balance_age_seconds(self) -> float | None:
         """How long ago the vendor reported the balance; None if it never did."""
         return None if self.balance.micro_usd is None else max(0, self.at_ms - self.balance.at_ms) / 1000
+
+    @property
+    def expiry_seconds(self) -> float | None:
+        """In how long the vendor stops serving the first video that is to be copied; None if there is none."""
+        return (self.copies.expires_at_ms - self.at_ms) / 1000 if self.copies.jobs else None
+
+    @property
+    def uncopied_seconds(self) -> float:
+        """For how long that video has waited for its copy; 0 if there is none."""
+        rendered_ms = self.copies.rendered_at_ms or self.at_ms
+        return max(0, self.at_ms - rendered_ms) / 1000
+
+    @property
+    def webhook_age_seconds(self) -> float:
+        """How long ago the job ended whose webhook is undelivered for longest; 0 if there is none."""
+        oldest = self.webhooks.oldest
+        return 0.0 if oldest is None else max(0, self.at_ms - oldest.written_ms) / 1000
 
     @property
     def has_balance_threshold(self) -> bool:

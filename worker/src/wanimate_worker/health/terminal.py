@@ -106,12 +106,24 @@ def _figures(now: Snapshot) -> Table:
             median, p95 = span(lag.quantile_seconds(0.5)), span(lag.quantile_seconds(0.95))
             table.add_row("noticed after", "", f"median {median}, 95 of 100 within {p95}")
         table.add_row("429 answers", "", f"{number(counters.throttled)} in {over}")
+    _add_ends(table, now)
     beat = "none in the last day" if now.beat_age_seconds is None else f"{span(now.beat_age_seconds)} ago"
     queued = number(sum(now.queues.values()))
     table.add_row("last poll", "", f"{beat}; messages: {queued} queued, {number(now.held_messages)} with workers")
     if not now.waiting:
         table.add_row("waiting", "", "nothing waits")
     return table
+
+
+def _add_ends(table: Table, now: Snapshot) -> None:
+    copies, webhooks, left = now.copies, now.webhooks, now.expiry_seconds
+    if left is not None:
+        served = f"the first is served for {span(left)}" if left > 0 else "the first is no longer served"
+        table.add_row("copies", "", f"{plural(copies.jobs, 'video')} to copy; {served}")
+    if webhooks.undelivered or webhooks.given_up:
+        age = f", the oldest for {span(now.webhook_age_seconds)}" if webhooks.undelivered else ""
+        given_up = f"; {number(webhooks.given_up)} given up" if webhooks.given_up else ""
+        table.add_row("webhooks", "", f"{number(webhooks.undelivered)} undelivered{age}{given_up}")
 
 
 def _add_money(table: Table, now: Snapshot) -> None:
