@@ -128,6 +128,8 @@ class Store:
                 pieces = chain(head, chunks)
                 del head
                 obstore.put(self._store, name, pieces, chunk_size=PART_BYTES, max_concurrency=_PARTS_AT_ONCE, **options)
+            if isinstance(self._store, LocalStore):
+                _flush(Path(str(self._store.prefix)) / name)
         except CopyFailed:
             raise
         except Exception as error:
@@ -139,6 +141,16 @@ class Store:
             f"WANIMATE_KEEP_URL: videos cannot be copied to {self.url} ({brief(str(error))}): check its name, "
             f"and {advice}"
         )
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file and its name are on the disk: its job is over, and the vendor's copy will be gone."""
+    for each in (path, path.parent):
+        descriptor = os.open(each, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _is_on(variable: str) -> bool:
