@@ -154,6 +154,23 @@ def test_the_demo_ends_well_and_leaves_no_process_behind() -> None:
     eventually(lambda: not _processes_with(f"WANIMATE_TEST_MARK={mark}"), "every process has ended")
 
 
+def test_the_local_stack_tells_where_videos_are_and_how_to_read_events(tmp_path: Path) -> None:
+    up = on_a_terminal(
+        *("wanimate-devstack", "up"),
+        environment={},
+        columns=200,
+        folder=tmp_path,
+        until=lambda text: "jobs end" in text,
+    )
+    assert up.exit_code == 0, up.text
+    told = {line.split()[0]: line.split()[1] for line in up.lines if len(line.split()) > 1}
+    assert told["videos"].endswith("/videos")
+    assert "WANIMATE_WEBHOOK_SECRET=whsec_" in up.text
+    assert "WANIMATE_WEBHOOK_NETWORKS=127.0.0.0/8" in up.text
+    assert "Client().events()" in up.text
+    assert not Path(told["videos"]).parent.exists()
+
+
 def _without(hidden: list[str], lines: list[str]) -> list[str]:
     """Return the lines without those that are hidden, and how many there were where they were."""
     shown: list[str] = []

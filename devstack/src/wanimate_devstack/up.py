@@ -31,6 +31,8 @@ _AGREED: Final = {
     "WANIMATE_DAILY_BILLED_SECONDS",
 }
 
+_SHOW_EVENTS: Final = 'python -c "from wanimate import Client; [print(e.job_id, e.state) for e in Client().events()]"'
+
 
 def run_up(console: Console) -> int:
     """Run the stack until it is told to stop and return the exit code.
@@ -72,12 +74,13 @@ def run_up(console: Console) -> int:
         if not uses_vendor:
             vendor = f"WANIMATE_API_BASE_URL={stack.simulator_url} WANIMATE_API_KEY={SIMULATOR_KEY}"
             show(f"  export {vendor}    # for wanimate-worker")
-        if secret := webhooks.get("WANIMATE_WEBHOOK_SECRET"):
-            show(f"  export WANIMATE_WEBHOOK_SECRET={secret}    # for a backend that gets webhooks")
+        if webhooks:
+            exported = " ".join(f"{name}={value}" for name, value in webhooks.items())
+            show(f"  export {exported}    # for a backend that gets webhooks")
         for name in sorted(_AGREED & os.environ.keys()):
             show(f"  export {name}={shlex.quote(os.environ[name])}")
-        show("  wanimate animate --image https://example.com/a.png --video https://example.com/b.mp4 --wait\n")
-        show("How jobs ended, in Python: [bold]for event in wanimate.Client().events(): print(event)[/]\n")
+        show("  wanimate animate --image https://example.com/a.png --video https://example.com/b.mp4 --wait")
+        show(f"  {_SHOW_EVENTS}    # how jobs end\n", markup=False)
         while not stopped.wait(1.0):
             ended = stack.ended()
             if ended is not None:
