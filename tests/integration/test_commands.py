@@ -163,7 +163,7 @@ def test_the_local_stack_tells_where_videos_are_and_how_to_read_events(tmp_path:
         until=lambda text: "jobs end" in text,
     )
     assert up.exit_code == 0, up.text
-    told = {line.split()[0]: line.split()[1] for line in up.lines if len(line.split()) > 1}
+    told = {line.split()[0]: line.split()[1] for line in up.text.splitlines() if len(line.split()) > 1}
     assert told["videos"].endswith("/videos")
     assert "WANIMATE_WEBHOOK_SECRET=whsec_" in up.text
     assert "WANIMATE_WEBHOOK_NETWORKS=127.0.0.0/8" in up.text
