@@ -73,7 +73,7 @@ def post(url: str, *, resolve: Resolve = addresses_of, tls: ssl.SSLContext | Non
         try:
             return await client.post(url, "1-0", b"{}")
         finally:
-            await client.aclose()
+            client.close()
 
     return asyncio.run(send())
 
@@ -139,7 +139,7 @@ def test_a_name_that_moves_to_another_address_is_checked_again(make_receiver: Ca
             assert looked_up == ["rebinds.example"]
             return [first, await client.post(f"http://rebinds.example:{private.port}/", "1-0", b"{}")]
         finally:
-            await client.aclose()
+            client.close()
 
     taken, refused = asyncio.run(send())
     assert taken.why == ""

@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -26,18 +27,17 @@ from ..vendor.envelope import parse_retry_after
 from .guard import AddressRefused, GuardedNetwork, addresses_of
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from ..service_settings import WebhookSettings
     from .guard import Resolve
 
 #: Webhooks that one process sends at once.
 MAX_SENDS: Final = 256
-#: What is read of an answer's body before the connection is closed, and how long that may take. It is not used: reading
-#: it leaves the connection for the next webhook.
+#: What is read of an answer's body before the connection is closed, and how long that may take. It is not used, but a
+#: receiver may take a connection that is closed early for an error.
 MAX_BODY_BYTES: Final = 64 * 1024
 _BODY_SECONDS: Final = 1.0
-#: An idle connection is closed after this, in seconds, before its receiver does: Node.js and uvicorn wait 5 s.
-_KEEPALIVE_SECONDS: Final = 4.0
-_KEPT_CONNECTIONS: Final = 32
 _MAX_REASON_CHARACTERS: Final = 300
 _MAX_URL_CHARACTERS: Final = 200
 #: The first status of each kind.
@@ -93,17 +93,9 @@ class WebhookClient:
         networks = [ip_network(name) for name in settings.webhook_networks.split(",") if name]
         # As many threads as sends: one for each host that takes long. They are started as they are needed.
         self._resolvers = ThreadPoolExecutor(MAX_SENDS, "webhook-resolver")
-        tls = tls or httpcore.default_ssl_context()
-        self._pools = {
-            scheme: httpcore.AsyncConnectionPool(
-                ssl_context=tls,
-                max_connections=None,
-                max_keepalive_connections=_KEPT_CONNECTIONS,
-                keepalive_expiry=_KEEPALIVE_SECONDS,
-                network_backend=GuardedNetwork(
-                    networks, allows_public=allows_public, executor=self._resolvers, resolve=resolve
-                ),
-            )
+        self._tls = tls or httpcore.default_ssl_context()
+        self._networks = {
+            scheme: GuardedNetwork(networks, allows_public=allows_public, executor=self._resolvers, resolve=resolve)
             for scheme, allows_public in ((b"https", True), (b"http", False))
         }
 
@@ -117,7 +109,8 @@ class WebhookClient:
             target, headers = httpcore.URL(url), self._headers(url, event_id, body)
             async with (
                 asyncio.timeout(self._timeout_seconds) as bound,
-                self._pools[target.scheme].stream("POST", target, headers=headers, content=body) as response,
+                self._connected(target) as connection,
+                connection.stream("POST", target, headers=headers, content=body) as response,
             ):
                 answer = _answer_of(response, time.monotonic() - begun)
                 bound.reschedule(asyncio.get_running_loop().time() + _BODY_SECONDS)
@@ -127,17 +120,30 @@ class WebhookClient:
             answer = answer or Answer(why, time.monotonic() - begun)
         return answer
 
-    async def aclose(self) -> None:
-        """Close the connections."""
-        for pool in self._pools.values():
-            await pool.aclose()
+    def close(self) -> None:
+        """End the threads that look hosts up."""
         self._resolvers.shutdown(wait=False, cancel_futures=True)
+
+    @asynccontextmanager
+    async def _connected(self, target: httpcore.URL) -> AsyncIterator[httpcore.AsyncHTTP11Connection]:
+        # A connection for each webhook: with many endpoints, looking for an idle one costs more than a new one.
+        host = target.host.decode("ascii")
+        raw = stream = await self._networks[target.scheme].connect_tcp(host, target.origin.port)
+        try:
+            if target.scheme == b"https":
+                stream = await raw.start_tls(self._tls, host)
+            async with httpcore.AsyncHTTP11Connection(target.origin, stream) as connection:
+                yield connection
+        finally:
+            # Also where the time is up during the handshake, of which anyio leaves the socket open.
+            await raw.aclose()
 
     def _headers(self, url: str, event_id: str, body: bytes) -> list[tuple[bytes | str, bytes | str]]:
         now, text = datetime.now(UTC), body.decode()
         return [
             # httpcore writes an IPv6 address without its brackets.
             ("host", urlsplit(url).netloc),
+            ("connection", "close"),
             ("content-type", "application/json"),
             ("user-agent", self._user_agent),
             ("webhook-id", event_id),
@@ -159,7 +165,7 @@ def send_test(settings: WebhookSettings, url: str) -> Answer:
         try:
             return await client.post(url, f"test-{uuid4().hex}", orjson.dumps(body))
         finally:
-            await client.aclose()
+            client.close()
 
     return asyncio.run(send())
 

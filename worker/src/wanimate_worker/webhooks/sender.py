@@ -131,7 +131,7 @@ class Sender:
                     await asyncio.wait_for(self._woken.wait(), _POLL_SECONDS)
         if self._tasks:
             await asyncio.wait(self._tasks)
-        await client.aclose()
+        client.close()
         self._executor.shutdown(wait=False)
 
     async def _round(self, client: WebhookClient) -> bool:
