@@ -8,6 +8,7 @@ from wanimate.program import Program, completion_of, run
 from .changes import cancel, end, retry
 from .dead import dead
 from .doctor import doctor
+from .forget import forget
 from .hold import drain, pause, resume
 from .jobs import jobs, show
 from .limits import limits
@@ -43,7 +44,7 @@ def failure_codes_reference() -> None:
 
 
 for _command in (
-    *(jobs, show, retry, resolve, end, cancel, dead, webhooks),
+    *(jobs, show, retry, resolve, end, cancel, forget, dead, webhooks),
     *(limits, pause, resume, drain),
     *(doctor, top, callbacks, ops, keep, flower, completion_of("wanimate-worker", cli)),
 ):

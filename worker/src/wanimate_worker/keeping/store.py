@@ -135,6 +135,19 @@ class Store:
         except Exception as error:
             raise StoreFailed(f"the store did not take the video ({brief(str(error))})") from error
 
+    def delete(self, name: str) -> None:
+        """Delete an object; one that is gone is no error.
+
+        Raises:
+            StoreFailed: The store did not delete it.
+        """
+        try:
+            obstore.delete(self._store, name)
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            raise StoreFailed(f"the store did not delete {name} ({brief(str(error))})") from error
+
     def _is_wrong(self, error: Exception) -> SettingsError:
         advice = _ADVICE.get(self._scheme, "the URL")
         return SettingsError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .balance import BalanceReading, WeighedBalance
+from .erasing import Traces
 from .followers import Followed, Follower
 from .gate import BreakerFor, GateState, SuspendedFor
 from .keeps import CopyBacklog, Keep
@@ -90,6 +91,7 @@ __all__ = [
     "Tasks",
     "Throttle",
     "Throttles",
+    "Traces",
     "Transition",
     "Unsafe",
     "Tick",

@@ -9,6 +9,7 @@ from wanimate.errors import SettingsError
 
 from .balance import Balance
 from .durable import Durable
+from .erasing import Erasing
 from .followers import Followers
 from .gate import Gate
 from .jobs import Jobs
@@ -55,6 +56,8 @@ class Ledger:
         self.keeps: Final = Keeps(context)
         #: The webhooks that are to be delivered.
         self.outbox: Final = Outbox(context)
+        #: What is deleted for good.
+        self.erasing: Final = Erasing(context)
         #: What is only read.
         self.records: Final = Records(context)
         #: Jobs that failed, and may be run again.

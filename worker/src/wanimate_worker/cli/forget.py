@@ -1,0 +1,148 @@
+"""`wanimate-worker forget`: deletes what is stored about jobs with a label, such as those of one customer."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from redis.exceptions import ResponseError
+from wanimate.errors import SettingsError
+from wanimate.program import read_label
+
+from .session import Exit, Session, Verdict, command
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from ..keeping.store import Store
+    from ..ledger import Traces
+
+_MAX_NAMED: Final = 5
+_AT_WORK: Final = "it has not ended: cancel it or wait, then run this again"
+
+
+@command
+@click.option(
+    "--label",
+    "labels",
+    type=read_label,
+    metavar="K=V",
+    multiple=True,
+    required=True,
+    help="Repeatable: jobs that have all of them.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def forget(session: Session, labels: tuple[tuple[str, str], ...], *, yes: bool) -> Exit:
+    """Delete what is stored about jobs with a label, such as those of one customer.
+
+    That is: copied videos in the store, records with request and prompt, results, events, webhooks that are not
+    delivered, dead letters. Jobs that have not ended are left: cancel them or wait, then run this again. It can be run
+    again after it was interrupted. Run it where the credentials of the store are.
+    """
+    found = session.ledger.erasing.find(dict(labels))
+    ended, at_work = ([each for each in found if each.is_at_work is is_at_work] for is_at_work in (False, True))
+    for traces in at_work:
+        _say(session, traces, Verdict(Exit.REFUSED, "left", f"{traces.stage}: {_AT_WORK}"))
+    code = Exit.REFUSED if at_work else Exit.OK
+    if ended:
+        session.note(_plan(ended))
+        if not yes and not _is_confirmed(session):
+            return Exit.REFUSED
+    stores: dict[str, Store] = {}
+    for traces in ended:
+        verdict = _forget(session, traces, stores)
+        _say(session, traces, verdict)
+        code = max(code, verdict.code)
+    if not found:
+        session.note("Nothing is stored about such a job.")
+    for line in _what_stays(session):
+        session.note(line)
+    return code
+
+
+def _plan(ended: list[Traces]) -> str:
+    counts = {
+        "jobs": len(ended),
+        "copied videos": sum(len(traces.videos) for traces in ended),
+        "events": sum(len(traces.event_ids) for traces in ended),
+        "undelivered webhooks": sum(len(traces.webhooks) for traces in ended),
+        "dead letters": sum(len(traces.dead_letters) for traces in ended),
+    }
+    ids = ", ".join(traces.job_id for traces in ended[:_MAX_NAMED])
+    what = ", ".join(f"{count} {name}" for name, count in counts.items())
+    return f"To be deleted for good: {what}: {ids}{' …' if len(ended) > _MAX_NAMED else ''}"
+
+
+def _is_confirmed(session: Session) -> bool:
+    if session.as_json or not sys.stdin.isatty():
+        session.note("Nothing was deleted. Add --yes to do it.")
+        return False
+    return click.confirm("Delete?", err=True)
+
+
+def _forget(session: Session, traces: Traces, stores: dict[str, Store]) -> Verdict:
+    """Delete all of a job: what names other things last, so that it can be done again after a crash."""
+    from ..keeping.failures import StoreFailed
+
+    for url in traces.videos:
+        try:
+            _delete_video(session, url, stores)
+        except (StoreFailed, SettingsError) as error:
+            return Verdict(Exit.UNAVAILABLE, "left", f"its video could not be deleted: {error}")
+    if not session.ledger.erasing.delete(traces, session.result_key(traces.result_id)):
+        return Verdict(Exit.REFUSED, "left", f"it runs again: {_AT_WORK}")
+    return Verdict(Exit.OK, "forgotten", f"{len(traces.videos)} videos, {len(traces.event_ids)} events deleted")
+
+
+def _delete_video(session: Session, url: str, stores: dict[str, Store]) -> None:
+    from ..keeping.store import Store
+
+    limits = session.ledger.limits.read()
+    base = (limits and limits.keep_url) or session.runtime.settings.keep_url or ""
+    base = base.rstrip("/")
+    if not base or not url.startswith(f"{base}/"):
+        # It was copied while the account had another store.
+        base = url.rpartition("/")[0]
+    if base not in stores:
+        stores[base] = Store(base)
+    stores[base].delete(url.removeprefix(f"{base}/"))
+
+
+def _say(session: Session, traces: Traces, verdict: Verdict) -> None:
+    facts: dict[str, Any] = {"id": traces.job_id, "outcome": verdict.outcome, "message": verdict.text}
+    facts |= {"videos": len(traces.videos), "events": len(traces.event_ids), "webhooks": len(traces.webhooks)}
+    session.line(f"{traces.job_id}  {verdict.outcome}  {verdict.text}", **facts)
+
+
+def _what_stays(session: Session) -> list[str]:
+    """Return what this cannot delete."""
+    elsewhere = (
+        "Not deleted: billed seconds and dollars by label (for seven days), logs, and what others hold: jobs that no "
+        "worker has recorded yet, copies of your backends, older versions in a bucket with versioning, videos of jobs "
+        "whose record and event are gone."
+    )
+    return [*_persistence(session.runtime.redis), elsewhere]
+
+
+def _persistence(redis: Redis) -> list[str]:
+    try:
+        info: dict[str, Any] = redis.info("persistence")
+        replicas = int(redis.info("replication").get("connected_slaves", 0))
+    except ResponseError:
+        return ["Redis does not say what its files hold: rewrite them, and see its replicas and backups."]
+    lines = []
+    if info.get("aof_enabled"):
+        size = f"{int(info.get('aof_current_size', 0)):,} bytes"
+        state = "; a rewrite is under way" if info.get("aof_rewrite_in_progress") else ""
+        lines.append(
+            f"Redis's append-only file ({size}{state}) holds what was deleted until it is rewritten: BGREWRITEAOF does "
+            "that now."
+        )
+    if info.get("rdb_last_save_time") and not info.get("aof_enabled"):
+        lines.append(
+            "Redis's snapshot file holds what was deleted until the next one is written: BGSAVE does that now."
+        )
+    if replicas:
+        lines.append(f"Its {replicas} connected replicas have files of their own: rewrite those, too.")
+    return [*lines, "Backups of Redis and of the store hold it until they are deleted."]
