@@ -70,6 +70,8 @@ class Composition:
             WANIMATE_SIMULATOR_IMAGE=self.simulator_tag,
             WANIMATE_MAX_IN_FLIGHT=str(CAP),
             WANIMATE_UNKNOWN_AFTER_SECONDS="40",
+            WANIMATE_WEBHOOK_URL="http://receiver:8080/ends",
+            WANIMATE_WEBHOOK_NETWORKS="10.0.0.0/8,172.16.0.0/12,192.168.0.0/16",
             **{f"{name.upper()}_PORT": str(port) for name, port in self.ports.items()},
         )
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import tarfile
 import urllib.error
 import urllib.request
@@ -85,6 +86,24 @@ def test_nothing_is_left_in_slots_or_queues(evidence: Evidence, composition: Com
     told = composition.run("sh", "-c", f"docker exec {worker} wanimate-worker doctor --no-vendor || true")
     assert f"slots: 0 of {CAP} in use" in told
     assert "fail" not in told.split(), told
+
+
+def test_the_video_of_each_job_is_kept_in_the_volume(evidence: Evidence, composition: Composition) -> None:
+    worker = composition.containers("worker")[0]
+    succeeded = sum(told["state"] == "succeeded" for told in evidence.results.values())
+    assert len(composition.run("docker", "exec", worker, "find", "/videos", "-name", "*.mp4").split()) == succeeded
+    shown = composition.run("docker", "exec", worker, "wanimate-worker", "top", "--json")
+    copies = json.loads(shown)["total"]["copies"]
+    assert (copies["copied"], copies["lost"]) == (succeeded, 0)
+
+
+def test_each_end_of_a_job_is_told_to_the_receiver(evidence: Evidence, composition: Composition) -> None:
+    def told() -> set[str]:
+        lines = composition.run("docker", "logs", composition.containers("receiver")[0]).splitlines()
+        return {line.split()[1] for line in lines if line.endswith(" signed")}
+
+    eventually(lambda: len(told()) >= JOBS, "every webhook is delivered")
+    assert len(told()) == JOBS
 
 
 @pytest.mark.parametrize(

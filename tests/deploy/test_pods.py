@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 #: Which secrets each of our processes reads, and no other.
 SECRETS: Final = {
-    "worker": {"wanimate_redis_url", "wanimate_api_key", "wanimate_callback_secret"},
+    "worker": {"wanimate_redis_url", "wanimate_api_key", "wanimate_callback_secret", "wanimate_webhook_secret"},
     "beat": {"wanimate_redis_url"},
     "callbacks": {"wanimate_redis_url", "wanimate_callback_secret"},
     "ops": {"wanimate_redis_url", "wanimate_ops_auth"},

@@ -251,6 +251,7 @@ def operate_on_everything(bench: Bench) -> None:
     assert ledger.polls.trim() == 0
     bench.drain()
     del bench.delivered["f"]
+    assert ledger.erasing._erase("f")
 
 
 @pytest.mark.parametrize("protocol", [2, 3])
