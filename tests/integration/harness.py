@@ -71,6 +71,10 @@ class Vendor:
         """Return every accepted task."""
         return self._http.get("/tasks", params={"limit": 10_000}).raise_for_status().json()["tasks"]  # type: ignore[no-any-return]
 
+    def videos(self) -> list[dict[str, Any]]:
+        """Return what the copy of each video must be."""
+        return self._http.get("/videos", params={"limit": 10_000}).raise_for_status().json()["videos"]  # type: ignore[no-any-return]
+
     def accepted(self) -> Counter[str]:
         """Return how often each marker was accepted, so billed."""
         return Counter(task["marker"] for task in self.tasks())
