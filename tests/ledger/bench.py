@@ -154,7 +154,9 @@ class Bench:
         job_keys = [name for name in names if name.startswith(job_prefix)]
         known = {keys.waiting, keys.slots, keys.due, keys.account, keys.failed, *job_keys}
         known |= {keys.parked, keys.unknown, keys.counters, keys.samples, keys.billed, keys.spent, keys.wake}
-        known |= {keys.balance, keys.answered, keys.throttles, keys.events}
+        known |= {keys.balance, keys.answered, keys.throttles, keys.events, keys.keeping, keys.keeping_later}
+        known |= {keys.deliveries, keys.outbox, keys.endpoints, keys.successors, keys.dead_webhooks}
+        known |= {name for name in names if name.startswith((keys.endpoint(""), keys.sending("")))}
         with self.redis.pipeline(transaction=False) as pipeline:
             pipeline.zrange(keys.waiting, 0, -1)
             pipeline.zrange(keys.parked, 0, -1)

@@ -9,7 +9,9 @@ from redis import Redis
 from wanimate_devstack import RedisServer
 
 # Before they are imported, so that their assertions say what they compared.
-pytest.register_assert_rewrite(f"{__package__}.bench", f"{__package__}.machine")
+pytest.register_assert_rewrite(
+    *(f"{__package__}.{name}" for name in ("bench", "machine", "machine_account", "machine_outputs", "model_outputs"))
+)
 
 from .bench import Bench, leaks  # noqa: E402
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
-    RuleBasedStateMachine,
     consumes,
     initialize,
     multiple,
@@ -25,33 +24,24 @@ from wanimate_worker.ledger import (
     Parked,
     Proven,
     RateLimited,
-    RefusedBy,
     Submit,
     WaitForPermit,
 )
 
-from .bench import CANCELLED, LONG_MS, UNKNOWN, Bench, State, granted_by, success
-from .model import Attempt, Life, Look, Model
+from .bench import CANCELLED, LONG_MS, UNKNOWN, granted_by, success
+from .machine_account import JOBS, AccountRules
+from .model_jobs import Attempt, Life, Look
 
-if TYPE_CHECKING:
-    from redis import Redis
-
-#: The first four are never cancelled, so that some get far.
-JOBS = [f"job{number}" for number in range(9)]
-#: Longer than a run waits for a permit, and shorter.
-SPENT_US, NEARLY_SPENT_US = 3_600_000_000, 1_200_000_000
 REJECTED = Outcome.failure(InvalidRequest("the vendor refused the request", "400"))
 #: What a run may write down about its attempt: also what it was not told, when it died or its answer was lost.
 STEPS_BACK = ["not sent", "parked", "throttled", "too many", "unauthorised"]
 RECORDS = ["accepted", "accepted", "lost", "rejected", "refused", "refused", "nothing", *STEPS_BACK]
-EVENTS = [
-    *("throttled", "too many", "paused", "repair", "record deleted", "forget"),
-    *("budget spent", "budget nearly spent", "budget free"),
-]
+#: Where webhooks go: those of two jobs in three, to two endpoints.
+ENDPOINTS = ["https://one.example:443", "https://two.example:443"]
 
 
-#: Limits of a day that some of the jobs pass, and none.
-LIMITS_MS = st.sampled_from([None, None, 60_000, 150_000, 400_000])
+def endpoint_of_job(job_id: str) -> str | None:
+    return [*ENDPOINTS, None][JOBS.index(job_id) % 3]
 
 
 def cost_of(job_id: str) -> dict[str, Any]:
@@ -66,7 +56,7 @@ def outcome_named(name: str) -> Outcome:
     return {"cancelled": CANCELLED, "unknown": UNKNOWN, "rejected": REJECTED}.get(name) or success(name)
 
 
-class LedgerRules(RuleBasedStateMachine):
+class LedgerRules(AccountRules):
     """Jobs, and runs of them that are slow, come twice or die between any two steps.
 
     A run that dies is one whose attempt, claim or delivery is never followed up; a late one is followed up later.
@@ -75,18 +65,6 @@ class LedgerRules(RuleBasedStateMachine):
     attempts = Bundle("attempts")
     looks = Bundle("looks")
     deliveries = Bundle("deliveries")
-    jobs = st.sampled_from(JOBS)
-
-    def __init__(self, redis: Redis) -> None:
-        super().__init__()
-        redis.flushdb()
-        self.bench = Bench(redis, max_in_flight=2, permit_wait_ms=SPENT_US // 2000, callback_interval_ms=0)
-        self.ledger = self.bench.ledger
-        self.model = Model(cap=2)
-        #: Jobs whose time has passed are given scores that no other event uses, in the order in which it passed.
-        self.past_scores = 0
-        self.posts = 0
-        self.before: State = self.bench.state()
 
     # -- the life of a job --------------------------------------------------------------------------------------
 
@@ -95,11 +73,14 @@ class LedgerRules(RuleBasedStateMachine):
         for number, job_id in enumerate(JOBS[:count]):
             self.admit(job_id, 0, opted_in=number % 2 == 0)
 
-    @rule(job_id=jobs, priority=st.sampled_from([0, 0, 0, 4, 9]), opted_in=st.booleans())
+    @rule(job_id=AccountRules.jobs, priority=st.sampled_from([0, 0, 0, 4, 9]), opted_in=st.booleans())
     def admit(self, job_id: str, priority: int, *, opted_in: bool) -> None:
         request = {"type": "animate", "on_unknown": "resubmit" if opted_in else "fail", **cost_of(job_id)}
+        endpoint = endpoint_of_job(job_id)
+        if endpoint is not None:
+            request["webhook_url"] = f"{endpoint}/ends/{job_id}"
         [admission] = self.ledger.jobs.admit([Entry(job_id, priority, {"seen": True}, request)])
-        expected = self.model.admit(job_id, priority // 3, opted_in=opted_in)
+        expected = self.model.admit(job_id, priority // 3, opted_in=opted_in, endpoint=endpoint)
         assert (admission.is_new, list(admission.granted)) == expected
 
     def begin(self, job_id: str, *, holds_permit: bool = False) -> Attempt | None:
@@ -141,7 +122,7 @@ class LedgerRules(RuleBasedStateMachine):
         life.attempts.append(Attempt(job_id, life, step, task_id=f"task{self.posts}"))
         return life.attempts[-1]
 
-    @rule(target=attempts, job_id=jobs, holds_permit=st.booleans())
+    @rule(target=attempts, job_id=AccountRules.jobs, holds_permit=st.booleans())
     def a_run_begins(self, job_id: str, *, holds_permit: bool) -> object:
         """Any message may come at any time, also twice."""
         attempt = self.begin(job_id, holds_permit=holds_permit)
@@ -335,7 +316,7 @@ class LedgerRules(RuleBasedStateMachine):
         assert (None if settled is None else settled.granted) == expected
         if settled is not None and settled.stage is Stage.DELIVERED:
             assert self.model.finish(look.job_id)
-        elif settled is not None and life is not None:
+        elif settled is not None and settled.stage is Stage.SETTLED and life is not None:
             life.is_delivering = True
 
     @rule(look=looks, is_parked=st.booleans())
@@ -377,89 +358,6 @@ class LedgerRules(RuleBasedStateMachine):
     def check_hint(self, look: Look) -> None:
         raise NotImplementedError
 
-    # -- the gate, the cap, the budget --------------------------------------------------------------------------
-
-    def close_gate(self, sent_at_ms: int, *, lower_cap: bool) -> None:
-        # Milliseconds tell what was sent before from what was sent after: no two of these events share one.
-        self.bench.next_ms()
-        closed_ms = self.ledger.gate.close(
-            "throttled",
-            sent_at_ms=sent_at_ms,
-            retry_after_seconds=LONG_MS / 1000,
-            lower_cap=lower_cap,
-            refused_by=RefusedBy.EITHER,
-        )
-        self.bench.next_ms()
-        assert closed_ms >= LONG_MS
-        if self.model.close(sent_at_ms, lower_cap=lower_cap):
-            self.model.closed_at_ms = int(self.bench.redis.hget(self.bench.keys.account, "closed_at_ms") or 0)
-
-    def pause(self) -> None:
-        assert self.ledger.gate.suspend("the vendor refuses the key") is not self.model.is_paused
-        self.model.is_paused = True
-
-    @precondition(lambda self: not self.model.is_open)
-    @rule(has_slots_left=st.booleans())
-    def the_gate_opens(self, *, has_slots_left: bool) -> None:
-        self.bench.open_gate()
-        self.model.is_closed = False
-        if self.model.is_doubted:
-            self.model.is_doubted = False
-        assert self.ledger.gate.unsuspend() is self.model.is_paused
-        self.model.unpause()
-        if not has_slots_left:
-            assert self.ledger.polls.grant() == self.model.tick()
-
-    @rule(cap=st.integers(1, 4), limit_ms=LIMITS_MS, is_used=st.booleans())
-    def other_limits(self, cap: int, limit_ms: int | None, *, is_used: bool) -> None:
-        self.bench.limit(max_in_flight=cap, daily_billed_ms=limit_ms)
-        self.model.cap, self.model.limit_ms = cap, limit_ms
-        if is_used:
-            assert self.ledger.polls.grant() == self.model.tick()
-
-    def spend_budget(self, ahead_us: int) -> None:
-        rate = self.bench.rate
-        tat_us = self.bench.now_us() + ahead_us + (rate.burst * rate.emission_interval_us if ahead_us else 0)
-        self.bench.redis.hset(self.bench.keys.account, "tat_us", tat_us)
-
-    def budget(self) -> str:
-        ahead_us = int(self.bench.redis.hget(self.bench.keys.account, "tat_us") or 0) - self.bench.now_us()
-        return "spent" if ahead_us > SPENT_US else "nearly spent" if ahead_us > NEARLY_SPENT_US // 2 else "free"
-
-    # -- what happens now and then, and what should never happen ------------------------------------------------
-
-    @rule(holds=st.sampled_from([True, False, False]))
-    def the_operator_holds_or_lets_go(self, *, holds: bool) -> None:
-        if holds:
-            assert self.ledger.gate.pause("maintenance") is not self.model.is_held
-        else:
-            assert self.ledger.gate.resume() is self.model.is_held
-        self.model.is_held = holds
-
-    @rule(event=st.sampled_from(EVENTS), job_id=jobs)
-    def something_rare(self, event: str, job_id: str) -> None:
-        match event:
-            case "throttled" | "too many":
-                self.close_gate(self.bench.now_ms(), lower_cap=event == "too many")
-            case "paused":
-                self.pause()
-            case "budget spent":
-                self.spend_budget(2 * SPENT_US)
-            case "budget nearly spent":
-                self.spend_budget(NEARLY_SPENT_US)
-            case "budget free":
-                self.spend_budget(0)
-            case "record deleted":
-                self.bench.redis.delete(self.bench.keys.job(job_id))
-                self.model.lives.pop(job_id, None)
-                self.model.lost_records.add(job_id)
-            case "repair":
-                assert self.ledger.polls.repair() == 0, "a slot was outside the clock"
-            case "forget":
-                lost = sorted((set(self.model.due) | set(self.model.line)) - set(self.model.lives))
-                for name in lost or [job_id]:
-                    assert self.ledger.jobs.forget(name) == self.model.forget(name)
-
     # -- where something is likely to come of it ----------------------------------------------------------------
 
     @property
@@ -484,8 +382,3 @@ class LedgerRules(RuleBasedStateMachine):
     def stage(self, job_id: str) -> str | None:
         life = self.model.life(job_id)
         return None if life is None else life.stage
-
-    def changes_nothing(self, *, unless: bool) -> None:
-        """A writer that was told that it came too late has changed nothing at all."""
-        if not unless:
-            assert self.bench.state() == self.before

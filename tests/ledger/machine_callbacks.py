@@ -11,7 +11,7 @@ from .bench import granted_by, success
 from .machine import LedgerRules
 
 if TYPE_CHECKING:
-    from .model import Attempt, Look
+    from .model_jobs import Attempt, Look
 
 #: What a callback may name: the task of its attempt, another one, or nothing.
 NAMED = ["its task", "its task", "another task", ""]

@@ -3,89 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .model_jobs import Life
 from .model_money import MoneyModel
+from .model_outputs import OutputModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from wanimate_worker.ledger import Submit
+    from .model_jobs import Attempt, Look
 
 
-@dataclass(eq=False)
-class Attempt:
-    """A run that was told to submit; it may be slow, or dead, at any point."""
-
-    job_id: str
-    life: Life
-    submit: Submit
-    task_id: str
-    #: What the vendor said: None while the POST was not sent.
-    is_accepted: bool | None = None
-    #: The ledger was told that another attempt may follow.
-    is_released: bool = False
-
-    def __repr__(self) -> str:
-        return f"<{self.task_id} of {self.job_id}>"
-
-
-@dataclass(eq=False)
-class Look:
-    """One job of a claim, as it was read then; who claimed it may act on it late, twice or never."""
-
-    job_id: str
-    token: str
-    stage: str | None
-    nonce: str
-    opted_in: bool
-    hint: str
-
-    def __repr__(self) -> str:
-        return f"<a look at {self.job_id}>"
-
-
-@dataclass(eq=False)
-class Life:
-    """A job from the moment somebody first names it until its record is gone."""
-
-    opted_in: bool = False
-    #: False while it was only cancelled in advance.
-    is_recorded: bool = True
-    rank: tuple[int, int] = (0, 0)
-    stage: str = "waiting"
-    nonce: str = ""
-    task_id: str = ""
-    #: The task id that a callback named while the answer was missing.
-    hint: str = ""
-    #: A callback of the current attempt came.
-    is_called: bool = False
-    #: The first outcome that was settled: 'cancelled', 'unknown', 'rejected' or the vendor's task id.
-    outcome: str = ""
-    #: A run has it to deliver, and its lease has not ended.
-    is_delivering: bool = False
-    attempts: list[Attempt] = field(default_factory=list)
-    #: What its current attempt was counted as billed with, in ms of video and micro-dollars; 0 once it was taken back.
-    billed_ms: int = 0
-    billed_micro_usd: int = 0
-    #: How often its task failed and it went back to the waiting.
-    retries: int = 0
-    #: How often it was refused without a verdict, when last, and how often others got through in between.
-    refusals: int = 0
-    refused_at_ms: int = 0
-    proofs: int = 0
-
-    @property
-    def paid(self) -> int:
-        return sum(attempt.is_accepted is True for attempt in self.attempts)
-
-
-class Model(MoneyModel):
+class Model(MoneyModel, OutputModel):
     """Jobs, slots, clock and gate."""
 
     def __init__(self, cap: int) -> None:
-        super().__init__()
+        MoneyModel.__init__(self)
+        OutputModel.__init__(self)
         self.cap = cap
         self.lives: dict[str, Life] = {}
         #: Jobs in line, also those whose record is gone; with their rank.
@@ -183,7 +118,7 @@ class Model(MoneyModel):
 
     # -- transitions; each returns what the ledger should answer ------------------------------------------------
 
-    def admit(self, job_id: str, band: int, *, opted_in: bool) -> tuple[bool, list[str]]:
+    def admit(self, job_id: str, band: int, *, opted_in: bool, endpoint: str | None) -> tuple[bool, list[str]]:
         life = self.lives.get(job_id)
         if life is not None:
             if life.is_recorded:
@@ -192,12 +127,15 @@ class Model(MoneyModel):
             life.is_recorded = True
             if life.stage != "settled":
                 return False, []
+            # Only now it is known whom to tell.
+            life.endpoint = endpoint
+            self.write_event(job_id, life)
             self.clock(job_id)
             return False, [job_id]
         self.drop(job_id)
         self._arrivals += 1
         rank = (band, self._arrivals)
-        self.lives[job_id] = Life(opted_in=opted_in, rank=rank)
+        self.lives[job_id] = Life(opted_in=opted_in, rank=rank, endpoint=endpoint)
         self.line[job_id] = rank
         return True, self.grant()
 
@@ -262,7 +200,7 @@ class Model(MoneyModel):
 
     def callback(self, attempt: Attempt, hint: str) -> str:
         job_id, life = attempt.job_id, self.lives.get(attempt.job_id)
-        if life is None or life.stage in {"settled", "delivered"}:
+        if life is None or life.stage in {"keeping", "settled", "delivered"}:
             return "ended"
         if not self.holds(attempt, "submitting", "unknown", "running"):
             return "stale"
@@ -358,7 +296,39 @@ class Model(MoneyModel):
             self.answered(nonce)
         if outcome == "rejected":
             self.give_back(life, was_answered=life.stage != "submitting")
-        return self._end(job_id, life, outcome)
+        if self.keeps_videos and outcome not in {"rejected", "unknown"}:
+            life.stage, life.rendered = "keeping", outcome
+            self.drop(job_id)
+            return self.grant()
+        self._end(job_id, life, outcome)
+        return self.grant()
+
+    def finish_keep(self, job_id: str, outcome: str) -> bool:
+        """Settle a job as its keeper says, with the vendor's URL: nothing is copied here."""
+        life = self.lives.get(job_id)
+        if life is None or life.stage != "keeping":
+            return False
+        self._end(job_id, life, outcome)
+        self.counters["copies:lost"] += 1
+        return True
+
+    def postpone_keep(self, job_id: str) -> bool:
+        life = self.lives.get(job_id)
+        if life is None or life.stage != "keeping":
+            return False
+        self.counters["copies:failed"] += 1
+        return True
+
+    def retry(self, job_id: str) -> list[str]:
+        """Have the operator run a failed job again, which may bill it again."""
+        life = self.lives[job_id]
+        self._arrivals += 1
+        life.stage, life.outcome, life.task_id, life.rank = "waiting", "", "", (0, self._arrivals)
+        life.refusals = life.refused_at_ms = life.proofs = 0
+        life.retries += 1
+        life.attempts[-1].is_released = True
+        self.line[job_id] = life.rank
+        return self.grant()
 
     def cancel(self, job_id: str) -> tuple[str, bool, list[str]]:
         life = self.lives.get(job_id)
@@ -371,18 +341,19 @@ class Model(MoneyModel):
         if life.stage in {"settled", "delivered"}:
             return "finished", False, []
         if life.stage != "waiting":
-            return "billed" if life.stage == "running" else "unknown", False, []
-        return "cancelled", True, self._end(job_id, life, "cancelled")
+            return "billed" if life.stage in {"running", "keeping"} else "unknown", False, []
+        self._end(job_id, life, "cancelled")
+        return "cancelled", True, self.grant()
 
-    def _end(self, job_id: str, life: Life, outcome: str) -> list[str]:
+    def _end(self, job_id: str, life: Life, outcome: str) -> None:
         life.stage, life.outcome = "settled", outcome
+        self.write_event(job_id, life)
         kind = {"cancelled": "cancelled", "unknown": "failed", "rejected": "failed"}.get(outcome, "succeeded")
         self.counters[f"ended:{kind}"] += 1
         self.line.pop(job_id, None)
         self.parked.discard(job_id)
         self.slots.discard(job_id)
         self.clock(job_id)
-        return self.grant()
 
     def finish(self, job_id: str) -> bool:
         life = self.lives.get(job_id)

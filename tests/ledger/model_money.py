@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections import Counter
 
-    from .model import Life
+    from .model_jobs import Life
 
 
 class MoneyModel:

@@ -12,7 +12,7 @@
 --          'ended': the job's outcome is known, or its record is gone; nothing was changed but that the callback is counted.
 local record = read_job('nonce', 'next_check_ms', 'hint')
 local stage, fields = record.stage, {}
-if not stage or stage == 'settled' or stage == 'delivered' then
+if not stage or stage == 'keeping' or stage == 'settled' or stage == 'delivered' then
   if redis.call('HDEL', job, 'uncalled') == 1 then
     record_late_callback()
   end
