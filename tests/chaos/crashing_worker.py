@@ -107,6 +107,25 @@ _patch(Jobs, "settle", before="during-delivery", after="settle-and-delivery")
 _patch(CeleryCallers, "deliver", after="during-delivery")
 
 
+with contextlib.suppress(ImportError):
+    # An earlier version may not have it.
+    from wanimate_worker.keeping.source import Source
+    from wanimate_worker.ledger.keeps import Keeps
+    from wanimate_worker.ledger.outbox import Outbox
+
+    _patch(Keeps, "claim", after="claim-and-copy")
+    _patch(Keeps, "finish", before="copy-and-settle", after="keep-and-delivery")
+    _patch(Outbox, "claim", after="claim-and-send")
+    _patch(Outbox, "finish", before="answer-and-record", after="record-and-next")
+    _read = Source.read
+
+    def _read_or_die(self: Any, *args: Any) -> Any:
+        for chunk in _read(self, *args):
+            yield chunk
+            _end_if_told("middle-of-copy")
+
+    Source.read = _read_or_die  # type: ignore[method-assign]
+
 _deliver = virtual.Transport._deliver
 
 

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from output_faults import DOWNLOAD_BACKGROUND, OutputFaults
 from points import BEFORE_POST, POINTS, STANDSTILLS
 from pydantic import SecretStr
 from recovery import seconds_until_well
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rig import Rig
+    from traffic import Traffic
     from wanimate_devstack import Process
 
 #: No lease of a submission is longer, with the rig's time-outs, in seconds.
@@ -47,6 +49,7 @@ BACKGROUND: dict[str, Any] = {
     "callback_other_signature_rate": 0.05,
     "callback_premature_rate": 0.05,
     "callback_huge_rate": 0.005,
+    **DOWNLOAD_BACKGROUND,
 }
 
 #: How often each kind comes, in relation to the others.
@@ -87,31 +90,31 @@ def weights_for(*, has_callbacks: bool, has_sentinel: bool) -> dict[str, int]:
     return WEIGHTS | redis | (CALLBACK_WEIGHTS if has_callbacks else {})
 
 
-class Faults:
+class Faults(OutputFaults):
     """The faults of one run, drawn by its seed.
 
     Args:
         rig: What they strike.
         chance: The run's random numbers.
+        traffic: What the callers enqueued and were told.
     """
 
-    def __init__(self, rig: Rig, chance: random.Random) -> None:
+    def __init__(self, rig: Rig, chance: random.Random, traffic: Traffic) -> None:
+        super().__init__(rig, chance, traffic, VendorFaults(rig))
         self.struck: Counter[str] = Counter()
         self.recovery_seconds: dict[str, list[float]] = defaultdict(list)
-        self._rig = rig
-        self._chance = chance
         self._processes = threading.Lock()
-        self._vendor = VendorFaults(rig)
 
-    def strike(self, kinds: set[str]) -> None:
+    def strike(self, kinds: set[str], beside: set[str]) -> None:
         """Let faults happen, several at the same time, and wait until the queue is well again.
 
         Args:
             kinds: Names of methods, with the point where one is asked for: `kill_worker_between:claim-and-poll`.
+            beside: The same, of faults that the recovery is not measured for.
         """
         self._rig.wait_until_ready()
         began = time.time()
-        threads = [threading.Thread(target=self._happen, args=(kind,)) for kind in sorted(kinds)]
+        threads = [threading.Thread(target=self._happen, args=(kind,)) for kind in sorted(kinds | beside)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -18,3 +18,16 @@ POINTS = (
 BEFORE_POST = ("begin-and-reply", "intent-and-post", "connection-and-headers", "headers-and-body")
 #: Where a worker can be told to stand still.
 STANDSTILLS = (*BEFORE_POST, "post-and-record")
+
+#: Where a worker can be told to end after the vendor's end of a task: copies of videos and webhooks.
+OUTPUT_POINTS = (
+    "claim-and-copy",
+    "middle-of-copy",
+    "copy-and-settle",
+    "keep-and-delivery",
+    "claim-and-send",
+    "answer-and-record",
+    "record-and-next",
+)
+#: Where the reader of events can be told to end.
+CONSUMER_POINTS = ("read-and-write", "write-and-read")

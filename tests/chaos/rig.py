@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
+import random
+import secrets
 import shutil
 import sys
 import time
+from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import httpx
+from outside import HANG_SECONDS, VideoStore, WebhookReceiver
 from pydantic import SecretStr
 from sentinels import ReplicatedRedis
 from wanimate import Client, Settings
 from wanimate.contract import Keys
-from wanimate_devstack import RedisServer, Stack, StackOptions
-
-if TYPE_CHECKING:
-    from wanimate_devstack import Process
+from wanimate_devstack import Process, RedisServer, Stack, StackOptions
 
 HERE = Path(__file__).parent
 #: Tasks that the simulator lists in one go.
@@ -81,6 +82,11 @@ class Rig:
         self.has_sentinel = has_sentinel
         self._old_source = old_source
         self.has_old_workers = old_source is not None
+        chance = random.Random(seed)
+        self.store = VideoStore(chance)
+        self._webhook_secret = f"whsec_{b64encode(secrets.token_bytes(32)).decode()}"
+        #: Of the account, and of jobs that name one of their own.
+        self.receivers = [WebhookReceiver(chance, self._webhook_secret) for _ in range(2)]
         self.stack = Stack(
             StackOptions(
                 workers=0,
@@ -113,19 +119,50 @@ class Rig:
                     "WANIMATE_INTENT_TIMEOUT_SECONDS": "1",
                     # Without it a fail-over may forget that a request was sent, and send it again.
                     "WANIMATE_INTENT_REPLICAS": "1" if has_sentinel else "0",
+                    # Workers of an earlier version neither copy videos nor tell of ends.
+                    **({} if self.has_old_workers else self._output_settings()),
                 },
             )
         )
 
+    def _output_settings(self) -> dict[str, str]:
+        return {
+            **self.store.variables,
+            "WANIMATE_KEEP_URL": self.store.keep_url,
+            "WANIMATE_WEBHOOK_URL": f"{self.receivers[0].url}/account",
+            "WANIMATE_WEBHOOK_SECRET": self._webhook_secret,
+            "WANIMATE_WEBHOOK_NETWORKS": "127.0.0.0/8",
+            "WANIMATE_WEBHOOK_TIMEOUT_SECONDS": str(HANG_SECONDS - 1),
+        }
+
     def __enter__(self) -> Self:
         self.stack.start()
+        self.start_consumer()
         self._vendor = httpx.Client(base_url=f"{self.stack.simulator_url}/simulator", trust_env=False, timeout=30)
         self.replace_dead()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.consumer.stop()
         self.stack.stop()
         self._vendor.close()
+        for server in (self.store, *self.receivers):
+            server.__exit__()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process of the stack has in its environment."""
+        return {**os.environ, **self.stack.environment}
+
+    @property
+    def events_path(self) -> Path:
+        """Where the reader of events writes them down."""
+        return self.stack.folder / "events.jsonl"
+
+    def start_consumer(self) -> None:
+        """Start the reader of events, which goes on after the last one that it has written down."""
+        command = (sys.executable, str(HERE / "consumer.py"), str(self.events_path))
+        self.consumer = Process("consumer", command, self.stack.folder / "consumer.log", self.stack.environment)
 
     def client(self) -> Client:
         """Return a client of the stack."""
@@ -210,12 +247,19 @@ class Rig:
 
     def tasks(self) -> list[dict[str, Any]]:
         """Return every task that the vendor accepted, so billed."""
-        tasks: list[dict[str, Any]] = []
+        return self._listed("tasks")
+
+    def videos(self) -> dict[str, dict[str, Any]]:
+        """Return what the copy of each video must be, by its task."""
+        return {video["task_id"]: video for video in self._listed("videos")}
+
+    def _listed(self, name: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
         while True:
-            page = self._vendor.get("/tasks", params={"offset": len(tasks), "limit": _PAGE}).raise_for_status().json()
-            tasks += page["tasks"]
-            if len(tasks) >= page["total"]:
-                return tasks
+            page = self._vendor.get(f"/{name}", params={"offset": len(found), "limit": _PAGE}).raise_for_status().json()
+            found += page[name]
+            if len(found) >= page["total"]:
+                return found
 
     def wait_for_callbacks(self, within_seconds: float) -> None:
         """Wait until the vendor has made or given up every callback."""

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from deck import deal
 from faults import BACKGROUND, Faults, weights_for
+from output_faults import OUTPUT_WEIGHTS
 from points import STANDSTILLS
 from rich.console import Console
 from rich.table import Table
 from rig import LONG, SHORT, Profile, Rig
+from told import Told, judge_outputs
 from traffic import Traffic
 from verdict import judge
 from wanimate_devstack import leftovers
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
 
 MODES = ("polling", "callbacks")
 REPORT = Path("build/reports/chaos.json")
-#: How long leases and late messages may take to be gone after the last result, in seconds.
-_SETTLING_SECONDS = 90.0
+#: How long leases, late messages and back-offs may take to be gone after the last result, in seconds.
+_SETTLING_SECONDS = 150.0
 
 
 def run_chaos(
@@ -50,22 +52,27 @@ def run_chaos(
     with Rig(profile, seed, **options, old_source=old_source) as rig, rig.client() as client:
         console.print(f"seed {seed}, {mode}: {profile.cap} slots, {profile.workers} workers, {profile.strikes} strikes")
         rig.set_vendor_faults(**BACKGROUND)
-        traffic, faults = Traffic(rig, client), Faults(rig, chance)
+        traffic = Traffic(rig, client)
+        faults = Faults(rig, chance, traffic)
         began = time.monotonic()
         traffic.start()
         first = [f"freeze_worker_at:{step}" for step in _standstills(seed, profile.standstills)]
+        outputs = deal({} if old_source else OUTPUT_WEIGHTS, profile.strikes, random.Random(-seed))
         for kinds in deal(weights_for(**options), profile.strikes, chance, first):
-            faults.strike(kinds)
+            faults.strike(kinds, next(outputs) if old_source is None else set())
         rig.set_vendor_faults()
+        for server in (rig.store, *rig.receivers):
+            server.has_background = False
         traffic.stop()
         rig.wait_for_callbacks(_SETTLING_SECONDS)
         deadline = time.monotonic() + _SETTLING_SECONDS
         # Beat goes on: its tick is a message for a moment, and no leak. What stays is a leak.
         while (left := leftovers(rig.stack)) and time.monotonic() < deadline:
             time.sleep(0.2)
-        verdict, endings = judge(rig, traffic, left)
+        told = judge_outputs(rig, traffic, faults.retried) if old_source is None else Told()
+        verdict, endings = judge(rig, traffic, left, told, faults.retried)
         if not verdict.is_clean:
-            console.print(f"left behind: {left[:10]}; logs in {REPORT.parent}")
+            console.print(f"left behind: {left[:10]}; {told.why[:10]}; logs in {REPORT.parent}")
             rig.keep_logs(REPORT.parent / f"chaos-{mode}-{seed}")
         report = {
             **asdict(verdict),
@@ -76,6 +83,7 @@ def run_chaos(
             "jobs": traffic.enqueued,
             "enqueued_again": traffic.enqueued_again,
             "endings": endings,
+            "outputs": told.figures,
             "seconds": round(time.monotonic() - began, 1),
             "vendor": rig.summary(),
         }
@@ -95,6 +103,7 @@ def _show(console: Console, verdict: Verdict, report: dict[str, Any]) -> None:
         table.add_row(name.replace("_", " "), str(count), style="bold red" if count else "green")
     console.print(table)
     console.print("ended:", ", ".join(f"{name} {count}" for name, count in report["endings"].items()))
+    console.print("told:", ", ".join(f"{name} {count}" for name, count in report["outputs"].items()))
     if report["enqueued_again"]:
         console.print(f"enqueued again after a failover: {report['enqueued_again']}")
     faults = Table("fault", "times", "well again after at most, s")

@@ -75,6 +75,11 @@ class Traffic:
         self._foreign.close()
 
     @property
+    def job_ids(self) -> dict[int, str]:
+        """The ids of the jobs by their numbers."""
+        return {number: job_id for job_id, number in list(self._numbers.items())}
+
+    @property
     def enqueued(self) -> int:
         """How many jobs the callers believe to be in the queue."""
         return len(self._handles)
@@ -128,6 +133,8 @@ class Traffic:
     def _job(self, number: int, **fields: Any) -> Job:
         """Return a job that the vendor's ground truth knows by its marker."""
         kind = ReplaceJob if number % 3 == 0 else AnimateJob
+        if number % 4 == 0 and not self._rig.has_old_workers:
+            fields["webhook_url"] = f"{self._rig.receivers[1].url}/{number}"
         prompt = _PROMPTS.get(number % 50)
         if number % 50 == _RETRIED:
             # Workers of an earlier version know no retries, and refuse a field that they do not know.

@@ -19,6 +19,7 @@ from wanimate import (
 )
 
 if TYPE_CHECKING:
+    from told import Told
     from traffic import Traffic
 
 #: What the ledger says of a submission whose worker did not live to see the answer.
@@ -39,6 +40,9 @@ class Verdict:
         unknown_without_cause: Jobs reported as `SubmissionUnknown` whose answer reached a worker that lived.
         unknown_unrecovered: Jobs reported as `SubmissionUnknown` although the vendor's callback had arrived.
         exposed: Secrets found in logs, in Redis or in what callers were told.
+        corrupt: Videos whose copy is not what the vendor has, or is not as the result says.
+        not_told: Ends that no event, no webhook or no reader of events told of.
+        told_wrongly: Events and webhooks that say something else than the outcome, or came out of order.
     """
 
     lost: int
@@ -50,6 +54,9 @@ class Verdict:
     unknown_without_cause: int
     unknown_unrecovered: int
     exposed: int
+    corrupt: int
+    not_told: int
+    told_wrongly: int
 
     @property
     def is_clean(self) -> bool:
@@ -57,13 +64,17 @@ class Verdict:
         return not any(getattr(self, name) for name in self.__slots__)
 
 
-def judge(rig: Rig, traffic: Traffic, left: list[str]) -> tuple[Verdict, dict[str, int]]:
+def judge(
+    rig: Rig, traffic: Traffic, left: list[str], told: Told, retried: Counter[int]
+) -> tuple[Verdict, dict[str, int]]:
     """Compare what callers were told with what the vendor knows.
 
     Args:
         rig: The stack, idle again.
         traffic: What the callers enqueued and were told.
         left: What was left behind, however long was waited for it.
+        told: What became of events, webhooks and videos.
+        retried: How often jobs were run again by hand.
 
     Returns:
         The verdict, and how many jobs ended in which way.
@@ -71,6 +82,7 @@ def judge(rig: Rig, traffic: Traffic, left: list[str]) -> tuple[Verdict, dict[st
     tasks, summary = rig.tasks(), rig.summary()
     # A retry is a task of its own, after one that has failed.
     accepted = Counter(task["marker"] for task in tasks if not _is_retried(task))
+    by_hand = Counter({f"job-{number}": count for number, count in retried.items()})
     task_of = {task["marker"]: task for task in tasks}
     endings: Counter[str] = Counter()
     mixed_up = slandered = without_cause = unrecovered = 0
@@ -100,13 +112,16 @@ def judge(rig: Rig, traffic: Traffic, left: list[str]) -> tuple[Verdict, dict[st
     verdict = Verdict(
         lost=endings.pop("NoneType", 0),
         mixed_up=mixed_up,
-        paid_twice=sum(count > 1 for count in accepted.values()),
+        paid_twice=sum(count > 1 for count in (accepted - by_hand).values()),
         over_limit=over_cap + over_budget,
         leaked=len(left),
         slandered=slandered,
         unknown_without_cause=without_cause,
         unknown_unrecovered=unrecovered,
         exposed=len(secrets_in_stack(rig.stack, [SIGNED], outcomes=repr(traffic.outcomes))),
+        corrupt=told.corrupt,
+        not_told=told.not_told,
+        told_wrongly=told.told_wrongly,
     )
     return verdict, dict(endings)
 

@@ -36,6 +36,10 @@ def secrets_in_stack(stack: Stack, url_parts: Iterable[str], **outputs: str) -> 
     secrets = {"the API key": environment["WANIMATE_API_KEY"]}
     if "WANIMATE_CALLBACK_SECRET" in environment:
         secrets["the callback secret"] = environment["WANIMATE_CALLBACK_SECRET"]
+    if "WANIMATE_WEBHOOK_SECRET" in environment:
+        secrets["the webhook secret"] = environment["WANIMATE_WEBHOOK_SECRET"]
+    if "AWS_SECRET_ACCESS_KEY" in environment:
+        secrets["the key of the store"] = environment["AWS_SECRET_ACCESS_KEY"]
     urls = {f"a job's URL ({part})": part for part in url_parts}
     logs = {f"log of {path.stem}": path.read_text(errors="replace") for path in stack.folder.glob("*.log")}
     found = secrets_in({"Redis": dump(stack.redis.url)}, secrets)
@@ -70,8 +74,8 @@ def _content(redis: Redis, key: str) -> Any:
             return redis.get(key)
         case "hash":
             return redis.hgetall(key)
-        case "list":
-            return redis.lrange(key, 0, -1)
+        case "list" | "stream" as kind:
+            return redis.lrange(key, 0, -1) if kind == "list" else redis.xrange(key)
         case "set":
             return redis.smembers(key)
         case "zset":
