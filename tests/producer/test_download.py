@@ -129,7 +129,7 @@ def test_the_videos_of_a_job_become_files(run: Any, database: Database, videos: 
 
     assert code == 0
     assert {line["state"] for line in lines} == {"downloaded"}
-    assert names(tmp_path / "out") == ["job-1-2.mp4", "job-1.mp4"]
+    assert names(tmp_path / "out") == ["job-1.2.mp4", "job-1.mp4"]
     assert (tmp_path / "out" / "job-1.mp4").read_bytes() == VIDEO
 
 

@@ -76,12 +76,12 @@ class Video(NamedTuple):
 
 
 def videos_of(job_id: str, result: Result, folder: Path) -> list[Video]:
-    """Return the videos of a job: `ID.mp4`, `ID-2.mp4` and so on."""
+    """Return the videos of a job: `ID.mp4`, `ID.2.mp4` and so on."""
     name = _ESCAPED.sub(lambda found: b"=%02X" % found[0][0], job_id.encode()).decode()
     if len(name) > _MAX_NAME_CHARACTERS:
         name = f"{name[: _MAX_NAME_CHARACTERS - 34]}=-{hashlib.sha256(job_id.encode()).hexdigest()[:32]}"
     return [
-        Video(job_id, result, index, folder / (f"{name}.mp4" if index == 0 else f"{name}-{index + 1}.mp4"))
+        Video(job_id, result, index, folder / (f"{name}.mp4" if index == 0 else f"{name}.{index + 1}.mp4"))
         for index in range(len(result.urls))
     ]
 

@@ -77,14 +77,13 @@ def test_all_videos_of_a_job_are_copied_under_names_of_their_own(
         ({"status": 500}, "HTTP 500"),
         ({"body": b"<html>sign in</html>"}, "no video"),
         ({"body": b""}, "no video"),
-        ({"body": mp4(LARGE + 1)}, "WANIMATE_KEEP_MAX_BYTES"),
     ],
-    ids=["cut", "cut without length", "error", "page", "empty", "too large"],
+    ids=["cut", "cut without length", "error", "page", "empty"],
 )
 def test_a_body_that_is_not_the_whole_video_is_not_kept_and_fetched_again(
     stored: StoredVideos, videos: VideoServer, make_jobs: MakeJobs, start: Start, served: dict[str, Any], why: str
 ) -> None:
-    jobs = make_jobs(stored.url, keep_max_bytes=LARGE)
+    jobs = make_jobs(stored.url)
     url = videos.serve("/a.mp4", **{"body": mp4(LARGE), **deepcopy(served)})
     jobs.render("a", url)
     start(jobs)
@@ -148,6 +147,17 @@ def test_what_expires_first_is_copied_first(
     assert [jobs.redis.hget(jobs.keys.job(job_id), "settled_at_ms") for job_id in order] == sorted(
         str(jobs.redis.hget(jobs.keys.job(job_id), "settled_at_ms")) for job_id in order
     )
+
+
+def test_a_video_that_is_too_large_is_not_tried_again(
+    stored: StoredVideos, videos: VideoServer, make_jobs: MakeJobs, start: Start
+) -> None:
+    jobs = make_jobs(stored.url, keep_max_bytes=20_000)
+    url = videos.serve("/a.mp4", mp4(20_001))
+    jobs.render("a", url)
+    start(jobs)
+    result = jobs.settled("a")
+    assert (result.kept, result.urls, stored.names()) == (False, (url,), [])
 
 
 def test_a_video_whose_url_has_died_is_given_up_after_a_last_try(

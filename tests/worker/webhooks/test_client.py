@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import SecretStr
 from standardwebhooks import Webhook, WebhookVerificationError
+from wanimate import Event
 from wanimate.errors import SettingsError
 from wanimate_worker.webhooks import send_test
 from wanimate_worker.webhooks.client import MAX_BODY_BYTES, WebhookClient, shown
@@ -70,6 +71,7 @@ def test_the_test_webhook_is_signed_too(receiver: Receiver) -> None:
     assert 0 < answer.seconds < 5
     [received] = receiver.received
     assert Webhook(SECRET).verify(received.body, received.headers)["type"] == "wanimate.test"
+    assert Event.from_webhook(received.body, received.headers, SECRET).job_id == "test"
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])

@@ -158,7 +158,10 @@ class KeepSettings(Settings):
         description="Videos that one worker process copies at once; with 0 only `wanimate-worker keep` copies.",
     )
     keep_max_bytes: int = Field(
-        default=2 * 1024**3, ge=1024, le=1024**4, description="A larger video is not copied, in bytes."
+        default=2 * 1024**3,
+        ge=1024,
+        le=1024**4,
+        description="A larger video is not copied, in bytes; its job ends at once with the vendor's URL.",
     )
 
     @field_validator("keep_name")

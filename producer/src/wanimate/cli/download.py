@@ -32,7 +32,7 @@ _AT_ONCE: Final = 4
     help="Where the videos go; the folder is made if there is none. This folder, unless given.",
 )
 def download(session: Session, job_ids: tuple[str, ...], folder: Path) -> Exit:
-    """Download the videos of jobs that have succeeded, as ID.mp4, or ID-2.mp4 for a second one.
+    """Download the videos of jobs that have succeeded, as ID.mp4, or ID.2.mp4 for a second one.
 
     A video in the account's store is read with the store's usual credentials, which needs wanimate[store], and checked
     by its SHA-256. A download that was interrupted goes on where it ended when the command is run again; videos that

@@ -14,7 +14,7 @@ from wanimate.errors import SettingsError
 
 from ..engine.pool import Pool
 from ..telemetry import get_logger
-from .failures import CopyFailed, Stopping, StoreFailed
+from .failures import CopyFailed, Stopping, StoreFailed, TooLarge
 from .naming import name_of
 from .source import Source
 from .store import Store
@@ -165,7 +165,8 @@ class Keeper:
             try:
                 outcome = self._copy(keep, store)
             except CopyFailed as error:
-                if keep.claimed_at_ms < keep.expires_at_ms or isinstance(error, Stopping):
+                has_time = keep.claimed_at_ms < keep.expires_at_ms and not isinstance(error, TooLarge)
+                if has_time or isinstance(error, Stopping):
                     self._postpone(keep, str(error), is_at_once=isinstance(error, Stopping))
                 else:
                     self._finish(keep, _not_kept(keep.outcome), str(error))

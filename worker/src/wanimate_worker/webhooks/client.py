@@ -20,6 +20,7 @@ from uuid import uuid4
 import httpcore
 import orjson
 from standardwebhooks import Webhook
+from wanimate.contract import Event, JobState, Result
 from wanimate.errors import SettingsError
 from wanimate.text import one_line
 
@@ -155,10 +156,14 @@ class WebhookClient:
 def send_test(settings: WebhookSettings, url: str) -> Answer:
     """Send one signed webhook of type `wanimate.test` now, and return what came of it.
 
+    It tells of a job `test` that has succeeded, so that a receiver reads it as any other.
+
     Raises:
         SettingsError: There is no secret.
     """
-    body = {"type": "wanimate.test", "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"), "data": {}}
+    result = Result(urls=("https://example.com/test.mp4",), task_id="test")
+    event = Event(id="test", job_id="test", state=JobState.SUCCEEDED, settled_at=datetime.now(UTC), result=result)
+    body = {**event.to_webhook(), "type": "wanimate.test"}
 
     async def send() -> Answer:
         client = WebhookClient(settings)
