@@ -119,17 +119,25 @@ def test_a_slow_video_keeps_its_lease_and_holds_up_no_other(
 ) -> None:
     jobs = make_jobs(stored.url)
     limits = jobs.settings.ledger_limits()
-    monkeypatch.setattr(type(jobs.settings), "ledger_limits", lambda _: replace(limits, keep_lease_ms=300))
-    jobs.render("slow", videos.serve("/slow.mp4", mp4(200_000), pause_seconds=0.1))
+    monkeypatch.setattr(type(jobs.settings), "ledger_limits", lambda _: replace(limits, keep_lease_ms=6_000))
+
+    def lease_ends_at_ms() -> float:
+        leases = jobs.redis.zrange(jobs.keys.keeping_later, 0, -1, withscores=True)
+        return next(score for member, score in leases if str(member).endswith(" slow"))
+
+    jobs.render("slow", videos.serve("/slow.mp4", mp4(200_000), holds=100_000))
     keepers = [start(jobs), start(jobs)]
     eventually(lambda: videos.served["/slow.mp4"].requests, "the slow one is under way")
+    first = lease_ends_at_ms()
     for number in range(5):
         jobs.render(f"quick-{number}", videos.serve(f"/{number}.mp4", mp4()))
     for keeper in keepers:
         keeper.wake()
     for number in range(5):
         jobs.settled(f"quick-{number}")
+    eventually(lambda: lease_ends_at_ms() > first, "its lease is prolonged")
     assert jobs.result("slow") is None
+    videos.served["/slow.mp4"].goes_on.set()
     jobs.settled("slow")
     assert len(videos.served["/slow.mp4"].requests) == 1, "its lease was prolonged"
 

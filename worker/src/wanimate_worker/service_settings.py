@@ -161,7 +161,7 @@ class KeepSettings(Settings):
         default=2 * 1024**3,
         ge=1024,
         le=1024**4,
-        description="A larger video is not copied, in bytes; its job ends at once with the vendor's URL.",
+        description="A larger video is not copied, in bytes; its job ends at once, with the vendor's URL.",
     )
 
     @field_validator("keep_name")

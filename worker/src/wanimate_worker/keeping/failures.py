@@ -28,7 +28,7 @@ class NotAVideo(CopyFailed):
 
 
 class TooLarge(CopyFailed):
-    """The video is larger than `WANIMATE_KEEP_MAX_BYTES`: it is not tried again, and the job ends with the vendor's URL."""
+    """The video is larger than `WANIMATE_KEEP_MAX_BYTES`: its job ends at once, with the vendor's URL."""
 
 
 class StoreFailed(CopyFailed):
