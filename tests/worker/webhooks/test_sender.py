@@ -40,12 +40,14 @@ class Post:
     def __init__(self, server: RedisServer, redis: Redis) -> None:
         self.server = server
         self.redis = redis
+        self.runtimes: list[Runtime] = []
         self.runtime = self.make_runtime()
         self.outbox = self.runtime.ledger.outbox
         self.senders: list[Sender] = []
 
     def make_runtime(self, **settings: object) -> Runtime:
-        return Runtime(settings_with(redis_url=SecretStr(self.server.url), **settings))
+        self.runtimes.append(Runtime(settings_with(redis_url=SecretStr(self.server.url), **settings)))
+        return self.runtimes[-1]
 
     def start(self, **settings: object) -> Sender:
         sender = Sender(self.make_runtime(**settings))
@@ -75,6 +77,14 @@ class Post:
     def settle(self, job_id: str, step: Submit, outcome: Outcome | None = None) -> None:
         result = Result(urls=("https://vendor.example/v.mp4?signed=secret",), task_id=f"task-{job_id}")
         assert self.runtime.ledger.jobs.settle(job_id, step.nonce, outcome or Outcome.success(result))
+
+    def close(self) -> None:
+        for sender in self.senders:
+            sender.stop(waits=False)
+        for sender in self.senders:
+            sender.stop()
+        for runtime in self.runtimes:
+            runtime.redis.close()
 
     def is_empty(self) -> bool:
         return not self.redis.exists(KEYS.deliveries, KEYS.outbox, KEYS.endpoints, KEYS.successors)
@@ -110,10 +120,7 @@ def post(server: RedisServer) -> Iterator[Post]:
         redis.flushdb()
         post = Post(server, redis)
         yield post
-        for sender in post.senders:
-            sender.stop(waits=False)
-        for sender in post.senders:
-            sender.stop()
+        post.close()
 
 
 @pytest.fixture
@@ -371,7 +378,7 @@ def test_webhooks_go_on_when_redis_is_back(make_receiver: Callable[..., Receiver
         server.start()
         post.end("b", receiver.url())
         eventually(post.is_empty)
-        sender.stop()
+        post.close()
         assert {json.loads(received.body)["data"]["id"] for received in receiver.received} == {"a", "b"}
 
 
