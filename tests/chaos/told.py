@@ -88,7 +88,7 @@ def _written_events(rig: Rig) -> list[Event]:
 def _judge_reader(told: Told, rig: Rig, events: Sequence[Event]) -> None:
     """Its notes are the stream: each event once, in order. A failover may take back what it has read before."""
     deadline = time.monotonic() + _READING_SECONDS
-    while not (read := events_in(rig.events_path)) or read[-1].id != events[-1].id:
+    while (read := events_in(rig.events_path))[-1:] != list(events[-1:]):
         if time.monotonic() > deadline:
             break
         time.sleep(0.2)
