@@ -107,9 +107,10 @@ class Keeper:
             try:
                 found = self._look(room) if room and not self._stopping.is_set() else 0
                 is_away = False
-            except RedisError as error:
+            except (RedisError, SettingsError) as error:
+                # Away, or another account's: then Celery ends this worker.
                 if not is_away:
-                    log.warning("Redis is away; videos are copied later", cause=error)
+                    log.warning("Redis cannot be used; videos are copied later", cause=error)
                 is_away = True
             except Exception:
                 log.exception("unexpected error; videos are copied when their leases end")

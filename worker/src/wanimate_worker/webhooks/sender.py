@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import orjson
 from redis.exceptions import RedisError
 from wanimate.contract import Event
+from wanimate.errors import SettingsError
 
 from ..stopwatch import Stopwatch
 from ..telemetry import get_logger
@@ -121,8 +122,8 @@ class Sender:
                 is_failing = False
             except Exception as error:
                 # Said once, not once a second.
-                if isinstance(error, RedisError) and not is_failing:
-                    log.warning("Redis is away; webhooks are sent later", cause=error)
+                if isinstance(error, RedisError | SettingsError) and not is_failing:
+                    log.warning("Redis cannot be used; webhooks are sent later", cause=error)
                 elif not is_failing:
                     log.exception("unexpected error; webhooks are sent later")
                 is_failing = True
