@@ -147,7 +147,7 @@ class LedgerMachine(OutputRules):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)  # 16,000 steps
+@pytest.mark.timeout(400)  # 9,600 steps
 @pytest.mark.leaves("account")
 def test_the_rules_of_the_ledger_hold_whoever_dies_or_comes_late_or_twice(redis: Redis) -> None:
     class Machine(LedgerMachine):
@@ -157,7 +157,7 @@ def test_the_rules_of_the_ledger_hold_whoever_dies_or_comes_late_or_twice(redis:
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=200,
+            max_examples=120,
             stateful_step_count=80,
             derandomize=True,
             deadline=None,
