@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-import caller_app
 import pytest
-from celery import chain
+from celery import Celery, chain
 from harness import CRASHING_PATH, PATIENCE_SECONDS, Vendor, eventually, job, stack_settings
 from pydantic import SecretStr
 from typed import run
@@ -72,16 +71,16 @@ def redis(stack: Stack) -> Iterator[Redis]:
 
 
 @pytest.fixture
-def caller(stack: Stack) -> Iterator[Process]:
-    """A worker of the caller's own app."""
+def caller(stack: Stack) -> Iterator[Celery]:
+    """The caller's own app, which this process uses with this stack alone, and a worker of it."""
     command = [sys.executable, "-m", "celery", "-A", "caller_app", "worker", "--loglevel", "INFO", "-n", "caller@%h"]
     environment = {**stack.environment, "PYTHONPATH": str(HERE)}
     process = Process("caller", command, stack.folder / "caller.log", environment)
     try:
         process.wait_until(lambda: " ready." in process.log_path.read_text(), "ready")
-        caller_app.app.conf.update(broker_url=stack.redis.url, result_backend=stack.redis.url)
-        caller_app.app.set_current()
-        yield process
+        with Celery("caller", broker=stack.redis.url, backend=stack.redis.url) as app:
+            app.set_current()
+            yield app
     finally:
         process.stop()
 
@@ -140,11 +139,11 @@ def test_a_kept_video_is_downloaded_by_a_command(stack: Stack, client: Client, v
 
 
 def test_a_chain_and_a_link_get_the_kept_video(
-    stack: Stack, redis: Redis, caller: Process, client: Client, vendor: Vendor
+    stack: Stack, redis: Redis, caller: Celery, client: Client, vendor: Vendor
 ) -> None:
     linked = job("chained").signature()
-    linked.link(caller_app.note.s("notes"))
-    url = chain(linked, caller_app.first_url.s()).apply_async().get(timeout=PATIENCE_SECONDS)
+    linked.link(caller.signature("caller.note", args=("notes",)))
+    url = chain(linked, caller.signature("caller.first_url")).apply_async().get(timeout=PATIENCE_SECONDS)
     assert kept_file(url).is_relative_to(stack.videos_folder)
     eventually(lambda: redis.llen("notes"), "the link was called")
     [noted] = redis.lrange("notes", 0, -1)
