@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from standardwebhooks import Webhook, WebhookVerificationError
 from wanimate import Event
 from wanimate.errors import SettingsError
+from wanimate_devstack.processes import free_port
 from wanimate_worker.webhooks import send_test
 from wanimate_worker.webhooks.client import MAX_BODY_BYTES, WebhookClient, shown
 from webhook_receiver import OLD_SECRET, SECRET
@@ -209,3 +210,8 @@ def test_secrets_are_in_no_text(receiver: Receiver) -> None:
     text = asyncio.run(texts())
     assert "secret" not in text
     assert SECRET[6:] not in text
+
+
+def test_a_receiver_that_is_gone_is_named_in_words() -> None:
+    [answer] = post(f"http://127.0.0.1:{free_port()}/")
+    assert answer.why == "the connection was refused"

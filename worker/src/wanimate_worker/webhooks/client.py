@@ -202,13 +202,16 @@ def _reason_of(error: BaseException) -> str:
     while not isinstance(error, _TELLING) and (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     match error:
-        case AddressRefused():
-            return str(error)
         case socket.gaierror():
-            return f"its host could not be looked up: {error.strerror}"
+            why = f"its host could not be looked up: {error.strerror}"
         case ssl.SSLCertVerificationError():
-            return f"its certificate was not accepted: {error.verify_message}"
+            why = f"its certificate was not accepted: {error.verify_message}"
         case TimeoutError():
-            return "no answer in time"
+            why = "no answer in time"
+        case ConnectionRefusedError():
+            why = "the connection was refused"
+        case ConnectionError():
+            why = "the connection was closed without an answer"
         case _:
-            return f"{type(error).__name__}: {error}"
+            why = str(error) if isinstance(error, AddressRefused) else f"{type(error).__name__}: {error}"
+    return why
