@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from .errors import WanimateError
 from .signing import download_url
-from .text import one_line
+from .text import as_file_name, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +32,6 @@ _MAX_ATTEMPTS: Final = 5
 _FIRST_PAUSE_SECONDS: Final = 0.5
 #: For how long a signed URL is valid; one attempt to download takes less, in seconds.
 _SIGNED_FOR_SECONDS: Final = 3600.0
-#: All other characters of a job's id are escaped in a file's name, which has at most 255 bytes.
-_ESCAPED: Final = re.compile(rb"[^A-Za-z0-9_-]")
 _MAX_NAME_CHARACTERS: Final = 160
 _PARTIAL, _OK, _RANGE_NOT_SATISFIABLE, _TOO_MANY = 206, 200, 416, 429
 _SERVER_ERROR: Final = 500
@@ -77,7 +75,7 @@ class Video(NamedTuple):
 
 def videos_of(job_id: str, result: Result, folder: Path) -> list[Video]:
     """Return the videos of a job: `ID.mp4`, `ID.2.mp4` and so on."""
-    name = _ESCAPED.sub(lambda found: b"=%02X" % found[0][0], job_id.encode()).decode()
+    name = as_file_name(job_id)
     if len(name) > _MAX_NAME_CHARACTERS:
         name = f"{name[: _MAX_NAME_CHARACTERS - 34]}=-{hashlib.sha256(job_id.encode()).hexdigest()[:32]}"
     return [

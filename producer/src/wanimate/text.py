@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 #: What may be shown as it is where `name=value` pairs stand beside each other.
 _PLAIN: Final = re.compile(r"[^\s=\"'\\]+")
+#: What a part of a file's name does not hold.
+_NOT_IN_NAMES: Final = re.compile(rb"[^A-Za-z0-9_-]")
 #: A line break that does not begin an indented line.
 _FLUSH_BREAK: Final = re.compile(r"\n(?![ \t])")
 
@@ -20,6 +22,14 @@ def one_line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def as_file_name(text: str) -> str:
+    """Return a text as a part of a file's name: `=` and two hexadecimal digits for each byte that is not plain.
+
+    So it adds no folder, no extension and no number.
+    """
+    return _NOT_IN_NAMES.sub(lambda found: b"=%02X" % found[0][0], text.encode("utf-8", "surrogatepass")).decode()
 
 
 def indented_lines(text: str) -> str:

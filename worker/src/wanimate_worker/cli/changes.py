@@ -96,9 +96,8 @@ def _end_running(session: Session, job_id: str, fields: Mapping[str, str]) -> Ve
 
 def _end_copying(session: Session, job_id: str, fields: Mapping[str, str]) -> Verdict:
     rendered, expires_ms = Outcome.model_validate_json(fields["rendered"]), int(fields.get("expires_at_ms", 0))
-    result = None if rendered.result is None else rendered.result.model_copy(update={"kept": False})
     keep = Keep(job_id, rendered, {}, int(fields.get("rendered_at_ms", 0)), expires_ms, 0)
-    if not session.ledger.keeps.finish(keep, rendered.model_copy(update={"result": result})):
+    if not session.ledger.keeps.finish(keep, keep.without_copy()):
         return moved_on(rendered.task_id)
     session.runtime.go_on([job_id])
     text = "it succeeds with the vendor's URL, and its video is not copied"

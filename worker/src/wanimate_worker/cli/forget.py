@@ -15,6 +15,7 @@ from .session import Exit, Session, Verdict, command
 if TYPE_CHECKING:
     from redis import Redis
 
+    from ..engine.runtime import Runtime
     from ..keeping.store import Store
     from ..ledger import Traces
 
@@ -49,7 +50,7 @@ def forget(session: Session, labels: tuple[tuple[str, str], ...], *, yes: bool) 
         session.note(_plan(ended))
         if not yes and not _is_confirmed(session):
             return Exit.REFUSED
-    stores: dict[str, Store] = {}
+    stores = _Stores(session.runtime)
     for traces in ended:
         verdict = _forget(session, traces, stores)
         _say(session, traces, verdict)
@@ -81,32 +82,40 @@ def _is_confirmed(session: Session) -> bool:
     return click.confirm("Delete?", err=True)
 
 
-def _forget(session: Session, traces: Traces, stores: dict[str, Store]) -> Verdict:
+class _Stores:
+    """The stores in which videos are, each opened once."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        from ..keeping.keeper import store_url
+
+        self._base = (store_url(runtime) or "").rstrip("/")
+        self._opened: dict[str, Store] = {}
+
+    def delete(self, url: str) -> None:
+        """Delete a video."""
+        from ..keeping.store import Store
+
+        base = self._base
+        if not base or not url.startswith(f"{base}/"):
+            # It was copied while the account had another store.
+            base = url.rpartition("/")[0]
+        if base not in self._opened:
+            self._opened[base] = Store(base)
+        self._opened[base].delete(url.removeprefix(f"{base}/"))
+
+
+def _forget(session: Session, traces: Traces, stores: _Stores) -> Verdict:
     """Delete all of a job: what names other things last, so that it can be done again after a crash."""
     from ..keeping.failures import StoreFailed
 
     for url in traces.videos:
         try:
-            _delete_video(session, url, stores)
+            stores.delete(url)
         except (StoreFailed, SettingsError) as error:
             return Verdict(Exit.UNAVAILABLE, "left", f"its video could not be deleted: {error}")
     if not session.ledger.erasing.delete(traces, session.result_key(traces.result_id)):
         return Verdict(Exit.REFUSED, "left", f"it runs again: {_AT_WORK}")
     return Verdict(Exit.OK, "forgotten", f"{len(traces.videos)} videos, {len(traces.event_ids)} events deleted")
-
-
-def _delete_video(session: Session, url: str, stores: dict[str, Store]) -> None:
-    from ..keeping.store import Store
-
-    limits = session.ledger.limits.read()
-    base = (limits and limits.keep_url) or session.runtime.settings.keep_url or ""
-    base = base.rstrip("/")
-    if not base or not url.startswith(f"{base}/"):
-        # It was copied while the account had another store.
-        base = url.rpartition("/")[0]
-    if base not in stores:
-        stores[base] = Store(base)
-    stores[base].delete(url.removeprefix(f"{base}/"))
 
 
 def _say(session: Session, traces: Traces, verdict: Verdict) -> None:

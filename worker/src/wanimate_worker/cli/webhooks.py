@@ -11,9 +11,10 @@ import click
 from wanimate.contract import Event
 from wanimate.contract.urls import check_http_url
 from wanimate.program import Program
+from wanimate.redis.event_stream import order_of
 from wanimate.text import format_duration
 
-from ..ledger import Delivery, endpoint_of, order_of
+from ..ledger import Delivery, endpoint_of
 from .session import Exit, Session, Verdict, command, refused
 
 if TYPE_CHECKING:

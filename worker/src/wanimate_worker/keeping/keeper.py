@@ -41,7 +41,7 @@ def check_store(runtime: Runtime) -> str | None:
     Raises:
         SettingsError: The store's URL or its credentials are wrong.
     """
-    url = _store_url(runtime)
+    url = store_url(runtime)
     if url is None:
         return None
     try:
@@ -140,7 +140,7 @@ class Keeper:
         Jobs that were to be kept when an operator switched keeping off are copied all the same, to the last store that
         this process knows.
         """
-        url = _store_url(self._runtime)
+        url = store_url(self._runtime)
         if url and (self._store is None or self._store.url != url):
             self._store = Store(url)
         return self._store
@@ -160,7 +160,7 @@ class Keeper:
     def _keep(self, keep: Keep, store: Store | None) -> None:
         try:
             if store is None:
-                self._finish(keep, _not_kept(keep.outcome), "the account has no store: WANIMATE_KEEP_URL is not set")
+                self._finish(keep, keep.without_copy(), "the account has no store: WANIMATE_KEEP_URL is not set")
                 return
             begun = time.monotonic()
             try:
@@ -170,7 +170,7 @@ class Keeper:
                 if has_time or isinstance(error, Stopping):
                     self._postpone(keep, str(error), is_at_once=isinstance(error, Stopping))
                 else:
-                    self._finish(keep, _not_kept(keep.outcome), str(error))
+                    self._finish(keep, keep.without_copy(), str(error))
                 return
             if self._finish(keep, outcome):
                 files = outcome.result.files if outcome.result else ()
@@ -246,16 +246,10 @@ class Keeper:
             )
 
 
-def _store_url(runtime: Runtime) -> str | None:
+def store_url(runtime: Runtime) -> str | None:
+    """Return where the account's videos are copied to; None where they are not."""
     limits = runtime.ledger.limits.read()
     return (limits and limits.keep_url) or runtime.settings.keep_url
-
-
-def _not_kept(outcome: Outcome) -> Outcome:
-    result = outcome.result
-    return (
-        outcome if result is None else outcome.model_copy(update={"result": result.model_copy(update={"kept": False})})
-    )
 
 
 def _delay_ms(tries: int) -> int:

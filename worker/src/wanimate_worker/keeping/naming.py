@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from wanimate.text import as_file_name
+
 if TYPE_CHECKING:
     from ..ledger import Keep
 
-#: All other characters are escaped, so a value never adds a folder, an extension, or the number of a further video.
-_ESCAPED: Final = re.compile(rb"[^A-Za-z0-9_-]")
 #: A longer value is cut, and its digest added: file systems allow 255 bytes for a name.
 _MAX_VALUE: Final = 120
 
@@ -38,8 +37,8 @@ def name_of(template: str, keep: Keep, number: int = 1) -> str:
 
 
 def _escaped(value: str) -> str:
-    """Return a value as a part of a name: `=` and two hexadecimal digits for each byte that is not plain."""
-    escaped = _ESCAPED.sub(lambda found: b"=%02X" % found[0][0], value.encode("utf-8", "surrogatepass")).decode()
+    """Return a value as a part of a name, which is not too long."""
+    escaped = as_file_name(value)
     if len(escaped) <= _MAX_VALUE:
         return escaped
     return f"{escaped[: _MAX_VALUE - 40]}=-{hashlib.sha256(escaped.encode()).hexdigest()[:38]}"

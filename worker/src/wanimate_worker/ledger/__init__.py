@@ -10,7 +10,7 @@ from .keeps import CopyBacklog, Keep
 from .ledger import Ledger
 from .limits import AccountLimits, LedgerLimits
 from .operating import DEAD_LETTERS
-from .outbox import ClaimedDeliveries, Delivery, WebhookBacklog, endpoint_of, order_of
+from .outbox import ClaimedDeliveries, Delivery, WebhookBacklog, endpoint_of
 from .polls import News
 from .records import JobFields, JobRecord, Transition, read_history
 from .script import Context, bounded, cause_of
@@ -101,6 +101,5 @@ __all__ = [
     "bounded",
     "cause_of",
     "endpoint_of",
-    "order_of",
     "read_history",
 ]

@@ -40,6 +40,12 @@ class Keep:
     claimed_at_ms: int
     tries: int = 0
 
+    def without_copy(self) -> Outcome:
+        """Return the outcome of a job whose video is not copied: the vendor's URLs."""
+        result = self.outcome.result
+        update = {} if result is None else {"result": result.model_copy(update={"kept": False})}
+        return self.outcome.model_copy(update=update)
+
     @property
     def member(self) -> str:
         """How it stands in `keeping_later`."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 from urllib.parse import urlsplit
 
 import orjson
+from wanimate.redis.event_stream import order_of
 
 from .script import SCRIPTS, Concern, script
 
@@ -21,11 +22,6 @@ _READ_SIZE: Final = 200
 #: Of more webhooks so many are looked at for the oldest.
 _SAMPLE_SIZE: Final = 5_000
 _PORTS: Final = {"http": 80, "https": 443}
-
-
-def order_of(event_id: str) -> tuple[int, ...]:
-    """Return what events are sorted by: when each was written."""
-    return tuple(int(part) for part in event_id.split("-"))
 
 
 def endpoint_of(url: str) -> str:
