@@ -173,6 +173,19 @@ def test_a_firewall_answers_submissions_with_a_page(
     assert summary(live)["accepted"] == 1
 
 
+def test_a_prompt_can_ask_to_lose_the_answer_of_its_first_submission(
+    live: httpx.Client, request_for: RequestFor
+) -> None:
+    lost = request_for(prompt="turn [lost] around")
+
+    with pytest.raises(HUNG_UP):
+        live.post(SUBMIT, json=lost)
+
+    assert summary(live)["accepted"] == 1
+    assert status(live, submit(live, lost)).status_code == 200
+    assert summary(live)["accepted"] == 2
+
+
 def test_out_of_credit_refuses_submissions_with_402(
     live: httpx.Client, set_faults: SetFaults, request_for: RequestFor
 ) -> None:

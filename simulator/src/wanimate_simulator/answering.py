@@ -27,9 +27,14 @@ class Answering:
         self._board = board
         self._truth = truth
 
-    def accepted(self, task_id: str) -> tuple[Answer, AnswerLoss | None]:
-        """Return the answer to an accepted submission, and how it was lost, if it was."""
-        if self._board.strikes("drop_answer_rate"):
+    def accepted(self, task_id: str, *, is_lost: bool = False) -> tuple[Answer, AnswerLoss | None]:
+        """Return the answer to an accepted submission, and how it was lost, if it was.
+
+        Args:
+            task_id: the task that was accepted.
+            is_lost: whether the prompt asks for the loss.
+        """
+        if is_lost or self._board.strikes("drop_answer_rate"):
             return self.dropped(), AnswerLoss.DROPPED
         if self._board.strikes("error_5xx_after_accept_rate"):
             error = server_error(self._board.struck["error_5xx_after_accept_rate"] - 1)

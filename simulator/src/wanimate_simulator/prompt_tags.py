@@ -13,6 +13,8 @@ _FAIL = "[fail]"
 REJECT = "[reject]"
 #: Answered by the page of a web application firewall.
 WAF = "[waf]"
+#: The first task of a prompt with this text is accepted, and its submission gets no answer.
+_LOST = "[lost]"
 #: `[code:CODE]` ends the task with that code, `[code:CODE*2]` the first two tasks of the marker.
 _CODE = re.compile(r"\[code:(?P<code>[^\]*\s]+)(?:\*(?P<times>\d{1,6}))?\]")
 #: `[refuse:CODE]` is answered 400 with that code, `[refuse:CODE@403]` 403.
@@ -43,6 +45,15 @@ def asked_failure(prompt: str | None) -> AskedFailure | None:
     if _VIOLATION in prompt:
         return AskedFailure("CONTENT_VIOLATION")
     return AskedFailure("GENERATION_FAILED") if _FAIL in prompt else None
+
+
+def asks_to_lose_answer(prompt: str | None, attempt: int) -> bool:
+    """Return whether a prompt asks that the submission of this task gets no answer.
+
+    Args:
+        attempt: counts the accepted tasks of the marker, from 1; only the first is lost, so a retry succeeds.
+    """
+    return prompt is not None and attempt == 1 and _LOST in prompt
 
 
 def asked_refusal(prompt: str | None) -> RefusedError | None:

@@ -14,7 +14,7 @@ from .faults import FaultBoard
 from .gate import Gate
 from .options import Options
 from .outcomes import Outcomes
-from .prompt_tags import asked_refusal
+from .prompt_tags import asked_refusal, asks_to_lose_answer
 from .refusals import Cause, DroppedError, RefusedError, out_of_credit
 from .results import ResultRequest, Results, task_id_of
 from .slots import Slots
@@ -100,7 +100,8 @@ class Vendor:
             return self._answering.refuse(Kind.SUBMIT, RefusedError(400, str(error), data=error.data))
         except RefusedError as refused:
             return self._answering.refuse(Kind.SUBMIT, refused)
-        answer, task.answer_lost = self._answering.accepted(task.task_id)
+        is_lost = asks_to_lose_answer(submission.prompt, task.attempt)
+        answer, task.answer_lost = self._answering.accepted(task.task_id, is_lost=is_lost)
         task.answer_delay_seconds = answer.delay_seconds
         return answer._replace(accepted=task)
 
