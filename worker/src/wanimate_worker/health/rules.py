@@ -193,7 +193,7 @@ def _blockers(now: Snapshot) -> Iterator[Blocker]:
 
 
 def _trial(now: Snapshot, ms: int) -> Iterator[Blocker]:
-    gate, page = now.gate, "docs/idempotency-and-billing.md"
+    gate, page = now.gate, "docs/guarantees.md"
     if gate.breaker_for is BreakerFor.REFUSED:
         yield _failing_blocker(
             f"the last {gate.refused_in_a_row} jobs were refused without a reason that concerns any of them "
