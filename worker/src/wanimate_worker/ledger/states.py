@@ -32,7 +32,7 @@ class Step(NamedTuple):
 STEPS: Final = (
     Step(NONE, "waiting", "admit"),
     Step(NONE, "following", "follow"),
-    Step(NONE, "settled", "cancel", "before its message came"),
+    Step(NONE, "settled", "cancel", "before its message was read"),
     Step("following", "settled", "conclude"),
     Step("following", "settled", "follow", "the outcome is known"),
     Step("waiting", ADMITTED, "grant"),
@@ -55,7 +55,7 @@ STEPS: Final = (
     Step("waiting", "settled", "expire", "DeadlineExceeded"),
     Step(ADMITTED, "settled", "expire", "DeadlineExceeded"),
     Step("settled", "delivered", "mark_delivered"),
-    Step("settled", "delivered", "settle", "nothing hangs on it"),
+    Step("settled", "delivered", "settle", "no callbacks"),
     Step("delivered", "waiting", "retry", "failed"),
     Step("delivered", "running", "attach_task", "failed"),
     Step("delivered", "settled", "replace_outcome", "failed"),
