@@ -199,21 +199,39 @@ def test_a_job_that_says_nothing_about_its_video_counts_as_the_longest() -> None
     assert Bill.of({"video_seconds": 2, "labels": {"team": "red"}}) == Bill(5.0, ("team=red",))
 
 
-def test_however_many_labels_there_are_a_day_has_two_hundred_figures(make_bench: Callable[..., Bench]) -> None:
+def test_a_label_name_has_a_hundred_figures_a_day_at_most(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(max_in_flight=1000)
-    jobs = [f"job{number}" for number in range(230)]
+    jobs = [f"job{number}" for number in range(130)]
+    bench.admit(*jobs)
+    for number, job_id in enumerate(jobs):
+        assert isinstance(begin(bench, job_id, 10, f"order={job_id}", f"team={number // 125}"), Submit)
+    figures = billed(bench)
+    assert figures.pop("") == 1300
+    # Orders do not take the room of a team that comes later.
+    assert (figures.pop(" team=0"), figures.pop(" team=1")) == (1250, 50)
+    assert figures.pop(" order") == 10 * 30
+    assert (figures.pop("#"), figures.pop("#order"), figures.pop("#team")) == (0.102, 0.1, 0.002)
+    assert set(figures.values()) == {10.0}
+    assert len(figures) == 100
+    job: JobFields = bench.job("job129")
+    bench.ledger.jobs.release("job129", job.nonce)
+    assert billed(bench)[" order"] == 290
+    bench.redis.flushdb()
+
+
+def test_all_labels_have_four_hundred_figures_a_day_at_most(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(max_in_flight=1000)
+    jobs = [f"job{number}" for number in range(70)]
     bench.admit(*jobs)
     for job_id in jobs:
-        assert isinstance(begin(bench, job_id, 10, f"order={job_id}", "team=red"), Submit)
+        assert isinstance(begin(bench, job_id, 10, *(f"{name}={job_id}" for name in "abcdefgh")), Submit)
+    bench.admit("new")
+    begin(bench, "new", 30, "team=red", "customer=acme")
     figures = billed(bench)
-    assert figures.pop("") == figures.pop(" team=red") == 2300
-    assert figures.pop("#") == 0.2
-    assert figures.pop(" ") == 10 * 31
-    assert set(figures.values()) == {10.0}
-    assert len(figures) == 199
-    job: JobFields = bench.job("job229")
-    bench.ledger.jobs.release("job229", job.nonce)
-    assert billed(bench)[" "] == 300
+    assert figures["#"] == 0.4
+    assert sum("=" in name for name in figures) == 400
+    assert figures[" "] == 30
+    assert {figures[f" {name}"] for name in "abcdefgh"} == {10 * 20}
     bench.redis.flushdb()
 
 

@@ -59,12 +59,12 @@ def test_money_stands_beside_seconds_wherever_they_are(open_priced: Callable[...
     now = account.reader.read()
     assert now.money is not None
     assert (now.billed.today, now.money.today) == (35, 2_400_000)
-    assert list(now.money.by_label.items()) == [("team=blue", 2_000_000), ("team=red", 400_000)]
+    assert [(row.text, row.micro_usd) for row in now.labels] == [("team=blue", 2_000_000), ("team=red", 400_000)]
     assert to_json(account.reader.read())["billed"]["money"] == {
         "today_usd": 2.4,
         "limit_usd": None,
         "by_label": {"team=blue": 2.0, "team=red": 0.4},
-        "other_labels_usd": 0.0,
+        "other_labels": {},
         "by_day": {next(iter(now.money.by_day)): 2.4},
     }
     assert "$2.40 for 35 s of video" in on_page(account)

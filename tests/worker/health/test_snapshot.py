@@ -43,7 +43,7 @@ def test_an_account_that_was_never_used_reads_as_empty(account: Account) -> None
     assert blockers_of(now) == []
     assert now.recent is None
     assert now.beat_age_seconds is None
-    assert (now.billed, now.money) == (Days(0.0, None, {}, 0.0, {}), None)
+    assert (now.billed, now.money, now.labels) == (Days(0.0, None, {}), None, ())
     assert (now.balance, now.balance_age_seconds, now.has_balance_threshold) == (BalanceReading(), None, False)
     assert [band.priorities for band in now.bands] == ["0-2", "3-5", "6-8", "9"]
     assert to_json(now)["waiting"]["bands"][0] == {
@@ -180,8 +180,12 @@ def test_cost_is_told_by_day_and_by_label_the_largest_first(account: Account) ->
     assert now.money is None
     cost = now.billed
     assert cost.today == 40
-    assert list(cost.by_label.items()) == [("team=blue", 30.0), ("customer=acme", 10.0), ("team=red", 10.0)]
-    assert cost.other_labels == 7
+    assert [(row.text, row.seconds) for row in now.labels] == [
+        ("team=blue", 30.0),
+        ("customer=acme", 10.0),
+        ("team=red", 10.0),
+        ("other labels", 7.0),
+    ]
     assert list(cost.by_day.values()) == [40.0, 5.0]
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from ..ledger.counters import Counters, Histogram
+    from .breakdown import LabelCost
     from .finding import Finding
     from .snapshot import Days, Snapshot
 
@@ -78,7 +79,15 @@ def to_json(now: Snapshot) -> dict[str, Any]:
                 "task_duration": {kind: _times(histogram) for kind, histogram in recent.counters.took.items()},
             },
             "total": _counts(now.total),
-            "billed": {**_days(now.billed, "seconds"), "money": now.money and _days(now.money, "usd", usd)},
+            "billed": {
+                **_days(now.billed, "seconds"),
+                **_by_label({row: row.seconds for row in now.labels}),
+                "money": now.money
+                and {
+                    **_days(now.money, "usd", usd),
+                    **_by_label({row: usd(row.micro_usd or 0) for row in now.labels}),
+                },
+            },
             "balance": {
                 "usd": _usd(balance.micro_usd),
                 "left_usd": _usd(balance.left_micro_usd),
@@ -114,9 +123,15 @@ def _days(days: Days, unit: str, of: Callable[[float], float] = float) -> dict[s
     return {
         f"today_{unit}": of(days.today),
         f"limit_{unit}": None if days.limit is None else of(days.limit),
-        "by_label": {name: of(amount) for name, amount in days.by_label.items()},
-        f"other_labels_{unit}": of(days.other_labels),
         "by_day": {day: of(amount) for day, amount in days.by_day.items()},
+    }
+
+
+def _by_label(amounts: Mapping[LabelCost, float]) -> dict[str, dict[str, float]]:
+    """Return the rows of single labels by label, and the folded ones by the labels' name."""
+    return {
+        "by_label": {row.text: amount for row, amount in amounts.items() if not row.is_folded},
+        "other_labels": {row.name: amount for row, amount in amounts.items() if row.is_folded},
     }
 
 

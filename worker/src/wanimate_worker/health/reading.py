@@ -15,11 +15,12 @@ from wanimate.contract.durations import Kinds, seconds_until_slot
 from ..ledger import AccountLimits, BalanceReading, GateState, Ledger, LedgerLimits, Throttle, Throttles
 from ..ledger.counters import Counters, Sample
 from ..queues import queue_lengths
+from .breakdown import break_down
 from .snapshot import Band, Budget, Days, Recent, Slots, Snapshot
 from .verdict import is_submitting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from redis import Redis
 
@@ -32,8 +33,6 @@ _CHECKED_SLOTS: Final = 5_000
 _EXISTS_BATCH: Final = 1_000
 #: Jobs of a kind that a snapshot names.
 _NAMED_JOBS: Final = 5
-#: Labels that have a figure of their own in a snapshot.
-_SHOWN_LABELS: Final = 20
 #: The rank of a waiting job is its band times this, and its arrival in Unix seconds (`rank_of` in queue.lua).
 _BAND_WIDTH: Final = 10_000_000_000
 #: The pace of requests is measured over at least this time, in seconds.
@@ -109,7 +108,6 @@ class Reader:
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         limits, counters = AccountLimits.read(got["account"]) or _NO_LIMITS, Counters.read(got["counters"])
         lost = self._without_record(got["slot_ids"])
-        billed = _days(got["billed"], now_ms, limits.daily_billed_seconds, unit=1000)
         has_money = got["spent"] or limits.has_prices
         snapshot = Snapshot(
             account=settings.account,
@@ -132,8 +130,12 @@ class Reader:
             recent=_recent(counters, got["oldest"], now_ms),
             fitting=Throttles(map(Throttle.read, got["throttles"]), got["answered"], now_ms).fitting(limits),
             total=counters,
-            billed=billed,
-            money=_days(got["spent"], now_ms, limits.daily_billed_micro_usd, billed.by_label) if has_money else None,
+            billed=_days(got["billed"], now_ms, limits.daily_billed_seconds, unit=1000),
+            money=_days(got["spent"], now_ms, limits.daily_billed_micro_usd) if has_money else None,
+            labels=break_down(
+                _labels_of_today(got["billed"], now_ms, unit=1000),
+                _labels_of_today(got["spent"], now_ms) if has_money else None,
+            ),
             balance=BalanceReading.read(got["balance"]),
             copies=self._ledger.keeps.backlog(),
             webhooks=self._ledger.outbox.backlog(),
@@ -202,30 +204,22 @@ def _recent(counters: Counters, oldest: Sequence[str], now_ms: int) -> Recent | 
     return Recent(max(0, now_ms - sample.at_ms) / 1000, counters.since(sample.counters))
 
 
-def _days(
-    counts: Mapping[str, str], now_ms: int, limit: float | None, labels: Iterable[str] | None = None, *, unit: int = 1
-) -> Days:
+def _days(counts: Mapping[str, str], now_ms: int, limit: float | None, unit: int = 1) -> Days:
     """Return what is billed.
 
     Args:
-        counts: The hash: by day, by day and label, and under a day and no label what had no room for its own.
+        counts: The hash: by day, and by day and label.
         now_ms: The current time, in Redis time.
         limit: The day's, in units.
-        labels: Those that are shown; if not given, those billed most.
         unit: How much of what is counted makes one unit.
     """
-    today = now_ms // _DAY_MS
-    by_day: dict[int, float] = {}
-    by_label: dict[str, float] = {}
-    for field, count in counts.items():
-        day, space, label = field.partition(" ")
-        if field.isdecimal():
-            by_day[int(day)] = max(0, int(count)) / unit
-        elif space and day == str(today) and not field.endswith("#"):
-            by_label[label] = max(0, int(count)) / unit
-    if labels is None:
-        named = (label for label, amount in by_label.items() if label and amount > 0)
-        labels = sorted(named, key=lambda label: (-by_label[label], label))[:_SHOWN_LABELS]
-    shown = {label: by_label.pop(label, 0.0) for label in labels}
-    dates = {(_EPOCH + timedelta(day)).isoformat(): by_day[day] for day in sorted(by_day, reverse=True)}
-    return Days(by_day.get(today, 0.0), limit, shown, sum(by_label.values(), 0.0), dates)
+    days = sorted((int(field) for field in counts if field.isdecimal()), reverse=True)
+    by_day = {(_EPOCH + timedelta(day)).isoformat(): max(0, int(counts[str(day)])) / unit for day in days}
+    return Days(max(0, int(counts.get(str(now_ms // _DAY_MS), 0))) / unit, limit, by_day)
+
+
+def _labels_of_today(counts: Mapping[str, str], now_ms: int, unit: int = 1) -> dict[str, float]:
+    """Return what is billed today by label."""
+    today = f"{now_ms // _DAY_MS} "
+    fields = (field for field in counts if field.startswith(today))
+    return {field.removeprefix(today): max(0, int(counts[field])) / unit for field in fields}

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from ..ledger import AccountLimits, BalanceReading, CopyBacklog, Fitting, GateState, WebhookBacklog
     from ..ledger.counters import Counters
+    from .breakdown import LabelCost
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +107,11 @@ class Days:
     """An estimate of what the vendor bills, in seconds of video or in micro-dollars; days are UTC.
 
     Args:
-        by_label: Today, by `name=value`, the largest first; a job with several labels counts under each.
-        other_labels: Today, under labels that have no figure of their own.
         by_day: By date, as `2026-11-24`, the latest first.
     """
 
     today: float
     limit: float | None
-    by_label: Mapping[str, float]
-    other_labels: float
     by_day: Mapping[str, float]
 
     @property
@@ -139,8 +136,8 @@ class Snapshot:
         recent: The last hour; None before the first tick of beat.
         fitting: Limits that would fit, where the vendor's 429s show that those that are set are too large; else None.
         billed: In seconds of video.
-        money: The same in micro-dollars, by the same labels; None where no price was ever set. What was sent while none
-            was set is not in it.
+        money: The same in micro-dollars; None where no price was ever set. What was sent without a price is not in it.
+        labels: Today's cost by label; a job with several labels counts under each.
         copies: The videos that are to be copied to the account's store.
         webhooks: Those that are not delivered.
         beat_age_seconds: How long ago a poll began; None if none did in the last day.
@@ -170,6 +167,7 @@ class Snapshot:
     total: Counters
     billed: Days
     money: Days | None
+    labels: tuple[LabelCost, ...]
     balance: BalanceReading
     copies: CopyBacklog
     webhooks: WebhookBacklog

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .finding import Finding
     from .snapshot import Snapshot
 
-#: Labels that are shown, those billed most.
+#: Rows of the breakdown by label that are shown.
 _SHOWN_LABELS: Final = 5
 #: Beside it most figures fit into 80 columns.
 _BAR_WIDTH: Final = 16
@@ -51,7 +51,7 @@ def _panel(now: Snapshot, problems: list[Finding], level: int) -> Group:
     has_labels, has_advice, has_bands = level < 1, level < 2, level < 3  # noqa: PLR2004 - see above
     hidden = max(0, level - 3)
     shown = problems[: len(problems) - hidden]
-    why, labels = why_waiting(now), now.billed.by_label
+    why, labels = why_waiting(now), now.labels[:_SHOWN_LABELS]
     # What needs an operator comes first.
     parts = [_head(now), *(_problem(each, has_advice=has_advice) for each in shown), _figures(now)]
     if why and has_bands:
@@ -64,7 +64,7 @@ def _panel(now: Snapshot, problems: list[Finding], level: int) -> Group:
         plural(hidden, "problem") if hidden else "",
         "waiting jobs by priority" if why and not has_bands else "",
         "advice" if shown and not has_advice else "",
-        plural(min(len(labels), _SHOWN_LABELS), "label") if labels and not has_labels else "",
+        plural(len(labels), "label") if labels and not has_labels else "",
     ]
     if any(left_out):
         parts.append(Text(f"… and {', '.join(filter(None, left_out))}: wanimate-worker top --once", "dim"))
@@ -158,9 +158,9 @@ def _labels(now: Snapshot) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
     for justify in ("left", "right", "right"):
         table.add_column(justify=justify)
-    for label, seconds in list(now.billed.by_label.items())[:_SHOWN_LABELS]:
-        amount = "" if now.money is None else format_usd(now.money.by_label[label])
-        table.add_row(Text(one_line(label)), f"{number(seconds)} s", amount)
+    for row in now.labels[:_SHOWN_LABELS]:
+        amount = "" if row.micro_usd is None else format_usd(row.micro_usd)
+        table.add_row(Text(one_line(row.text)), f"{number(row.seconds)} s", amount)
     return table
 
 

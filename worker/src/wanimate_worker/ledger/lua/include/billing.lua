@@ -1,6 +1,7 @@
--- What the vendor probably bills, by day (UTC): the field DAY in all, and 'DAY name=value' for each label. Labels beyond
--- the first 200 of a day are added up in 'DAY '; 'DAY#' counts those that are not. `billed` has ms of video; `spent` the
--- same fields in money, whole micro-dollars, at the price of the moment, where one was known.
+-- What the vendor probably bills, by day (UTC): the field DAY in all, and 'DAY name=value' for each label. Of a day, the
+-- first 100 values of a name and the first 400 labels have fields; further values are added up in 'DAY name', further names
+-- in 'DAY '. 'DAY#name' and 'DAY#' count the labels that have fields. `billed` has ms of video; `spent` the same fields
+-- in money, whole micro-dollars, at the price of the moment, where one was known.
 -- Keys: billed, spent, balance
 -- Uses: counters, account
 local function day_of(now)
@@ -25,26 +26,47 @@ local function add_to_day(counts, taken, amount, others)
   count(counts, amounts)
 end
 
+-- Returns the fields of a day that a job's labels are added to, and new values of the counts of labels.
+local function label_fields(day, labels)
+  local names, fields, counts, amounts, known = {}, {table.concat({day, '#'})}, {}, {}, {}
+  for i, label in ipairs(labels) do
+    names[i] = string.match(label, '^[^=]*')
+    append(fields, {table.concat({day, label}, ' '), table.concat({day, '#', names[i]})})
+  end
+  for i, old in ipairs(redis.call('HMGET', billed, unpack(fields))) do
+    counts[fields[i]], known[fields[i]] = tonumber(old) or 0, old and true
+  end
+  local taken, is_taken = {}, {}
+  for i, name in ipairs(names) do
+    local field, of_name = fields[2 * i], fields[2 * i + 1]
+    if not known[field] then
+      if counts[of_name] < 100 and counts[fields[1]] < 400 then
+        for _, counted in ipairs({fields[1], of_name}) do
+          counts[counted], amounts[counted] = counts[counted] + 1, (amounts[counted] or 0) + 1
+        end
+      else
+        field = table.concat({day, ' ', counts[of_name] > 0 and name or ''})
+      end
+    end
+    if not is_taken[field] then
+      is_taken[field], taken[#taken + 1] = true, field
+    end
+  end
+  return taken, amounts
+end
+
 -- Adds a submission to its day, and returns what takes it back: the ms of video and the fields it was added to (JSON).
 local function bill(ms, micro_usd, labels)
   local day = day_of(now_ms())
-  local names, taken, added, is_full = {table.concat({day, '#'})}, {ms, day}, 0, false
-  for _, label in ipairs(labels) do
-    names[#names + 1] = table.concat({day, label}, ' ')
-  end
-  local old = #labels > 0 and redis.call('HMGET', billed, unpack(names)) or {}
-  for i = 2, #names do
-    if old[i] or (tonumber(old[1]) or 0) + added < 200 then
-      added = added + (old[i] and 0 or 1)
-      taken[#taken + 1] = names[i]
-    else
-      is_full = true
+  local taken, others = {ms, day}, {}
+  if #labels > 0 then
+    local fields, amounts = label_fields(day, labels)
+    append(taken, fields)
+    for field, amount in pairs(amounts) do
+      append(others, {field, amount})
     end
   end
-  if is_full then
-    taken[#taken + 1] = table.concat({day, ' '})
-  end
-  add_to_day(billed, taken, ms, added > 0 and {names[1], added})
+  add_to_day(billed, taken, ms, others)
   if micro_usd then
     add_to_day(spent, taken, micro_usd)
   end
