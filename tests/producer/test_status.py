@@ -76,13 +76,13 @@ def test_a_long_video_is_estimated_by_long_videos(client: Client, database: Data
 @pytest.mark.parametrize(
     ("field", "value", "block"),
     [
-        ("suspended", "why", "paused"),
-        ("paused", "why", "held"),
+        ("suspended", "why", "suspended"),
+        ("paused", "why", "paused"),
         ("limited_until_ms", "99999999999999", "daily_limit"),
         ("low_balance_need", "0", "balance"),
         ("closed_until_ms", "99999999999999", "back_off"),
         ("unsafe_until_ms", "99999999999999", "unsafe"),
-        ("breaker_next_ms", "1", "trial"),
+        ("breaker_next_ms", "1", "probe"),
     ],
 )
 def test_a_job_that_cannot_be_sent_has_no_estimate_and_says_why(

@@ -53,7 +53,9 @@ HISTOGRAMS: Final[dict[str, frozenset[str]]] = {
     "webhook_delivery_seconds": frozenset(),
     "task_duration_seconds": frozenset({"type", "resolution"}),
 }
-GATE_REASONS: Final = frozenset({"paused", "held", "back_off", "unsafe", "refused", "trial", "daily_limit", "balance"})
+GATE_REASONS: Final = frozenset(
+    {"suspended", "paused", "back_off", "unsafe", "refused", "probe", "daily_limit", "balance"}
+)
 
 #: Every metric by its whole name, with its labels besides `account`.
 METRICS: Final = {f"wanimate_{name}": labels for name, labels in {**GAUGES, **COUNTERS, **HISTOGRAMS}.items()}

@@ -164,7 +164,7 @@ def test_the_metrics_have_the_names_and_labels_that_rules_and_dashboards_use(
     assert samples["wanimate_task_duration_seconds_sum", "720p", "animate", "default"] == 41
     assert samples["wanimate_beat_age_seconds", "default"] == float("inf")
     reasons = {sample.labels["reason"] for sample in families["wanimate_gate_closed"].samples}
-    assert reasons == {"paused", "held", "back_off", "unsafe", "refused", "trial", "daily_limit", "balance"}
+    assert reasons == {"suspended", "paused", "back_off", "unsafe", "refused", "probe", "daily_limit", "balance"}
     assert openmetrics.text.endswith("# EOF\n")
     assert openmetrics.headers["content-type"].startswith("application/openmetrics-text")
 

@@ -109,15 +109,15 @@ def test_while_nothing_is_sent_no_end_is_promised(account: Account, field: str, 
 @pytest.mark.parametrize(
     ("gate", "reason"),
     [
-        ({"suspended": "401"}, BlockReason.PAUSED),
-        ({"paused": "maintenance"}, BlockReason.HELD),
+        ({"suspended": "401"}, BlockReason.SUSPENDED),
+        ({"paused": "maintenance"}, BlockReason.PAUSED),
         ({"limited_until_ms": LATER_MS}, BlockReason.DAILY_LIMIT),
         ({"low_balance_need": 0}, BlockReason.BALANCE),
         ({"closed_until_ms": LATER_MS}, BlockReason.BACK_OFF),
         ({"unsafe_until_ms": LATER_MS}, BlockReason.UNSAFE),
         ({"breaker_next_ms": 1, "breaker_for": "refused"}, BlockReason.REFUSED),
-        ({"breaker_next_ms": 1, "breaker_for": "lost"}, BlockReason.TRIAL),
-        ({"breaker_next_ms": LATER_MS, "breaker_for": "suspended"}, BlockReason.TRIAL),
+        ({"breaker_next_ms": 1, "breaker_for": "lost"}, BlockReason.PROBE),
+        ({"breaker_next_ms": LATER_MS, "breaker_for": "suspended"}, BlockReason.PROBE),
         ({"breaker_next_ms": 1, "breaker_for": "suspended"}, None),
         ({"closed_until_ms": 1, "unsafe_until_ms": 1, "limited_until_ms": 1}, None),
     ],
@@ -211,7 +211,7 @@ def test_every_reason_why_nothing_is_sent_is_told_those_that_need_somebody_first
     why = {"breaker_for": "refused", "refused_in_a_row": 3, "refused_why": "refused: 403 Forbidden"}
     account.redis.hset(KEYS.account, mapping=why)
     now = account.reader.read()
-    assert {blocker.reason for blocker in blockers_of(now)} == set(BlockReason) - {BlockReason.TRIAL}
+    assert {blocker.reason for blocker in blockers_of(now)} == set(BlockReason) - {BlockReason.PROBE}
     severities = [problem.severity for problem in problems_of(now)]
     assert severities == sorted(severities, reverse=True)
     assert commands(account).count("wanimate-worker resume") == 1
@@ -249,7 +249,7 @@ def test_an_account_that_was_paused_stops_nothing_until_one_is_tried(account: Ac
     account.admit("a")
     account.begin("a")
     [blocker] = blockers_of(account.reader.read())
-    assert (blocker.reason, blocker.severity) == (BlockReason.TRIAL, Severity.WARN)
+    assert (blocker.reason, blocker.severity) == (BlockReason.PROBE, Severity.WARN)
     assert "one submission is tried before the others" in blocker.text
 
 

@@ -140,12 +140,12 @@ class JobStatus(BaseModel):
         position: Its place among the waiting jobs, 1 is next; only while it waits.
         eta_seconds: In how many seconds the vendor will probably have finished it: an estimate, from how long other
             jobs took and how many slots are in use. None where there is nothing to estimate from.
-        blocked_by: Why nothing is sent to the vendor now, if the job is not sent yet: `paused` (the vendor refuses the
-            key), `held` (by an operator), `daily_limit` (of what is billed), `balance` (too little credit for the next
-            job), `back_off` (the vendor throttles or cannot be reached), `unsafe` (Redis lacks replicas), `refused`
-            (several jobs were refused for no reason of their own, one at a time is tried) or `trial` (answers were
-            lost, one at a time is tried). None while jobs are sent. `retry`: this job was refused, or its task failed,
-            and it waits for its next attempt.
+        blocked_by: Why nothing is sent to the vendor now, if the job is not sent yet: `suspended` (the vendor refuses
+            the key, or there is no credit), `paused` (by an operator), `daily_limit` (of what is billed), `balance`
+            (too little credit for the next job), `back_off` (the vendor throttles or cannot be reached), `unsafe`
+            (Redis lacks replicas), `refused` (several jobs were refused for no reason of their own, one at a time is
+            tried) or `probe` (answers were lost, one at a time is tried). None while jobs are sent. `retry`: this job
+            was refused, or its task failed, and it waits for its next attempt.
         attempts: How many times it was sent to the vendor.
         retries: How often it was put back because its task had failed with a transient code.
         transient_code: The last such code.

@@ -305,15 +305,15 @@ def _block(account: Mapping[str, str], now_ms: int) -> str | None:
 
     is_open, opened_for = "breaker_next_ms" in account, account.get("breaker_for")
     blocks = {
-        "paused": "suspended" in account,
-        "held": "paused" in account,
+        "suspended": "suspended" in account,
+        "paused": "paused" in account,
         "daily_limit": is_ahead("limited_until_ms"),
         "balance": "low_balance_need" in account,
         "back_off": is_ahead("closed_until_ms"),
         "unsafe": is_ahead("unsafe_until_ms"),
         "refused": is_open and opened_for == "refused",
         # After a suspension the first one is tried at once: it blocks nothing that would be sent now.
-        "trial": is_open and (opened_for != "suspended" or is_ahead("breaker_next_ms")),
+        "probe": is_open and (opened_for != "suspended" or is_ahead("breaker_next_ms")),
     }
     return next((name for name, is_so in blocks.items() if is_so), None)
 

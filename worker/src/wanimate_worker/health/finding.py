@@ -24,9 +24,9 @@ class BlockReason(StrEnum):
     """Why nothing is submitted; the values are those of the metrics."""
 
     #: The vendor refuses the key, and nothing is polled either; or the account is empty.
+    SUSPENDED = "suspended"
+    #: An operator paused submissions.
     PAUSED = "paused"
-    #: An operator wants it so.
-    HELD = "held"
     #: The day's limit of what is billed is reached.
     DAILY_LIMIT = "daily_limit"
     #: The balance is too low for the next job.
@@ -37,8 +37,8 @@ class BlockReason(StrEnum):
     UNSAFE = "unsafe"
     #: Several jobs were refused without a verdict on any of them; one at a time is tried.
     REFUSED = "refused"
-    #: The answers to several submissions were lost, or the account was paused; one at a time is tried.
-    TRIAL = "trial"
+    #: The answers to several submissions were lost, or the account was suspended; one at a time is tried as a probe.
+    PROBE = "probe"
 
 
 #: The command of findings that have none of their own.

@@ -157,7 +157,7 @@ def _blockers(now: Snapshot) -> Iterator[Blocker]:
         yield _failing_blocker(
             f"paused, {'there is no credit' if is_poor else 'the vendor refuses the key'}: {gate.suspended}",
             f"{'add credit' if is_poor else 'correct the key'}; submissions then resume without a command",
-            reason=BlockReason.PAUSED,
+            reason=BlockReason.SUSPENDED,
         )
     if ms := _left_ms(now, gate.unsafe_until_ms):
         yield _failing_blocker(
@@ -173,7 +173,7 @@ def _blockers(now: Snapshot) -> Iterator[Blocker]:
             "resume when submissions may go on",
             page="docs/operations/pause.md",
             command="wanimate-worker resume",
-            reason=BlockReason.HELD,
+            reason=BlockReason.PAUSED,
         )
     if ms := _left_ms(now, gate.limited_until_ms):
         yield _blocker(
@@ -189,10 +189,10 @@ def _blockers(now: Snapshot) -> Iterator[Blocker]:
         text = f"closed for {format_duration(ms)}: {gate.reason}"
         yield _blocker(text, "wait: the workers retry", reason=BlockReason.BACK_OFF, for_seconds=ms / 1000)
     if gate.breaker_next_ms is not None:
-        yield from _trial(now, _left_ms(now, gate.breaker_next_ms))
+        yield from _probe(now, _left_ms(now, gate.breaker_next_ms))
 
 
-def _trial(now: Snapshot, ms: int) -> Iterator[Blocker]:
+def _probe(now: Snapshot, ms: int) -> Iterator[Blocker]:
     gate, page = now.gate, "docs/guarantees.md"
     if gate.breaker_for is BreakerFor.REFUSED:
         yield _failing_blocker(
@@ -207,11 +207,11 @@ def _trial(now: Snapshot, ms: int) -> Iterator[Blocker]:
     elif gate.breaker_for is BreakerFor.LOST:
         text = f"the answers to the last {gate.lost_in_a_row} submissions were lost; one at a time is tried"
         advice = "see whether the vendor is up; submissions resume once one is answered"
-        yield _blocker(text, advice, page=page, reason=BlockReason.TRIAL, for_seconds=ms / 1000)
+        yield _blocker(text, advice, page=page, reason=BlockReason.PROBE, for_seconds=ms / 1000)
     elif ms:
         text = "the account was paused; one submission is tried before the others"
         advice = "wait: submissions resume once one is accepted"
-        yield _blocker(text, advice, page=page, reason=BlockReason.TRIAL, for_seconds=ms / 1000)
+        yield _blocker(text, advice, page=page, reason=BlockReason.PROBE, for_seconds=ms / 1000)
 
 
 def _left_ms(now: Snapshot, until_ms: int) -> int:

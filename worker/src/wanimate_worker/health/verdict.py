@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from .snapshot import Snapshot
 
 _STATES: Final = {
-    BlockReason.PAUSED: "paused: the key is refused, or there is no credit",
-    BlockReason.HELD: "held by an operator",
+    BlockReason.SUSPENDED: "paused: the key is refused, or there is no credit",
+    BlockReason.PAUSED: "held by an operator",
     BlockReason.DAILY_LIMIT: "stopped at the day's limit",
     BlockReason.BALANCE: "held by the balance",
     BlockReason.BACK_OFF: "backing off",
     BlockReason.UNSAFE: "waiting for Redis replicas",
     BlockReason.REFUSED: "refused for no job's own reason, trying one at a time",
-    BlockReason.TRIAL: "trying one at a time",
+    BlockReason.PROBE: "trying one at a time",
 }
 
 
