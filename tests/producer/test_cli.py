@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -168,14 +169,15 @@ def test_cancel_says_what_became_of_each_job(run_with_worker: Any, outcome: str,
     assert objects(result.stdout) == [{"id": outcome, "outcome": outcome}]
 
 
-def test_status_prints_one_line_for_each_job(run: Any, database: Database) -> None:
+def test_status_prints_a_summary_line_and_facts_below(run: Any, database: Database) -> None:
     database.record("job-1", stage="waiting", request='{"type": "animate"}')
     database.redis.zadd(Keys("default").waiting, {"job-1": 1})
     database.enqueue("job-2")
 
     assert run("status", "job-1", "job-2").stdout.splitlines() == [
-        "job-1  waiting  position=1 type=animate resolution=480p",
-        "job-2  queued  (no worker has recorded it yet)",
+        "job-1  waiting  position 1, ETA unavailable",
+        "  job        animate 480p",
+        "job-2  queued  no worker has recorded it yet",
     ]
     assert objects(run("status", "job-1", "job-2", "--json").stdout) == [
         {"id": "job-1", "state": "waiting", "position": 1, "type": "animate", "resolution": "480p"},
@@ -183,19 +185,22 @@ def test_status_prints_one_line_for_each_job(run: Any, database: Database) -> No
     ]
 
 
-def test_a_label_named_like_a_field_is_shown_beside_the_field(run: Any, database: Database) -> None:
+def test_a_label_named_like_a_field_is_shown_as_a_label(run: Any, database: Database) -> None:
     labels = {"type": "of-the-label", "task_id": "x task_id=y", "state": "succeeded", "id": ""}
     database.record(
         "job-1", stage="running", task_id="task_1", request=json.dumps({"type": "animate", "labels": labels})
     )
     database.redis.zadd(Keys("default").slots, {"job-1": 1})
 
-    (line,) = run("status", "job-1").stdout.splitlines()
+    first, *further = run("status", "job-1").stdout.splitlines()
     (found,) = objects(run("status", "job-1", "--json").stdout)
 
-    assert line.startswith("job-1  running  ")
-    assert " task_id=task_1 type=animate " in line
-    assert 'label.type=of-the-label label.task_id="x task_id=y" label.state=succeeded label.id=""' in line
+    assert first.startswith("job-1  running  ETA ")
+    assert further == [
+        "  job        animate 480p",
+        '  labels     type=of-the-label task_id="x task_id=y" state=succeeded id=""',
+        "  task       task_1",
+    ]
     assert (found["type"], found["task_id"], found["labels"]) == ("animate", "task_1", labels)
 
 
@@ -351,7 +356,7 @@ def test_fifty_wrong_lines_are_ten_lines_and_a_count(run: Any, database: Databas
         f"  line {n}: {SHOWN}: Extra inputs are not permitted" for n in range(1, 11)
     ]
     assert told[-1] == "  ... and 40 more"
-    assert "50 lines" in told[-12]
+    assert "Nothing was enqueued. Fix these 50 lines:" in told[-12]
 
 
 def test_a_batch_takes_what_pandas_and_windows_write(run: Any, database: Database, tmp_path: Path) -> None:
@@ -389,15 +394,15 @@ def test_a_batch_takes_what_pandas_and_windows_write(run: Any, database: Databas
         (a_line(image_url=None), "image_url"),
         (a_line(type=None), "type"),
         (json.dumps(a_line(seed=float("inf"))), "Infinity"),
-        (json.dumps(a_line(seed=1))[:-1] + ', "seed": 2}', "twice"),
-        (json.dumps([a_line(), a_line(seed=1)]), "one object a line"),
+        (json.dumps(a_line(seed=1))[:-1] + ', "seed": 2}', "duplicate name"),
+        (json.dumps([a_line(), a_line(seed=1)]), "one JSON object per line"),
     ],
 )
 def test_a_line_that_could_mean_something_else_is_refused(run: Any, tmp_path: Path, line: Any, told: str) -> None:
     result = run("batch", write(tmp_path / "jobs.jsonl", line))
 
     assert result.exit_code == 2
-    assert "1 lines" in result.stderr
+    assert "Nothing was enqueued. Fix this line:" in result.stderr
     assert f"  line 1: {told}" in result.stderr or told in result.stderr.splitlines()[-1]
 
 
@@ -421,7 +426,7 @@ def test_equal_lines_are_refused_before_they_are_paid_for(run: Any, database: Da
     assert refused.stderr.splitlines()[-3:] == [f"  line {n} repeats line 1" for n in (2, 3, 5)]
     assert allowed.exit_code == 0
     assert len(set(ids(allowed))) == 5
-    assert "3 lines repeat an earlier one; each of them is billed." in allowed.stderr
+    assert "3 lines repeat an earlier one. Each is billed." in allowed.stderr
 
 
 @pytest.mark.parametrize("second", ["k", "other"])
@@ -470,7 +475,7 @@ def test_an_empty_batch_says_so_and_has_an_exit_code_of_its_own(run: Any, text: 
     result = run("batch", "-", input=text)
 
     assert result.exit_code == 7
-    assert "no job in it" in result.stderr
+    assert "contains no jobs. Nothing was enqueued." in result.stderr
     assert result.stdout == ""
 
 
@@ -500,7 +505,7 @@ def test_ctrl_c_leaves_the_jobs_in_the_queue_and_says_how_to_go_on(
     _, errors = process.communicate(timeout=20)
 
     assert process.returncode == 130
-    assert "3 go on" in errors
+    assert "3 unfinished" in errors
     assert f"\n  wanimate batch {file} --run 'second try' --redis-url URL\n" in errors, "it can be copied"
     assert url not in errors, "it may hold a password"
     assert "Traceback" not in errors
@@ -512,7 +517,9 @@ def test_a_batch_from_a_pipe_that_times_out_says_to_send_the_same_lines(run: Any
 
     assert result.exit_code == 4
     assert [line["state"] for line in objects(result.stdout)] == ["unfinished"]
-    assert result.stderr.endswith("by sending the same lines to:\n  wanimate batch -\n")
+    assert result.stderr.endswith(
+        "To resume, send the same lines to this command; no job is billed twice:\n  wanimate batch -\n"
+    )
 
 
 def on_a_terminal(url: str, file: str, **environment: str) -> str:
@@ -549,7 +556,7 @@ def test_no_color_and_dumb_terminals_are_honoured(
     stand_in_url: str, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     text = on_a_terminal(stand_in_url, write(tmp_path / "jobs.jsonl", a_line(seed=9)), **environment)
-    assert "1 jobs: 1 succeeded, 0 failed" in text
+    assert "1 job: 1 succeeded, 0 failed" in text
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]", text), "no colour"
     if "TERM" in environment:
         assert "\x1b" not in text
@@ -572,6 +579,42 @@ def test_a_shell_gets_a_script_that_completes_the_commands(program: str, shell: 
     assert "completion" in told
 
 
+URL = f"http://127.0.0.1:35797/results/task_{32 * 'a'}.mp4"
+
+
+def test_status_prints_the_url_of_a_result_whole_at_80_columns(run: Any, database: Database) -> None:
+    expires_at = datetime.now(UTC) + timedelta(hours=3, minutes=12, seconds=30)
+    result = Result(urls=(URL,), task_id="task_1", urls_expire_at=expires_at)
+    outcome = json.dumps({"kind": "succeeded", "result": result.to_json()})
+    request = json.dumps({"type": "animate", "labels": {f"label-{n}": "x" * 30 for n in range(4)}})
+    database.record("job-1", stage="delivered", outcome=outcome, request=request, attempts="1")
+
+    lines = run("status", "job-1").stdout.splitlines()
+    (line,) = objects(run("status", "job-1", "--json").stdout)
+
+    assert lines[0] == "job-1  succeeded"
+    assert lines[1].split() == ["result", URL]
+    assert lines[2].startswith(f"  expires    in 3h 12m, {expires_at:%Y-%m-%d %H:%M}")
+    assert all(len(each) <= 80 for each in lines if URL not in each)
+    assert (line["urls"], datetime.fromisoformat(line["urls_expire_at"])) == ([URL], expires_at)
+
+
+def test_a_blocked_job_has_no_eta_and_says_why(run: Any, database: Database) -> None:
+    database.record("job-1", stage="waiting")
+    database.redis.zadd(Keys("default").waiting, {"job-1": 1})
+    database.redis.zadd(Keys("default").slots, {"job-2": 1})
+    database.redis.hset(Keys("default").account, "paused", "why")
+
+    lines = run("status", "job-1").stdout.splitlines()
+    database.redis.delete(Keys("default").account)
+
+    assert lines == [
+        "job-1  waiting  position 1, ETA unavailable",
+        "  blocked    ETA unavailable until submissions resume: an operator paused",
+        "             submissions",
+    ]
+
+
 def test_a_job_whose_video_is_copied_is_keeping(run: Any, database: Database) -> None:
     database.record("job-1", stage="keeping", task_id="task_1", rendered_at_ms="1764590000000")
 
@@ -591,13 +634,13 @@ def test_jobs_at_work_are_those_with_a_slot_and_those_whose_video_is_copied(url:
         assert client.store.at_work() == ({"running"}, {"to copy", "copying"})
 
 
-def test_a_video_that_could_not_be_kept_is_said_beside_its_url(run: Any, database: Database) -> None:
+def test_a_video_that_could_not_be_kept_is_marked_beside_its_url(run: Any, database: Database) -> None:
     kept_not = Result(urls=("https://example.com/v.mp4",), task_id="t", kept=False)
     database.store("job-1", "SUCCESS", kept_not.to_json())
 
     shown, (line,) = run("wait", "job-1").stdout, objects(run("wait", "job-1", "--json").stdout)
 
-    assert shown.startswith("job-1  succeeded  https://example.com/v.mp4 (could not be copied")
+    assert shown.startswith("job-1  succeeded  https://example.com/v.mp4 (not copied to your store")
     assert line == {
         "id": "job-1",
         "state": "succeeded",

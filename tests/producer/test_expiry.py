@@ -110,8 +110,8 @@ def command(url: str, *words: str) -> tuple[int, str, str]:
 @pytest.mark.parametrize(
     ("expires_in", "told"),
     [
-        (timedelta(hours=3, minutes=12, seconds=50), "(the URLs expire in 3h 12m)"),
-        (timedelta(days=-2, hours=-1, seconds=-5), "(the URLs expired 2d 1h ago)"),
+        (timedelta(hours=3, minutes=12, seconds=50), "expires    in 3h 12m, "),
+        (timedelta(days=-2, hours=-1, seconds=-5), "expires    2d 1h ago, "),
     ],
 )
 def test_the_command_status_tells_for_how_long(url: str, database: Database, expires_in: timedelta, told: str) -> None:

@@ -1,4 +1,4 @@
-"""What the commands `wanimate` and `wanimate-worker` share."""
+"""What the programs `wanimate`, `wanimate-worker` and `wanimate-devstack` share."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .errors import WanimateError
 from .text import indented_lines, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-#: What sets up completion in each shell.
+#: How to set up completion in each shell.
 _HOW: Final[Mapping[str, str]] = {
-    "bash": 'eval "$({program} completion bash)"    in ~/.bashrc',
-    "zsh": 'eval "$({program} completion zsh)"    in ~/.zshrc, after compinit',
-    "fish": "{program} completion fish > ~/.config/fish/completions/{program}.fish",
+    "bash": 'add to ~/.bashrc: eval "$({program} completion bash)"',
+    "zsh": 'add to ~/.zshrc after compinit: eval "$({program} completion zsh)"',
+    "fish": "write the output to ~/.config/fish/completions/{program}.fish",
 }
 
 
@@ -32,7 +32,7 @@ class ExitCode(IntEnum):
     text: str
 
     def __new__(cls, code: int, text: str) -> Self:
-        """Make a member, which is written as code and text; enum calls this."""
+        """Make a member from a code and its meaning; enum calls this."""
         member = int.__new__(cls, code)
         member._value_, member.text = code, text
         return member
@@ -40,39 +40,59 @@ class ExitCode(IntEnum):
     @classmethod
     def epilog(cls) -> str:
         """Return the table of all codes, as the end of a command's help."""
-        return "\n".join(["\b", "Exit codes:", *(f"  {code.value:<3}  {code.text}" for code in cls)])
+        return epilog(codes=cls)
+
+
+def epilog(example: str = "", codes: Iterable[ExitCode] = ()) -> str:
+    r"""Return the end of a command's help: one example, then exit codes.
+
+    Args:
+        example: A complete command line; a long one is broken with `\` and a line break.
+        codes: The exit codes that the command can return.
+    """
+    parts = []
+    if example:
+        parts.append("\n".join(["\b", "Example:", *(f"  {line}" for line in example.splitlines())]))
+    table = [f"  {code.value:<3}  {code.text}" for code in codes]
+    if table:
+        parts.append("\n".join(["\b", "Exit codes:", *table]))
+    return "\n\n".join(parts)
 
 
 class Seconds(click.FloatRange):
-    """A number of seconds that ends: neither `nan` nor `inf`, which pass click's own comparisons."""
+    """A finite number of seconds, at least 0: `nan` and `inf` would pass click's own comparisons."""
 
     name = "seconds"
+
+    def _describe_range(self) -> str:
+        # Help texts need no "[x>=0]" beside SECONDS.
+        return ""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read an option; click calls this."""
         seconds = super().convert(value, param, ctx)
         if not math.isfinite(seconds):
-            self.fail(f"a number of seconds is expected, got {seconds:g}; leave it out for no bound", param, ctx)
+            self.fail(f"expected a finite number of seconds, got {seconds:g}; omit the option for no limit", param, ctx)
         return seconds
 
 
-#: What is given to `--timeout` everywhere.
+#: The type of every option in seconds.
 SECONDS: Final = Seconds(min=0)
 
 
 def read_label(text: str) -> tuple[str, str]:
-    """Return the name and the value in `name=value`: the type of `--label` everywhere."""
+    """Return the name and the value in `name=value`: the type of every `--label`."""
     name, separator, value = text.partition("=")
     if not separator or not name:
-        raise click.BadParameter(f"name=value is expected, got {text!r}")
+        raise click.BadParameter(f"expected name=value, got {text!r}")
     return name, value
 
 
 class Program(click.Group):
-    """A group of commands that writes to any terminal.
+    """A group of commands whose output works on every terminal.
 
-    A character that the encoding of stdout or stderr does not have is written as an escape instead of ending the
-    command, and a message about wrong usage repeats an argument without its control characters.
+    Characters that the encoding of stdout or stderr cannot represent are written as escapes. Usage errors repeat
+    arguments without their control characters.
     """
 
     def main(self, *args: Any, **options: Any) -> Any:
@@ -92,8 +112,8 @@ class Program(click.Group):
 
 
 def run(program: str, cli: click.Group) -> None:
-    """Run the command line of a program that a signal stops; what went wrong is one line, not a traceback."""
-    # A stop by SIGTERM unwinds like Ctrl-C.
+    """Run the command line of a program until it ends or a signal stops it; print errors as one line, no traceback."""
+    # SIGTERM unwinds the stack like Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         cli()
@@ -106,12 +126,15 @@ def completion_of(program: str, cli: click.Group) -> click.Command:
     """Return the `completion` command of a program.
 
     Args:
-        program: The name it is called by.
+        program: The name that users type.
         cli: Its commands.
     """
-    how = "\n".join(["\b", *(f"  {line.format(program=program)}" for line in _HOW.values())])
+    how = "\n".join(["\b", *(f"{shell:<5} {line.format(program=program)}" for shell, line in _HOW.items())])
 
-    @click.command(help=f"Print the script that completes commands and options in a shell.\n\n{how}")
+    @click.command(
+        help=f"Print a script that completes commands and options.\n\n{how}",
+        epilog=epilog(f"{program} completion bash"),
+    )
     @click.argument("shell", type=click.Choice(list(_HOW)))
     def completion(shell: str) -> None:
         kind = get_completion_class(shell)

@@ -53,6 +53,7 @@ def _of_ending(job_id: str, ending: Result | JobFailed) -> JobStatus:
             state=JobState.SUCCEEDED,
             task_id=ending.task_id,
             settled_at=ending.completed_at,
+            urls=ending.urls,
             urls_expire_at=ending.urls_expire_at,
         )
     return JobStatus(id=job_id, state=Outcome.failure(ending).kind, task_id=ending.task_id, error=str(ending))

@@ -1,4 +1,4 @@
-"""Text from outside, such as labels and the vendor's messages, as a terminal or a log may show it."""
+"""Formats text for terminals and logs, and makes text from outside (labels, the vendor's messages) safe to show."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: What may be shown as it is where `name=value` pairs stand beside each other.
+#: Text that needs no quotation marks in a list of `name=value` pairs.
 _PLAIN: Final = re.compile(r"[^\s=\"'\\]+")
-#: What a part of a file's name does not hold.
+#: Bytes that are escaped in file names.
 _NOT_IN_NAMES: Final = re.compile(rb"[^A-Za-z0-9_-]")
 #: A line break that does not begin an indented line.
 _FLUSH_BREAK: Final = re.compile(r"\n(?![ \t])")
 
 
 def one_line(text: str) -> str:
-    r"""Return a text that stays on its line: what is not printable is written as an escape, such as `\n` or `\x1b`."""
+    r"""Return a text on one line, with unprintable characters as escapes such as `\n` or `\x1b`."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def as_file_name(text: str) -> str:
-    """Return a text as a part of a file's name: `=` and two hexadecimal digits for each byte that is not plain.
+    """Return a text as part of a file name, with `=` and two hexadecimal digits for each special byte.
 
-    So it adds no folder, no extension and no number.
+    The result contains no folder, no extension and no number.
     """
     return _NOT_IN_NAMES.sub(lambda found: b"=%02X" % found[0][0], text.encode("utf-8", "surrogatepass")).decode()
 
 
 def indented_lines(text: str) -> str:
-    r"""Return a text of which each further line is indented: a line break that begins no such line becomes `\n`."""
+    r"""Return a text whose lines after the first are indented; a line break before any other line becomes `\n`."""
     lines = _FLUSH_BREAK.sub(r"\\n", text).split("\n")
     return "\n".join(one_line(line.replace("\t", "  ")) for line in lines)
 
 
 def pairs_of(labels: Mapping[str, str], prefix: str = "") -> list[str]:
-    """Return labels as `name=value`, quoted where they could be taken for more than one pair."""
+    """Return labels as `name=value`, quoted where needed."""
     return [f"{prefix}{quoted(name)}={quoted(value)}" for name, value in labels.items()]
 
 
@@ -54,6 +54,11 @@ def format_duration(milliseconds: int) -> str:
     return f"{minutes}m {seconds % 60}s" if minutes else f"{seconds}s"
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return a count with its noun, such as `1 job` or `2 jobs`; `plural` is for irregular nouns."""
+    return f"{count} {noun}" if count == 1 else f"{count} {plural or f'{noun}s'}"
+
+
 def quoted(text: str) -> str:
-    """Return a text as one word: in quotation marks, unless it is one already."""
+    """Return a text as one word: in quotation marks if it contains spaces or other special characters."""
     return text if _PLAIN.fullmatch(text) and text.isprintable() else one_line(json.dumps(text, ensure_ascii=False))

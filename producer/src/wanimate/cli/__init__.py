@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ..program import Program, completion_of
+from ..program import Program, completion_of, epilog
 from .batch import batch
 from .download import download
 from .generate import animate, replace
@@ -16,15 +16,15 @@ __all__ = ["main"]
 
 @click.group(
     cls=Program,
-    epilog=Exit.epilog(),
+    epilog=epilog(codes=Exit),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.version_option(package_name="wanimate")
 def main() -> None:
-    """Enqueue Wan 2.2 Animate jobs and follow them.
+    """Enqueue Wan 2.2 Animate jobs and get their results.
 
-    Redis is found through WANIMATE_REDIS_URL, a .env file or each command's --redis-url. Results go to stdout,
-    everything else to stderr; --json makes every line on stdout one JSON object.
+    Set WANIMATE_REDIS_URL, in the environment or in .env, or give --redis-url to a command. Results go to stdout,
+    messages to stderr.
     """
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final, TextIO
 import click
 
 from ..errors import QueueUnavailable
-from ..text import one_line
+from ..text import counted, one_line
 from ..waiting import Wait
 from .batch_file import read_batch
 from .jobs import EXPIRED_OPTION, TIMEOUT_OPTION, note_cost, watch
-from .session import Exit, Session, command, worst
+from .session import WAITING, Exit, Session, command, worst
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from .batch_file import BatchFile, Line
     from .progress import BatchProgress
 
-#: Lines of a broken file that are shown.
+#: Invalid lines that one error shows.
 _SHOWN_LINES: Final = 10
 
 
-@command
+@command("wanimate batch jobs.jsonl --timeout 3600", *WAITING, Exit.EMPTY)
 @click.argument("file", type=click.File("r", encoding="utf-8"))
-@click.option("--run", default="", metavar="NAME", help="Another name makes the same file other jobs, paid again.")
-@click.option("--allow-duplicates", is_flag=True, help="Enqueue, and pay for, a request as often as it occurs.")
-@click.option("--wait/--no-wait", default=True, help="Wait for the results (the default), or only enqueue.")
+@click.option("--run", default="", metavar="NAME", help="Run this file as a new batch; all jobs are billed again.")
+@click.option("--allow-duplicates", is_flag=True, help="Enqueue repeated requests; each of them is billed.")
+@click.option("--wait/--no-wait", default=True, help="Wait for the results, or only enqueue.  [default: wait]")
 @TIMEOUT_OPTION
 @EXPIRED_OPTION
 def batch(
@@ -42,23 +42,26 @@ def batch(
     timeout: float | None,
     allow_expired: bool,
 ) -> Exit:
-    """Enqueue the jobs of FILE, one JSON object a line, and print each result as it comes in.
+    r"""Enqueue a file of jobs and print each result when it arrives.
 
-    FILE is read from stdin if it is "-". A line looks like {"type": "animate", "image_url": "https://...",
-    "video_url": "https://..."} and may have every other field of a job; null is a field that is not there. All lines
-    are checked before any job is enqueued, and lines with the same request are refused without --allow-duplicates.
+    FILE has one JSON object per line; "-" is stdin. A line has the fields of a job, and null means the default:
 
-    A line without idempotency_key gets one derived from its request, so running the same file again goes on with the
-    same jobs instead of paying for new ones. Results are the same too: the URLs of those that ended more than a day ago
-    have expired, and --run NAME renders and bills the file again.
+    \b
+      {"type": "animate", "image_url": "https://...", "video_url": "https://..."}
+
+    The command checks all lines before it enqueues any job. It refuses lines with the same request unless you set
+    --allow-duplicates.
+
+    You can run a file again: the command derives a missing idempotency_key from the request, so the jobs and results
+    are the same and are not billed again. Set --run to render them again.
     """
     content = _read(file, run, allow_duplicates=allow_duplicates)
     lines = content.lines
     if not lines:
-        session.output.note(f"{file.name}: there is no job in it; nothing was enqueued.")
+        session.output.note(f"{file.name} contains no jobs. Nothing was enqueued.")
         return Exit.EMPTY
     if content.duplicates:
-        session.output.note(f"{len(content.duplicates)} lines repeat an earlier one; each of them is billed.")
+        session.output.note(f"{counted(len(content.duplicates), 'line')} repeat an earlier one. Each is billed.")
     pick_up = _pick_up(session, file, run, allow_duplicates=allow_duplicates)
     from .progress import BatchProgress  # rich, which other commands do without
 
@@ -91,15 +94,15 @@ def batch(
 
 
 def _pick_up(session: Session, file: TextIO, run: str, *, allow_duplicates: bool) -> str:
-    """Return how to go on with a batch, as it can be copied into a shell."""
+    """Return how to resume a batch, with a command line to copy."""
     is_piped = file.name == "<stdin>"
     options = [*(["--run", run] if run else []), *(["--allow-duplicates"] if allow_duplicates else [])]
     command = shlex.join(["wanimate", "batch", "-" if is_piped else file.name, *options])
     # The URL itself may hold a password.
     where = " --redis-url URL" if session.has_own_url else ""
     return (
-        "Jobs in the queue go on without this command, and are neither repeated nor paid twice. Pick them up "
-        f"{'by sending the same lines to' if is_piped else 'with'}:\n  {command}{where}"
+        f"Enqueued jobs continue. To resume, {'send the same lines to' if is_piped else 'run'} this command; no job is "
+        f"billed twice:\n  {command}{where}"
     )
 
 
@@ -107,20 +110,23 @@ def _read(file: TextIO, run: str, *, allow_duplicates: bool) -> BatchFile:
     try:
         content = read_batch(file, run)
     except UnicodeDecodeError:
-        raise click.UsageError(f"{one_line(file.name)}: not UTF-8 text: save it as UTF-8") from None
+        raise click.UsageError(f"{one_line(file.name)}: not UTF-8 text. Save the file as UTF-8") from None
     if content.problems:
-        raise _refused(file, "lines that are wrong", content.problems)
+        raise _refused(file, f"Fix {_these(len(content.problems), 'line')}:", content.problems)
     if content.duplicates and not allow_duplicates:
-        what = "lines that would be billed again; remove them, or add --allow-duplicates to pay for each"
-        raise _refused(file, what, content.duplicates)
+        lines = _these(len(content.duplicates), "repeated line")
+        raise _refused(file, f"Remove {lines}, or set --allow-duplicates (each is billed):", content.duplicates)
     return content
+
+
+def _these(count: int, noun: str) -> str:
+    return f"this {noun}" if count == 1 else f"these {count} {noun}s"
 
 
 def _refused(file: TextIO, what: str, lines: list[str]) -> click.UsageError:
     more = len(lines) - _SHOWN_LINES
     shown = [*map(one_line, lines[:_SHOWN_LINES]), *([f"... and {more} more"] if more > 0 else [])]
-    text = f"{one_line(file.name)}: nothing was enqueued, because of {len(lines)} {what}:"
-    return click.UsageError("\n  ".join([text, *shown]))
+    return click.UsageError("\n  ".join([f"{one_line(file.name)}: Nothing was enqueued. {what}", *shown]))
 
 
 def _enqueue(session: Session, lines: list[Line], progress: BatchProgress) -> dict[str, list[Line]]:
@@ -131,7 +137,7 @@ def _enqueue(session: Session, lines: list[Line], progress: BatchProgress) -> di
 
     by_id: dict[str, list[Line]] = {}
     for line, handle in zip(lines, session.client.submit_many(jobs()), strict=True):
-        # Two lines with the same key of their own are one job.
+        # Lines with the same idempotency_key are one job.
         by_id.setdefault(handle.id, []).append(line)
     progress.all_enqueued()
     return by_id

@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
     from ..contract import Job
 
-#: Some editors and exports begin a file with it; it is no part of the first line.
+#: Some editors and exports write it at the start of a file.
 _BYTE_ORDER_MARK: Final = "\ufeff"
-#: Beyond it, a decimal number does not say which whole number it was.
+#: Larger whole numbers lose digits when they are written as decimal numbers.
 _MAX_EXACT: Final = 2**53
 _WHOLE_NUMBERS: Final = ("seed", "priority", "retry_transient")
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the file and its job, which always has an idempotency key.
+    """One line of the file and its job.
 
     Args:
-        number: Its number in the file.
-        job: The job.
-        has_own_key: Whether the line itself has the key.
+        number: The line number, from 1.
+        job: The job, always with an idempotency key.
+        has_own_key: Whether the key comes from the line and is not derived.
     """
 
     number: int
@@ -39,18 +39,18 @@ class Line:
 
     @property
     def name(self) -> str:
-        """What a report calls it."""
+        """The name of the line in reports."""
         return f"line {self.number} {','.join(pairs_of(self.job.labels))}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
 class BatchFile:
-    """What a file holds.
+    """The content of a file.
 
     Args:
-        lines: The jobs.
-        problems: What is wrong with the lines that hold none, one text each.
-        duplicates: Which lines repeat the request of an earlier one and would be billed again, one text each.
+        lines: The valid lines.
+        problems: One message for each invalid line.
+        duplicates: One message for each line that repeats an earlier request and would be billed again.
     """
 
     lines: list[Line] = field(default_factory=list)
@@ -59,14 +59,14 @@ class BatchFile:
 
 
 def read_batch(texts: Iterable[str], run: str) -> BatchFile:
-    """Read all lines and give each job without an idempotency key one that is derived from its request.
+    """Read all lines and derive the missing idempotency keys.
 
-    The key depends on the request, on how often the same request occurred above it and on `run`, not on the file's
-    name, the line's number or its labels: the same file, sent again, gives the same jobs.
+    A derived key depends on the request, on the number of equal requests above it and on `run`. It does not depend on
+    the file's name, the line number or the labels, so the same file gives the same jobs again.
 
     Args:
         texts: The lines; empty ones are skipped.
-        run: Part of every derived key: another run is other jobs.
+        run: Part of every derived key: a different value gives different jobs.
     """
     content = BatchFile()
     occurrences: Counter[str] = Counter()
@@ -91,11 +91,11 @@ def read_batch(texts: Iterable[str], run: str) -> BatchFile:
             first = of_key.setdefault(job.idempotency_key, line)
             if first.job.fingerprint() != fingerprint:
                 content.problems.append(
-                    f"line {number}: idempotency_key: line {first.number} uses this key for a different request"
+                    f"line {number}: idempotency_key: already used in line {first.number} for a different request"
                 )
                 continue
         earlier = of_request.setdefault(fingerprint, line)
-        # Two equal requests that have a key of their own each are meant to be two jobs.
+        # Equal requests with different keys are two jobs on purpose.
         if earlier is not line and not (earlier.has_own_key and line.has_own_key):
             content.duplicates.append(f"line {number} repeats line {earlier.number}")
         content.lines.append(line)
@@ -109,33 +109,33 @@ def _read_line(text: str) -> Job:
         raise InvalidRequest(f"not JSON: {error}") from None
     if not isinstance(fields, dict):
         raise InvalidRequest(
-            'one object a line is expected, such as {"type": "animate", "image_url": ..., "video_url": ...}'
+            'expected one JSON object per line, such as {"type": "animate", "image_url": ..., "video_url": ...}'
         )
     return parse_job(_as_meant(fields))
 
 
 def _constant(name: str) -> None:
-    """Read the NaN that Python writes for a missing figure; no other constant is JSON either."""
+    """Read NaN, which Python writes for a missing number, as None; refuse other constants."""
     if name != "NaN":
-        raise ValueError(f"{name} is no number")
+        raise ValueError(f"{name} is not a number")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        raise ValueError("a name occurs twice in one object")
+        raise ValueError("the object has a duplicate name")
     return fields
 
 
 def _as_meant(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a line without what tables write: null for what is not there, 42.0 for 42."""
+    """Return the fields of a line, corrected for exports of tables: null means missing, 42.0 means 42."""
     given = {name: value for name, value in fields.items() if value is not None or name not in AnimateJob.model_fields}
     for name in _WHOLE_NUMBERS:
         value = given.get(name)
         if isinstance(value, float) and value.is_integer():
             if abs(value) > _MAX_EXACT:
                 raise InvalidRequest(
-                    f"{name}: as a decimal number it has lost digits: write a whole number", field=name
+                    f"{name}: a decimal number of this size has lost digits. Write a whole number", field=name
                 )
             given[name] = int(value)
     if isinstance(given.get("labels"), dict):

@@ -13,7 +13,8 @@ from ..contract import Result
 from ..downloads import save, videos_of
 from ..errors import WaitTimeout, WanimateError
 from ..waiting import Wait
-from .session import Exit, Session, command, of_outcome, worst
+from .jobs import EXAMPLE_ID, IDS_ARGUMENT
+from .session import WAITING, Exit, Session, command, of_outcome, worst
 
 if TYPE_CHECKING:
     from ..downloads import Video
@@ -21,22 +22,22 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = 4
 
 
-@command
-@click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
+@command(f"wanimate download {EXAMPLE_ID} --to videos", *WAITING, Exit.NOT_DOWNLOADED)
+@IDS_ARGUMENT
 @click.option(
     "--to",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
     metavar="DIR",
-    help="Where the videos go; the folder is made if there is none. This folder, unless given.",
+    help="Folder for the videos, created if missing.  [default: the current one]",
 )
 def download(session: Session, job_ids: tuple[str, ...], folder: Path) -> Exit:
-    """Download the videos of jobs that have succeeded, as ID.mp4, or ID.2.mp4 for a second one.
+    """Download the videos of succeeded jobs.
 
-    A video in the account's store is read with the store's usual credentials, which needs wanimate[store], and checked
-    by its SHA-256. A download that was interrupted goes on where it ended when the command is run again; videos that
-    are there are left out. Jobs that have not ended are not waited for.
+    Files are named ID.mp4, ID.2.mp4 and so on. The command does not wait for jobs, skips files that are complete, and
+    resumes interrupted downloads when you run it again. It verifies the SHA-256 of a video in your own store, and needs
+    wanimate[store] and the store's usual credentials to read it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,7 +50,7 @@ def download(session: Session, job_ids: tuple[str, ...], folder: Path) -> Exit:
 
 
 def _results(session: Session, jobs: Wait) -> tuple[dict[str, Result], list[Exit]]:
-    """Return the results there are, and report jobs without one."""
+    """Return the results that are available, and report jobs without one."""
     results: dict[str, Result] = {}
     codes: list[Exit] = []
     try:
@@ -87,6 +88,6 @@ def _save_all(session: Session, videos: list[Video]) -> list[Exit]:
         except KeyboardInterrupt:
             stop.set()
             threads.shutdown(cancel_futures=True)
-            session.output.note("Interrupted. Run the same command again to go on.")
+            session.output.note("Interrupted. Run the same command again to resume.")
             return [Exit.INTERRUPTED]
     return codes

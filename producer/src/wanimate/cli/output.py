@@ -1,18 +1,19 @@
-"""Lines on stdout for people or for programs; notes on stderr."""
+"""Writes results to stdout, as text or JSON lines, and messages to stderr."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from datetime import UTC, datetime
+import textwrap
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
 from ..contract import JobState, Result
 from ..errors import JobCancelled, JobFailed, JobNotFound, ResultExpired
-from ..text import format_duration, indented_lines, one_line, pairs_of, quoted
+from ..text import indented_lines, one_line
+from .status_lines import details_of, summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,13 +29,16 @@ _COLOURS: Final[Mapping[str, str]] = {
     "downloaded": "green",
     "not_downloaded": "red",
 }
-_NOT_KEPT: Final = "(could not be copied to the store before the vendor stopped serving it)"
-#: Shown in place of a state if a job succeeded and its videos are gone.
+_NOT_KEPT: Final = "(not copied to your store before the vendor deleted it)"
+#: The width of the facts below the first line of a status, and where their texts begin.
+_DETAILS_INDENT: Final = 13
+_DETAILS_WIDTH: Final = 80 - _DETAILS_INDENT
+#: Shown as the state of a job that succeeded and whose URLs have expired.
 EXPIRED: Final = "expired"
 
 
 def state_of(outcome: Result | JobFailed | ResultExpired) -> str:
-    """Return the final state that an outcome stands for."""
+    """Return the final state of a job with this outcome."""
     if isinstance(outcome, ResultExpired):
         return EXPIRED
     if isinstance(outcome, Result):
@@ -43,9 +47,9 @@ def state_of(outcome: Result | JobFailed | ResultExpired) -> str:
 
 
 class Output:
-    """Writes results to stdout and notes to stderr.
+    """Writes results to stdout and messages to stderr.
 
-    Colours are left out if stdout is no terminal, if it is a dumb one, or if `NO_COLOR` is set.
+    There are colours on a terminal only, and none if `NO_COLOR` is set.
 
     Args:
         as_json: Whether every line on stdout is one JSON object.
@@ -53,27 +57,27 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        #: Prints a line above the progress bar, while one is drawn on stderr.
+        #: Prints a line above the progress bar on stderr, while there is one.
         self.print_above_bar: Callable[[str], None] | None = None
         self._has_colours = (
             sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in {"dumb", "unknown"}
         )
 
     def note(self, text: str) -> None:
-        """Print to stderr what is not a result; further lines are indented."""
+        """Print a message to stderr; lines after the first are indented."""
         if self.print_above_bar is not None:
             self.print_above_bar(indented_lines(text))
         else:
             _print(sys.stderr, indented_lines(text))
 
     def queued(self, job_id: str, name: str | None = None) -> None:
-        """Report a job that is in the queue."""
+        """Report an enqueued job."""
         self._line(job_id, name, JobState.QUEUED, "")
 
     def ended(
         self, job_id: str, outcome: Result | JobFailed | ResultExpired | JobNotFound, name: str | None = None
     ) -> None:
-        """Report how a job ended, or that nothing is known about it."""
+        """Report the outcome of a job, or that it was not found."""
         if isinstance(outcome, JobNotFound):
             self.not_found(outcome, job_id, name)
             return
@@ -91,12 +95,12 @@ class Output:
         self._line(job_id, name, state_of(outcome), text, **facts)
 
     def timed_out(self, job_id: str, name: str | None = None) -> None:
-        """Report a job that had not ended in time."""
-        self._line(job_id, name, "unfinished", "goes on")
+        """Report a job that had not ended before the timeout."""
+        self._line(job_id, name, "unfinished", "the job continues")
 
     def downloaded(self, job_id: str, path: Path, *, is_new: bool) -> None:
-        """Report a video that is in its file now, or was before."""
-        text = str(path) if is_new else f"{path} (was there)"
+        """Report a downloaded video, or one that was complete before."""
+        text = str(path) if is_new else f"{path} (already complete)"
         self._line(job_id, None, "downloaded", text, path=str(path), is_new=is_new, size_bytes=path.stat().st_size)
 
     def not_downloaded(self, job_id: str, path: Path, error: Exception) -> None:
@@ -104,25 +108,24 @@ class Output:
         self._line(job_id, None, "not_downloaded", f"{path}: {error}", path=str(path), message=str(error))
 
     def not_found(self, error: JobNotFound, job_id: str, name: str | None = None, key: str = "state") -> None:
-        """Report a job that nothing is known about."""
+        """Report a job that was not found."""
         self._line(job_id, name, "not_found", str(error), key, message=str(error))
 
     def status(self, status: JobStatus) -> None:
-        """Report where a job stands."""
-        facts = status.model_dump(mode="json", exclude={"id", "state"}, exclude_none=True, exclude_defaults=True)
-        shown = " ".join(
-            [f"{name}={quoted(str(value))}" for name, value in facts.items() if name != "labels"]
-            # A label may be called like a field.
-            + pairs_of(status.labels, prefix="label.")
-        )
-        if status.urls_expire_at is not None:
-            shown = f"{shown} ({_life_of(status.urls_expire_at)})"
-        if status.state is JobState.QUEUED:
-            shown = "(no worker has recorded it yet)"
-        self._line(status.id, None, status.state, shown, **facts)
+        """Report the status of a job: state and ETA on the first line, then one fact per line."""
+        if self.as_json:
+            facts = status.model_dump(mode="json", exclude={"id", "state"}, exclude_none=True, exclude_defaults=True)
+            self._line(status.id, None, status.state, "", **facts)
+            return
+        self._line(status.id, None, status.state, summary_of(status))
+        for name, text in details_of(status):
+            indent = " " * _DETAILS_INDENT
+            # Words stay whole: one of them is the URL of the result.
+            wrapped = textwrap.wrap(one_line(text), _DETAILS_WIDTH, break_long_words=False, break_on_hyphens=False)
+            self._write(f"  {name:<{_DETAILS_INDENT - 2}}" + f"\n{indent}".join(wrapped))
 
     def cancelled(self, job_id: str, outcome: CancelOutcome) -> None:
-        """Report what became of a request to cancel."""
+        """Report the outcome of a request to cancel."""
         self._line(job_id, None, str(outcome), outcome.explanation, key="outcome")
 
     def _line(self, job_id: str, name: str | None, state: str, text: str, key: str = "state", **facts: Any) -> None:
@@ -135,7 +138,7 @@ class Output:
         self._write("  ".join([*shown, *([one_line(text)] if text else [])]))
 
     def _write(self, line: str) -> None:
-        # On the terminal of a bar, a line that does not go through it tears the bar.
+        # A line written past the progress bar of the same terminal would garble it.
         if self.print_above_bar is not None and sys.stdout.isatty():
             self.print_above_bar(line)
         else:
@@ -143,16 +146,6 @@ class Output:
 
 
 def _print(stream: TextIO, line: str) -> None:
-    # Not `click.echo`, which writes UTF-8 where the terminal reads ASCII.
+    # Not `click.echo`: it writes UTF-8 to a terminal that reads ASCII.
     stream.write(f"{line}\n")
     stream.flush()
-
-
-def _life_of(urls_expire_at: datetime) -> str:
-    """Return for how long URLs are still served, for people."""
-    left_ms = round((urls_expire_at - datetime.now(UTC)).total_seconds() * 1000)
-    return (
-        f"the URLs expire in {format_duration(left_ms)}"
-        if left_ms > 0
-        else f"the URLs expired {format_duration(-left_ms)} ago"
-    )

@@ -1,4 +1,4 @@
-"""Progress of a batch: a bar on a terminal, a plain line now and then elsewhere."""
+"""Shows the progress of a batch: a bar on a terminal, otherwise a plain line every ten seconds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.text import Text
 
 from ..contract import JobState
-from ..text import format_duration
+from ..text import counted, format_duration
 from .output import EXPIRED, state_of
 
 if TYPE_CHECKING:
@@ -31,24 +31,24 @@ if TYPE_CHECKING:
     from ..errors import JobFailed, ResultExpired
     from .output import Output
 
-#: Seconds between two reads of how many jobs are in flight.
+#: Seconds between two reads of the number of jobs in flight.
 _COUNT_INTERVAL_SECONDS: Final = 1.0
 #: Seconds between two plain lines.
 _PLAIN_INTERVAL_SECONDS: Final = 10.0
-#: The rate is that of so many seconds, or of those since the first job ended.
+#: Seconds over which the rate is measured.
 _RATE_SECONDS: Final = 60.0
-#: What remains is not guessed from fewer ended jobs, or from fewer seconds.
+#: There is no ETA before so many jobs have ended, in at least so many seconds.
 _MIN_ENDED_FOR_ETA: Final = 5
 _MIN_PACE_SECONDS: Final = 5.0
-#: What ends so soon after everything is in the queue had ended before, and says nothing about the pace.
+#: Jobs that end so soon after the enqueueing had ended in an earlier run, and do not count for the rate.
 _EARLIER_SECONDS: Final = 2.0
 
 
 class BatchProgress:
-    """Counts what happens to the jobs of a batch and shows it on stderr.
+    """Counts the jobs of a batch by state and shows them on stderr.
 
     Args:
-        output: Where it is shown.
+        output: The output of the command.
         total: The number of jobs.
     """
 
@@ -56,7 +56,7 @@ class BatchProgress:
         self._output = output
         self._total = total
         self._counts: Counter[str] = Counter()
-        #: Whether every job is surely in the queue.
+        #: Whether every job is certainly in the queue.
         self.is_enqueued = False
         self._enqueued_at = 0.0
         self._enqueued = 0
@@ -73,7 +73,7 @@ class BatchProgress:
                 TextColumn("{task.description}"),
                 TimeElapsedColumn(),
                 console=console,
-                # stdout may be a file or a pipe; `Output` decides which lines pass through the bar's console.
+                # `Output` passes lines for this terminal through the bar's console; stdout may be a file or a pipe.
                 redirect_stdout=False,
                 redirect_stderr=False,
                 transient=True,
@@ -116,19 +116,23 @@ class BatchProgress:
         self._show()
 
     def read_at_work(self, count: Callable[[], tuple[int, int]]) -> None:
-        """Read how many jobs of the batch hold an upstream slot, and of how many the video is copied, now and then."""
+        """Read at intervals how many jobs of the batch are in flight, and how many videos are being copied."""
         if time.monotonic() - self._counted_at >= _COUNT_INTERVAL_SECONDS:
             (self._in_flight, self._keeping), self._counted_at = count(), time.monotonic()
             self._show()
 
     def summary(self) -> str:
-        """Return what became of the batch, in one line."""
+        """Return the totals of the batch in one line."""
         counts = ", ".join(f"{self._counts[state]} {state}" for state in (JobState.SUCCEEDED, JobState.FAILED))
         left = self._total - self._counts.total()
-        others = [(self._counts[JobState.CANCELLED], "cancelled"), (self._counts[EXPIRED], EXPIRED), (left, "go on")]
+        others = [
+            (self._counts[JobState.CANCELLED], "cancelled"),
+            (self._counts[EXPIRED], EXPIRED),
+            (left, "unfinished"),
+        ]
         parts = [counts, *(f"{count} {what}" for count, what in others if count)]
         duration_ms = round(1000 * (time.monotonic() - self._started))
-        return f"{self._total} jobs: {', '.join(parts)}, after {format_duration(duration_ms)}"
+        return f"{counted(self._total, 'job')}: {', '.join(parts)} ({format_duration(duration_ms)})"
 
     def _states(self) -> str:
         ended = self._counts.total()
@@ -141,13 +145,13 @@ class BatchProgress:
         return ", ".join([*states, f"{self._total - ended - in_flight - keeping} waiting"])
 
     def _pace(self) -> str:
-        """Return how many jobs end in a second or minute, and when the last one will, if that goes on."""
+        """Return the rate at which jobs end, and the ETA of the last one at this rate."""
         now = time.monotonic()
         while self._ends and self._ends[0] < now - _RATE_SECONDS:
             self._ends.popleft()
         if len(self._ends) < _MIN_ENDED_FOR_ETA or now - self._ends[0] < _MIN_PACE_SECONDS:
             return "ETA -"
-        # From end to end: before the first one, all were on their way, which says nothing about the pace.
+        # Measured from the first end: the time before it does not depend on the rate.
         rate = (len(self._ends) - 1) / (now - self._ends[0])
         rate_text = f"{rate:.1f}/s" if rate >= 1 else f"{rate * 60:.1f}/min"
         remaining_ms = round(1000 * (self._total - self._counts.total()) / rate)
@@ -164,10 +168,10 @@ class BatchProgress:
 
 
 class DownloadProgress:
-    """Shows a bar for each video that is being downloaded, on a terminal.
+    """Shows a bar for each download on a terminal.
 
     Args:
-        output: Whose lines are printed above the bars.
+        output: The output of the command; its lines appear above the bars.
     """
 
     def __init__(self, output: Output) -> None:
@@ -203,22 +207,22 @@ class DownloadProgress:
         self._bars.console.print(Text.from_ansi(line))
 
     def of(self, name: str) -> Callable[[int, int | None], None]:
-        """Return what shows a file: called with the bytes that have come, and how many there are."""
+        """Return a function that updates the bar of a file with the bytes received and their total."""
         bars, task = self._bars, None
 
-        def show(come: int, total: int | None) -> None:
+        def show(received: int, total: int | None) -> None:
             nonlocal task
             if bars is None:
                 return
             if task is None:
                 task = bars.add_task(name, total=total)
-            bars.update(task, completed=come, total=total, visible=come != total)
+            bars.update(task, completed=received, total=total, visible=received != total)
 
         return show
 
 
 class _Bar(Progress):
-    """A bar with the counts by state below it: both would not fit into one line of 80 characters."""
+    """A bar, and below it the counts by state: one line of 80 characters is too short for both."""
 
     states = ""
 

@@ -188,6 +188,7 @@ class JobStatus(BaseModel):
     rendered_at: datetime | None = None
     settled_at: datetime | None = None
     delivered_at: datetime | None = None
+    urls: tuple[str, ...] = ()
     urls_expire_at: datetime | None = None
     error: str | None = None
 
@@ -220,6 +221,7 @@ class JobStatus(BaseModel):
             rendered_at=moment(fields.get("rendered_at_ms")),
             settled_at=moment(fields.get("settled_at_ms")),
             delivered_at=moment(fields.get("delivered_at_ms")),
+            urls=outcome.result.urls if outcome and outcome.result else (),
             urls_expire_at=outcome.result.urls_expire_at if outcome and outcome.result else None,
             error=str(outcome.exception()) if outcome and outcome.result is None else None,
         )
