@@ -226,7 +226,7 @@ def test_failed_jobs_are_retried_in_bulk_by_error_and_label_only_after_a_yes(
     choice = ("retry", "--all", "--error", "GenerationFailed", "--label", "batch=nine")
     asked = command(*choice)
     assert asked.returncode == 1
-    assert "1 jobs would run again" in asked.stderr
+    assert "1 failed job found" in asked.stderr
     assert not vendor.tasks()
     assert [line["id"] for line in command.lines(*choice, "--yes")] == [ours.id]
     assert ours.wait(timeout=PATIENCE_SECONDS).urls
@@ -256,7 +256,7 @@ def test_the_outcome_of_a_found_task_replaces_the_failure_and_is_delivered(
     handle, task_id = lose(client, vendor, "late")
     give_up(redis, handle)
     wrong = command.lines("resolve", handle.id, "--task-id", "task_nobody_has", code=1)
-    assert "does not know" in wrong[0]["message"]
+    assert "has no such task" in wrong[0]["message"]
     eventually(lambda: vendor.summary()["in_flight_now"] == 0, "the vendor has finished it")
     assert command.lines("resolve", handle.id, "--task-id", task_id)[0]["outcome"] == "resolved"
     assert handle.wait(timeout=PATIENCE_SECONDS).task_id == task_id

@@ -56,7 +56,7 @@ def format_duration(milliseconds: int) -> str:
 
 def counted(count: int, noun: str, plural: str = "") -> str:
     """Return a count with its noun, such as `1 job` or `2 jobs`; `plural` is for irregular nouns."""
-    return f"{count} {noun}" if count == 1 else f"{count} {plural or f'{noun}s'}"
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def quoted(text: str) -> str:

@@ -106,7 +106,7 @@ def test_it_says_what_it_would_delete_and_deletes_nothing_unasked(run: Run, tmp_
     video = finish(run, "a", "42", tmp_path)
     before = everything(run)
     _, notes = forget(run, "customer=42", code=1)
-    assert "1 jobs, 1 copied videos, 1 events, 1 undelivered webhooks" in notes
+    assert "1 job, 1 copied video, 1 event, 1 undelivered webhook, 0 dead letters: a" in notes
     assert "--yes" in notes
     assert everything(run) == before
     assert video.exists()

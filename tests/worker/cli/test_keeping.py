@@ -53,7 +53,7 @@ def test_jobs_whose_videos_are_copied_are_listed_with_what_failed(keeping: Run) 
         assert (again["copies_failed"], again["copy_failed_why"]) == (1, "the store is full")
     url = keeping.task.runtime.settings.redis_url.get_secret_value()
     assert (
-        "1 copy failed (the store is full), served for"
+        "1 copy failed (the store is full), the vendor's URL expires in"
         in typed("wanimate-worker", "jobs", WANIMATE_REDIS_URL=url).stdout
     )
 

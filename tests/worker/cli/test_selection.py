@@ -31,7 +31,7 @@ def test_a_time_is_read_in_its_unit(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "soon", "-1", "1w", "1h30m", " 1"])
 def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(click.BadParameter, match="a time is expected"):
+    with pytest.raises(click.BadParameter, match="expected a time"):
         read_age(text)
 
 
@@ -75,7 +75,7 @@ def test_an_admitted_job_is_as_old_as_its_slot() -> None:
 def test_a_parked_job_says_when_it_is_in_line_again_and_why() -> None:
     fields = {"stage": "waiting", "request": REQUEST, "waiting_at_ms": "1000", "history": "2000 waiting refused"}
     view = View.of(JobRecord("id", fields, None, None, parked_until_ms=NOW_MS + 12_000))
-    assert "parked, in line again in 12s (refused)" in view.line(NOW_MS)
+    assert "parked, retried in 12s (refused)" in view.line(NOW_MS)
     assert view.facts(NOW_MS)["parked_seconds"] == 12.0
 
 

@@ -1,9 +1,9 @@
-"""`wanimate-worker`: what an operator does, the processes beside the workers, and the settings reference."""
+"""`wanimate-worker`: the operator's commands, the processes beside the workers, and the settings reference."""
 
 from __future__ import annotations
 
 import click
-from wanimate.program import Program, completion_of, run
+from wanimate.program import Program, completion_of, epilog, run
 
 from .changes import cancel, end, retry
 from .dead import dead
@@ -18,26 +18,30 @@ from .top import top
 from .webhooks import webhooks
 
 
-@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog=epilog("wanimate-worker doctor"),
+)
 @click.version_option(package_name="wanimate-worker")
 def cli() -> None:
-    """Operate Wanimate.
+    """Operate Wanimate: jobs, submissions, limits, health, and the processes beside the workers.
 
-    Workers and beat are run by `celery -A wanimate_worker worker` and `beat`.
+    Start workers and beat with `celery -A wanimate_worker worker` and `celery -A wanimate_worker beat`.
     """
 
 
-@cli.command(name="settings")
+@cli.command(name="settings", epilog=epilog("wanimate-worker settings"))
 def settings_reference() -> None:
-    """Print the settings reference, as Markdown."""
+    """Print the reference of all settings, as Markdown."""
     from ..reference import settings_page
 
     click.echo(settings_page(), nl=False)
 
 
-@cli.command(name="failure-codes")
+@cli.command(name="failure-codes", epilog=epilog("wanimate-worker failure-codes"))
 def failure_codes_reference() -> None:
-    """Print what the vendor's failure codes mean, as Markdown."""
+    """Print the reference of failure codes, as Markdown."""
     from ..reference import failure_codes_page
 
     click.echo(failure_codes_page(), nl=False)

@@ -1,4 +1,4 @@
-"""`wanimate-worker cancel`, `end` and `retry`: what an operator does with jobs, each under its id."""
+"""`wanimate-worker cancel`, `end` and `retry`: change jobs by id."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 from wanimate.contract import CancelOutcome, Outcome, Stage, parse_job
 from wanimate.contract.record import read_outcome
 from wanimate.errors import JobNotFound, TaskUnreadable, WanimateError
+from wanimate.text import counted
 
 from ..ledger import Keep, Retried
 from .selection import UNRECORDED, Filter, filter_options, follows
@@ -19,15 +20,15 @@ if TYPE_CHECKING:
 
     from ..ledger import JobFields
 
-_BILLED: Final = "it will be billed again"
+_BILLED: Final = "it is billed again"
 
 
-@command
+@command("cancel 5b2d7a3e-0c1f-4f5e-9a54-6f0f6f1c2d11", Exit.REFUSED)
 @click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
 def cancel(session: Session, job_ids: tuple[str, ...]) -> Exit:
-    """Cancel jobs that were not sent to the vendor yet; exit code 1 if one was too late or is not known.
+    """Cancel jobs that were not sent to the vendor yet.
 
-    Works without a worker.
+    It works without a running worker. Exit code 1: a job was submitted before, or was not found.
     """
     return session.change(job_ids, _cancel)
 
@@ -43,17 +44,17 @@ def _cancel(session: Session, job_id: str) -> Verdict:
     return Verdict(code, outcome.value, outcome.explanation)
 
 
-@command
+@command("end 5b2d7a3e-0c1f-4f5e-9a54-6f0f6f1c2d11", Exit.REFUSED)
 @click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
 def end(session: Session, job_ids: tuple[str, ...]) -> Exit:
-    """End jobs that do not end by themselves.
+    """End jobs that cannot end without an operator.
 
-    A running one whose task the vendor answers about in a way that cannot be read (`doctor` lists them) fails as
-    TaskUnreadable, with the vendor's task id, and its slot is free. The vendor may have billed the task: look for its
-    result there. Once its answers can be read, `resolve ID` takes the outcome over.
+    A running job whose status responses cannot be read (`doctor` lists them) fails as TaskUnreadable, with the
+    vendor's task id, and its slot is freed. The vendor may have billed the task: look for its result there. Once the
+    responses can be read, `resolve ID` replaces the failure by the outcome.
 
-    One whose video is being copied (`jobs --state keeping`) succeeds with the vendor's URL: the video is not copied any
-    more, and the URL works for a day.
+    A job whose video is being copied (`jobs --state keeping`) succeeds with the vendor's URL, which expires a day
+    after the task has ended. The video is not copied.
     """
     return session.change(job_ids, _end)
 
@@ -62,13 +63,13 @@ def _end(session: Session, job_id: str) -> Verdict:
     [record] = session.ledger.records.whole([job_id])
     fields = record.fields
     if not fields:
-        return Verdict(Exit.REFUSED, "no record", "nothing is known about this job")
+        return Verdict(Exit.REFUSED, "no record", "not found: check the id")
     if leader := fields.get("leader"):
         return refused(follows(leader), fields.get("task_id"))
     task_id, outcome = fields.get("task_id"), read_outcome(fields)
     if outcome is not None:
         code = Exit.OK if outcome.error == TaskUnreadable.__name__ else Exit.REFUSED
-        text = f"it has ended already ({outcome.error or outcome.kind.value})"
+        text = f"ended before ({outcome.error or outcome.kind.value})"
         return Verdict(code, "unchanged", text, task_id)
     if Stage(fields["stage"]) is Stage.KEEPING:
         return _end_copying(session, job_id, fields)
@@ -80,9 +81,9 @@ def _end_running(session: Session, job_id: str, fields: Mapping[str, str]) -> Ve
     if obstacle := _obstacle(Stage(fields["stage"]), fields.get("unreadable_why")):
         return refused(obstacle, task_id)
     failure = TaskUnreadable(
-        "ended by an operator, because the vendor's answers about its task could not be read "
-        f"({fields['unreadable_why']}). The vendor may have finished and billed it: look for the task there before you "
-        "enqueue it again",
+        "ended by an operator, because the vendor's status responses could not be read "
+        f"({fields['unreadable_why']}). The vendor may have finished and billed the task: look for it there before you "
+        "enqueue the job again",
         None,
         task_id,
     )
@@ -90,7 +91,7 @@ def _end_running(session: Session, job_id: str, fields: Mapping[str, str]) -> Ve
     if settled is None:
         return moved_on(task_id)
     session.runtime.go_on([job_id, *settled.granted])
-    text = f"it failed as TaskUnreadable, its slot is free; the task {task_id} may have been billed"
+    text = f"failed as TaskUnreadable and freed its slot; the task {task_id} may have been billed"
     return Verdict(Exit.OK, "ended", text, task_id)
 
 
@@ -100,26 +101,24 @@ def _end_copying(session: Session, job_id: str, fields: Mapping[str, str]) -> Ve
     if not session.ledger.keeps.finish(keep, keep.without_copy()):
         return moved_on(rendered.task_id)
     session.runtime.go_on([job_id])
-    text = "it succeeds with the vendor's URL, and its video is not copied"
+    text = "succeeded with the vendor's URL; its video is not copied"
     return Verdict(Exit.OK, "ended", text, rendered.task_id)
 
 
 def _obstacle(stage: Stage, unreadable_why: str | None) -> str:
-    """Return why a job is not to be ended; empty if it may be."""
+    """Return why a job cannot be ended; empty if it can."""
     if stage is Stage.UNKNOWN:
-        return "its submission is lost: see wanimate-worker resolve, or retry"
+        return "the answer to its submission was lost: use `resolve ID` or `retry ID`"
     if stage is not Stage.RUNNING:
-        return f"the vendor has no task of it: it is {stage.value}; see wanimate-worker cancel"
-    return "" if unreadable_why else "the vendor's last answer about its task could be read: it ends by itself"
+        return f"it has no task at the vendor (state {stage.value}): use `cancel ID`"
+    return "" if unreadable_why else "its last status response was readable: it ends without an operator"
 
 
-@command
+@command("retry --all --error GenerationFailed --yes", Exit.REFUSED)
 @click.argument("job_ids", metavar="[ID...]", nargs=-1)
-@click.option("--all", "takes_all", is_flag=True, help="All failed jobs that the filters below leave.")
-@click.option(
-    "--error", metavar="NAME", help="With --all: only those that failed with this error, as GenerationFailed."
-)
-@click.option("--yes", is_flag=True, help="With --all: do it; without, only say how many there are.")
+@click.option("--all", "takes_all", is_flag=True, help="All failed jobs that match the filters.")
+@click.option("--error", metavar="NAME", help="With --all: only jobs that failed with this error.")
+@click.option("--yes", is_flag=True, help="With --all: retry them; without it, only count them.")
 @filter_options
 def retry(
     session: Session,
@@ -132,21 +131,21 @@ def retry(
     labels: tuple[tuple[str, str], ...],
     limit: int | None,
 ) -> Exit:
-    """Run failed jobs again under the same id: the new result replaces the failure, and callbacks are called again.
+    """Run failed jobs again under the same id. Each is billed again.
 
-    Each is sent to the vendor again, and billed again. A job whose lost submission is not decided yet (unknown) gives
-    its slot back and is sent again too. A job that is already on its way again is left alone.
+    The new outcome replaces the failure, and callbacks run again. A job in state unknown is submitted again too: it
+    may be billed twice. A job that waits or runs is not changed.
     """
     if bool(job_ids) == takes_all:
-        raise click.UsageError("give the ids of jobs, or --all")
+        raise click.UsageError("give ids of jobs or --all")
     if job_ids and (error or labels or older_than or limit):
-        raise click.UsageError("--error, --label, --older-than and --limit go with --all")
+        raise click.UsageError("--error, --label, --older-than and --limit need --all")
     if takes_all:
         wanted = Filter(("failed",), older_than, labels, error)
         views = wanted.select(session.ledger, session.ledger.records.now_ms())
         job_ids = tuple(view.status.id for view in islice(views, limit))
         if not yes:
-            session.note(f"{len(job_ids)} jobs would run again; each is billed again. Add --yes to do it.")
+            session.note(f"{counted(len(job_ids), 'failed job')} found; each is billed again. Add --yes to retry.")
             return Exit.REFUSED if job_ids else Exit.OK
     return session.change(job_ids, _retry)
 
@@ -159,21 +158,21 @@ def _retry(session: Session, job_id: str) -> Verdict:
         case None:
             return Verdict(Exit.REFUSED, "no record", UNRECORDED[session.ledger.records.presence(job_id)])
         case Stage.WAITING | Stage.SUBMITTING | Stage.RUNNING | Stage.KEEPING:
-            return Verdict(Exit.OK, "unchanged", f"it is on its way already ({job.stage.value})")
+            return Verdict(Exit.OK, "unchanged", f"not failed (state {job.stage.value})")
         case Stage.UNKNOWN:
-            return _give_up(session, job)
+            return _resubmit(session, job)
         case _:
             return _run_again(session, job)
 
 
-def _give_up(session: Session, job: JobFields) -> Verdict:
+def _resubmit(session: Session, job: JobFields) -> Verdict:
     granted = session.ledger.jobs.release(
-        job.job_id, job.nonce, "sent again by hand", may_be_billed=True, hint=job.hint or ""
+        job.job_id, job.nonce, "retried by an operator", may_be_billed=True, hint=job.hint or ""
     )
     if granted is None:
-        return refused("news of its submission came just now: look at it again")
+        return refused("its submission was answered at the same moment: check it with `show ID`")
     session.runtime.go_on(granted)
-    return Verdict(Exit.OK, "retried", f"its lost submission is given up; {_BILLED}, if the vendor had accepted it")
+    return Verdict(Exit.OK, "retried", f"submitted again; {_BILLED} if the vendor accepted the lost submission")
 
 
 def _run_again(session: Session, job: JobFields) -> Verdict:
@@ -190,8 +189,8 @@ def _run_again(session: Session, job: JobFields) -> Verdict:
     session.runtime.go_on(answer.granted)
     match answer.verdict:
         case Retried.RETRIED:
-            return Verdict(Exit.OK, "retried", f"in line again; {_BILLED}")
+            return Verdict(Exit.OK, "retried", f"waiting again; {_BILLED}")
         case Retried.UNDELIVERED:
-            return refused("its failure is being delivered right now: try again in a moment")
+            return refused("its failure is being delivered: try again in a moment")
         case Retried.NO:
-            return refused("it is not a failed job: enqueue it anew to run it once more")
+            return refused("it has not failed: to run it again, enqueue a new job")

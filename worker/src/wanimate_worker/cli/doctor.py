@@ -1,4 +1,4 @@
-"""`wanimate-worker doctor`: whether everything is as it must be."""
+"""`wanimate-worker doctor`: checks everything."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 import click
-from wanimate.program import ExitCode
+from wanimate.program import ExitCode, epilog
 from wanimate.text import one_line
 
 from .session import celery_app, open_runtime, reported_errors
@@ -18,19 +18,25 @@ if TYPE_CHECKING:
 
 
 class _Exit(ExitCode):
-    OK = 0, "all is well, or only to be known"
-    WARNINGS = 1, "warnings"
-    FAILURES = 2, "failures, or wrong settings"
+    OK = 0, "every check is ok or info"
+    WARNINGS = 1, "at least one warn"
+    FAILURES = 2, "at least one fail, or wrong settings"
+    UNAVAILABLE = 3, "Redis stopped answering meanwhile"
+    INTERRUPTED = 130, "interrupted (Ctrl-C)"
 
 
 _STYLES: Final = {"ok": "green", "info": "blue", "warn": "yellow", "fail": "red"}
 
 
-@click.command(epilog=_Exit.epilog())
-@click.option("--no-vendor", is_flag=True, help="Send the vendor no request.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout.")
+@click.command(epilog=epilog("wanimate-worker doctor --no-vendor", _Exit))
+@click.option("--no-vendor", is_flag=True, help="Send no request to the vendor.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def doctor(*, no_vendor: bool, as_json: bool) -> None:
-    """Check Redis, settings, the vendor's key, queues, workers, beat and the ledger; say what to do about each."""
+    """Check everything and print what to do.
+
+    It checks Redis, settings, the API key, queues, workers, beat, submissions, jobs, copies and webhooks. It changes
+    nothing.
+    """
     from ..health.finding import Severity
 
     worst = Severity.OK
@@ -61,7 +67,7 @@ def _findings(*, asks_vendor: bool) -> Iterator[Finding]:
     if asks_vendor:
         yield setup.check_vendor(runtime)
     if len(server) == 1:
-        # Redis does not answer, so there is nothing more to see.
+        # Redis does not answer: nothing else can be checked.
         return
     try:
         ledger.check_database()
@@ -80,9 +86,11 @@ def _findings(*, asks_vendor: bool) -> Iterator[Finding]:
         yield from findings_of(now)
         yield from work.check_jobs(ledger)
     except SettingsError as error:
-        yield fail("account", str(error), "nothing else here was checked: the jobs in it are another account's")
+        yield fail(
+            "account", str(error), "set WANIMATE_ACCOUNT or WANIMATE_REDIS_URL right; the other checks were skipped"
+        )
     except RedisError as error:
-        yield fail("redis", f"lost meanwhile: {type(error).__name__}", "see whether it restarts; run doctor again")
+        yield fail("redis", f"stopped answering: {type(error).__name__}", "check the server, then run doctor again")
 
 
 def _show(finding: Finding, *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`wanimate-worker forget`: deletes what is stored about jobs with a label, such as those of one customer."""
+"""`wanimate-worker forget`: deletes everything stored about jobs with a label, such as one customer's."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 from redis.exceptions import ResponseError
 from wanimate.errors import SettingsError
 from wanimate.program import read_label
+from wanimate.text import counted
 
 from .session import Exit, Session, Verdict, command
 
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
     from ..ledger import Traces
 
 _MAX_NAMED: Final = 5
-_AT_WORK: Final = "it has not ended: cancel it or wait, then run this again"
+_AT_WORK: Final = "not ended: cancel it or wait, then run this again"
 
 
-@command
+@command("forget --label customer=acme", Exit.REFUSED)
 @click.option(
     "--label",
     "labels",
@@ -31,20 +32,20 @@ _AT_WORK: Final = "it has not ended: cancel it or wait, then run this again"
     metavar="K=V",
     multiple=True,
     required=True,
-    help="Repeatable: jobs that have all of them.",
+    help="Jobs with this label; repeatable.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Delete without confirmation.")
 def forget(session: Session, labels: tuple[tuple[str, str], ...], *, yes: bool) -> Exit:
-    """Delete what is stored about jobs with a label, such as those of one customer.
+    """Delete everything stored about jobs with a label.
 
-    That is: copied videos in the store, records with request and prompt, results, events, webhooks that are not
-    delivered, dead letters. Jobs that have not ended are left: cancel them or wait, then run this again. It can be run
-    again after it was interrupted. Run it where the credentials of the store are.
+    Deleted are copied videos, records with request and prompt, results, events, undelivered webhooks and dead letters.
+    Jobs that have not ended are skipped: cancel them or wait, then run this again. It needs the credentials of the
+    store. After an interruption, run it again.
     """
     found = session.ledger.erasing.find(dict(labels))
     ended, at_work = ([each for each in found if each.is_at_work is is_at_work] for is_at_work in (False, True))
     for traces in at_work:
-        _say(session, traces, Verdict(Exit.REFUSED, "left", f"{traces.stage}: {_AT_WORK}"))
+        _print(session, traces, Verdict(Exit.REFUSED, "left", f"{traces.stage}: {_AT_WORK}"))
     code = Exit.REFUSED if at_work else Exit.OK
     if ended:
         session.note(_plan(ended))
@@ -53,10 +54,10 @@ def forget(session: Session, labels: tuple[tuple[str, str], ...], *, yes: bool) 
     stores = _Stores(session.runtime)
     for traces in ended:
         verdict = _forget(session, traces, stores)
-        _say(session, traces, verdict)
+        _print(session, traces, verdict)
         code = max(code, verdict.code)
     if not found:
-        session.note("Nothing is stored about such a job.")
+        session.note("No jobs with these labels are stored.")
     for line in _what_stays(session):
         session.note(line)
     return code
@@ -64,26 +65,26 @@ def forget(session: Session, labels: tuple[tuple[str, str], ...], *, yes: bool) 
 
 def _plan(ended: list[Traces]) -> str:
     counts = {
-        "jobs": len(ended),
-        "copied videos": sum(len(traces.videos) for traces in ended),
-        "events": sum(len(traces.event_ids) for traces in ended),
-        "undelivered webhooks": sum(len(traces.webhooks) for traces in ended),
-        "dead letters": sum(len(traces.dead_letters) for traces in ended),
+        "job": len(ended),
+        "copied video": sum(len(traces.videos) for traces in ended),
+        "event": sum(len(traces.event_ids) for traces in ended),
+        "undelivered webhook": sum(len(traces.webhooks) for traces in ended),
+        "dead letter": sum(len(traces.dead_letters) for traces in ended),
     }
     ids = ", ".join(traces.job_id for traces in ended[:_MAX_NAMED])
-    what = ", ".join(f"{count} {name}" for name, count in counts.items())
-    return f"To be deleted for good: {what}: {ids}{' …' if len(ended) > _MAX_NAMED else ''}"
+    what = ", ".join(counted(count, name) for name, count in counts.items())
+    return f"This deletes for good: {what}: {ids}{' …' if len(ended) > _MAX_NAMED else ''}"
 
 
 def _is_confirmed(session: Session) -> bool:
     if session.as_json or not sys.stdin.isatty():
-        session.note("Nothing was deleted. Add --yes to do it.")
+        session.note("Nothing was deleted. Add --yes to delete.")
         return False
     return click.confirm("Delete?", err=True)
 
 
 class _Stores:
-    """The stores in which videos are, each opened once."""
+    """The stores that hold videos, each opened once."""
 
     def __init__(self, runtime: Runtime) -> None:
         from ..keeping.keeper import store_url
@@ -97,7 +98,7 @@ class _Stores:
 
         base = self._base
         if not base or not url.startswith(f"{base}/"):
-            # It was copied while the account had another store.
+            # The account had another store when this was copied.
             base = url.rpartition("/")[0]
         if base not in self._opened:
             self._opened[base] = Store(base)
@@ -105,31 +106,39 @@ class _Stores:
 
 
 def _forget(session: Session, traces: Traces, stores: _Stores) -> Verdict:
-    """Delete all of a job: what names other things last, so that it can be done again after a crash."""
+    """Delete everything of a job, the record last: it names the rest, so this can run again after a crash."""
     from ..keeping.failures import StoreFailed
 
     for url in traces.videos:
         try:
             stores.delete(url)
         except (StoreFailed, SettingsError) as error:
-            return Verdict(Exit.UNAVAILABLE, "left", f"its video could not be deleted: {error}")
+            return Verdict(
+                Exit.UNAVAILABLE,
+                "left",
+                f"its video could not be deleted ({error}): correct the store, then run this again",
+            )
     if not session.ledger.erasing.delete(traces, session.result_key(traces.result_id)):
-        return Verdict(Exit.REFUSED, "left", f"it runs again: {_AT_WORK}")
-    return Verdict(Exit.OK, "forgotten", f"{len(traces.videos)} videos, {len(traces.event_ids)} events deleted")
+        return Verdict(Exit.REFUSED, "left", _AT_WORK)
+    return Verdict(
+        Exit.OK,
+        "forgotten",
+        f"{counted(len(traces.videos), 'video')} and {counted(len(traces.event_ids), 'event')} deleted",
+    )
 
 
-def _say(session: Session, traces: Traces, verdict: Verdict) -> None:
+def _print(session: Session, traces: Traces, verdict: Verdict) -> None:
     facts: dict[str, Any] = {"id": traces.job_id, "outcome": verdict.outcome, "message": verdict.text}
     facts |= {"videos": len(traces.videos), "events": len(traces.event_ids), "webhooks": len(traces.webhooks)}
     session.line(f"{traces.job_id}  {verdict.outcome}  {verdict.text}", **facts)
 
 
 def _what_stays(session: Session) -> list[str]:
-    """Return what this cannot delete."""
+    """Return what this command cannot delete."""
     elsewhere = (
-        "Not deleted: billed seconds and dollars by label (for seven days), logs, and what others hold: jobs that no "
-        "worker has recorded yet, copies of your backends, older versions in a bucket with versioning, videos of jobs "
-        "whose record and event are gone."
+        "Not deleted: billed seconds and dollars by label (kept for seven days), logs, jobs that no worker has "
+        "recorded yet, copies in your backends, older versions in a bucket with versioning, and videos of jobs whose "
+        "record and event have expired."
     )
     return [*_persistence(session.runtime.redis), elsewhere]
 
@@ -139,19 +148,17 @@ def _persistence(redis: Redis) -> list[str]:
         info: dict[str, Any] = redis.info("persistence")
         replicas = int(redis.info("replication").get("connected_slaves", 0))
     except ResponseError:
-        return ["Redis does not say what its files hold: rewrite them, and see its replicas and backups."]
+        return ["Redis reports nothing about its files: rewrite them, and check its replicas and backups."]
     lines = []
     if info.get("aof_enabled"):
         size = f"{int(info.get('aof_current_size', 0)):,} bytes"
-        state = "; a rewrite is under way" if info.get("aof_rewrite_in_progress") else ""
+        state = "; a rewrite is running" if info.get("aof_rewrite_in_progress") else ""
         lines.append(
-            f"Redis's append-only file ({size}{state}) holds what was deleted until it is rewritten: BGREWRITEAOF does "
-            "that now."
+            f"Redis's append-only file ({size}{state}) contains the deleted data until it is rewritten: run "
+            "BGREWRITEAOF."
         )
     if info.get("rdb_last_save_time") and not info.get("aof_enabled"):
-        lines.append(
-            "Redis's snapshot file holds what was deleted until the next one is written: BGSAVE does that now."
-        )
+        lines.append("Redis's snapshot file contains the deleted data until the next one is written: run BGSAVE.")
     if replicas:
-        lines.append(f"Its {replicas} connected replicas have files of their own: rewrite those, too.")
-    return [*lines, "Backups of Redis and of the store hold it until they are deleted."]
+        lines.append(f"{counted(replicas, 'connected replica')} of Redis with own files: rewrite those too.")
+    return [*lines, "Backups of Redis and of the store contain it until they are deleted."]

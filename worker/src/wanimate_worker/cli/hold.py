@@ -1,4 +1,4 @@
-"""`wanimate-worker pause`, `resume` and `drain`: the operator's hold on submissions."""
+"""`wanimate-worker pause`, `resume` and `drain`: the operator's pause of submissions."""
 
 from __future__ import annotations
 
@@ -10,69 +10,75 @@ from wanimate.program import SECONDS
 
 from .session import Exit, Session, command
 
-#: How often a drain looks, and how often it says so on stderr, in seconds.
-_LOOK_SECONDS: Final = 0.5
-_TELL_SECONDS: Final = 10.0
+#: How often `drain` checks, and how often it reports on stderr, in seconds.
+_CHECK_SECONDS: Final = 0.5
+_REPORT_SECONDS: Final = 10.0
 _MAX_REASON: Final = 200
 
 
-@command
-@click.option("--reason", metavar="TEXT", required=True, help="Why; shown to whoever asks.")
+@command('pause --reason "vendor maintenance until 14:00"')
+@click.option("--reason", metavar="TEXT", required=True, help="Shown by doctor, top and the limits page.")
 def pause(session: Session, reason: str) -> Exit:
-    """Send nothing new to the vendor until `resume`; what runs is polled and delivered as ever.
+    """Pause submissions until `resume`.
 
-    This is the operator's hold. The pause after the vendor refused the key is another one: that one ends by itself.
+    Waiting jobs stay in the queue. Jobs that were submitted are polled and delivered. A suspended account (refused
+    key, no credit) is not affected: its submissions resume when the vendor accepts the key again.
     """
     was_held = not session.ledger.gate.pause(_one_line(reason))
-    text = "the reason is another now; it was held before" if was_held else "nothing new is sent to the vendor"
-    session.line(f"held: {_one_line(reason)}; {text}", held=_one_line(reason), was_held=was_held)
+    text = "submissions were paused already; the reason was replaced" if was_held else "submissions are paused"
+    session.line(f"{text}: {_one_line(reason)}", held=_one_line(reason), was_held=was_held)
     return Exit.OK
 
 
-@command
+@command("resume")
 def resume(session: Session) -> Exit:
-    """End the hold of `pause` or `drain`."""
+    """Resume submissions after `pause` or `drain`."""
     ledger = session.ledger
     was_held = ledger.gate.resume()
     session.runtime.go_on(ledger.polls.grant())
     gate = ledger.gate.read()
-    text = "submissions go on" if was_held else "nothing was held"
+    text = "submissions are resumed" if was_held else "submissions were not paused"
     if gate.suspended is not None:
-        text += f"; but the account is paused ({gate.suspended}): nothing is sent until the vendor takes it again"
+        text += f", but the account is suspended ({gate.suspended}): no job is sent until the vendor accepts it again"
     session.line(text, was_held=was_held, refused=gate.suspended)
     return Exit.OK
 
 
-@command
-@click.option("--reason", metavar="TEXT", default="drain", show_default=True, help="Why; shown to whoever asks.")
-@click.option("--timeout", type=SECONDS, help="For ever, unless given.")
+@command("drain --timeout 600", Exit.TIMED_OUT)
+@click.option(
+    "--reason",
+    metavar="TEXT",
+    default="drain",
+    show_default=True,
+    help="Shown by doctor, top and the limits page.",
+)
+@click.option("--timeout", type=SECONDS, help="How long to wait; without it, until the end.")
 def drain(session: Session, reason: str, timeout: float | None) -> Exit:
-    """Hold submissions, then wait until the vendor renders nothing and every outcome is delivered.
+    """Pause submissions and wait until no job is in flight.
 
-    The hold stays, also when the time-out passes: `resume` ends it.
+    That is: no task runs at the vendor, every video is copied, and every outcome is delivered. Submissions stay paused
+    after that, and after a time-out: `resume` ends the pause.
     """
     ledger = session.ledger
     ledger.gate.pause(_one_line(reason))
     started = time.monotonic()
-    told_at = started - _TELL_SECONDS
+    reported_at = started - _REPORT_SECONDS
     while True:
         in_flight = ledger.records.in_flight()
         undelivered = ledger.records.undelivered() + ledger.keeps.waiting()
         now = time.monotonic()
         if not in_flight and not undelivered:
-            session.line(f"drained after {now - started:.0f} s; `resume` ends the hold", in_flight=0, undelivered=0)
+            text = f"drained after {now - started:.0f} s; submissions stay paused until `resume`"
+            session.line(text, in_flight=0, undelivered=0)
             return Exit.OK
         if timeout is not None and now - started >= timeout:
-            session.line(
-                f"not drained after {timeout:g} s: {in_flight} in flight, {undelivered} undelivered; the hold stays",
-                in_flight=in_flight,
-                undelivered=undelivered,
-            )
+            text = f"not drained after {timeout:g} s: {in_flight} in flight, {undelivered} undelivered"
+            session.line(f"{text}; submissions stay paused", in_flight=in_flight, undelivered=undelivered)
             return Exit.TIMED_OUT
-        if now - told_at >= _TELL_SECONDS:
-            told_at = now
-            session.note(f"{in_flight} in flight, {undelivered} outcomes on their way")
-        time.sleep(_LOOK_SECONDS)
+        if now - reported_at >= _REPORT_SECONDS:
+            reported_at = now
+            session.note(f"waiting: {in_flight} in flight, {undelivered} undelivered")
+        time.sleep(_CHECK_SECONDS)
 
 
 def _one_line(text: str) -> str:

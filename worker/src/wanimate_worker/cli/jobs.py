@@ -8,17 +8,21 @@ from typing import Final
 
 import click
 from wanimate.contract import JobState
-from wanimate.text import pairs_of
+from wanimate.text import counted, pairs_of
 
-from .selection import STATES, UNRECORDED, Filter, View, filter_options
+from .selection import DEFAULT_STATES, STATES, UNRECORDED, Filter, View, filter_options
 from .session import Exit, Session, command
 
 _LIMIT: Final = 50
 
 
-@command
+@command("jobs --state failed --older-than 1h --label team=ads")
 @click.option(
-    "--state", "states", type=click.Choice(list(STATES)), multiple=True, help="Repeatable; all, unless given."
+    "--state",
+    "states",
+    type=click.Choice(list(STATES)),
+    multiple=True,
+    help="Only jobs in this state; repeatable. Default: all but succeeded.",
 )
 @filter_options
 def jobs(
@@ -29,27 +33,28 @@ def jobs(
     labels: tuple[tuple[str, str], ...],
     limit: int | None,
 ) -> Exit:
-    """List jobs: those that hold a slot, whose videos are copied, that failed, that wait.
+    """List jobs by state, age or label.
 
-    The oldest first, 50 unless --limit.
+    The oldest first, 50 unless --limit. Succeeded jobs: the newest first, with their URLs, among the events that are
+    kept (`limits`: events kept), until their results expire.
     """
     now_ms = session.ledger.records.now_ms()
-    wanted = Filter(states or tuple(STATES), older_than, labels)
+    wanted = Filter(states or DEFAULT_STATES, older_than, labels)
     shown = waiting = 0
     for view in islice(wanted.select(session.ledger, now_ms), limit or _LIMIT):
-        session.line(view.line(now_ms), **view.facts(now_ms))
+        session.line(view.line(now_ms), **view.facts(now_ms), urls=list(view.urls) or None)
         shown += 1
         waiting += view.status.state is JobState.WAITING
     if waiting and not session.as_json:
-        _say_why_they_wait(session)
+        _note_why_they_wait(session)
     if shown == (limit or _LIMIT):
-        session.note(f"The first {shown}; there may be more: --limit.")
+        session.note(f"The first {counted(shown, 'job')}. For more, use --limit.")
     elif not shown and not session.as_json:
-        session.note("No such jobs.")
+        session.note("No jobs found.")
     return Exit.OK
 
 
-def _say_why_they_wait(session: Session) -> None:
+def _note_why_they_wait(session: Session) -> None:
     from ..health.reading import Reader
     from ..health.verdict import why_waiting
 
@@ -57,23 +62,27 @@ def _say_why_they_wait(session: Session) -> None:
         session.note(why)
 
 
-@command
+@command("show 5b2d7a3e-0c1f-4f5e-9a54-6f0f6f1c2d11", Exit.REFUSED)
 @click.argument("job_id", metavar="ID")
 def show(session: Session, job_id: str) -> Exit:
-    """Print everything known about one job, with its history; never its URLs or its prompt."""
+    """Show one job: fields, result URLs and history.
+
+    Its prompt and the URLs of its request may be secret and are not printed.
+    """
     ledger = session.ledger
     [record] = ledger.records.whole([job_id])
     if not record.fields:
-        session.note(f"{job_id}: no record; {UNRECORDED[ledger.records.presence(job_id)]}.")
+        session.note(f"{job_id}: {UNRECORDED[ledger.records.presence(job_id)]}.")
         return Exit.REFUSED
     limits = ledger.limits.read()
     view, now_ms = View.of(record, None if limits is None else limits.prices), ledger.records.now_ms()
-    facts = view.facts(now_ms)
+    facts = view.facts(now_ms) | {"urls": list(view.urls) or None}
     if session.as_json:
         history = [{"at_ms": step.at_ms, "stage": step.stage, "cause": step.cause} for step in view.history]
         session.line("", **facts, history=history)
         return Exit.OK
     facts["labels"] = "  ".join(pairs_of(view.status.labels)) or None
+    facts["urls"] = "  ".join(view.urls) or None
     for name, value in facts.items():
         if value is not None:
             session.line(f"{name:<18} {value}")

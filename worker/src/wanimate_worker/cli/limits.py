@@ -1,4 +1,4 @@
-"""`wanimate-worker limits`: what the vendor allows the account, and what it may cost, for all workers at once."""
+"""`wanimate-worker limits`: the account's limits, for all workers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from ..ledger import AccountLimits
 
 _NO_LIMIT: Final = "none"
-#: What may be removed: each option, what it takes, and what it is for.
+#: What may be removed: each option, its value, and its help.
 _REMOVABLE: Final = (
-    ("--daily-billed-seconds", "SECONDS", "What may be billed in a day (UTC), in seconds of video."),
-    ("--daily-billed-usd", "USD", "The same in US dollars; needs both prices."),
-    ("--price-480p-usd-per-second", "USD", "What a billed second costs at 480p."),
-    ("--price-720p-usd-per-second", "USD", "What a billed second costs at 720p."),
-    ("--balance-warn-usd", "USD", "Warn when the balance at the vendor is below this."),
-    ("--balance-hold-usd", "USD", "Submit nothing that would leave less of the balance than this."),
+    ("--daily-billed-seconds", "SECONDS", "Limit of billed video a day (UTC), in seconds"),
+    ("--daily-billed-usd", "USD", "The same in US dollars; needs both prices"),
+    ("--price-480p-usd-per-second", "USD", "Price of a billed second at 480p"),
+    ("--price-720p-usd-per-second", "USD", "Price of a billed second at 720p"),
+    ("--balance-warn-usd", "USD", "Warn when the balance at the vendor is below this"),
+    ("--balance-hold-usd", "USD", "Submit no job that would leave less of the balance"),
 )
 
 
@@ -32,27 +32,26 @@ def _or_none(context: click.Context, option: click.Parameter, value: str | None)
 
 def _removable(function: Callable[..., Exit]) -> Callable[..., Exit]:
     for name, unit, text in reversed(_REMOVABLE):
-        told = f"{text.removesuffix('.')}; `{_NO_LIMIT}` removes it."
-        function = click.option(name, callback=_or_none, metavar=unit, help=told)(function)
+        full = f"{text}; `{_NO_LIMIT}` removes it."
+        function = click.option(name, callback=_or_none, metavar=unit, help=full)(function)
     return function
 
 
-@command
-@click.option("--max-in-flight", type=int, metavar="N", help="Upstream tasks at once.")
+@command("limits --max-in-flight 500", Exit.REFUSED)
+@click.option("--max-in-flight", type=int, metavar="N", help="Tasks at the vendor at once.")
 @click.option("--requests-per-minute", type=int, metavar="N", help="Requests in any 60 s, submissions and polls.")
 @_removable
-@click.option(
-    "--retry-transient", type=int, metavar="N", help="How often a job is sent again after transient failures, 0 to 10."
-)
-@click.option("--webhook-url", metavar="URL", help="Where webhooks go of jobs that name no address; `none` removes it.")
-@click.option("--keep-url", metavar="URL", help="The store to which videos are copied; `none` removes it.")
-@click.option("--events-kept", type=int, metavar="N", help="How many ends of jobs can be read as events.")
-@click.option("--api-base-url", metavar="URL", help="Another vendor; `drain` first, and then restart the workers.")
+@click.option("--retry-transient", type=int, metavar="N", help="Retries of a job after transient failures, 0 to 10.")
+@click.option("--webhook-url", metavar="URL", help="Webhook URL of jobs without their own; `none` removes it.")
+@click.option("--keep-url", metavar="URL", help="Store to which videos are copied; `none` removes it.")
+@click.option("--events-kept", type=int, metavar="N", help="How many events of ended jobs are kept.")
+@click.option("--api-base-url", metavar="URL", help="Another vendor: `drain` first, restart the workers after.")
 def limits(session: Session, **options: Any) -> Exit:
-    """Show the account's limits, or change those that are named, at once and for all workers.
+    """Show or change the account's limits.
 
-    They are kept in Redis. The settings of the same names fill them when the first worker starts and count no more
-    after that; where this environment's differ, it is said.
+    A change applies at once, to all workers. The limits are kept in Redis: the first worker copies them from its
+    WANIMATE_* settings, and after that the settings have no effect. Differences to the settings of this environment
+    are printed.
     """
     settings, ledger = session.runtime.settings, session.ledger
     known = ledger.limits.read()
@@ -61,21 +60,21 @@ def limits(session: Session, **options: Any) -> Exit:
         wanted = _changed(session, known, changes)
         if not ledger.limits.set(wanted):
             session.line(
-                "unchanged: tasks may be at the vendor that is left; run `wanimate-worker drain`, then this again",
+                "unchanged: tasks may still run at the current vendor. Run `wanimate-worker drain`, then this again",
                 changed=False,
             )
             return Exit.REFUSED
         session.runtime.go_on(ledger.polls.grant())
         known = wanted
     if known is None:
-        session.line("not known yet: the first worker that starts fills them from its settings", known=False)
+        session.line("no limits yet: the first worker that starts sets them from its settings", known=False)
         return Exit.REFUSED
     _show(session, known, settings.disagreements(known))
     return Exit.OK
 
 
 def _changed(session: Session, known: AccountLimits | None, changes: dict[str, Any]) -> AccountLimits:
-    """Return the limits with the changes, within the bounds that settings have."""
+    """Return the limits with the changes, checked against the bounds of the settings."""
     now = known or session.runtime.settings.account_limits()
     wanted = {name: None if value == _NO_LIMIT else value for name, value in changes.items()}
     fields = {name: getattr(now, name) for name in (*LIMIT_NAMES, "api_base_url")}
@@ -95,17 +94,17 @@ def _show(session: Session, known: AccountLimits, differences: list[str]) -> Non
         "price at 480p": _dollars(known.price_480p_usd_per_second, "not set", " a second"),
         "price at 720p": _dollars(known.price_720p_usd_per_second, "not set", " a second"),
         "balance warns below": _dollars(known.balance_warn_usd, "never"),
-        "balance holds below": _dollars(known.balance_hold_usd, "never"),
+        "no submissions below": _dollars(known.balance_hold_usd, "never"),
         "retry transient": str(known.retry_transient or "off"),
-        "webhooks go to": known.webhook_url or "where jobs say",
-        "videos are kept in": known.keep_url or "nowhere",
+        "webhooks go to": known.webhook_url or "webhook_url of the job",
+        "videos are kept in": known.keep_url or "not kept",
         "events kept": f"{known.events_kept:,}",
         "vendor": known.api_base_url or "not known",
     }
     for name, value in rows.items():
         session.line(f"{name:<20}  {value}")
     for difference in differences:
-        session.note(f"note: {difference}, which counts")
+        session.note(f"note: {difference}; the account's value applies")
 
 
 def _amount(value: float | None, without: str) -> str:
@@ -113,5 +112,5 @@ def _amount(value: float | None, without: str) -> str:
 
 
 def _dollars(value: float | None, without: str, unit: str = "") -> str:
-    # As it was given: a price may have more digits than an amount that is shown.
+    # Unrounded: a price may have more digits than an amount.
     return without if value is None else f"${value:g}{unit}"

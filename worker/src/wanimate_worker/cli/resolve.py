@@ -1,4 +1,4 @@
-"""`wanimate-worker resolve`: gives a job the vendor's task that was found by hand."""
+"""`wanimate-worker resolve`: attaches a task of the vendor to a job."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..vendor import MaySend
 
-#: Failures after which the vendor may have a task all the same.
+#: Failures after which the vendor may have a task.
 _OPEN_FAILURES: Final = {each.__name__ for each in (SubmissionUnknown, DeadlineExceeded, TaskUnreadable)}
 #: How long to wait for a request permit, in seconds.
 _PERMIT_SECONDS: Final = 5.0
@@ -29,26 +29,24 @@ _PERMIT_SECONDS: Final = 5.0
 
 def _readable(_context: click.Context, _option: click.Parameter, task_id: str | None) -> str | None:
     if task_id is not None and (not task_id.strip() or any("\ud800" <= character <= "\udfff" for character in task_id)):
-        raise click.BadParameter("the vendor's task id is expected, as text")
+        raise click.BadParameter("expected the vendor's task id, as text")
     return task_id
 
 
-@command
+@command("resolve 5b2d7a3e-0c1f-4f5e-9a54-6f0f6f1c2d11 --task-id 8f21", Exit.REFUSED)
 @click.argument("job_id", metavar="ID")
 @click.option(
     "--task-id",
     metavar="T",
     callback=_readable,
-    help="The vendor's task id, as its task list shows it; else the one that was named.",
+    help="The vendor's task id. Default: the hint or task_id that `show ID` prints.",
 )
 def resolve(session: Session, job_id: str, task_id: str | None) -> Exit:
-    """Attach a task of the vendor to a job whose submission was lost.
+    """Attach a vendor's task to a job with a lost submission.
 
-    A job in state unknown runs on with that task. For one that has failed already (SubmissionUnknown, DeadlineExceeded,
-    TaskUnreadable) the vendor is asked at once: the outcome of an ended task replaces the failure, and a task that is
-    still rendered takes a free slot. The id is not checked against the job's request: make sure that it is this
-    job's. Without --task-id it is the one that an odd answer or a callback has named, which `show` prints as hint or
-    task_id.
+    A job in state unknown continues with that task. For a job that has failed (SubmissionUnknown, DeadlineExceeded,
+    TaskUnreadable) one status request is sent: the outcome of an ended task replaces the failure, and a task that still
+    runs needs a free slot. The task is not checked against the job's request: make sure that it is this job's task.
     """
     session.ledger.check_vendor(session.runtime.settings.api_base_url)
     return session.change([job_id], partial(_resolve, task_id=task_id or ""))
@@ -58,15 +56,15 @@ def _resolve(session: Session, job_id: str, task_id: str) -> Verdict:
     [record] = session.ledger.records.whole([job_id])
     fields = record.fields
     if not fields or "leader" in fields:
-        obstacle = follows(fields["leader"]) if fields else "nothing is known about this job"
+        obstacle = follows(fields["leader"]) if fields else "not found: check the id"
         return Verdict(Exit.REFUSED, "unchanged" if fields else "no record", obstacle, task_id or None)
     stage, outcome = Stage(fields["stage"]), read_outcome(fields)
     known = fields.get("task_id") if outcome is None else outcome.task_id
     task_id = task_id or (fields.get("hint") if outcome is None else known) or ""
     if not task_id:
-        return refused("no task was named for it: find it, and give --task-id T")
+        return refused("no task is known for it: find the task at the vendor and give --task-id T")
     if task_id == known and (outcome is None or outcome.error not in _OPEN_FAILURES):
-        return Verdict(Exit.OK, "unchanged", f"it has this task already ({stage.value})", task_id)
+        return Verdict(Exit.OK, "unchanged", f"it has this task (state {stage.value})", task_id)
     if obstacle := _obstacle(stage, outcome):
         return refused(obstacle, task_id)
     if outcome is None:
@@ -75,29 +73,29 @@ def _resolve(session: Session, job_id: str, task_id: str) -> Verdict:
 
 
 def _obstacle(stage: Stage, outcome: Outcome | None) -> str:
-    """Return why a job is not given another task; empty if it may be."""
+    """Return why a task cannot be attached to a job; empty if it can."""
     if outcome is None:
-        return "" if stage is Stage.UNKNOWN else f"its submission is not lost: it is {stage.value}"
+        return "" if stage is Stage.UNKNOWN else f"its submission is not lost (state {stage.value})"
     if outcome.error not in _OPEN_FAILURES:
-        return f"it ended as {outcome.error or outcome.kind.value}, so its submission is not lost"
-    return "" if stage is Stage.DELIVERED else "its failure is being delivered right now: try again"
+        return f"its submission is not lost: it ended as {outcome.error or outcome.kind.value}"
+    return "" if stage is Stage.DELIVERED else "its failure is being delivered: try again in a moment"
 
 
 def _attach(session: Session, job_id: str, task_id: str, nonce: str) -> Verdict:
-    # It says nothing about when the vendor was well: a time long ago.
+    # A time long ago: this proves nothing about the vendor's health now.
     if session.ledger.jobs.accept(job_id, nonce, task_id=task_id, first_poll_ms=0, begun_at_ms=-1):
-        return Verdict(Exit.OK, "resolved", "it runs with this task, which is polled now", task_id)
-    return refused("news of its submission came just now: look at it again", task_id)
+        return Verdict(Exit.OK, "resolved", "runs with this task, which is polled now", task_id)
+    return refused("its submission was answered at the same moment: check it with `show ID`", task_id)
 
 
 def _ask(session: Session, job_id: str, task_id: str, settled_at_ms: str) -> Verdict:
-    """Ask the vendor about the task of a job that has failed: it replaces the failure, or the job runs with it."""
+    """Request the status of a failed job's task: its outcome replaces the failure, or the job runs with it."""
     from ..engine.verdicts import ending_of
     from ..vendor import Pending, TaskNotFound
 
     may_send = _permit(session)
     if may_send is None:
-        why = "no request may be sent now, the gate is closed or the budget is spent: see `doctor`"
+        why = "no request can be sent now: submissions are paused or the request budget is used up. See `doctor`"
         return Verdict(Exit.UNAVAILABLE, "unchanged", why, task_id)
     answer = session.runtime.vendor.status(task_id, may_send=may_send)
     now_ms, ttl_seconds = session.ledger.records.now_ms(), session.runtime.settings.result_urls_ttl_seconds
@@ -108,9 +106,9 @@ def _ask(session: Session, job_id: str, task_id: str, settled_at_ms: str) -> Ver
         case Pending():
             return _adopt(session, job_id, task_id, settled_at_ms)
         case TaskNotFound(message):
-            return refused(f"the vendor does not know this task: {message}", task_id)
+            return refused(f"the vendor has no such task: {message}", task_id)
         case _:
-            why = f"the vendor's answer does not tell: {answer}"
+            why = f"the status response was inconclusive: {answer}"
             return Verdict(Exit.UNAVAILABLE, "unchanged", why, task_id)
 
 
@@ -120,7 +118,7 @@ def _deliver(session: Session, job_id: str, task_id: str, settled_at_ms: str, en
         return moved_on(task_id)
     session.runtime.go_on([job_id])
     what = ending.error or ending.kind.value
-    text = f"the task has ended ({what}); that is delivered in place of the failure"
+    text = f"the task has ended ({what}); this outcome replaces the failure"
     return Verdict(Exit.OK, "resolved", text, task_id)
 
 
@@ -128,16 +126,16 @@ def _adopt(session: Session, job_id: str, task_id: str, settled_at_ms: str) -> V
     key = session.result_key(job_id)
     match session.ledger.failed.attach_task(job_id, settled_at_ms, task_id=task_id, result_key=key):
         case Adoption.ADOPTED:
-            text = "the vendor still renders the task; the job runs with it"
+            text = "the task still runs; the job runs with it"
             return Verdict(Exit.OK, "resolved", text, task_id)
         case Adoption.FULL:
-            return refused("the vendor still renders the task, and no slot is free: try again later", task_id)
+            return refused("the task still runs and no slot is free: try again later", task_id)
         case Adoption.LOST:
             return moved_on(task_id)
 
 
 def _permit(session: Session) -> MaySend | None:
-    """Take a request permit, and return how long it is good for; None if there is none."""
+    """Take a request permit and return how long it is valid; None if there is none."""
     from ..engine.sending import RightToSend
 
     give_up_at = time.monotonic() + _PERMIT_SECONDS

@@ -1,4 +1,4 @@
-"""Which jobs a command is about: by state, age, label and error."""
+"""Selects jobs by state, age, label and error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wanimate.contract.cost import format_usd, to_micro_usd
 from wanimate.contract.record import read_outcome
 from wanimate.program import read_label
 from wanimate.redis.presence import Presence
-from wanimate.text import format_duration, pairs_of
+from wanimate.text import counted, format_duration, pairs_of
 
 from ..ledger import JobRecord, Transition, read_history
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ..ledger import Ledger
 
-#: The states that can be listed, and where their jobs are found.
+#: The indexes in which jobs of a state are found.
 STATES: Final = {
     "submitting": ("slots",),
     "unknown": ("slots",),
@@ -31,32 +31,36 @@ STATES: Final = {
     "keeping": ("copying", "keeping"),
     "failed": ("failed",),
     "waiting": ("waiting", "parked"),
+    "succeeded": ("events",),
 }
+#: Listed unless a state is asked for: jobs that have not ended, and failures.
+DEFAULT_STATES: Final = tuple(state for state in STATES if state != "succeeded")
 _PAGE: Final = 200
 _UNITS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-#: What is said about a job without a record.
+#: The message about a job without a record.
 UNRECORDED: Final = {
-    Presence.THERE: "no worker has recorded it yet, or only its result is left: ask wanimate status",
-    Presence.ABSENT: "nothing is known about it: check the id, or enqueue the job anew",
-    Presence.UNSURE: "it may be in the queue, which is too long to look through: ask again when it is shorter",
+    Presence.THERE: "no worker has recorded it yet, or only its result is left: see `wanimate status ID`",
+    Presence.ABSENT: "not found: check the id. If it is right, its record has expired: enqueue the job again",
+    Presence.UNSURE: "not found; the queue is too long to search for its message. Try again when it is shorter",
 }
 
 
 def follows(leader: str) -> str:
-    """Return why nothing is done with a record that is one more caller of a job, its leader."""
-    return f"it is one more caller of job {leader}: that is the one to change"
+    """Return why a record that follows another job, its leader, is not changed."""
+    return f"it follows job {leader} (same idempotency key): change that one"
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One job as the operator sees it.
+    """One job for the operator.
 
     Args:
-        record: What is stored about it.
-        status: What its caller sees.
+        record: Its record in the ledger.
+        status: The status for its caller.
         error: The name of the error it failed with.
-        since_ms: Since when it is in this state, in Redis time.
+        since_ms: When it entered this state, Unix ms in Redis time.
         history: Its transitions, the oldest first.
+        urls: The result's URLs.
     """
 
     record: JobRecord
@@ -64,10 +68,11 @@ class View:
     error: str | None
     since_ms: int | None
     history: list[Transition]
+    urls: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, record: JobRecord, prices: Prices | None = None) -> View:
-        """Read what is stored about a job."""
+        """Build from a job's record."""
         fields = record.fields
         has_slot = record.slot_since_ms is not None
         status = JobStatus.from_hash(record.job_id, fields, record.rank, has_slot=has_slot, prices=prices)
@@ -76,40 +81,41 @@ class View:
         since = int(settled) if settled else history[-1].at_ms if history else None
         if status.state is JobState.SUBMITTING and fields.get("stage") == "waiting":
             since = record.slot_since_ms
-        return cls(record, status, outcome.error if outcome else None, since, history)
+        urls = outcome.result.urls if outcome and outcome.result else ()
+        return cls(record, status, outcome.error if outcome else None, since, history, urls)
 
     def parked_ms(self, now_ms: int) -> int | None:
-        """Return in how many milliseconds it is in line again; None if it is not parked."""
+        """Return in how many milliseconds a parked job is retried; None if it is not parked."""
         until_ms = self.record.parked_until_ms
         return None if until_ms is None else max(0, until_ms - now_ms)
 
     @property
     def _copies_failed(self) -> int | None:
-        """How many copies of its video failed; None if it is not being kept."""
+        """How many copies of its video failed; None if it is not in state keeping."""
         return int(self.record.fields.get("keep_tries", 0)) if self.status.state is JobState.KEEPING else None
 
     @property
     def _expires_ms(self) -> int | None:
-        """When the vendor stops serving its video, while that is being kept."""
+        """When the vendor stops serving its video, in state keeping."""
         expires_ms = self.record.fields.get("expires_at_ms")
         return int(expires_ms) if expires_ms and self.status.state is JobState.KEEPING else None
 
     def _copying(self, now_ms: int) -> str:
-        """Return how the copy of its video fares; empty if there is nothing to copy, or no copy failed."""
+        """Return how copying its video has failed; empty if it has not."""
         failed, expires_ms = self._copies_failed, self._expires_ms
         if not failed or expires_ms is None:
             return ""
-        left = f"served for {format_duration(expires_ms - now_ms)}" if expires_ms > now_ms else "no longer served"
-        copies = "1 copy" if failed == 1 else f"{failed} copies"
-        return f"{copies} failed ({self.record.fields.get('keep_why')}), {left}"
+        left = format_duration(expires_ms - now_ms)
+        expiry = f"the vendor's URL expires in {left}" if expires_ms > now_ms else "the vendor's URL has expired"
+        return f"{counted(failed, 'copy', 'copies')} failed ({self.record.fields.get('keep_why')}), {expiry}"
 
     def facts(self, now_ms: int) -> dict[str, Any]:
         """Return its fields for a program."""
         parked_ms = self.parked_ms(now_ms)
-        told = self.status.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-        message = told.pop("error", None)
+        dumped = self.status.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+        message = dumped.pop("error", None)
         return {
-            **told,
+            **dumped,
             "for_seconds": None if self.since_ms is None else round((now_ms - self.since_ms) / 1000, 1),
             "hint": self.record.fields.get("hint"),
             "unreadable": self.record.fields.get("unreadable_why"),
@@ -126,27 +132,28 @@ class View:
         status, fields = self.status, self.record.fields
         age = "" if self.since_ms is None else f"for {format_duration(now_ms - self.since_ms)}"
         parts = [status.id, f"{status.state.value:<10}", f"{age:<12}", self.error or "", status.task_id or ""]
-        parts += [f"perhaps {hint}"] if (hint := fields.get("hint")) else []
-        parts += ["answers cannot be read"] if fields.get("unreadable_why") else []
+        parts += [f"possible task {hint}"] if (hint := fields.get("hint")) else []
+        parts += ["status responses unreadable"] if fields.get("unreadable_why") else []
         parked_ms = self.parked_ms(now_ms)
         if parked_ms is not None:
-            parts.append(f"parked, in line again in {format_duration(parked_ms)} ({self.history[-1].cause})")
+            parts.append(f"parked, retried in {format_duration(parked_ms)} ({self.history[-1].cause})")
         parts += [self._copying(now_ms), *pairs_of(status.labels)]
         if status.billed_seconds is not None:
             usd = "" if status.billed_usd is None else f", {format_usd(to_micro_usd(status.billed_usd))}"
             parts.append(f"about {status.billed_seconds:g} s{usd} billed")
+        parts += self.urls
         return "  ".join(part for part in parts if part)
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which jobs are meant.
+    """Selects jobs.
 
     Args:
         states: Names of states.
-        older_than_seconds: They have been in their state for at least this long, in seconds.
-        labels: They have all of these labels.
-        error: They failed with this error.
+        older_than_seconds: The shortest time in their state, in seconds.
+        labels: Labels that they all have.
+        error: The error that they failed with.
     """
 
     states: tuple[str, ...]
@@ -155,16 +162,17 @@ class Filter:
     error: str | None = None
 
     def select(self, ledger: Ledger, now_ms: int) -> Iterator[View]:
-        """Yield the jobs that are meant, state by state, the oldest first; pages are read as they are needed."""
+        """Yield the selected jobs, state by state, the oldest first, succeeded ones the newest first.
+
+        Pages are read as they are needed.
+        """
         limits = ledger.limits.read()
         prices = None if limits is None else limits.prices
         for source in dict.fromkeys(name for state in STATES if state in self.states for name in STATES[state]):
-            # What changes its place between two pages is shown once, or not at all.
+            # A job that moves between two pages is shown once or not at all.
             seen: set[str] = set()
-            start = 0
-            while page := ledger.records.page(source, start, _PAGE):
-                start += len(page)
-                new = [job_id for job_id in page if job_id not in seen]
+            for page in _pages(ledger, source):
+                new = [job_id for job_id in dict.fromkeys(page) if job_id not in seen]
                 seen.update(new)
                 for record in ledger.records.whole(new):
                     view = View.of(record, prices)
@@ -172,7 +180,7 @@ class Filter:
                         yield view
 
     def takes(self, view: View, now_ms: int) -> bool:
-        """Whether one job is meant."""
+        """Whether one job is selected."""
         labels = view.status.labels
         return (
             view.status.state.value in self.states
@@ -182,27 +190,43 @@ class Filter:
         )
 
 
+def _pages(ledger: Ledger, source: str) -> Iterator[list[str]]:
+    """Yield the ids of an index, page by page."""
+    if source == "events":
+        yield from ledger.records.ended(_PAGE)
+        return
+    start = 0
+    while page := ledger.records.page(source, start, _PAGE):
+        start += len(page)
+        yield page
+
+
 def read_age(text: str) -> float:
     """Return the seconds in `90`, `90s`, `15m`, `2h` or `3d`."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
     if found is None:
-        raise click.BadParameter(f"a time is expected, such as 90, 15m, 2h or 3d; got {text!r}")
+        raise click.BadParameter(f"expected a time such as 90, 15m, 2h or 3d; got {text!r}")
     return float(found[1]) * _UNITS[found[2]]
 
 
 def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --older-than, --label and --limit."""
     for option in (
-        click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many jobs."),
+        click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The most jobs."),
         click.option(
-            "--label", "labels", type=read_label, metavar="K=V", multiple=True, help="Repeatable: all of them."
+            "--label",
+            "labels",
+            type=read_label,
+            metavar="K=V",
+            multiple=True,
+            help="Only jobs with this label; repeatable.",
         ),
         click.option(
             "--older-than",
             type=read_age,
             metavar="TIME",
             default="0",
-            help="In this state for at least so long: 90, 15m, 2h or 3d.",
+            help="Only jobs in their state for at least this long: 90, 15m, 2h, 3d.",
         ),
     ):
         function = option(function)

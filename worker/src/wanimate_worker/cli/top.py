@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 _INTERVAL: Final = Seconds(min=0.2, max=3600)
 
 
-@command
-@click.option(
-    "--once", is_flag=True, help="Print the figures once and end; so it does with --json, or without a terminal."
-)
+@command("top --once")
+@click.option("--once", is_flag=True, help="Print the figures once and exit (default with --json or no terminal).")
 @click.option("--interval", type=_INTERVAL, default=2.0, show_default=True, help="How often to read the figures.")
 def top(session: Session, *, once: bool, interval: float) -> Exit:
-    """Show slots, waiting jobs, the request budget, the gate, cost and what needs an operator; Ctrl-C ends it."""
+    """Show live figures: slots, queue, requests, cost, problems.
+
+    Ctrl-C ends it.
+    """
     from rich.console import Console
 
     from ..health.exports import to_json
@@ -60,7 +61,7 @@ def _watch(console: Console, reader: Reader, interval: float) -> None:
                 try:
                     now, away = reader.read(), ""
                 except RedisError as error:
-                    away = f"Redis does not answer ({type(error).__name__}); retrying. See wanimate-worker doctor."
+                    away = f"Redis does not answer ({type(error).__name__}). Retrying. See wanimate-worker doctor."
     except KeyboardInterrupt:
-        # The screen of before is back; the last figures stay to be read.
+        # The previous screen is restored: print the last figures below it.
         console.print(panel_of(now))

@@ -1,4 +1,4 @@
-"""`wanimate-worker webhooks`: those that are not delivered, and what an operator does about them."""
+"""`wanimate-worker webhooks`: lists, shows, replays and tests webhooks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from wanimate.contract import Event
 from wanimate.contract.urls import check_http_url
-from wanimate.program import Program
+from wanimate.program import Program, epilog
 from wanimate.redis.event_stream import order_of
-from wanimate.text import format_duration
+from wanimate.text import counted, format_duration
 
 from ..ledger import Delivery, endpoint_of
 from .session import Exit, Session, Verdict, command, refused
@@ -21,23 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _LIMIT: Final = 50
-_GONE: Final = "no webhook and no event has this id: the stream of events is bounded, see wanimate-worker limits"
-_SIGNED: Final = "webhook-timestamp and webhook-signature are made anew for each try"
+_GONE: Final = "not found: check the id, or its event is older than those kept (`limits`: events kept)"
+_SIGNED: Final = "each attempt has its own webhook-timestamp and webhook-signature"
 
 
-@click.group(cls=Program)
+@click.group(cls=Program, epilog=epilog("wanimate-worker webhooks list --given-up"))
 def webhooks() -> None:
-    """List webhooks that are not delivered, show one, send some again, test a receiver."""
-
-
-def _example(words: str) -> Callable[[click.Command], click.Command]:
-    """Add an example to the help of a command."""
-
-    def add(made: click.Command) -> click.Command:
-        made.epilog = "\n".join(["\b", "Example:", f"  wanimate-worker webhooks {words}", "", made.epilog or ""])
-        return made
-
-    return add
+    """List, show, replay and test webhooks."""
 
 
 def _http_url(_context: click.Context, _option: click.Parameter, url: str | None) -> str | None:
@@ -58,23 +48,21 @@ def _endpoint(_context: click.Context, _option: click.Parameter, url: str | None
 
 def _selection(function: Callable[..., Exit]) -> Callable[..., Exit]:
     for option in (
-        click.option("--endpoint", metavar="URL", callback=_endpoint, help="Those that go to this host and port."),
-        click.option("--job", metavar="ID", help="Those of this job."),
-        click.option("--given-up", is_flag=True, help="Those that are not tried any more."),
+        click.option("--endpoint", metavar="URL", callback=_endpoint, help="Only those to this host and port."),
+        click.option("--job", metavar="ID", help="Only those of this job."),
+        click.option("--given-up", is_flag=True, help="Only those that are not retried any more."),
     ):
         function = option(function)
     return function
 
 
-@_example("list --given-up --endpoint https://example.com")
-@command
+@command("webhooks list --given-up --endpoint https://example.com")
 @_selection
-@click.option("--limit", type=click.IntRange(min=1), default=_LIMIT, show_default=True, help="At most so many.")
+@click.option("--limit", type=click.IntRange(min=1), default=_LIMIT, show_default=True, help="The most webhooks.")
 def list_(session: Session, *, given_up: bool, job: str | None, endpoint: str | None, limit: int) -> Exit:
-    """List webhooks that are not delivered, the oldest first.
+    """List undelivered webhooks, the oldest first.
 
-    For each: its event, job and state, the endpoint, how often it was tried, when it is tried next, and what the last
-    try failed with.
+    A line has the event, job, state, endpoint, number of attempts, next attempt and the error of the last one.
     """
     outbox, now_ms = session.ledger.outbox, session.ledger.records.now_ms()
     dead = outbox.given_up()
@@ -84,20 +72,19 @@ def list_(session: Session, *, given_up: bool, job: str | None, endpoint: str | 
         facts = _facts(delivery, dead.get(delivery.event_id), tries[delivery.event_id])
         session.line(_line(facts, now_ms), **facts)
     if len(found) == limit:
-        session.note(f"The first {limit}; there may be more: --limit.")
+        session.note(f"The first {counted(limit, 'webhook')}. For more, use --limit.")
     elif not found and not session.as_json:
-        session.note("No such webhooks.")
+        session.note("No webhooks found.")
     return Exit.OK
 
 
-@_example("show 1764583200000-0")
-@command
+@command("webhooks show 1764583200000-0", Exit.REFUSED)
 @click.argument("event_id")
 def show(session: Session, event_id: str) -> Exit:
-    """Show one webhook as it is sent, with what is known of its last try.
+    """Show one webhook as it is sent, and its last attempt.
 
-    Also one that was delivered, while its event can still be read. The signature is not shown, nor the query of the
-    URL: both may be secret.
+    Delivered webhooks can be shown while their event is kept. The signature and the URL's query may be secret and are
+    not printed.
     """
     outbox = session.ledger.outbox
     delivery = outbox.get(event_id)
@@ -129,11 +116,10 @@ def show(session: Session, event_id: str) -> Exit:
     return Exit.OK
 
 
-@_example("replay --given-up")
-@command
+@command("webhooks replay --given-up", Exit.REFUSED)
 @click.argument("event_ids", metavar="[EVENT_ID...]", nargs=-1)
 @_selection
-@click.option("--url", callback=_http_url, metavar="URL", help="Send them there; needed where an event had no address.")
+@click.option("--url", callback=_http_url, metavar="URL", help="Send them to this URL; needed if an event had none.")
 def replay(
     session: Session,
     event_ids: tuple[str, ...],
@@ -143,13 +129,13 @@ def replay(
     endpoint: str | None,
     url: str | None,
 ) -> Exit:
-    """Send webhooks again now: those that are named, or those that the options leave.
+    """Send webhooks again now, by id or by option.
 
-    One that was delivered can be sent again while its event can be read; it has the same webhook-id then, so a receiver
-    that remembers those is not misled. Tries begin anew, for WANIMATE_WEBHOOK_RETRY_SECONDS.
+    Delivered webhooks can be replayed while their event is kept. The webhook-id stays the same, so a receiver that
+    stores ids ignores the duplicate. Retries start again, for WANIMATE_WEBHOOK_RETRY_SECONDS.
     """
     if bool(event_ids) == bool(given_up or job or endpoint):
-        raise click.UsageError("give the ids of events, or at least one of --given-up, --endpoint and --job")
+        raise click.UsageError("give ids of events, or --given-up, --endpoint or --job")
     dead = session.ledger.outbox.given_up()
     if not event_ids:
         found = sorted(_selected(session, dead, given_up, job, endpoint), key=_age)
@@ -160,26 +146,25 @@ def replay(
         session.line(f"{event_id}  {outcome}  {text}", event_id=event_id, outcome=outcome, message=text)
         worst = max(worst, code)
     if not event_ids:
-        session.note("No such webhooks.")
+        session.note("No webhooks found.")
     return worst
 
 
-@_example("test https://example.com/hooks")
-@command
+@command("webhooks test https://example.com/hooks", Exit.REFUSED)
 @click.argument("url", callback=_http_url)
 def test(session: Session, url: str) -> Exit:
-    """Send a signed webhook of type wanimate.test to a receiver now, and say what it answered.
+    """Send a signed test webhook and print the response.
 
-    It is checked and sent as any other: see WANIMATE_WEBHOOK_NETWORKS for addresses that are not public.
+    Its type is wanimate.test. Addresses that are not public must be in WANIMATE_WEBHOOK_NETWORKS, as for any webhook.
     """
     from ..webhooks.client import send_test
 
     answer, shown = send_test(session.runtime.settings, url), _without_query(url)
     facts = {"url": shown, "status": answer.status, "seconds": round(answer.seconds, 3)}
     if answer.why:
-        session.line(f"{shown} did not take it: {answer.why}", **facts, taken=False, why=answer.why)
+        session.line(f"not delivered to {shown}: {answer.why}", **facts, taken=False, why=answer.why)
         return Exit.REFUSED
-    session.line(f"{shown} took it: HTTP {answer.status} after {answer.seconds:.3f} s", **facts, taken=True)
+    session.line(f"delivered to {shown}: HTTP {answer.status} after {answer.seconds:.3f} s", **facts, taken=True)
     return Exit.OK
 
 
@@ -209,21 +194,21 @@ def _replay(session: Session, event_id: str, url: str | None, *, is_dead: bool) 
             return Verdict(Exit.REFUSED, "not found", _GONE)
         to = url or _address_of(session, fields["job_id"])
         if to is None:
-            return refused("neither its job nor the account has an address for it: give --url")
+            return refused("neither its job nor the account has a webhook URL: give --url")
         outbox.replay(Delivery(event_id, to, fields))
         return Verdict(Exit.OK, "replayed", f"sent again to {endpoint_of(to)}")
     if not is_dead and outbox.next_tries([delivery])[event_id] is None:
-        return refused("it waits for an earlier webhook of the same job: replay that one")
+        return refused("an earlier webhook of the same job is undelivered: replay that one")
     to = url or delivery.url
     if endpoint_of(to) != delivery.endpoint:
-        # It must not be left with those of its old endpoint.
+        # Else it stays in the queue of its old endpoint.
         outbox.forget(delivery)
     outbox.replay(Delivery(event_id, to, delivery.fields))
     return Verdict(Exit.OK, "replayed", f"sent now to {endpoint_of(to)}")
 
 
 def _address_of(session: Session, job_id: str) -> str | None:
-    """Return where the webhooks of a job go; None if nowhere, or if its record has expired and the account has none."""
+    """Return the webhook URL of a job, else the account's; None if there is neither."""
     [job] = session.ledger.records.read([job_id])
     limits = session.ledger.limits.read()
     url: str | None = job.request.get("webhook_url")
@@ -248,13 +233,13 @@ def _line(facts: dict[str, Any], now_ms: int) -> str:
     if given_up_ms is not None:
         plan = f"given up {format_duration(max(0, now_ms - given_up_ms))} ago"
     elif next_ms is None:
-        plan = "waits for an earlier webhook of its job"
+        plan = "after an earlier webhook of its job"
     elif next_ms > now_ms:
-        plan = f"next try in {format_duration(next_ms - now_ms)}"
+        plan = f"next attempt in {format_duration(next_ms - now_ms)}"
     else:
-        plan = "next try now"
-    tries = f"{facts['attempts']} {'try' if facts['attempts'] == 1 else 'tries'}"
-    parts = [facts["event_id"], facts["job_id"], facts["state"], facts["endpoint"], tries, plan, facts["why"]]
+        plan = "next attempt now"
+    attempts = counted(facts["attempts"], "attempt")
+    parts = [facts["event_id"], facts["job_id"], facts["state"], facts["endpoint"], attempts, plan, facts["why"]]
     return "  ".join(part for part in parts if part)
 
 
@@ -267,7 +252,7 @@ def _moment(at_ms: int) -> str:
 
 
 def _without_query(url: str) -> str:
-    # The client of webhooks takes a quarter of a second.
+    # Importing the client of webhooks takes a quarter of a second.
     from ..webhooks.client import shown
 
     return shown(url)

@@ -6,7 +6,7 @@ from typing import Final
 
 from wanimate.text import format_duration
 
-#: Stands for a figure that there is not.
+#: Shown for a missing figure.
 _NOTHING: Final = "-"
 _TENTHS_BELOW: Final = 10.0
 
@@ -35,11 +35,6 @@ def number(value: float | None) -> str:
 def percent(share: float) -> str:
     """Return a share as a percentage."""
     return f"{100 * share:.0f} %"
-
-
-def plural(count: int, noun: str) -> str:
-    """Return a count with its noun."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def capitalize(text: str) -> str:

@@ -10,11 +10,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from wanimate.contract.cost import format_usd
-from wanimate.text import format_duration
+from wanimate.text import counted, format_duration
 
 from ..ledger import BreakerFor, SuspendedFor
 from .finding import Blocker, BlockReason, Finding, Severity, fail, info, ok, warn
-from .formatting import format_seconds, number, plural, span
+from .formatting import format_seconds, number, span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -254,7 +254,7 @@ def _slots(now: Snapshot) -> Iterator[Finding]:
     if lost:
         yield warn(
             "slots",
-            f"{plural(lost, 'slot')} without a record: {_named(now.lost_ids, lost)}",
+            f"{counted(lost, 'slot')} without a record: {_named(now.lost_ids, lost)}",
             "the records were evicted or deleted; the slots are freed when their time comes. Check maxmemory-policy",
             page="docs/redis.md",
         )
@@ -265,7 +265,7 @@ def _unknown(now: Snapshot) -> Iterator[Finding]:
     if now.unknown:
         yield warn(
             "unknown submissions",
-            f"{plural(now.unknown, 'submission')} whose answer was lost, the oldest for "
+            f"{counted(now.unknown, 'submission')} whose answer was lost, the oldest for "
             f"{format_seconds(now.unknown_oldest_seconds or 0)}: {_named(now.unknown_ids, now.unknown)}",
             "the vendor may have accepted and billed each. Find its task in the vendor's list and attach it, with "
             "wanimate-worker resolve ID --task-id T; else it is decided when its time is up",
@@ -285,14 +285,14 @@ def _waiting(now: Snapshot) -> Iterator[Finding]:
             page="docs/runbooks/oldest-waiting.md",
             command="wanimate-worker jobs --state waiting",
         )
-    yield ok("waiting", f"{plural(now.waiting, 'job')}, {now.parked} of them parked, the oldest for {span(oldest)}")
+    yield ok("waiting", f"{counted(now.waiting, 'job')}, {now.parked} of them parked, the oldest for {span(oldest)}")
 
 
 def _dead_letters(now: Snapshot) -> Iterator[Finding]:
     if now.dead_letters:
         yield warn(
             "dead letters",
-            f"{plural(now.dead_letters, 'message')} that no worker could use",
+            f"{counted(now.dead_letters, 'message')} that no worker could use",
             "see who sends them; those of a newer library can be replayed once the workers are upgraded",
             page="docs/operations/dead-letters.md",
             command="wanimate-worker dead",
@@ -306,7 +306,7 @@ def _copies(now: Snapshot) -> Iterator[Finding]:
         yield ok("copies", "none to make")
         return
     served = f"is served for {format_seconds(left)}" if left > 0 else "is no longer served"
-    text = f"{plural(copies.jobs, 'video')} to copy; the first {served}"
+    text = f"{counted(copies.jobs, 'video')} to copy; the first {served}"
     is_behind = copies.tries and now.uncopied_seconds > MAX_COPY_SECONDS
     if now.uncopied_seconds > _COPYING_SECONDS and (left < MIN_EXPIRY_SECONDS or is_behind):
         yield Finding(
@@ -328,7 +328,7 @@ def _webhooks(now: Snapshot) -> Iterator[Finding]:
     if webhooks.given_up:
         yield warn(
             "webhooks",
-            f"{plural(webhooks.given_up, 'webhook')} given up{_failing(webhooks.last_given_up)}",
+            f"{counted(webhooks.given_up, 'webhook')} given up{_failing(webhooks.last_given_up)}",
             "correct the receiver and try it with wanimate-worker webhooks test URL; then send them again",
             page=page,
             command="wanimate-worker webhooks replay --given-up",
@@ -336,7 +336,7 @@ def _webhooks(now: Snapshot) -> Iterator[Finding]:
     if now.webhook_age_seconds > MAX_WEBHOOK_SECONDS:
         yield warn(
             "webhooks",
-            f"{plural(webhooks.undelivered, 'webhook')} undelivered, the oldest for "
+            f"{counted(webhooks.undelivered, 'webhook')} undelivered, the oldest for "
             f"{format_seconds(now.webhook_age_seconds)}{_failing(oldest)}",
             "see whether its receiver is up, and what it answers; it is tried for WANIMATE_WEBHOOK_RETRY_SECONDS"
             if oldest is not None and oldest.attempts
@@ -357,7 +357,7 @@ def _failed(now: Snapshot) -> Iterator[Finding]:
     if now.failed:
         yield info(
             "failed jobs",
-            f"{plural(now.failed, 'failed job')} kept",
+            f"{counted(now.failed, 'failed job')} kept",
             "each says why, and can run again for another payment: wanimate-worker retry ID",
             page="docs/operations/retry.md",
             command="wanimate-worker jobs --state failed",

@@ -10,10 +10,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 from wanimate.contract.cost import format_usd
-from wanimate.text import one_line
+from wanimate.text import counted, one_line
 
 from .finding import Severity
-from .formatting import capitalize, number, percent, plural, span
+from .formatting import capitalize, number, percent, span
 from .rules import is_balance_low, problems_of
 from .verdict import balance_of, is_submitting, needs_operator, state_of, why_waiting
 
@@ -61,10 +61,10 @@ def _panel(now: Snapshot, problems: list[Finding], level: int) -> Group:
     if labels and has_labels:
         parts += [Text(), Text("billed today by label", "bold"), _labels(now)]
     left_out = [
-        plural(hidden, "problem") if hidden else "",
+        counted(hidden, "problem") if hidden else "",
         "waiting jobs by priority" if why and not has_bands else "",
         "advice" if shown and not has_advice else "",
-        plural(len(labels), "label") if labels and not has_labels else "",
+        counted(len(labels), "label") if labels and not has_labels else "",
     ]
     if any(left_out):
         parts.append(Text(f"… and {', '.join(filter(None, left_out))}: wanimate-worker top --once", "dim"))
@@ -119,7 +119,7 @@ def _add_ends(table: Table, now: Snapshot) -> None:
     copies, webhooks, left = now.copies, now.webhooks, now.expiry_seconds
     if left is not None:
         served = f"the first is served for {span(left)}" if left > 0 else "the first is no longer served"
-        table.add_row("copies", "", f"{plural(copies.jobs, 'video')} to copy; {served}")
+        table.add_row("copies", "", f"{counted(copies.jobs, 'video')} to copy; {served}")
     if webhooks.undelivered or webhooks.given_up:
         age = f", the oldest for {span(now.webhook_age_seconds)}" if webhooks.undelivered else ""
         given_up = f"; {number(webhooks.given_up)} given up" if webhooks.given_up else ""

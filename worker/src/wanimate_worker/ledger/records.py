@@ -224,6 +224,13 @@ class Records(Concern):
         }[name]
         return list(cast("list[str]", self._redis.zrange(key, start, start + count - 1)))
 
+    def ended(self, count: int) -> Iterator[list[str]]:
+        """Yield the jobs of the stream of events, which is bounded, page by page, the last to end first."""
+        before = "+"
+        while page := cast("Any", self._redis.xrevrange(self._keys.events, before, "-", count=count)):
+            yield [fields["job_id"] for _, fields in page]
+            before = f"({page[-1][0]}"
+
     def undelivered(self) -> int:
         """Return how many outcomes are on their way to their callers."""
         job_ids = cast("list[str]", self._redis.zrange(self._keys.due, 0, -1))
