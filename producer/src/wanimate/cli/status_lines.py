@@ -21,14 +21,14 @@ _SUMMARIES: Final[Mapping[JobState, str]] = {
 }
 #: The values of `JobStatus.blocked_by`.
 _BLOCKS: Final[Mapping[str, str]] = {
-    "paused": "the vendor refuses the API key",
-    "held": "an operator paused submissions",
+    "suspended": "the vendor refuses the API key, or there is no credit",
+    "paused": "an operator paused submissions",
     "daily_limit": "the daily limit of billed seconds is reached",
     "balance": "the balance is too low for the next job",
     "back_off": "the vendor rate limits requests or cannot be reached",
     "unsafe": "Redis has too few replicas",
     "refused": "the vendor refused several jobs; the worker probes with one job at a time",
-    "trial": "the circuit breaker is half-open; the worker probes with one job at a time",
+    "probe": "the circuit breaker is half-open; the worker probes with one job at a time",
 }
 
 

@@ -42,7 +42,7 @@ def jobs(
     wanted = Filter(states or DEFAULT_STATES, older_than, labels)
     shown = waiting = 0
     for view in islice(wanted.select(session.ledger, now_ms), limit or _LIMIT):
-        session.line(view.line(now_ms), **view.facts(now_ms), urls=list(view.urls) or None)
+        session.line(view.line(now_ms), **view.facts(now_ms))
         shown += 1
         waiting += view.status.state is JobState.WAITING
     if waiting and not session.as_json:
@@ -76,13 +76,13 @@ def show(session: Session, job_id: str) -> Exit:
         return Exit.REFUSED
     limits = ledger.limits.read()
     view, now_ms = View.of(record, None if limits is None else limits.prices), ledger.records.now_ms()
-    facts = view.facts(now_ms) | {"urls": list(view.urls) or None}
+    facts = view.facts(now_ms)
     if session.as_json:
         history = [{"at_ms": step.at_ms, "stage": step.stage, "cause": step.cause} for step in view.history]
         session.line("", **facts, history=history)
         return Exit.OK
     facts["labels"] = "  ".join(pairs_of(view.status.labels)) or None
-    facts["urls"] = "  ".join(view.urls) or None
+    facts["urls"] = "  ".join(view.status.urls) or None
     for name, value in facts.items():
         if value is not None:
             session.line(f"{name:<18} {value}")

@@ -60,7 +60,6 @@ class View:
         error: The name of the error it failed with.
         since_ms: When it entered this state, Unix ms in Redis time.
         history: Its transitions, the oldest first.
-        urls: The result's URLs.
     """
 
     record: JobRecord
@@ -68,7 +67,6 @@ class View:
     error: str | None
     since_ms: int | None
     history: list[Transition]
-    urls: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, record: JobRecord, prices: Prices | None = None) -> View:
@@ -81,8 +79,7 @@ class View:
         since = int(settled) if settled else history[-1].at_ms if history else None
         if status.state is JobState.SUBMITTING and fields.get("stage") == "waiting":
             since = record.slot_since_ms
-        urls = outcome.result.urls if outcome and outcome.result else ()
-        return cls(record, status, outcome.error if outcome else None, since, history, urls)
+        return cls(record, status, outcome.error if outcome else None, since, history)
 
     def parked_ms(self, now_ms: int) -> int | None:
         """Return in how many milliseconds a parked job is retried; None if it is not parked."""
@@ -141,7 +138,7 @@ class View:
         if status.billed_seconds is not None:
             usd = "" if status.billed_usd is None else f", {format_usd(to_micro_usd(status.billed_usd))}"
             parts.append(f"about {status.billed_seconds:g} s{usd} billed")
-        parts += self.urls
+        parts += status.urls
         return "  ".join(part for part in parts if part)
 
 
