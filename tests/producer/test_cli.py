@@ -603,6 +603,7 @@ def test_a_blocked_job_has_no_eta_and_says_why(run: Any, database: Database) -> 
     database.record("job-1", stage="waiting")
     database.redis.zadd(Keys("default").waiting, {"job-1": 1})
     database.redis.zadd(Keys("default").slots, {"job-2": 1})
+    database.redis.delete(Keys("default").account)
     database.redis.hset(Keys("default").account, "paused", "why")
 
     lines = run("status", "job-1").stdout.splitlines()

@@ -1,4 +1,4 @@
-"""Forty jobs through the whole stack, with the simulator as the vendor."""
+"""Runs forty jobs through a local stack with the simulator as the vendor."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 JOBS: Final = 40
 CAP: Final = 10
 SPEED: Final = 8
-#: One job asks for what the vendor's safety rules refuse, to show how a failure arrives.
+#: The vendor's safety rules refuse this job, to show a failure.
 REFUSED: Final = 17
 
 
 def run_demo(console: Console) -> int:
-    """Run the demo and return its exit code: 0 if every job ended as it should.
+    """Run the demo and return its exit code: 0 if every job ended as expected.
 
     Args:
-        console: Where to show it.
+        console: For the output.
     """
     options = StackOptions(
         simulator={"cap": str(CAP), "speed": str(SPEED)},
@@ -43,8 +43,8 @@ def run_demo(console: Console) -> int:
         has_ops=True,
         has_store=True,
     )
-    console.print(f"[bold]Wanimate demo[/]: {JOBS} jobs, {CAP} upstream slots, a vendor {SPEED} times as fast")
-    with console.status("starting Redis, simulator, worker, beat, Flower and the limits page …"):
+    console.print(f"[bold]Wanimate demo[/]: {JOBS} jobs, {CAP} upstream slots, simulated vendor at {SPEED}x speed")
+    with console.status("starting Redis, simulator, worker, beat, Flower and ops …"):
         stack = Stack(options)
         stack.start()
     try:
@@ -52,7 +52,7 @@ def run_demo(console: Console) -> int:
         console.print(f"  simulator  {stack.simulator_url}")
         console.print(f"  Flower     {stack.flower_url}  [dim](open it while this runs)[/]")
         console.print(f"  limits     {stack.ops_url}  [dim](slots, queue, budget and cost)[/]")
-        console.print(f"  videos     {stack.videos_folder}  [dim](copied from the vendor; a bucket works too)[/]\n")
+        console.print(f"  videos     {stack.videos_folder}  [dim](copied from the vendor)[/]\n")
         with Client(Settings(redis_url=SecretStr(stack.redis.url))) as client:
             outcomes = _run_jobs(client, console, stack)
             events = [event.job_id for event in client.events(timeout=0)]
@@ -60,7 +60,7 @@ def run_demo(console: Console) -> int:
     finally:
         with console.status("stopping …"):
             stack.stop()
-    console.print("[green]everything stopped, nothing left behind[/]" if is_right else "[red]the demo failed[/]")
+    console.print("[green]stopped; all data removed[/]" if is_right else "[red]the demo failed[/]")
     return 0 if is_right else 1
 
 
@@ -123,7 +123,7 @@ def _line(number: int, outcome: Result | JobFailed, base: str) -> str:
     if isinstance(outcome, Result):
         seconds = (outcome.cost_time_ms or 0) / 1000
         return f"  [green]✓[/] job {number:>2}  {outcome.urls[0].removeprefix(base)}  [dim]{seconds:.0f} s upstream[/]"
-    return f"  [red]✗[/] job {number:>2}  {type(outcome).__name__}: {outcome}  [dim](as intended)[/]"
+    return f"  [red]✗[/] job {number:>2}  {type(outcome).__name__}: {outcome}  [dim](expected)[/]"
 
 
 def _counts(states: Counter[JobState]) -> str:
@@ -139,21 +139,19 @@ def _show_summary(
     results = [outcome for _, outcome in outcomes if isinstance(outcome, Result)]
     succeeded, kept = len(results), [file for result in results for file in result.files]
     throttled = sum(summary["count_429"].values())
-    table = Table(
-        title="What the vendor saw, and what you have", title_justify="left", show_header=False, box=None, pad_edge=True
-    )
+    table = Table(title="Summary", title_justify="left", show_header=False, box=None, pad_edge=True)
     for name, value in (
-        ("jobs", f"{len(outcomes)}: {succeeded} succeeded, {len(outcomes) - succeeded} refused by its safety rules"),
-        ("tasks accepted and billed", f"{summary['accepted']}, none twice" if not summary["duplicates"] else "twice!"),
+        ("jobs", f"{succeeded} succeeded, {len(outcomes) - succeeded} refused by the vendor's safety rules"),
+        ("billed tasks", f"{summary['accepted']}, {len(summary['duplicates']) or 'none'} twice"),
         ("makespan", f"{summary['makespan_seconds']:.1f} s"),
-        ("in flight at most", f"{summary['in_flight_max']} of {summary['cap']}"),
+        ("max in flight", f"{summary['in_flight_max']} of {summary['cap']}"),
         ("slots in use", f"{summary['slot_use']:.0%} of the time"),
         ("requests", f"{summary['requests_total']}"),
-        ("429 answers", f"{throttled}"),
+        ("429 responses", f"{throttled}"),
         ("polls per job", f"{summary['polls_per_task']['mean']:.1f}"),
-        ("noticed after", f"{summary['first_told_lag_ms']['mean']:.0f} ms on average"),
-        ("videos kept", f"{len(kept)}, {sum(file.size_bytes for file in kept) / 1e6:.1f} MB, checked"),
-        ("events", f"{len(events)}, one for each job"),
+        ("delay until a result is noticed", f"{summary['first_told_lag_ms']['mean']:.0f} ms on average"),
+        ("videos kept", f"{len(kept)}, {sum(file.size_bytes for file in kept) / 1e6:.1f} MB, SHA-256 verified"),
+        ("events", f"{len(events)}, one per job"),
     ):
         table.add_row(name, f"[bold]{value}[/]")
     console.print()

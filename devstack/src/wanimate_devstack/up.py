@@ -1,101 +1,108 @@
-"""The whole stack until Ctrl-C: on the vendor with an API key, else on the simulator."""
+"""Runs a local stack until Ctrl-C: with the vendor if there is an API key, otherwise with the simulator."""
 
 from __future__ import annotations
 
 import os
 import secrets
-import shlex
-import shutil
 import signal
 import sys
 import threading
 from base64 import b64encode
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from wanimate.text import one_line
 from wanimate_worker.settings import WorkerSettings
 
-from .stack import SIMULATOR_KEY, Stack, StackOptions
+from .env_file import env_file
+from .stack import Stack, StackOptions
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-#: What every process of an account must agree on.
-_AGREED: Final = {
+#: Settings that must be the same for every process of an account.
+_AGREED: Final = (
     "WANIMATE_ACCOUNT",
+    "WANIMATE_DAILY_BILLED_SECONDS",
     "WANIMATE_MAX_IN_FLIGHT",
     "WANIMATE_REQUESTS_PER_MINUTE",
-    "WANIMATE_DAILY_BILLED_SECONDS",
-}
-
-_SHOW_EVENTS: Final = 'python -c "from wanimate import Client; [print(e.job_id, e.state) for e in Client().events()]"'
+)
 
 
-def run_up(console: Console) -> int:
-    """Run the stack until it is told to stop and return the exit code.
+def run_up(console: Console, env_path: Path) -> int:
+    """Run a stack until a signal stops it and return the exit code.
 
     Args:
-        console: Where to show the addresses.
+        console: For the addresses, which appear before the processes are ready.
+        env_path: The file for the settings of other terminals.
     """
     settings = WorkerSettings.load()
     uses_vendor = settings.api_key is not None
-    webhooks = _webhooks(settings)
     options = StackOptions(
         simulator=None if uses_vendor else {"cap": str(settings.max_in_flight)},
-        settings=webhooks,
+        settings=_webhooks(settings),
         has_ops=True,
         has_store=settings.keep_url is None,
-        # Jobs on the vendor cost money: they outlive this process.
+        # Jobs at the vendor cost money, so their data survives this process.
         data_folder=Path(".wanimate/redis").absolute() if uses_vendor else None,
     )
+    agreed = {name: os.environ[name] for name in _AGREED if name in os.environ}
+    stack = Stack(options)
+    try:
+        stack.reserve_addresses()
+        addresses = _addresses(stack, settings)
+        comments = ["Settings of `wanimate-devstack up`, removed when it stops", *addresses]
+        with env_file(env_path, {**stack.environment, **agreed}, comments, str(Path(sys.prefix) / "bin")) as used:
+            console.print("[bold]Wanimate is starting.[/] Ctrl-C stops it.")
+            for line in addresses:
+                console.print(f"  {line}", markup=False, highlight=False)
+            console.print("\nIn another terminal:")
+            console.print(f"  . {one_line(str(used))}", markup=False, highlight=False)
+            console.print("  wanimate animate --image https://example.com/a.png \\", highlight=False)
+            console.print("      --video https://example.com/b.mp4\n", highlight=False)
+            return _run(stack, console)
+    finally:
+        stack.stop()
+
+
+def _run(stack: Stack, console: Console) -> int:
+    with console.status("starting …"):
+        stack.start()
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    with console.status("starting …"):
-        stack = Stack(options)
-        stack.start()
-    show = partial(console.print, soft_wrap=True)
-    try:
-        simulated = f"{stack.simulator_url} (simulator: nothing is billed, a video takes about 40 s as with the vendor)"
-        buttons = "" if settings.flower_auth else " (to cancel there, set WANIMATE_FLOWER_AUTH=user:password)"
-        console.print("[bold]Wanimate is up.[/] Ctrl-C stops it.")
-        console.print(f"  vendor  {settings.api_base_url if uses_vendor else simulated}")
-        show(f"  Flower  {stack.flower_url}{buttons}")
-        show(f"  limits  {stack.ops_url} (slots, queue, budget and cost; or: wanimate-worker top)")
-        show(f"  videos  {settings.keep_url or stack.videos_folder}")
-        console.print(f"  logs    {stack.folder}{os.sep}\n")
-        console.print("In another terminal:")
-        if shutil.which("wanimate") is None:
-            show(f"  . {os.path.relpath(Path(sys.prefix) / 'bin' / 'activate')}")
-        show(f"  export WANIMATE_REDIS_URL={stack.redis.url}")
-        if not uses_vendor:
-            vendor = f"WANIMATE_API_BASE_URL={stack.simulator_url} WANIMATE_API_KEY={SIMULATOR_KEY}"
-            show(f"  export {vendor}    # for wanimate-worker")
-        if webhooks:
-            exported = " ".join(f"{name}={value}" for name, value in webhooks.items())
-            show(f"  export {exported}    # for a backend that gets webhooks")
-        for name in sorted(_AGREED & os.environ.keys()):
-            show(f"  export {name}={shlex.quote(os.environ[name])}")
-        show("  wanimate animate --image https://example.com/a.png --video https://example.com/b.mp4 --wait")
-        show(f"  {_SHOW_EVENTS}    # how jobs end\n", markup=False)
-        while not stopped.wait(1.0):
-            ended = stack.ended()
-            if ended is not None:
-                console.print(f"[red]{ended.name} ended with exit code {ended.exit_code}:[/]")
-                console.print("\n".join(map(one_line, ended.log_tail().splitlines())), markup=False, emoji=False)
-                return 1
-    finally:
-        with console.status("stopping: requests under way are finished first …"):
-            stack.stop()
-    console.print("stopped")
+    console.print("Wanimate is ready.")
+    while not stopped.wait(1.0):
+        ended = stack.ended()
+        if ended is not None:
+            console.print(f"[red]{ended.name} exited with code {ended.exit_code}:[/]")
+            console.print("\n".join(map(one_line, ended.log_tail().splitlines())), markup=False, emoji=False)
+            return 1
+    with console.status("stopping after the current requests …"):
+        stack.stop()
+    console.print("Wanimate has stopped.")
     return 0
 
 
+def _addresses(stack: Stack, settings: WorkerSettings) -> list[str]:
+    """Return one line for each address."""
+    vendor = f"{stack.simulator_url} (simulated: nothing is billed)"
+    if stack.simulator_url is None:
+        vendor = f"{settings.api_base_url} (jobs are billed)"
+    login = "" if settings.flower_auth else " (read-only without WANIMATE_FLOWER_AUTH)"
+    return [
+        f"vendor  {vendor}",
+        f"Redis   {stack.redis.url}",
+        f"Flower  {stack.flower_url}{login}",
+        f"limits  {stack.ops_url} (slots, queue, budget and cost)",
+        f"videos  {settings.keep_url or stack.videos_folder}",
+        f"logs    {stack.folder}{os.sep}",
+    ]
+
+
 def _webhooks(settings: WorkerSettings) -> dict[str, str]:
-    """Return settings with which a backend on this machine can have webhooks, where none are set."""
+    """Return settings for webhooks to this machine, where the user has set none."""
     webhooks = {}
     if settings.webhook_secret is None:
         webhooks["WANIMATE_WEBHOOK_SECRET"] = f"whsec_{b64encode(secrets.token_bytes(32)).decode()}"

@@ -106,11 +106,17 @@ def _pick_up(session: Session, file: TextIO, run: str, *, allow_duplicates: bool
     )
 
 
+class _FileRefused(click.ClickException):
+    """The lines of the file are invalid; nothing was enqueued."""
+
+    exit_code = Exit.INVALID
+
+
 def _read(file: TextIO, run: str, *, allow_duplicates: bool) -> BatchFile:
     try:
         content = read_batch(file, run)
     except UnicodeDecodeError:
-        raise click.UsageError(f"{one_line(file.name)}: not UTF-8 text. Save the file as UTF-8") from None
+        raise _FileRefused(f"{one_line(file.name)} is not UTF-8 text. Nothing was enqueued.") from None
     if content.problems:
         raise _refused(file, f"Fix {_these(len(content.problems), 'line')}:", content.problems)
     if content.duplicates and not allow_duplicates:
@@ -123,10 +129,10 @@ def _these(count: int, noun: str) -> str:
     return f"this {noun}" if count == 1 else f"these {count} {noun}s"
 
 
-def _refused(file: TextIO, what: str, lines: list[str]) -> click.UsageError:
+def _refused(file: TextIO, what: str, lines: list[str]) -> _FileRefused:
     more = len(lines) - _SHOWN_LINES
     shown = [*map(one_line, lines[:_SHOWN_LINES]), *([f"... and {more} more"] if more > 0 else [])]
-    return click.UsageError("\n  ".join([f"{one_line(file.name)}: Nothing was enqueued. {what}", *shown]))
+    return _FileRefused("\n  ".join([f"{one_line(file.name)}: Nothing was enqueued. {what}", *shown]))
 
 
 def _enqueue(session: Session, lines: list[Line], progress: BatchProgress) -> dict[str, list[Line]]:

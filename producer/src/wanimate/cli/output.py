@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import textwrap
 from typing import TYPE_CHECKING, Any, Final, TextIO
@@ -65,10 +66,11 @@ class Output:
 
     def note(self, text: str) -> None:
         """Print a message to stderr; lines after the first are indented."""
+        text = fitted(indented_lines(text), sys.stderr)
         if self.print_above_bar is not None:
-            self.print_above_bar(indented_lines(text))
+            self.print_above_bar(text)
         else:
-            _print(sys.stderr, indented_lines(text))
+            _print(sys.stderr, text)
 
     def queued(self, job_id: str, name: str | None = None) -> None:
         """Report an enqueued job."""
@@ -135,7 +137,7 @@ class Output:
             return
         shown = [one_line(job_id), *([] if name is None else [one_line(name)])]
         shown.append(click.style(state, fg=_COLOURS.get(state)) if self._has_colours else state)
-        self._write("  ".join([*shown, *([one_line(text)] if text else [])]))
+        self._write(fitted("  ".join([*shown, *([one_line(text)] if text else [])]), sys.stdout))
 
     def _write(self, line: str) -> None:
         # A line written past the progress bar of the same terminal would garble it.
@@ -143,6 +145,19 @@ class Output:
             self.print_above_bar(line)
         else:
             _print(sys.stdout, line)
+
+
+def fitted(text: str, stream: TextIO) -> str:
+    """Return a text in lines that fit the terminal; indented ones, such as commands to copy, stay whole."""
+    if not stream.isatty():
+        return text
+    columns = shutil.get_terminal_size().columns
+    lines = []
+    for line in text.split("\n"):
+        # Long words stay whole: one of them may be a URL.
+        wrap = textwrap.TextWrapper(columns, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        lines += [line] if line.startswith(" ") else wrap.wrap(line)
+    return "\n".join(lines)
 
 
 def _print(stream: TextIO, line: str) -> None:

@@ -17,7 +17,7 @@ from ..client import Client
 from ..program import ExitCode, epilog
 from ..settings import Settings
 from ..text import one_line
-from .output import Output
+from .output import Output, fitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -139,7 +139,7 @@ def _reported_errors() -> Iterator[None]:
     try:
         yield
     except errors.WanimateError as error:
-        click.echo(f"Error: {one_line(str(error))}", err=True)
+        click.echo(fitted(f"Error: {one_line(str(error))}", sys.stderr), err=True)
         raise SystemExit(_of_error(error)) from None
     except BrokenPipeError:
         # The reader closed stdout. Python writes to it once more at exit, so point it elsewhere.
