@@ -91,7 +91,7 @@ class Run:
         """Look at the job, as if its time had come."""
         self.redis.zadd(Keys("default").due, {"a": 0})
         self.engine.tick()
-        self.engine.poller.look()
+        self.engine.poller.poll_due()
         self.end_asking()
 
     def end_asking(self) -> None:

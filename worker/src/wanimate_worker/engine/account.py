@@ -1,4 +1,4 @@
-"""The account: held back where the vendor refuses or throttles it, probed, its balance read, its house kept."""
+"""The account: suspend, throttle and probe it, read its balance, housekeeping."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-#: Asking for a task that cannot exist tells whether the vendor takes the key again.
+#: A status request for a task that cannot exist shows whether the vendor accepts the key again.
 _PROBE_TASK_ID: Final = "wanimate-key-probe"
-#: A vendor that throttles the request for the balance is left alone for so long at least, in ms.
+#: After a 429 to a request for the balance none is sent for at least this long, in ms.
 _THROTTLED_MS: Final = 600_000
 _EVENTS: Final = {
     SuspendedFor.KEY: "account paused, the vendor refuses the key; jobs wait, probing goes on",
@@ -42,7 +42,7 @@ def close_gate(
 
     Args:
         ledger: The account's ledger.
-        answer: What became of a request.
+        answer: The answer to a request, or why it was not sent.
         sent_at_ms: When it was sent, in Redis time.
         job_log: The log of the request.
         throttle: What a 429 says of the limits, as `Gate.close` takes it.
@@ -56,14 +56,14 @@ def close_gate(
 
 
 def pause_account(ledger: Ledger, answer: Unauthorised, job_log: BoundLogger) -> None:
-    """Pause the account because of what the vendor answered."""
+    """Suspend the account because of what the vendor answered."""
     what = SuspendedFor.CREDIT if answer.status == HTTPStatus.PAYMENT_REQUIRED else SuspendedFor.KEY
     if ledger.gate.suspend(answer.message, what):
         job_log.error(_EVENTS[what], cause=answer.message)
 
 
 def wait_for_credit(runtime: Runtime, job: JobFields, message: str, job_log: BoundLogger) -> None:
-    """Pause the account because a task failed for want of credit, and put its job back: it is not at fault."""
+    """Suspend the account because a task failed for lack of credit, and requeue its job."""
     pause_account(runtime.ledger, Unauthorised(HTTPStatus.PAYMENT_REQUIRED, message), job_log)
     why = f"its task failed for want of credit: {message}"
     granted = runtime.ledger.jobs.release(job.job_id, job.nonce, why, may_be_billed=True, has_run=True)
@@ -73,7 +73,7 @@ def wait_for_credit(runtime: Runtime, job: JobFields, message: str, job_log: Bou
 
 
 def probe_account(runtime: Runtime, permitted: Stopwatch) -> None:
-    """Ask whether the vendor takes the key of a paused account again, and let the account go on if it does.
+    """Probe a suspended account, and end the suspension if the vendor accepts its key again.
 
     Any answer but a refusal will do: the vendor's document does not say what it answers for an unknown task.
     Submissions then begin with one, so that an account which is refused after all costs one request.
@@ -84,7 +84,7 @@ def probe_account(runtime: Runtime, permitted: Stopwatch) -> None:
 
 
 def read_balance(runtime: Runtime, permitted: Stopwatch, answered_micro_usd: int) -> None:
-    """Ask for the balance and write it down.
+    """Request the balance and record it.
 
     Args:
         runtime: The vendor, the ledger and the settings.
@@ -142,7 +142,7 @@ def _again_ms(answer: BalanceAnswer) -> int:
 
 
 def keep_house(runtime: Runtime) -> None:
-    """Put stray slots back under the clock, hand out slots that are free, forget failures whose records are gone.
+    """Give stray slots a due time, grant free slots, drop failures whose records are gone.
 
     No transition leaves such strays, but a database edited by hand may.
     """

@@ -1,4 +1,4 @@
-"""One poll: the vendor is asked about a task, and what it says decides how the job goes on."""
+"""One poll: a status request for a task, and what its answer means for the job."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from .verdicts import (
     ending_of,
     next_attempt,
     observe,
-    odd_word_of,
+    undocumented_state_of,
     overdue,
     wants_credit,
 )
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-#: After an answer that said nothing about the task, it is asked again after this, in milliseconds.
+#: The delay of the next status request after an inconclusive answer, in milliseconds.
 _ASK_AGAIN_MS: Final = 5_000
 
 
@@ -63,7 +63,7 @@ class Poll:
     exchange: Exchange = field(default_factory=Exchange)
 
     def ask(self, may_send: RightToSend) -> StatusAnswer:
-        """Ask for the job's state, settle the job at once if it has ended, and return what the vendor said."""
+        """Request the task's status, settle the job if it has ended, and return the vendor's answer."""
         runtime, claim, job = self.runtime, self.claim, self.job
         try:
             answer: StatusAnswer = runtime.vendor.status(job.asks_about or "", self.exchange, may_send=may_send)
@@ -77,8 +77,8 @@ class Poll:
         if isinstance(answer, Failed) and wants_credit(answer):
             wait_for_credit(runtime, job, answer.message, self._log)
             return answer
-        # Neither end needs the claim's token: they are true for any that asks, and the attempt's nonce is checked. So a
-        # callback that makes a job due while it is asked about does not undo the answer.
+        # Neither end needs the claim's token: it is final, and the attempt's nonce is checked. So a callback that makes a
+        # job due during its status request does not undo the answer.
         outcome = ending_of(
             answer,
             job.asks_about,
@@ -92,16 +92,16 @@ class Poll:
         self._note_readability(answer)
         self._note_trouble(answer)
         failure = overdue(job, answer, claim.claimed_at_ms, runtime.settings.run_deadline_seconds)
-        if failure is not None and (why := odd_word_of(answer)) and why != job.unreadable_why:
+        if failure is not None and (why := undocumented_state_of(answer)) and why != job.unreadable_why:
             runtime.ledger.jobs.mark_unreadable(job.job_id, job.nonce, why)
         elif failure is not None:
             self._settle(Outcome.failure(failure), token=claim.token)
         return answer
 
     def next_ms(self, answer: StatusAnswer) -> int | None:
-        """Return how long after the claim the task is asked about again; None if it has ended.
+        """Return how long after the claim the next status request is due; None if the task has ended.
 
-        A task that is at work is asked about as planned, or when its time is up.
+        That is as planned, or at the job's deadline.
         """
         if isinstance(answer, Succeeded | Failed):
             return None
@@ -145,7 +145,7 @@ class Poll:
         return False
 
     def _note_readability(self, answer: StatusAnswer) -> None:
-        """Write down, once, that a task's answers cannot be read, or can again: only an operator ends such a job."""
+        """Record, once, that a task's answers cannot be read, or can again: only an operator ends such a job."""
         job, why = self.job, bounded(answer.reason) if isinstance(answer, Unreadable) else ""
         if isinstance(answer, Unreadable | Pending | TaskNotFound) and why != (job.unreadable_why or ""):
             self.runtime.ledger.jobs.mark_unreadable(job.job_id, job.nonce, why)
@@ -168,7 +168,7 @@ class Poll:
                 pass
 
     def _end(self, answer: StatusAnswer, outcome: Outcome) -> None:
-        """Settle a job whose task has ended, or put it back to be sent again."""
+        """Settle a job whose task has ended, or requeue it for a retry."""
         runtime, job, now_ms = self.runtime, self.job, self.claim.claimed_at_ms
         limits = runtime.ledger.limits.read() if outcome.result is None else None
         then = next_attempt(job, outcome, 0 if limits is None else limits.retry_transient, now_ms)

@@ -1,4 +1,4 @@
-"""One attempt to submit a job: it is sent at most once, and what the vendor answered is written down."""
+"""One attempt to submit a job: it is sent at most once, and the answer is recorded."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Attempt:
         return None if why is None else Unsafe(why)
 
     def send(self, job: Job) -> SubmitAnswer:
-        """Send the job, unless the attempt may have been given up, and return what became of it."""
+        """Send the job, unless the attempt may have been given up, and return the answer."""
         runtime, step = self.runtime, self.step
         try:
             permitted = self._permitted_since()
@@ -94,10 +94,10 @@ class Attempt:
         return asked if self.runtime.ledger.polls.permit(1) else None
 
     def record(self, answer: SubmitAnswer | Unsafe) -> bool:
-        """Write down what the answer means, and return whether the job has ended.
+        """Record what the answer means, and return whether the job has ended.
 
-        It tries so for as long as Redis is away: an accepted task is paid for. After `unknown_after` the ledger has
-        given this attempt up, and the log is the only record there is.
+        Retries while Redis is away: an accepted task is paid for. After `unknown_after` the ledger has given this
+        attempt up, and the log is the only record.
         """
         give_up_at = time.monotonic() + self.runtime.settings.unknown_after_seconds
         while True:
@@ -121,7 +121,7 @@ class Attempt:
                 return self._refused(answer, job_log)
             case Unauthorised():
                 pause_account(ledger, answer, job_log)
-                self._step_back(f"the vendor refused the account: {answer.message}")
+                self._requeue(f"the vendor refused the account: {answer.message}")
             case Throttled():
                 # Our own budget keeps to the request limit, so a 429 that does not say which limit it means is one
                 # for concurrency.
@@ -131,20 +131,20 @@ class Attempt:
                 close_gate(
                     ledger, answer, step.begun_at_ms, job_log, lower_cap=of_tasks, refused_by=refused_by, tasks=tasks
                 )
-                self._step_back("throttled")
+                self._requeue("throttled")
             case Unsafe(reason):
                 postponed_ms = ledger.gate.postpone(reason)
                 job_log.warning("not sent; nothing is sent for a while", cause=reason, closed_ms=postponed_ms)
-                self._step_back(f"not sent: {reason}")
+                self._requeue(f"not sent: {reason}")
             case NotSent(reason, obstacle):
                 if obstacle is Obstacle.STALE:
                     # It says nothing about the vendor: the gate stays open.
                     job_log.warning("not sent; the job is sent again later", cause=reason)
                 else:
                     close_gate(ledger, answer, step.begun_at_ms, job_log)
-                # One that gets such answers again and again must not hold up the others.
+                # A job that gets such answers repeatedly must not block the others.
                 goes_behind = obstacle is Obstacle.VENDOR and step.attempt > _MAX_UNAVAILABLE
-                self._step_back(f"not sent: {reason}", goes_behind=goes_behind)
+                self._requeue(f"not sent: {reason}", goes_behind=goes_behind)
             case Unknown():
                 self._lost(answer, job_log)
         return False
@@ -165,7 +165,7 @@ class Attempt:
             job_log.error("job accepted after it was given up; resolve it by hand", task_id=task_id)
 
     def _refused(self, answer: Refused, job_log: BoundLogger) -> bool:
-        """Weigh a refusal that gives no verdict on the job, and return whether the job has ended."""
+        """Record a refusal without a verdict, and return whether the job has ended."""
         match self.runtime.ledger.jobs.refuse(self.job_id, self.step.nonce, f"refused: {answer.code} {answer.message}"):
             case Proven(refusals):
                 return self.settle(proven_refusal_of(answer, refusals))
@@ -199,7 +199,7 @@ class Attempt:
         self.runtime.go_on(settled.granted)
         return True
 
-    def _step_back(self, why: str, *, goes_behind: bool = False) -> None:
+    def _requeue(self, why: str, *, goes_behind: bool = False) -> None:
         granted = self.runtime.ledger.jobs.release(self.job_id, self.step.nonce, why, goes_behind=goes_behind)
         if granted is not None:
             attempt = self.step.attempt

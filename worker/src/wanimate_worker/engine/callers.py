@@ -23,7 +23,7 @@ class PlainResult:
 
 
 class Callers(Protocol):
-    """Those who enqueued the jobs; the bridge to Celery implements it."""
+    """The callers that enqueued the jobs; the bridge to Celery implements it."""
 
     def started_mark(self, job: JobFields) -> tuple[str, str] | None:
         """Return the key of the job's result, and what to store there once its task has started.
@@ -35,10 +35,10 @@ class Callers(Protocol):
         """Return the key of the job's result; None for a job that wants no result."""
 
     def plain_result(self, job: JobFields, outcome: Outcome) -> PlainResult | None:
-        """Return what is stored of the outcome of a job on which nothing hangs; None if something does."""
+        """Return what is stored of the outcome of a job without callbacks, chain or chord; None if it has any."""
 
     def announce_end(self, job: JobFields, outcome: Outcome) -> None:
-        """Announce how a job has ended whose result the ledger has stored."""
+        """Announce the end of a job whose result the ledger has stored."""
 
     def announce_start(self, job: JobFields, shown: str) -> None:
         """Announce that the vendor has the job's task, or may have it."""

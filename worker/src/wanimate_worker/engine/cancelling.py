@@ -1,4 +1,4 @@
-"""Cancelling: free before submission; after it, an honest answer."""
+"""Cancel jobs: free before submission; after it, report what is billed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = get_logger(__name__)
 
 
 def cancel_job(runtime: Runtime, job_id: str, *, in_advance: bool = False) -> CancelOutcome:
-    """Cancel a job that was not sent to the vendor yet, and return what became of it.
+    """Cancel a job that was not sent to the vendor yet, and return the outcome of that.
 
     One that no worker has recorded yet is cancelled in advance.
 
@@ -28,7 +28,7 @@ def cancel_job(runtime: Runtime, job_id: str, *, in_advance: bool = False) -> Ca
         in_advance: Whether its message may still be sent, so that nothing need be known about it.
 
     Raises:
-        JobNotFound: Nothing is known about it, so that nothing can be said about what is billed.
+        JobNotFound: Nothing is known about it, so what is billed is not known either.
     """
     [record] = runtime.ledger.records.read([job_id])
     if record.stage is Stage.FOLLOWING and record.leader:
@@ -43,12 +43,12 @@ def cancel_job(runtime: Runtime, job_id: str, *, in_advance: bool = False) -> Ca
     if cancelled.must_deliver:
         runtime.go_on([job_id])
     runtime.go_on(cancelled.granted)
-    # Where there are too many messages to look through, it may be a mistyped id of a job that runs.
+    # With too many messages to search, it may be a mistyped id of a running job.
     return CancelOutcome.UNKNOWN if presence is Presence.UNSURE else cancelled.outcome
 
 
 def _explanation(job: JobFields) -> str:
-    # One that runs now may be put back before it is cancelled.
+    # A job that runs now may be requeued before it is cancelled.
     if job.retries or job.stage is Stage.RUNNING:
         return "cancelled before it was sent to the vendor again; its earlier tasks failed there and may be billed"
     return "cancelled before it was sent to the vendor; nothing is billed"

@@ -1,4 +1,4 @@
-"""Outcomes: each goes to its callers, and then the ledger's record is closed."""
+"""Deliver outcomes to their callers, then close the ledger's record."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Deliverer:
         """
         runtime, job, job_id, begun_at_ns = self._runtime, step.job, step.job.job_id, time.time_ns()
         if step.asked.seconds > runtime.settings.lease_seconds:
-            # This process stood still. Another may have delivered the outcome, and an operator run the job again.
+            # This process was frozen. Another may have delivered the outcome, or an operator retried the job.
             log.warning("this worker stood still; another one delivers the outcome", job_id=job_id)
             return
         runtime.wake_sender()
@@ -51,7 +51,7 @@ class Deliverer:
             self._record(step, begun_at_ns)
             runtime.go_on([each for each in followers if runtime.ledger.followers.conclude(each, job_id)])
         except ResultMissing:
-            # The backend's connection led to a master that has been replaced, and what it stored is forgotten.
+            # The backend's connection led to a master that has been replaced, and what it stored is lost.
             log.warning("the job's outcome is not in Redis, it is delivered once more", job_id=job_id)
         except RedisError:
             log.warning("Redis is away; the outcome is delivered once more when its lease ends", job_id=job_id)
@@ -61,7 +61,7 @@ class Deliverer:
     def settle(self, job: JobFields, outcome: Outcome, token: str, observed: Observation | None) -> Settled | None:
         """Settle a job that runs; None if the attempt or the claim is another's.
 
-        Where nothing hangs on the job its result is stored by the same script.
+        The same script stores the result of a job without callbacks, chain or chord.
 
         Args:
             job: The job.

@@ -1,6 +1,6 @@
-"""Two Redis lists by which processes tell each other that there is work.
+"""Two Redis lists that wake other processes when there is work.
 
-A ring is a hint. The ledger holds the truth: a job whose ring is lost is found when its lease ends.
+A wake-up is a hint: a job whose wake-up is lost is found when its lease ends.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Doorbell:
     Args:
         redis: A connection that decodes responses to `str`.
         keys: The names of the account's keys.
-        lease_ms: How long a ring is worth something: then the ledger makes the job due again.
+        lease_ms: How long a wake-up is kept: then the ledger makes the job due again.
     """
 
     def __init__(self, redis: Redis, keys: Keys, lease_ms: int) -> None:
@@ -40,7 +40,7 @@ class Doorbell:
                 pipeline.execute()
 
     def ring_wake(self) -> None:
-        """Ask one worker to look for due jobs. Several rings before it looks are one."""
+        """Have one worker claim due jobs. Several wake-ups before it does are one."""
         with self._redis.pipeline(transaction=False) as pipeline:
             pipeline.rpush(self._wake, "1")
             pipeline.ltrim(self._wake, -1, -1)
@@ -55,7 +55,7 @@ class Doorbell:
         return [first, *(others or [])]
 
     def wait_wake(self, timeout_seconds: float = MAX_WAIT_SECONDS) -> bool:
-        """Wait until a worker is asked to look, and return whether one is."""
+        """Wait for a wake-up to claim due jobs, and return whether one came."""
         return self._pop(self._wake, timeout_seconds) is not None
 
     def _pop(self, key: str, timeout_seconds: float) -> str | None:

@@ -1,4 +1,4 @@
-"""One worker process at work: its threads, how they start, and how they stop."""
+"""One worker process: its threads, how they start, and how they stop."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ class Engine:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Start to take jobs that are ready, and to look for due ones when asked to."""
+        """Start to take jobs that are ready, and to poll due ones."""
         self._runtime.take = self.take
-        for name, work in (("doorbell", self._listen), ("poller", self.poller.look_until_stopped)):
+        for name, work in (("doorbell", self._listen), ("poller", self.poller.poll_until_stopped)):
             thread = threading.Thread(target=work, name=name, daemon=True)
             thread.start()
             self._threads.append(thread)
 
     def stop(self, *, waits: bool = True) -> None:
-        """Take no more jobs, and end what was begun.
+        """Take no more jobs, and finish what was begun.
 
         Args:
             waits: Whether to wait for the answers of requests under way; each has a time-out.
@@ -68,18 +68,18 @@ class Engine:
                 self.poller.write_news()
 
     def take(self, job_ids: list[str]) -> list[str]:
-        """Begin to work on jobs that have a slot or an outcome, and return those there is no room for."""
+        """Start work on jobs that have a slot or an outcome, and return those for which no thread is free."""
         for number, job_id in enumerate(job_ids):
             if self._stopping.is_set() or not self._submitters.start_if_free(self.submitter.advance, job_id):
                 return job_ids[number:]
         return []
 
     def tick(self) -> None:
-        """Do what only the passing of time brings about, and look for due jobs until the next tick."""
+        """Handle a tick, and claim due jobs until the next one."""
         self.poller.tick()
 
     def _listen(self) -> None:
-        """Take the jobs that others offer, as there is room for them."""
+        """Take jobs that other processes offer, while a submitter is free."""
         runtime, is_away = self._runtime, False
         while not self._stopping.is_set():
             room = self._submitters.wait_for_room(1, AGAIN_SECONDS)

@@ -1,4 +1,4 @@
-"""When this process asks about tasks next: the planner, fed with what Redis knows."""
+"""When to poll a task next: the planner, fed with what Redis knows."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Pacer:
         self._read_at = 0.0
 
     def next_poll_ms(self, request: Mapping[str, Any], age_ms: int = 0, until_ms: int | None = None) -> int:
-        """Return in how many ms to ask about a task.
+        """Return in how many ms to poll a task.
 
         Args:
             request: What its job asks for.

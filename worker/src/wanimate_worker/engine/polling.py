@@ -1,4 +1,4 @@
-"""Polling: due jobs are claimed, and the vendor is asked about their tasks, as the request budget allows."""
+"""Poll the tasks of due jobs, as the request budget allows."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-#: The shortest pause between two looks, in seconds: what becomes due or is called back meanwhile is claimed together.
+#: The shortest pause between two claims, in seconds: jobs that become due meanwhile are claimed together.
 _MIN_PAUSE_SECONDS: Final = 0.02
-#: How long a worker waits for a wake-up before it asks itself whether it got the tick, in seconds.
+#: How long a worker waits for a wake-up before it checks whether it got the tick, in seconds.
 _IDLE_WAIT_SECONDS: Final = 0.25
 #: A worker that did not get the tick leaves wake-ups to others for so long after one, in seconds.
 _REST_SECONDS: Final = 0.1
-#: Jobs that get no request permit for so long are left to a later look, in seconds.
+#: Jobs that get no request permit for so long stay due for a later claim, in seconds.
 _PATIENCE_SECONDS: Final = 0.5
-#: Pause before permits are asked for again, in seconds: at 10,000 requests a minute there are eight more.
+#: Pause before permits are requested again, in seconds: at 10,000 requests a minute there are eight more.
 _NEXT_PERMITS_SECONDS: Final = 0.05
 #: A step of the clock up to this is harmless and not reported, in milliseconds.
 _HARMLESS_STEP_MS: Final = 1_000
 
 
 class Poller:
-    """Looks for due jobs in one thread, and asks the vendor in others.
+    """Claims due jobs in one thread, and sends status requests in others.
 
-    Of all workers the one that got the last tick looks all the time; any looks when a callback wakes it.
+    The worker that got the last tick claims all the time; any other worker when a callback wakes it.
     """
 
     def __init__(self, runtime: Runtime, deliverer: Deliverer) -> None:
@@ -49,13 +49,13 @@ class Poller:
         self._deliverer = deliverer
         self.askers = Pool(runtime.settings.poll_concurrency, "asker")
         self._stopping = Event()
-        self._look_until = 0.0
+        self._claim_until = 0.0
         self._pause_seconds = _MIN_PAUSE_SECONDS
         self._news = News()
         self._answering = Lock()
 
     def tick(self) -> None:
-        """Probe a paused account, hand out free slots, read the balance; then look for due jobs until the next tick."""
+        """Probe a suspended account, grant free slots, read the balance; then claim due jobs until the next tick."""
         runtime = self._runtime
         if self._stopping.is_set():
             return
@@ -72,16 +72,16 @@ class Poller:
         if (credit := runtime.ledger.balance.claim()) is not None:
             self.askers.start(read_balance, runtime, asked, credit)
         if runtime.ledger.records.in_flight():
-            self._look_until = time.monotonic() + runtime.settings.poll_tick_seconds + _IDLE_WAIT_SECONDS
+            self._claim_until = time.monotonic() + runtime.settings.poll_tick_seconds + _IDLE_WAIT_SECONDS
         runtime.doorbell.ring_wake()
 
-    def look_until_stopped(self) -> None:
-        """Look for due jobs whenever a callback or the tick asks for it; while tasks are in flight all the time."""
+    def poll_until_stopped(self) -> None:
+        """Claim due jobs after each callback or tick; while tasks are in flight all the time."""
         was_away = False
         while not self._stopping.is_set():
             try:
                 rest_seconds = self._wait()
-                while rest_seconds and self.look() and not self._stopping.is_set():
+                while rest_seconds and self.poll_due() and not self._stopping.is_set():
                     pass
                 was_away = False
             except Exception as error:
@@ -95,23 +95,23 @@ class Poller:
             self._stopping.wait(rest_seconds)
 
     def _wait(self) -> float:
-        """Wait until it is time to look, and return for how long to rest then; 0 if it is not time."""
+        """Wait until jobs may be due, and return how long to rest before the claim; 0 if none are."""
         doorbell = self._runtime.doorbell
-        if time.monotonic() < self._look_until:
+        if time.monotonic() < self._claim_until:
             # The rest is a part of the pause. Only a long one is worth an exchange with Redis to cut it short.
             if self._pause_seconds > 2 * _MIN_PAUSE_SECONDS:
                 doorbell.wait_wake(self._pause_seconds - _MIN_PAUSE_SECONDS)
             return _MIN_PAUSE_SECONDS
-        # Most of what was asked before the rest is answered by now.
+        # Most status requests that were sent before the rest are answered by now.
         self.write_news()
         return _REST_SECONDS if doorbell.wait_wake(_IDLE_WAIT_SECONDS) else 0.0
 
     def stop(self) -> None:
-        """Look no more; requests under way go on."""
+        """Claim no more jobs; requests under way go on."""
         self._stopping.set()
 
-    def look(self) -> bool:
-        """Claim as many due jobs as there are free threads, and ask about them; return whether more may be due."""
+    def poll_due(self) -> bool:
+        """Claim as many due jobs as there are free threads, and poll them; return whether more may be due."""
         runtime = self._runtime
         # Many at a time: with each thread that becomes free one job would be claimed.
         free = self.askers.wait_for_room(runtime.settings.poll_concurrency // 2, _PATIENCE_SECONDS)
@@ -128,13 +128,13 @@ class Poller:
         return self._ask_all(claim, asked, claim.permits, permitted) and has_more
 
     def _pause_until(self, due_in_ms: int | None) -> None:
-        """Note when to look next. What is planned meanwhile is due after the floor at the earliest."""
+        """Set when to claim next. What is planned meanwhile is due after the floor at the earliest."""
         longest = max(_MIN_PAUSE_SECONDS, self._runtime.settings.poll_floor_seconds)
         due_in_seconds = longest if due_in_ms is None else due_in_ms / 1000
         self._pause_seconds = min(longest, max(_MIN_PAUSE_SECONDS, due_in_seconds))
 
     def write_news(self) -> None:
-        """Write down what the answers since the last look come to."""
+        """Record what the answers since the last claim mean."""
         news = self._take_news()
         if news != News():
             self._runtime.ledger.polls.write(news)
@@ -145,7 +145,7 @@ class Poller:
         return news
 
     def _ask_all(self, claim: Claim, jobs: list[JobFields], permits: int, permitted: Stopwatch) -> bool:
-        """Begin to ask about each job once it has a request permit, and return whether the budget allowed all."""
+        """Poll each job once it has a request permit, and return whether the budget allowed all."""
         ledger, settings = self._runtime.ledger, self._runtime.settings
         give_up_at = time.monotonic() + _PATIENCE_SECONDS
         while jobs:
@@ -157,7 +157,7 @@ class Poller:
             elif time.monotonic() < give_up_at and not self._stopping.is_set():
                 time.sleep(_NEXT_PERMITS_SECONDS)
             elif jobs:
-                # Due again at once, for the next look of any worker.
+                # Due again at once, for the next claim of any worker.
                 ledger.polls.plan(claim.token, dict.fromkeys((job.job_id for job in jobs), 0))
                 self._pause_seconds = _MIN_PAUSE_SECONDS
                 return False

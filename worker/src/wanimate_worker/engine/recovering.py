@@ -1,4 +1,4 @@
-"""Recovering: what a crash left behind is found when its lease ends."""
+"""Recover jobs that a crash left behind, when their leases end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = get_logger(__name__)
 
 
 def recover(runtime: Runtime, claim: Claim, jobs: Iterable[JobFields]) -> None:
-    """Bring on jobs that are due although no task of theirs is to be asked about."""
+    """Advance due jobs that have no task to poll."""
     ready: list[str] = []
     for job in jobs:
         match job.stage:
@@ -32,7 +32,7 @@ def recover(runtime: Runtime, claim: Claim, jobs: Iterable[JobFields]) -> None:
                 if unparked is not None:
                     ready += unparked
                     continue
-                # Its ring was lost, or its worker died: it is taken again. One without a record is forgotten.
+                # Its wake-up was lost, or its worker died: it is taken again. One without a record is dropped.
                 ready.append(job.job_id)
             case Stage.SUBMITTING:
                 why = "the worker died while submitting"
@@ -65,7 +65,7 @@ def decide_unknown(runtime: Runtime, claim: Claim, job: JobFields) -> list[str]:
     ledger, settings = runtime.ledger, runtime.settings
     until_ms, told = job.unknown_until_ms or 0, ""
     if job.hint:
-        # The vendor has named a task and does not say in words that it is the job's. It is rather there than not.
+        # The vendor has named a task and does not confirm that it is the job's. It probably is.
         until_ms = max(until_ms, (job.begun_at_ms or 0) + round(settings.run_deadline_seconds * 1000))
         told = f". The task {job.hint} was named, of which the vendor says nothing that could be understood"
     if claim.claimed_at_ms < until_ms:

@@ -85,7 +85,7 @@ class Runtime:
 
     @cached_property
     def doorbell(self) -> Doorbell:
-        """How the workers of the account tell each other that there is work."""
+        """Wakes other workers of the account."""
         return Doorbell(self.redis, Keys(self.settings.account), round(self.settings.lease_seconds * 1000))
 
     @cached_property
@@ -95,7 +95,7 @@ class Runtime:
 
     @cached_property
     def pacer(self) -> Pacer:
-        """When to ask about tasks."""
+        """When to poll tasks."""
         return Pacer(self.ledger, self.settings)
 
     def callback_url(self, job_id: str, nonce: str) -> str | None:

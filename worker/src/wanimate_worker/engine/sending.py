@@ -1,4 +1,4 @@
-"""Sending a request: only while what the ledger has granted still holds, for a process may have stood still since."""
+"""Send a request only while its permit and lease still hold: the process may have been frozen since."""
 
 from __future__ import annotations
 

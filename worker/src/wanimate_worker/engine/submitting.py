@@ -1,4 +1,4 @@
-"""Submitting: a job that has a slot is sent to the vendor once, and what became of it is written down."""
+"""Submit a job that has a slot to the vendor once, and record the answer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = get_logger(__name__)
 class Submitter:
     """Claims the next step of jobs from the ledger and carries it out, in the thread that calls it.
 
-    A step that is claimed twice or late is found taken, and nothing changes.
+    A step that is claimed twice or late changes nothing.
     """
 
     def __init__(self, runtime: Runtime, callers: Callers, deliverer: Deliverer) -> None:
@@ -74,7 +74,7 @@ class Submitter:
             self._runtime.go_on(granted)
 
     def _submit(self, step: Submit) -> bool:
-        """Send a job once, and return whether it has ended by that."""
+        """Send a job once, and return whether that has ended it."""
         job, attempt = step.job, Attempt(self._runtime, step, self._callers.started_mark(step.job))
         try:
             sent = parse_job(job.request, is_recorded=True)

@@ -1,4 +1,4 @@
-"""What an answer of the vendor says of a job: whether and how it has ended, and what follows. Nothing here is sent.
+"""What the vendor's answer means for a job: whether and how it has ended, and what follows. Nothing here is sent.
 
 **Named tasks.** An odd answer to a submission may show a task id, and a callback may name one. For the latter, only
 those who know the signed URL can do so: the vendor, or a reader of its logs. The URL belongs to one attempt of one
@@ -54,12 +54,12 @@ _VIDEO: Final = re.compile(r"(?<![a-z])video", re.IGNORECASE)
 def ending_of(
     answer: StatusAnswer, task_id: str | None, *, now_ms: int, begun_at_ms: int | None, ttl_seconds: float
 ) -> Outcome | None:
-    """Return the outcome that a status answer tells; None while the task has not ended, or it says nothing.
+    """Return the outcome in a status answer; None while the task has not ended, or the answer is inconclusive.
 
     Args:
         answer: What the vendor said.
-        task_id: The task that was asked about.
-        now_ms: When the vendor was asked, in Redis time.
+        task_id: The task that was polled.
+        now_ms: When the status was requested, in Redis time.
         begun_at_ms: When the submission began, in Redis time; None if that is not known.
         ttl_seconds: For how long after the completion the vendor serves the URLs of a result, in seconds.
     """
@@ -123,12 +123,12 @@ class NextAttempt:
 
 
 def next_attempt(job: JobFields, outcome: Outcome, limit: int, now_ms: int) -> NextAttempt | Outcome:
-    """Return how a job whose task has ended goes on: with another attempt, or with its outcome.
+    """Return what follows the end of a job's task: a retry, or the job's outcome.
 
     Args:
         job: The job.
         outcome: How the task ended.
-        limit: How many retries the account allows a job that does not say it.
+        limit: How many retries the account allows by default.
         now_ms: The current time, in Redis time.
     """
     failure = None if outcome.result else outcome.exception()
@@ -148,7 +148,7 @@ def next_attempt(job: JobFields, outcome: Outcome, limit: int, now_ms: int) -> N
 
 
 def retry_delay_ms(retries: int, uniform_random_01: float) -> int:
-    """Return how long a job waits before it is sent again, in milliseconds."""
+    """Return how long a job waits for its retry, in milliseconds."""
     return round(1000 * min(_RETRY_CAP_SECONDS, _RETRY_BASE_SECONDS * 2.0**retries * (1 + uniform_random_01 / 2)))
 
 
@@ -164,7 +164,7 @@ def refusal_of(answer: Rejected) -> JobFailed:
 
 
 def proven_refusal_of(answer: Refused, refusals: int) -> JobFailed:
-    """Return the error of a job that was refused again and again while others were accepted."""
+    """Return the error of a job that was refused repeatedly while others were accepted."""
     told = (
         f"refused {refusals} times with {answer.code} ({answer.message}), while other jobs were accepted: the cause is "
         "in this request. It was not accepted, so nothing of it is billed; change it before you enqueue it again"
@@ -209,8 +209,8 @@ def overdue(job: JobFields, answer: StatusAnswer, now_ms: int, run_deadline_seco
 
     Args:
         job: A job that runs.
-        answer: What the vendor has just said of its task. Only a word about the task decides: an answer that says
-            nothing may hide a finished video.
+        answer: The answer to the status request. Only an answer about the task ends the job: an inconclusive one may
+            hide a finished video.
         now_ms: The current time, in Redis time.
         run_deadline_seconds: How long any task may take after the vendor accepted it, in seconds.
     """
@@ -231,10 +231,10 @@ def overdue(job: JobFields, answer: StatusAnswer, now_ms: int, run_deadline_seco
     )
 
 
-def odd_word_of(answer: StatusAnswer) -> str:
-    """Return what is said of a state that the vendor's document does not name; empty for any other answer.
+def undocumented_state_of(answer: StatusAnswer) -> str:
+    """Return a note about a state that the vendor's document does not name; empty for any other answer.
 
-    Such a word does not tell whether the task is finished, so one of them ends no job.
+    Such a state does not show whether the task is finished, so a single one ends no job.
     """
     if not isinstance(answer, Pending) or answer.state in _AT_WORK:
         return ""
@@ -245,18 +245,18 @@ def odd_word_of(answer: StatusAnswer) -> str:
 
 
 class HintVerdict(Enum):
-    """What a status answer says of a task id that was named."""
+    """What a status answer says about a hint."""
 
     #: The task exists and may be the job's.
     RIGHT = auto()
     #: The vendor does not know it, or made it before the job was sent.
     WRONG = auto()
-    #: The answer does not tell: ask again.
+    #: The answer is inconclusive: poll again.
     UNDECIDED = auto()
 
 
 def check_hint(job: JobFields, answer: StatusAnswer, now_ms: int) -> HintVerdict:
-    """Return whether the task that was asked about is the job's."""
+    """Return whether the polled task is the job's."""
     match answer:
         case TaskNotFound():
             is_new = job.hint_by == "answer" and now_ms < (job.begun_at_ms or 0) + SETTLING_MS

@@ -1,4 +1,4 @@
-"""The account's balance as the vendor told it last, and what it holds back."""
+"""The account's balance as the vendor reported it last, and the submissions it blocks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .script import Cause, Concern, script
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: The longest time between two requests for the balance, in ms: for a vendor that tells none.
+#: The longest time between two requests for the balance, in ms: for a vendor that reports none.
 SELDOM_MS: Final = 3_600_000
 
 
@@ -19,7 +19,7 @@ class BalanceReading:
     """What is known about the balance.
 
     Args:
-        micro_usd: As the vendor told it last, in micro-dollars; None if it never did.
+        micro_usd: As the vendor reported it last, in micro-dollars; None if it never did.
         at_ms: When it did, in Redis time; 0 if never.
         sent_micro_usd: What the reading does not know costs: sent since then, or on its way, in micro-dollars, where
             prices are known.
@@ -53,9 +53,9 @@ class WeighedBalance(NamedTuple):
     """What a reading has changed.
 
     Args:
-        was_low: Whether the balance held submissions back before.
+        was_low: Whether the balance blocked submissions before.
         is_low: Whether it does now.
-        is_out_of_credit: Whether the account is paused for want of credit.
+        is_out_of_credit: Whether the account is suspended for lack of credit.
         is_news: Whether it could not be read, for another reason than the last time.
     """
 
@@ -66,7 +66,7 @@ class WeighedBalance(NamedTuple):
 
 
 class Balance(Concern):
-    """The balance, and what it holds back."""
+    """The balance, and the submissions it blocks."""
 
     def read(self) -> BalanceReading:
         """Return what is known about the balance."""
@@ -84,7 +84,7 @@ class Balance(Concern):
     def _claim_balance(self, seldom_ms: int = SELDOM_MS) -> int | None: ...
 
     def record(self, micro_usd: int, answered_micro_usd: int) -> WeighedBalance:
-        """Keep what the vendor told, and stop submissions or let them go on by it.
+        """Record a reading, and block or resume submissions by it.
 
         Args:
             micro_usd: The balance, in micro-dollars.
@@ -93,11 +93,11 @@ class Balance(Concern):
         return self._record_balance(micro_usd, "", answered_micro_usd, 0)
 
     def note_none(self, why: str, *, again_ms: int = 0) -> WeighedBalance:
-        """Note why the balance could not be read; the last reading stands.
+        """Record why the balance could not be read; the last reading is kept.
 
         Args:
             why: What went wrong.
-            again_ms: How long to ask no more, if longer than otherwise.
+            again_ms: The delay of the next request, if longer than otherwise.
         """
         return self._record_balance(None, why, None, min(again_ms, SELDOM_MS))
 

@@ -100,7 +100,7 @@ class Counters:
 
     @property
     def retries(self) -> int:
-        """Tasks that failed with a transient code, and whose jobs were put back to be sent again."""
+        """Tasks that failed with a transient code, and whose jobs were retried."""
         return self.counts.get("retries", 0)
 
     @property
@@ -125,12 +125,12 @@ class Counters:
 
     @property
     def webhook_tries(self) -> dict[str, int]:
-        """How often webhooks were tried, by what came of it; after the last of `given_up` there is no more."""
+        """How often webhooks were tried, by result; after `given_up` there is no further try."""
         return {result: self.counts.get(f"webhooks:{result}", 0) for result in ("delivered", "failed", "given_up")}
 
     @property
     def copies(self) -> dict[str, int]:
-        """How often videos were copied, by what came of it: a `failed` copy is tried again, a `lost` one is not."""
+        """How often videos were copied, by result: a `failed` copy is retried, a `lost` one is not."""
         return {result: self.counts.get(f"copies:{result}", 0) for result in ("copied", "failed", "lost")}
 
     @property

@@ -28,14 +28,14 @@ class Durable(Concern):
     def _confirm(self, job_id: str, nonce: str) -> bool: ...
 
     def callback(self, job_id: str, nonce: str, task_id: str = "") -> CallbackEffect:
-        """Note that the vendor called back, and return what that changed.
+        """Record that the vendor called back, and return what that changed.
 
-        A callback that was taken never comes again, and while the answer to a submission is missing it alone tells
-        whose task it was. So it is kept as safe as the intent.
+        A callback that was accepted never comes again, and while the answer to a submission is missing only the
+        callback names its task. So it is kept as safe as the intent.
 
         Args:
             nonce: The attempt whose callback it is.
-            task_id: The task id that the callback names, if it names one; it is checked before it is believed.
+            task_id: The task id that the callback names, if it names one; a status request checks it.
 
         Raises:
             NotReplicated: It was noted, and too few replicas have it; the same call again may find more.

@@ -140,8 +140,8 @@ class Erasing(Concern):
 
 def _has(request: str | None, labels: Mapping[str, str]) -> bool:
     """Whether a request, as JSON, has all of these labels."""
-    told = (orjson.loads(request) if request else {}).get("labels") or {}
-    return isinstance(told, dict) and all(told.get(name) == value for name, value in labels.items())
+    found = (orjson.loads(request) if request else {}).get("labels") or {}
+    return isinstance(found, dict) and all(found.get(name) == value for name, value in labels.items())
 
 
 def _videos(outcome: str | None) -> set[str]:

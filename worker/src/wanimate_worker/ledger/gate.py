@@ -1,4 +1,4 @@
-"""The gate that the vendor's answers and the operator close: why nothing is submitted, or one at a time."""
+"""The gate: everything that blocks submissions, or allows one at a time."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class GateState:
         lost_in_a_row: Submissions whose answer was lost since one was answered.
         refused_in_a_row: Jobs that were refused without a verdict since a submission was accepted.
         refused_why: What the last of them was answered.
-        breaker_next_ms: When one more submission is tried; None while the circuit breaker is closed.
+        breaker_next_ms: When the next half-open submission is tried; None while the circuit breaker is closed.
         unsafe: Why an intent could not be made safe, the last time.
         unsafe_until_ms: Until when nothing is submitted for it.
         limited_until_ms: Until when nothing is submitted because the day's limit is reached.
@@ -166,7 +166,7 @@ class Gate(Concern):
         return Tasks(accepted, accepted + stages.count(Stage.SUBMITTING) + stages.count(Stage.UNKNOWN))
 
     def suspend(self, why: str, what: SuspendedFor = SuspendedFor.KEY) -> bool:
-        """Suspend the account: waiting jobs wait, nothing is lost. True if it was not suspended before.
+        """Suspend the account: jobs wait, none is lost. True if it was not suspended before.
 
         Args:
             why: In the vendor's words.

@@ -1,4 +1,4 @@
-"""The life of a job: each step is one script, which changes nothing for a writer who comes late."""
+"""The steps of a job: each is one script, which changes nothing for a late writer."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Jobs(Concern):
         """Record new jobs and hand out free slots, in one round trip for a hundred.
 
         Args:
-            entries: The jobs. One that was recorded before is left alone. Slots are handed out when all of a batch are
+            entries: The jobs. One that was recorded before is not changed. Slots are handed out when all of a batch are
                 recorded; the last admission of a batch has what the batch was granted.
         """
         admissions: list[Admission] = []
@@ -57,11 +57,11 @@ class Jobs(Concern):
             batch = entries[start : start + _ADMIT_BATCH]
             keys = [Key(key) for entry in batch for key in self._keys_of(entry.job_id)]
             answer = self._admit(keys, [value for entry in batch for value in _values(entry)])
-            told, granted = answer[: 3 * len(batch)], answer[3 * len(batch) :]
-            for at in range(0, len(told), 3):
-                started = [told[at + 2]] if told[at + 2] else []
-                started += granted if at == len(told) - 3 else []
-                admissions.append(Admission(Admitted(told[at]), told[at + 1], started))
+            parts, granted = answer[: 3 * len(batch)], answer[3 * len(batch) :]
+            for at in range(0, len(parts), 3):
+                started = [parts[at + 2]] if parts[at + 2] else []
+                started += granted if at == len(parts) - 3 else []
+                admissions.append(Admission(Admitted(parts[at]), parts[at + 1], started))
         return admissions
 
     @script(list)
@@ -128,12 +128,12 @@ class Jobs(Concern):
     def mark_unknown(self, job_id: str, nonce: str, why: Cause, *, is_ours: bool = False, hint: str = "") -> bool:
         """Record that the answer to a submission was lost; the slot stays taken. False if the attempt is another's.
 
-        After three in a row that the vendor's side lost, one submission at a time is tried until one is answered.
+        After three in a row that the vendor's side lost, the circuit breaker is half-open until one is answered.
 
         Args:
-            why: What became of the answer.
-            is_ours: Whether our side lost it, which says nothing about the vendor.
-            hint: A task id that the answer shows; it is checked before it is believed.
+            why: Why the answer is missing.
+            is_ours: Whether our side lost it, so that it is no failure of the vendor.
+            hint: A task id that the answer shows; a status request checks it.
         """
 
     @script()
@@ -150,18 +150,17 @@ class Jobs(Concern):
         delay_ms: int = 0,
         transient_code: str = "",
     ) -> list[str] | None:
-        """Give the slot back and put the job at its old place among the waiting; None if the attempt is another's.
+        """Free the slot and requeue the job at its old place; None if the attempt is another's.
 
         Args:
             may_be_billed: Whether the vendor may have accepted the submission, which then counts in the day's estimate.
             hint: For a lost submission that is given up: the task that the vendor had named by then, '' for none. If
                 another has been named meanwhile, the attempt is not the caller's any more. None: not compared.
             goes_behind: Whether the job goes behind the others of its priority instead.
-            has_run: Whether its task has run and failed: only a running job is put back then, else only one whose
+            has_run: Whether its task has run and failed: only a running job is requeued then, else only one whose
                 submission was not answered.
-            delay_ms: For how long it is parked before it is in line again. It counts as waiting, and its own deadline
-                goes on.
-            transient_code: The vendor's code of the failure, where that is why the job is sent again: it then counts as
+            delay_ms: For how long it is parked before it is waiting for a slot again. Its own deadline goes on.
+            transient_code: The vendor's code of the failure, where that is why the job is retried: it then counts as
                 a retry.
 
         Returns:
@@ -169,10 +168,10 @@ class Jobs(Concern):
         """
 
     def refuse(self, job_id: str, nonce: str, why: str) -> Parked | Proven | None:
-        """Note a refusal without a verdict on the job; None if the attempt is another's.
+        """Record a refusal without a verdict on the job; None if the attempt is another's.
 
-        Other jobs that get through are evidence against this one; three jobs refused in a row are evidence against the
-        account or the way to the vendor: then one submission at a time is tried until one is accepted.
+        Other jobs that are accepted are evidence against this one; three jobs refused in a row are evidence against the
+        account or the network path: then the circuit breaker is half-open until a submission is accepted.
 
         Returns:
             For how long it is parked, or that the cause is the job itself: then nothing was changed, and it must be
@@ -192,7 +191,7 @@ class Jobs(Concern):
 
     @script()
     def unpark(self, job_id: str) -> list[str] | None:
-        """Put a parked job in line, at its old place; None if it is not parked.
+        """Move a parked job to the waiting ones, at its old place; None if it is not parked.
 
         Returns:
             The jobs that were given a slot, perhaps this one among them.
@@ -206,7 +205,7 @@ class Jobs(Concern):
 
     @script(bool)
     def mark_unreadable(self, job_id: str, nonce: str, why: Cause) -> bool:
-        """Note why a running task's answers cannot be read, '' if they can; False if the attempt is another's."""
+        """Record why a running task's answers cannot be read, '' if they can; False if the attempt is another's."""
 
     @script(Settled.read)
     def settle(
@@ -266,8 +265,8 @@ class Jobs(Concern):
             outcome: What its callers shall get.
         """
         verdict, *granted = self._cancel(job_id, outcome)
-        told = CancelOutcome.CANCELLED if verdict == "advance" else CancelOutcome(verdict)
-        return Cancelled(told, must_deliver=verdict == "cancelled", granted=granted)
+        cancelled = CancelOutcome.CANCELLED if verdict == "advance" else CancelOutcome(verdict)
+        return Cancelled(cancelled, must_deliver=verdict == "cancelled", granted=granted)
 
     @script(list)
     def _cancel(self, job_id: str, outcome: Outcome) -> list[str]: ...

@@ -1,4 +1,4 @@
-"""The videos that are copied to the account's store before their callers are told."""
+"""The videos that are copied to the account's store before their outcomes are delivered."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .script import Cause, Concern, script
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-#: Of more copies that failed or are under way, so many are looked at for the one that expires first.
+#: At most so many failed or running copies are searched for the one that expires first.
 _SAMPLE_SIZE: Final = 5_000
 _FIELDS: Final = ("rendered", "request", "rendered_at_ms", "keep_tries")
 
@@ -26,7 +26,7 @@ class Keep:
         job_id: The job.
         outcome: How its task ended, with the URLs of the vendor.
         request: The keyword arguments of its task.
-        rendered_at_ms: When its end was learnt, in Redis time.
+        rendered_at_ms: When its end was noticed, in Redis time.
         expires_at_ms: When the vendor stops serving the video, by the vendor's documents.
         claimed_at_ms: When it was claimed, in Redis time.
         tries: How many copies failed.
@@ -60,7 +60,7 @@ class CopyBacklog:
         jobs: How many jobs have one.
         job_id: The job whose video the vendor stops serving first; of a sample, where there are very many.
         expires_at_ms: When that is, by the vendor's documents.
-        rendered_at_ms: When its end was learnt, in Redis time.
+        rendered_at_ms: When its end was noticed, in Redis time.
         tries: How many copies of it failed.
         why: What the last one failed with.
     """
@@ -121,7 +121,7 @@ class Keeps(Concern):
     def _finish_keep(self, job_id: str, outcome: Outcome) -> bool: ...
 
     def postpone(self, keep: Keep, why: str, delay_ms: int) -> bool:
-        """Note why a copy failed, and have it tried again after a delay; False if it is not to be copied any more."""
+        """Record why a copy failed, and retry it after a delay; False if it is not to be copied any more."""
         return self._postpone_keep(keep.job_id, keep.member, why, delay_ms)
 
     @script(bool)

@@ -26,7 +26,7 @@ class AccountLimits:
     Args:
         requests_per_minute: Requests in any 60 s, submissions and polls together.
         daily_billed_ms: The most that may be billed in a day (UTC), as an estimate in ms of video; None for no limit.
-        retry_transient: How often a job that says nothing of it is sent again after transient failures.
+        retry_transient: How often a job is retried after transient failures, unless it sets that itself.
         api_base_url: Where the vendor of all tasks in this ledger is; empty until a worker has set it.
         daily_billed_micro_usd: The most that may be billed in a day (UTC), as an estimate in money.
         price_480p_micro_usd: What a billed second costs at 480p.
@@ -148,14 +148,14 @@ class LedgerLimits:
         unknown_after_ms: How long to wait for news of a submission whose answer was lost.
         result_ttl_ms: How long the record of an ended job is kept.
         failed_ttl_ms: How long failed jobs and dead letters are kept.
-        permit_wait_ms: The longest a submitter waits for a request permit before it steps back.
+        permit_wait_ms: The longest a submitter waits for a request permit before the job is requeued.
         grant_batch: The most slots handed out by one script, so that no script blocks Redis for long.
         backoff_base_ms: The first back-off after a failure of the vendor.
         backoff_longest_ms: The longest back-off.
-        breaker_base_ms: The first pause of the circuit breaker before one more submission is tried.
+        breaker_base_ms: The first pause of the circuit breaker before a half-open submission.
         refusal_base_ms: For how long a job is parked after its first refusal without a verdict; doubled each time.
         refusal_longest_ms: The longest it is parked for that.
-        probe_interval_ms: How often a paused account is probed.
+        probe_interval_ms: How often a suspended account is probed.
         callback_interval_ms: The shortest time between two checks of a job that callbacks ask for.
         intent_replicas: How many replicas must have an intent before its request is sent.
         intent_timeout_ms: How long to wait for either.

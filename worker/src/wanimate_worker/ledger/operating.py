@@ -26,7 +26,7 @@ class FailedJobs(Concern):
     def retry(
         self, job_id: str, *, priority: int, deadline_ms: int | None, result_key: str, cause: str = "retried by hand"
     ) -> Retry:
-        """Put a failed job in line again under the same id; it will be billed again.
+        """Retry a failed job under the same id; it will be billed again.
 
         Args:
             priority: 0 (most urgent) to 9.

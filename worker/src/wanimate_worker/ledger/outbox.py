@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: Webhooks that are sorted at once, or read in one exchange.
 _READ_SIZE: Final = 200
-#: Of more webhooks so many are looked at for the oldest.
+#: At most so many webhooks are searched for the oldest.
 _SAMPLE_SIZE: Final = 5_000
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -140,7 +140,7 @@ class Outbox(Concern):
         contents = zip(event_ids, self._contents(event_ids), strict=True)
         deliveries = [Delivery.read(event_id, content) for event_id, content in contents if content is not None]
         for event_id in {*event_ids} - {delivery.event_id for delivery in deliveries}:
-            # Its job was forgotten.
+            # Its job was erased.
             self._finish_webhook(endpoint, event_id, now_ms)
         return ClaimedDeliveries(now_ms, deliveries)
 
@@ -155,7 +155,7 @@ class Outbox(Concern):
     def _finish_webhook(self, endpoint_name: str, event_id: str, written_ms: int) -> bool: ...
 
     def fail(self, delivery: Delivery, delay_ms: int | None) -> bool:
-        """Note a try that failed; False if the webhook was gone.
+        """Record a failed try; False if the webhook was gone.
 
         Args:
             delivery: The webhook, with its attempts and why the last one failed.

@@ -1,4 +1,4 @@
-"""What polls ask of the ledger: what is due, how many requests may be sent, and what they are planned from."""
+"""What polls need of the ledger: due jobs, request permits, and what they are planned from."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-#: After this long without a poll it is forgotten when the last one was, in milliseconds.
+#: The time of the last tick expires after this, in milliseconds.
 _TICK_TTL_MS: Final = 86_400_000
 #: Between two copies of the counts, and what they shall reach back, in milliseconds.
 SAMPLE_MS: Final = 60_000
@@ -29,12 +29,12 @@ _AGES_MS: Final = (0, *(round(edge * 1000) for edge in EDGES[2::2]))
 
 @dataclass(slots=True)
 class News:
-    """What the answers to polls come to, until it is written down with the next claim.
+    """What the answers to polls mean, until it is recorded with the next claim.
 
     Args:
-        plans: For each job that is asked about again its claim's token, the moment (ms), and the job.
+        plans: For each job that is polled again its claim's token, the moment (ms), and the job.
         answered: How many requests the vendor answered, and not with a 429.
-        answered_since_ms: When the youngest claim was made of those whose tasks the vendor told of.
+        answered_since_ms: When the youngest claim was made of those with a conclusive answer.
     """
 
     plans: list[str | int] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Polls(Concern):
         Args:
             limit: How many.
             takes_permits: Whether to take a request permit for each, as far as the budget has them now.
-            news: What is written down before.
+            news: What is recorded before.
         """
         token, next_ms, permits, _, *job_ids = self._look(limit, news or News(), takes_permits=takes_permits)
         due_in_ms = None if next_ms == "" else int(next_ms)
@@ -63,14 +63,14 @@ class Polls(Concern):
         Args:
             token: The claim's fencing token.
             delays_ms: For each job, the delay from the claim.
-            answers: What else there is to write down, as `News` has it.
+            answers: What else there is to record, as `News` has it.
         """
         claimed_at_ms = int(token) - self._limits.poll_lease_ms
         plans = [part for job_id, ms in delays_ms.items() for part in (token, claimed_at_ms + ms, job_id)]
         return self.write(News(plans, **answers))
 
     def write(self, news: News) -> int:
-        """Write down what answers came to, and return for how many of the jobs the claims still held."""
+        """Record what answers mean, and return for how many of the jobs the claims still held."""
         return int(self._look(0, news)[3])
 
     def _look(self, limit: int, news: News, *, takes_permits: bool = False) -> list[Any]:
@@ -122,7 +122,7 @@ class Polls(Concern):
     def _survey(self, grace_ms: int, ages_ms: Sequence[int]) -> list[Any]: ...
 
     def tick(self, limits: AccountLimits) -> Tick:
-        """Note that a poll has begun, and repair what a clock that was set back leaves; now and then copy the counts.
+        """Record that a poll has begun, and repair what a clock that was set back leaves; now and then copy the counts.
 
         Args:
             limits: What to fill the account's limits with if Redis has lost them.
@@ -136,7 +136,7 @@ class Polls(Concern):
     def trim(self, days: int = BILLED_DAYS, label_days: int = BILLED_LABEL_DAYS) -> int:
         """Take jobs off the list of failed ones whose records have expired, and return how many.
 
-        What was billed long ago, and what was enqueued long ago, is forgotten, too.
+        What was billed long ago, and what was enqueued long ago, is dropped, too.
 
         Args:
             days: For how many days is known what was probably billed, today among them.

@@ -35,7 +35,7 @@ class JobFields:
         request: The keyword arguments of its task.
         unknown_why: Why the answer of its submission was lost.
         begun_at_ms: When its current attempt began.
-        unknown_until_ms: Until when news of a lost submission are waited for.
+        unknown_until_ms: When a lost submission is decided.
         hint: The task id that a callback or an odd answer named; it is not checked yet.
         hint_by: `answer` if the hint is from the answer to the submission; None if from a callback.
         deadline_at_ms: Until when the job may end; None for any time.
@@ -43,7 +43,7 @@ class JobFields:
         unreadable_why: Why the last answer about its task could not be read; None if it could.
         leader: The job whose outcome it gets, if it is one more caller of that; else None.
         celery_id: The Celery task under which its result is stored; None for the job's own.
-        retries: How often it was put back because its task had failed with a transient code.
+        retries: How often it was retried because its task had failed with a transient code.
         transient_code: The last such code.
         transient_task: The task that ended so.
     """
@@ -72,7 +72,7 @@ class JobFields:
 
     @property
     def asks_about(self) -> str | None:
-        """The vendor's task to ask about, which is only a hint while the answer is lost; None if none."""
+        """The vendor's task to poll, which is only a hint while the answer is lost; None if none."""
         if self.stage is Stage.RUNNING:
             return self.task_id or ""
         return self.hint if self.stage is Stage.UNKNOWN else None
@@ -106,9 +106,9 @@ class JobRecord:
 
     Args:
         fields: Its hash, empty if it has none.
-        rank: Its zero-based place in line; None if it is not in line.
+        rank: Its zero-based place among the waiting jobs; None if it is not one of them.
         slot_since_ms: Since when it holds a slot, in Redis time; None if it holds none.
-        parked_until_ms: When it is in line again, in Redis time; None if it is not parked.
+        parked_until_ms: When it is waiting for a slot again, in Redis time; None if it is not parked.
     """
 
     job_id: str
@@ -177,7 +177,7 @@ class Records(Concern):
         return int(self._redis.zcard(self._keys.slots))
 
     def waiting(self) -> int:
-        """Return how many jobs wait, in line or parked."""
+        """Return how many jobs wait, for a slot or parked."""
         return int(self._redis.zcard(self._keys.waiting)) + self.parked()
 
     def parked(self) -> int:
@@ -204,7 +204,7 @@ class Records(Concern):
         return self._now_ms()
 
     def page(self, name: str, start: int, count: int) -> list[str]:
-        """Return part of the jobs that are in line, are parked, hold a slot, are being kept, or failed, in their order.
+        """Return part of the jobs that wait, are parked, hold a slot, are being kept, or failed, in their order.
 
         Args:
             name: `waiting`, `parked`, `slots`, `keeping`, `copying` (a copy is under way, or has failed) or `failed`.

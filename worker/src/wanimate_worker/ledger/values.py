@@ -41,7 +41,7 @@ class Entry:
         deadline_ms: How long after this moment it may end; None for any time.
         fingerprint: The digest of the request: the same id with another one is refused.
         has_key: Whether the id comes from an idempotency key.
-        caller: Names the message, if callbacks or a chain hang on it.
+        caller: Names the message, if it has callbacks or a chain.
     """
 
     job_id: str
@@ -118,7 +118,7 @@ class Admission:
 
     Args:
         verdict: What became of the entry.
-        caller: Whose callbacks hang on the job's own message; empty if none do.
+        caller: Whose callbacks the job's own message has; empty if it has none.
         granted: Jobs that were given a slot, perhaps this one among them, and this one if it was cancelled before its
             message came; work on each must go on.
     """
@@ -202,7 +202,7 @@ class RateLimited:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """The gate is closed: the job is back at its place among the waiting."""
+    """The gate is closed: the job is requeued at its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +231,7 @@ class Parked:
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """A job was refused again and again, so often, while others got through: the cause is the job itself."""
+    """A job was refused so often while others were accepted: the cause is the job itself."""
 
     refusals: int
 
@@ -327,7 +327,7 @@ class Settled:
 
 
 class Cancelled(NamedTuple):
-    """What became of a cancellation: what its caller is told, and the jobs that got the freed slot."""
+    """The result of a cancellation, and the jobs that got the freed slot."""
 
     outcome: CancelOutcome
     must_deliver: bool
@@ -338,7 +338,7 @@ class Retried(StrEnum):
     """What became of a failed job that was to run again."""
 
     RETRIED = "retried"
-    #: Its failure is being delivered right now: ask again in a moment.
+    #: Its failure is being delivered right now: retry in a moment.
     UNDELIVERED = "undelivered"
     #: It is not a failed job.
     NO = "no"

@@ -13,7 +13,7 @@ __all__ = [
     # The shared back-off.
     "BASE_SECONDS",
     "CAP_SECONDS",
-    # When to ask about a task.
+    # When to poll a task.
     "Bounds",
     "Mix",
     "Pace",

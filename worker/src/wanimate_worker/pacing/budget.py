@@ -18,7 +18,7 @@ from typing import Final
 WINDOW_SECONDS: Final = 60
 
 #: The longest wait after the first failure, in seconds; it doubles with each further one. At most this is also added to
-#: the vendor's own figure, so that not everybody comes back in the same instant.
+#: the vendor's own figure, so that not all workers resume in the same instant.
 BASE_SECONDS: Final = 0.5
 #: The longest wait after any number of failures, in seconds.
 CAP_SECONDS: Final = 60.0

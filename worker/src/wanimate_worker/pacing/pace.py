@@ -1,7 +1,7 @@
 """How fast the vendor works, compared with what is expected: learned from tasks that ended and tasks that still run.
 
-What is expected before a task has ended stands on one example of the vendor's page, and may be wrong by ten. So it is a
-mixture of the same distribution at many paces. Each pace weighs as much as it is likely, given what was seen (Bayes):
+What is expected before a task has ended is based on one example of the vendor's page, and may be wrong by ten. So it is
+a mixture of the same distribution at many paces. Each pace weighs as much as it is likely, given what was seen (Bayes):
 the densities of the durations of ended tasks, times the survivals of the ages of running ones (censored observations).
 """
 
@@ -32,7 +32,7 @@ CHANCE_OF_RIGHT: Final = 0.5
 #: and none of the distributions is quite the true one.
 MAX_ENDED_WEIGHT: Final = 50.0
 MAX_RUNNING_WEIGHT: Final = 10.0
-#: A task surely ran until it was asked about last, at this share of its age at least. It may have ended since.
+#: A task surely ran until its last poll, at this share of its age at least. It may have ended since.
 KNOWN_AGE_SHARE: Final = 0.7
 #: Weights that differ by less make the same plan.
 _SAME: Final = 0.03
@@ -47,7 +47,7 @@ class Pace:
 
     @classmethod
     def learn(cls, counts: Mapping[str, str], running_by_age: Sequence[tuple[float, int]]) -> Pace:
-        """Return what tasks tell of the pace.
+        """Return the pace that tasks show.
 
         Args:
             counts: The hash of durations.

@@ -1,4 +1,4 @@
-"""When to ask about a task: often when its end is likely, seldom when it is not. docs/polling.md derives it.
+"""When to poll a task: often when its end is likely, seldom when it is not. docs/polling.md derives it.
 
 With the hazard h(t), the interval that makes the mean delay shortest for a given number of polls is
 tau(t) = sqrt(2c / h(t)) (J. B. Keller, "Optimum Checking Schedules for Systems Subject to Random Failure", Management
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 FIRST_STRIDES: Final = 1.25
 #: A stride varies by this share to either side, so that tasks submitted together are not polled together for ever.
 JITTER: Final = 0.1
-#: A task is asked about after this at the latest, in seconds, for the distribution may be wrong about it; or after so
-#: many times the interval that all tasks would have if the whole budget were spread evenly over them.
+#: A task is polled after this at the latest, in seconds, for the distribution may be wrong about it; or after so many
+#: times the interval that all tasks would have if the whole budget were spread evenly over them.
 MAX_SECONDS: Final = 60.0
 MAX_EVEN_INTERVALS: Final = 4.0
 #: An interval is at most so long that of the tasks which may end in it this share is noticed later than this share of
@@ -91,7 +91,7 @@ NO_BOUNDS: Final = Bounds(inf, inf)
 
 
 class Urgency:
-    """How pressing it is to ask about a task of a certain age: sqrt(h) and its integral."""
+    """How urgent a poll of a task of a certain age is: sqrt(h) and its integral."""
 
     __slots__ = ("_gone", "_progress", "_roots", "durations")
 
@@ -138,7 +138,7 @@ class Urgency:
         uniform_random_01: float,
         bounds: Bounds = NO_BOUNDS,
     ) -> float:
-        """Return in how many seconds to ask about a task; the first time if it is new.
+        """Return in how many seconds to poll a task; the first time if it is new.
 
         Args:
             age_seconds: How long the vendor has had it; 0 if it was just accepted.

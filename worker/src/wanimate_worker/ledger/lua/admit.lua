@@ -65,7 +65,7 @@ redis.call('ZREM', enqueued, unpack(ids))
 if #fresh == 0 then
   return answer
 end
--- What lost records of these ids left behind: a job is never in line and in a slot at once.
+-- What lost records of these ids left behind: a job never waits and holds a slot at once.
 if redis.call('ZREM', due, unpack(fresh)) > 0 then
   redis.call('ZREM', slots, unpack(fresh))
   redis.call('ZREM', parked, unpack(fresh))

@@ -6,7 +6,7 @@
 --          intent is written, send the POST of this request now.
 --          {'wait', ms}: a permit is reserved for then; call again, holding it.
 --          {'later'}: the gate is closed, a limit of the day is reached, the balance is too low, or the account's limits are
---          not known; the job is back at its place in line.
+--          not known; the job is requeued at its place.
 --          {'busy', ms}: no permit within the longest wait; the job is due then.
 --          {'deliver', outcome (JSON), attempts, now (ms), settled at (ms) or '', request (JSON), message (JSON), waiting
 --          since (ms), submitted at (ms), Celery task: or '' where there is none}

@@ -1,7 +1,7 @@
--- Notes that the vendor called back. Nothing the call says is believed: the job is checked soon, and a status request
--- decides. While the vendor's answer to the submission is missing, the task id that the call names is kept as a hint. The
--- first that comes is kept until it is checked, so that no later call takes the place of a true one.
--- However often the same call is repeated, a job is checked once in each interval.
+-- Records that the vendor called back. The content of the call decides nothing: the job is polled soon, and the answer
+-- to the status request decides. While the vendor's answer to the submission is missing, the task id that the call
+-- names is kept as a hint. The first that comes is kept until it is checked, so that no later call takes the place of
+-- a true one. However often the same call is repeated, a job is checked once in each interval.
 -- Keys: wake
 -- Uses: job, durations
 -- Settings: callback_interval_ms

@@ -1,6 +1,6 @@
 -- Claims the next probe of a suspended account: one request an interval, for the worker that ticks first. It takes its
--- request permit unasked, for nothing else is sent while the account is suspended. An account without credit is not probed
--- while the vendor tells its balance, which says more.
+-- request permit in any case, for nothing else is sent while the account is suspended. An account without credit is
+-- not probed while its balance can be read, which says more.
 -- Keys: balance
 -- Uses: budget
 -- Settings: probe_interval_ms

@@ -1,4 +1,4 @@
--- Notes a try that failed: the webhook is sent again after a delay (ms), or, without one, given up and kept for the operator.
+-- Records a failed try: the webhook is retried after a delay (ms), or, without one, given up and kept for the operator.
 -- Keys: deliveries, dead_webhooks
 -- Uses: endpoint, successor, counters
 -- Returns: whether it was there; a webhook that was removed or delivered meanwhile is left alone.

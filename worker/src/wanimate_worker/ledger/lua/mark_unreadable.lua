@@ -1,4 +1,5 @@
--- Notes that the answers about a running job's task cannot be read, since when and why, or that they can be read again.
+-- Records that the answers about a running job's task cannot be read, since when and why, or that they can be read
+-- again.
 -- Uses: job
 -- Returns: whether this attempt is the job's.
 local record = read_job('nonce', 'unreadable_since_ms')

@@ -1,4 +1,4 @@
--- Notes why a video could not be copied, and has it tried again after a delay (ms).
+-- Records why a video could not be copied, and retries it after a delay (ms).
 -- Keys: keeping, keeping_later
 -- Uses: job, counters
 -- Returns: whether the job's video is still to be copied; if not, it is taken off the lists.

@@ -1,7 +1,7 @@
--- Keeps what the vendor told about the balance, or why it could not be read; a reading that failed leaves the last one
--- standing. Stops submissions if the balance is below the threshold, or lets them resume.
+-- Records the balance, or why it could not be read; a failed reading keeps the last one. Blocks submissions if the
+-- balance is below the threshold, or lets them resume.
 -- Uses: balance
--- Returns: {1 if submissions were stopped by the balance before, the same for now, 1 if the account is suspended for want
+-- Returns: {1 if submissions were stopped by the balance before, the same for now, 1 if the account is suspended for lack
 --          of credit, 1 if this reason why it could not be read is another one than before}
 local now, known = now_ms(), read_account()
 local is_empty = known.suspended and known.suspended_for == 'credit'

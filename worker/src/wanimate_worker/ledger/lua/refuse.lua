@@ -1,9 +1,9 @@
--- Notes that a submission was refused without a verdict on the job, so surely not accepted, and weighs the evidence. Was
--- another submission accepted that was sent after this job's refusal before, or in the minute before its first, it is proof
--- against the job. Two proofs end it at its third refusal or later; one ends it at its sixth, about a minute after the first,
--- if fewer than three jobs are refused. Until then the job is parked, longer each time, so that it never stands at the head
--- of the line. Three jobs refused in a row, with none accepted in between, are proof against the account or the way: from
--- then on one submission at a time is tried.
+-- Records that a submission was refused without a verdict on the job, so surely not accepted, and weighs the evidence.
+-- If another submission was accepted that was sent after this job's previous refusal, or in the minute before its
+-- first, that is proof against the job. Two proofs end it at its third refusal or later; one ends it at its sixth,
+-- about a minute after the first, if fewer than three jobs are refused. Until then the job is parked, longer each
+-- time, so that it never blocks other jobs. Three jobs refused in a row, with none accepted in between, are proof
+-- against the account or the network path: from then on the circuit breaker is half-open.
 -- Uses: job, queue, breaker, billing, grant
 -- Settings: refusal_base_ms, refusal_longest_ms
 -- Returns: {'proven', refusals}: nothing was changed, settle it. {'parked', refusals, delay (ms), granted job ids...}.

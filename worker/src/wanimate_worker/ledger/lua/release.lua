@@ -1,6 +1,6 @@
--- Gives a slot back and puts the job at its old place among the waiting, or behind those of its priority, now or after a
--- delay: the vendor surely does not have the task, or its task has failed and the job shall run again, or the job opted in
--- to resubmission. Hands the slot on, unless the gate is closed.
+-- Frees a slot and requeues the job, at its old place or behind those of its priority, now or after a delay: the
+-- vendor surely does not have the task, or its task has failed and the job is retried, or the job opted in to
+-- resubmission. Grants the slot to the next job, unless the gate is closed.
 -- Uses: job, queue, billing, grant
 -- Returns: granted job ids; nothing if the attempt is no longer the caller's.
 local record = read_job('nonce', 'rank', 'deadline_at_ms', 'billed', 'hint', 'task_id', 'billed_micro_usd', 'retries')
@@ -31,7 +31,7 @@ end
 transition(record, 'waiting', why, nil, fields, {'nonce', 'unknown_why', 'hint', 'hint_by', 'next_check_ms', 'billed',
   'billed_micro_usd', 'task_id', 'submitted_at_ms', 'unreadable_why', 'unreadable_since_ms'})
 if read_account().breaker_attempt == nonce then
-  -- It came to nothing and told nothing: the next one may be tried as soon as the gate is open.
+  -- It was not sent, so it decides nothing: the next one may be tried as soon as the gate is open.
   set_account({breaker_next_ms = 0})
 end
 if delay_ms > 0 then

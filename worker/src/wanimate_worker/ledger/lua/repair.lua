@@ -1,4 +1,4 @@
--- Puts every slot and every parked job back under the clock, and takes jobs without a slot off the list of unknown ones.
+-- Gives every slot and every parked job a due time, and takes jobs without a slot off the list of unknown ones.
 -- No script leaves such; this is for a database that was edited by hand or restored from an incomplete copy.
 -- Keys: slots, due, unknown, parked
 -- Returns: how many were found without a due time

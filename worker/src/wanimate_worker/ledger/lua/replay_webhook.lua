@@ -1,4 +1,4 @@
--- Has a webhook sent now, once more if need be: one that was given up, that waits for its next try, or was delivered.
+-- Sends a webhook now: one that was given up, that waits for its next try, or that was delivered.
 -- Keys: deliveries, dead_webhooks, outbox
 -- Returns: nothing
 redis.call('HSET', deliveries, event_id, content)

@@ -1,4 +1,4 @@
--- Puts a failed job in line again, under the same id, as if it had just arrived.
+-- Requeues a failed job under the same id, as if it had just arrived.
 -- Keys: failed
 -- Uses: job, queue, grant
 -- Returns: {'retried' | 'undelivered' | 'no', granted job ids...}. Undelivered: its failure is being delivered right

@@ -1,7 +1,6 @@
 -- Changes the account's limits for all workers, pairs of field and value, or only fills them where none are known, and
--- those addresses that no worker has named. The
--- vendor's address changes only while submissions are paused and no slot is held: else tasks of one vendor would be asked
--- about at another. The balance at the old one is forgotten.
+-- those addresses that no worker has named. The vendor's address changes only while submissions are paused and no slot
+-- is held: else tasks of one vendor would be polled at another. The balance at the old one is dropped.
 -- Keys: slots, throttles
 -- Uses: balance
 -- Returns: whether they were changed; not because of the address, or because they are known

@@ -1,7 +1,7 @@
--- Records a job's outcome, frees its slot and hands it to the next waiting jobs, in one step.
--- Counts how long the vendor had the task, and whether its callback has come; if not, it may still come. Where nothing hangs
--- on the job its result is stored and announced as Celery's backend does, and the record closed. A video that the account
--- keeps is copied before.
+-- Records a job's outcome, frees its slot and hands it to the next waiting jobs, in one step. Counts how long the
+-- vendor had the task, and whether its callback has come; if not, it may still come. For a job without callbacks the
+-- result is stored and announced as Celery's backend does, and the record closed. A video that the account keeps is
+-- copied before.
 -- Uses: job, ending, delivery, breaker, billing, durations, grant
 -- Returns: {'settled' | 'delivered' | 'keeping', granted job ids...}; nothing if the attempt or the claim is no longer the
 --          caller's, or a callback has named the task of a lost submission that is given up; it may even be on record.

@@ -1,7 +1,7 @@
--- Notes that a poll has begun: beat and a worker are alive. Now and then it keeps a copy of all counts, so that what
--- happened since then can be told; the first copy is the youngest that is older than the span. Should Redis have lost
--- the account's limits, they are filled again. Should its clock have been set back, all that was planned by the old one
--- comes so much earlier: else nothing would be sent or checked until the new clock has caught up.
+-- Records that a poll has begun: beat and a worker are alive. About once a minute it keeps a copy of all counts, so
+-- that counts since then can be shown; the first copy is the youngest that is older than the span. Should Redis have
+-- lost the account's limits, they are filled again. Should its clock have been set back, all that was planned by the
+-- old one comes so much earlier: else nothing would be sent or checked until the new clock has caught up.
 -- Keys: tick, samples, due, parked, keeping_later
 -- Uses: budget, clock
 -- Returns: {now (ms), by how much the clock was set back since the last tick (ms)}

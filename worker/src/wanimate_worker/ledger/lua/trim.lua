@@ -1,6 +1,6 @@
 -- Takes jobs off the list of failed ones whose records have expired, and off that of enqueued ones whose messages are
--- older than results become: whoever asks for one of those finds its message, if there is one. Forgets what was billed
--- long ago, and webhooks that were given up long ago.
+-- older than results become: a status of one of those finds its message, if there is one. Drops what was billed long
+-- ago, and webhooks that were given up long ago.
 -- Keys: failed, enqueued, deliveries, dead_webhooks
 -- Uses: billing
 -- Settings: failed_ttl_ms, result_ttl_ms

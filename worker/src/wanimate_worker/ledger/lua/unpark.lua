@@ -1,4 +1,4 @@
--- Puts a parked job in line, at its old place, and hands out free slots.
+-- Moves a parked job to the waiting ones, at its old place, and grants free slots.
 -- Uses: job, queue, grant
 -- Returns: granted job ids; nothing if it is not parked, or its record is gone.
 local record = read_job('rank', 'deadline_at_ms')

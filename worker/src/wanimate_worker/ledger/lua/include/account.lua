@@ -1,8 +1,9 @@
--- The account is one hash: what the vendor and the operator allow it now. A script reads it once and sees what it writes.
--- Its limits are max_in_flight, requests_per_minute, what the request budget follows from it (emission_interval_us, burst,
--- poll_headroom) and, where they are set, limits of money and of what is billed; with them it says where webhooks go of jobs
--- that name no address (webhook_url), where videos are kept (keep_url) and how many events (events_kept). The request budget is tat_us: see
--- budget.lua. The other fields are the gate; while one of these is there, or in the future, nothing is submitted:
+-- The account is one hash: what the vendor and the operator allow it now. A script reads it once and sees what it
+-- writes. Its limits are max_in_flight, requests_per_minute, what the request budget follows from it
+-- (emission_interval_us, burst, poll_headroom) and, where they are set, limits of money and of what is billed; with
+-- them it says where webhooks go of jobs that name no address (webhook_url), where videos are kept (keep_url) and how
+-- many events (events_kept). The request budget is tat_us: see budget.lua. The other fields are the gate; while one of
+-- these is there, or in the future, nothing is submitted:
 --   suspended (why), suspended_for    the vendor refuses the key, or there is no credit; probe_at_ms: the next probe
 --   paused (why)                      the operator's pause: polls go on
 --   closed_until_ms                   the back-off: no polls either; with closed_at_ms, failures and reason
@@ -31,7 +32,7 @@ local function read_account()
   return account_known
 end
 
--- Returns where something goes, webhook_url or keep_url; nothing where it goes nowhere.
+-- Returns an address, webhook_url or keep_url; nothing where it is not set.
 local function address_of(name)
   local address = read_account()[name]
   return address ~= '' and address or nil
@@ -60,8 +61,8 @@ local function clear_account(names)
   end
 end
 
--- Returns the account if its limits are known; without them nothing is granted, submitted or polled, for no other limits
--- may be assumed.
+-- Returns the account if its limits are known; without them nothing is granted, submitted or polled, for no other
+-- limits may be assumed.
 local function read_limits()
   local known = read_account()
   return known.max_in_flight and known
@@ -95,7 +96,7 @@ local function may_submit()
   return is_open
 end
 
--- An answer to a request sent (ms) after the last closing proves the vendor well again.
+-- An answer to a request sent (ms) after the last closing proves that the vendor works again.
 local function end_back_off(sent_at_ms)
   local known = read_account()
   if known.failures and sent_at_ms >= (known.closed_at_ms or 0) then

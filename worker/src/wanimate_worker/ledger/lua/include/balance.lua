@@ -1,7 +1,7 @@
--- The balance is a hash: micro_usd, as the vendor told it at_ms; why, if a later reading failed; next_at_ms, when it is asked
--- again; sent_micro_usd, what submissions were begun for in all, and answered_micro_usd, how much of
--- that was answered, or given up; sent_before_micro_usd, how much was answered before the reading was asked for, so is in
--- it.
+-- The balance is a hash: micro_usd, as the vendor reported it at_ms; why, if a later reading failed; next_at_ms, when
+-- the next reading is due; sent_micro_usd, what submissions were begun for in all, and answered_micro_usd, how much of
+-- that was answered, or given up; sent_before_micro_usd, how much was answered before the reading was asked for, so is
+-- in it.
 -- Keys: balance
 -- Uses: account
 
@@ -12,8 +12,8 @@ local function balance_left()
   return state[1] and tonumber(state[1]) - math.max(0, since) or nil
 end
 
--- Stops submissions while the balance, less what the next one needs, is below the threshold; else lets them go on. Returns
--- whether it lets them. Without a need it is that of the submission that was stopped last.
+-- Blocks submissions while the balance, less what the next one needs, is below the threshold; else lets them resume.
+-- Returns whether they may go on. Without a need it is that of the submission that was stopped last.
 local function weigh_balance(known, need)
   local least = known.balance_hold_micro_usd
   local left, needed = least and balance_left(), need or known.low_balance_need or 0

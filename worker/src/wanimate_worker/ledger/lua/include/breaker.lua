@@ -1,8 +1,8 @@
 -- The circuit breaker. One lost answer is an accident. Three without an answered submission in between are an outage, and
 -- each job sent into it may be paid for while its task is not known. So from then on the breaker is open: one submission at
--- a time is tried (half-open), after longer and longer pauses, until one is answered.
+-- a time is tried (half-open), with increasing pauses, until one is answered.
 -- It is open while the account has breaker_next_ms, when the next one is tried. breaker_attempt is the one that is being
--- tried, breaker_failures how many have come to nothing, breaker_for why: 'lost' answers (lost_in_a_row), 'refused' jobs
+-- tried, breaker_failures how many have failed, breaker_for why: 'lost' answers (lost_in_a_row), 'refused' jobs
 -- (refused_in_a_row and refused_why), or an account that was 'suspended'.
 -- Uses: account
 -- Settings: breaker_base_ms, backoff_longest_ms
@@ -35,8 +35,8 @@ local function close_breaker()
   clear_account({'refused_in_a_row', 'refused_why', unpack(BREAKER)})
 end
 
--- A submission was answered in another way, or a callback told of its task: what is sent is not lost. Whether the
--- account may submit is not known by that: where this is tried, another one may be tried at once.
+-- A submission was answered in another way, or a callback named its task: answers are not lost. Whether the account may
+-- submit is not known by that: if that is why the breaker is open, another submission may be tried at once.
 local function note_reply(nonce)
   local known = read_account()
   if not known.breaker_for or known.breaker_for == 'lost' then

@@ -1,4 +1,4 @@
--- What is learnt about how long tasks take.
+-- How long tasks take.
 -- Keys: durations
 local DURATIONS_TTL_MS = 30 * 86400000
 

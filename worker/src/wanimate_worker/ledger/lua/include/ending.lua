@@ -28,7 +28,7 @@ local function end_job(record, cause, fields, dropped, counts, is_delivered)
   count(counters, counts)
 end
 
--- Whether the video of a job is copied before its caller is told.
+-- Whether the video of a job is copied before its outcome is delivered.
 local function is_to_keep()
   return outcome_kind == 'succeeded' and address_of('keep_url') ~= nil
 end

@@ -5,13 +5,13 @@
 -- What an event is made of, beside its outcome. A script that ends a job reads it with the record.
 local OF_EVENT = {'request', 'attempts', 'waiting_at_ms', 'submitted_at_ms', 'billed_micro_usd', 'event_id'}
 
--- Returns what of a request an event tells, as JSON, and where the webhook goes, if anywhere. Neither URLs nor the prompt
--- are told: events are read by more people than jobs.
+-- Returns what an event contains of a request, as JSON, and where the webhook goes, if anywhere. It contains neither
+-- URLs nor the prompt: events are read by more people than jobs.
 local function told_of(request)
   local is_json, asked = pcall(cjson.decode, request or '{}')
   asked = is_json and asked or {}
-  local told = {labels = asked.labels, type = asked.type, resolution = asked.resolution, video_seconds = asked.video_seconds}
-  return cjson.encode(told), asked.webhook_url or address_of('webhook_url')
+  local shown = {labels = asked.labels, type = asked.type, resolution = asked.resolution, video_seconds = asked.video_seconds}
+  return cjson.encode(shown), asked.webhook_url or address_of('webhook_url')
 end
 
 -- Writes the webhook of an event. It waits for that of the job's event before, if that is still to be delivered.

@@ -1,4 +1,4 @@
--- The jobs that wait: in line, or parked until their next attempt.
+-- The jobs that wait: for a slot, or parked until their next attempt.
 -- Keys: waiting, parked, due
 
 -- The score in `waiting`. Bands as Celery's priority steps (0, 3, 6, 9); within a band by arrival. A band is 10^10 s
@@ -7,7 +7,7 @@ local function rank_of(priority, at_us)
   return string.format('%.6f', math.floor(priority / 3) * 10000000000 + at_us / 1000000)
 end
 
--- Puts the job in line. Only one with a deadline (ms) is under the clock while it waits, so that it is settled then.
+-- Enqueues the job. Only one with a deadline (ms) has a due time while it waits, so that it is settled then.
 local function enqueue(rank, deadline_ms)
   redis.call('ZADD', waiting, rank, job_id)
   if deadline_ms then
@@ -17,7 +17,7 @@ local function enqueue(rank, deadline_ms)
   end
 end
 
--- Parks the job until a moment (ms): it waits, but is not in line, until a poll finds it due, then or at its deadline (ms).
+-- Parks the job until a moment (ms): it gets no slot until a poll finds it due, then or at its deadline (ms).
 local function park(until_ms, deadline_ms)
   redis.call('ZADD', parked, whole(until_ms), job_id)
   redis.call('ZADD', due, whole(math.min(until_ms, tonumber(deadline_ms) or math.huge)), job_id)

@@ -1,7 +1,7 @@
 -- The order of the webhooks of one job.
 -- Keys: successors, outbox
 
--- Lets the webhook go that waited for this one.
+-- Releases the webhook that waited for this one.
 local function release_successor()
   local next_id = redis.call('HGET', successors, event_id)
   if next_id then
