@@ -10,7 +10,7 @@ from wanimate.contract import CancelOutcome, Keys, Outcome, Stage
 from wanimate.errors import DeadlineExceeded, GenerationFailed
 from wanimate_worker.ledger import (
     DEAD_LETTERS,
-    Adoption,
+    Attachment,
     Blocked,
     Deliver,
     Entry,
@@ -250,7 +250,7 @@ def test_the_result_of_a_job_that_has_ended_anew_meanwhile_is_kept(bench: Bench)
 def test_a_job_that_is_not_taken_back_keeps_its_result(bench: Bench) -> None:
     fail(bench, "a")
     assert not bench.ledger.failed.replace_outcome("a", "1", FAILED, task_id="task-x", result_key=RESULT)
-    assert bench.ledger.failed.attach_task("a", "1", task_id="task-x", result_key=RESULT) is Adoption.LOST
+    assert bench.ledger.failed.attach_task("a", "1", task_id="task-x", result_key=RESULT) is Attachment.LOST
     assert bench.redis.get(RESULT) == "the failure"
     assert retry(bench) is Retried.RETRIED
     assert bench.redis.get(RESULT) is None
@@ -272,11 +272,11 @@ def test_a_task_that_still_runs_is_adopted_into_a_free_slot_and_polled(make_benc
     settled = bench.state().jobs["a"]["settled_at_ms"]
     submit = bench.start("b")
     before = bench.state()
-    assert bench.ledger.failed.attach_task("a", settled, task_id="task-x", result_key=RESULT) is Adoption.FULL
+    assert bench.ledger.failed.attach_task("a", settled, task_id="task-x", result_key=RESULT) is Attachment.FULL
     assert bench.state() == before
     bench.ledger.jobs.settle("b", submit.nonce, success("task-b"))
-    assert bench.ledger.failed.attach_task("a", settled, task_id="task-x", result_key=RESULT) is Adoption.ADOPTED
-    assert bench.ledger.failed.attach_task("a", settled, task_id="task-x", result_key=RESULT) is Adoption.LOST
+    assert bench.ledger.failed.attach_task("a", settled, task_id="task-x", result_key=RESULT) is Attachment.ATTACHED
+    assert bench.ledger.failed.attach_task("a", settled, task_id="task-x", result_key=RESULT) is Attachment.LOST
     assert bench.redis.get(RESULT) is None
     assert bench.job("a").stage is Stage.RUNNING
     assert "a" in bench.ledger.polls.claim(10).job_ids

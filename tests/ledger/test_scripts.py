@@ -12,7 +12,7 @@ import pytest
 from redis.exceptions import NoPermissionError
 from secure_redis import documented_rule
 from wanimate.contract import Stage
-from wanimate_worker.ledger import Adoption, Context, Entry, Followed, Observation, Retried
+from wanimate_worker.ledger import Attachment, Context, Entry, Followed, Observation, Retried
 from wanimate_worker.ledger.script import SCRIPTS, ScriptSource
 from wanimate_worker.ledger.states import STEPS, diagram
 
@@ -244,7 +244,7 @@ def operate_on_everything(bench: Bench) -> None:
     assert ledger.failed.replace_outcome("f", settled, UNKNOWN, task_id="t", result_key=result)
     bench.drain()
     settled = bench.state().jobs["f"]["settled_at_ms"]
-    assert ledger.failed.attach_task("f", settled, task_id="t", result_key=result) is Adoption.ADOPTED
+    assert ledger.failed.attach_task("f", settled, task_id="t", result_key=result) is Attachment.ATTACHED
     assert ledger.jobs.settle("f", bench.job("f").nonce, UNKNOWN) is not None
     bench.drain()
     assert ledger.failed.retry("f", priority=0, deadline_ms=None, result_key=result).verdict is Retried.RETRIED

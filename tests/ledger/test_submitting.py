@@ -52,7 +52,7 @@ def test_begin_repeated_because_its_answer_was_lost_submits_the_same_attempt(ben
     again = call_begin(bench, "a", "nonce-1")
     assert first[:2] == again[:2] == ["submit", 1]
     assert bench.state() == before, "it costs no second permit and no second attempt"
-    assert call_begin(bench, "a", "nonce-2") == ["nothing", "submitting"]
+    assert call_begin(bench, "a", "nonce-2") == ["noop", "submitting"]
     bench.drain()
 
 
@@ -67,8 +67,8 @@ def test_begin_never_submits_a_second_time_once_the_vendor_may_have_the_task(ben
     else:
         bench.ledger.jobs.settle("a", "nonce-1", UNKNOWN)
         bench.run("a")
-    assert call_begin(bench, "a", "nonce-1")[0] == "nothing"
-    assert call_begin(bench, "a", "nonce-2")[0] == "nothing"
+    assert call_begin(bench, "a", "nonce-1")[0] == "noop"
+    assert call_begin(bench, "a", "nonce-2")[0] == "noop"
     bench.drain()
 
 

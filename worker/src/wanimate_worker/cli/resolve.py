@@ -11,7 +11,7 @@ from wanimate.contract import Stage
 from wanimate.contract.record import read_outcome
 from wanimate.errors import DeadlineExceeded, SubmissionUnknown, TaskUnreadable
 
-from ..ledger import Adoption
+from ..ledger import Attachment
 from ..stopwatch import Stopwatch
 from .selection import follows
 from .session import Exit, Session, Verdict, command, moved_on, refused
@@ -104,7 +104,7 @@ def _ask(session: Session, job_id: str, task_id: str, settled_at_ms: str) -> Ver
         return _deliver(session, job_id, task_id, settled_at_ms, ending)
     match answer:
         case Pending():
-            return _adopt(session, job_id, task_id, settled_at_ms)
+            return _attach_to_failed(session, job_id, task_id, settled_at_ms)
         case TaskNotFound(message):
             return refused(f"the vendor has no such task: {message}", task_id)
         case _:
@@ -122,15 +122,15 @@ def _deliver(session: Session, job_id: str, task_id: str, settled_at_ms: str, en
     return Verdict(Exit.OK, "resolved", text, task_id)
 
 
-def _adopt(session: Session, job_id: str, task_id: str, settled_at_ms: str) -> Verdict:
+def _attach_to_failed(session: Session, job_id: str, task_id: str, settled_at_ms: str) -> Verdict:
     key = session.result_key(job_id)
     match session.ledger.failed.attach_task(job_id, settled_at_ms, task_id=task_id, result_key=key):
-        case Adoption.ADOPTED:
+        case Attachment.ATTACHED:
             text = "the task still runs; the job runs with it"
             return Verdict(Exit.OK, "resolved", text, task_id)
-        case Adoption.FULL:
+        case Attachment.FULL:
             return refused("the task still runs and no slot is free: try again later", task_id)
-        case Adoption.LOST:
+        case Attachment.LOST:
             return moved_on(task_id)
 
 

@@ -34,8 +34,8 @@ from .verdicts import (
     ending_of,
     next_attempt,
     observe,
-    undocumented_state_of,
     overdue,
+    undocumented_state_of,
     wants_credit,
 )
 
@@ -72,13 +72,13 @@ class Poll:
             answer = Unreadable(f"{type(error).__name__} while polling")
         if log.isEnabledFor(logging.DEBUG):
             self._log.debug("polled", answer=type(answer).__name__)
-        if job.stage is Stage.UNKNOWN and not self._adopt(answer):
+        if job.stage is Stage.UNKNOWN and not self._confirm_hint(answer):
             return answer
         if isinstance(answer, Failed) and wants_credit(answer):
             wait_for_credit(runtime, job, answer.message, self._log)
             return answer
-        # Neither end needs the claim's token: it is final, and the attempt's nonce is checked. So a callback that makes a
-        # job due during its status request does not undo the answer.
+        # Neither end needs the claim's token: it is final, and the attempt's nonce is checked. So a callback that makes
+        # a job due during its status request does not undo the answer.
         outcome = ending_of(
             answer,
             job.asks_about,
@@ -119,7 +119,7 @@ class Poll:
         job = self.job
         return log.bind(job_id=job.job_id, task_id=job.asks_about, attempt=job.attempts, **self.exchange.facts())
 
-    def _adopt(self, answer: StatusAnswer) -> bool:
+    def _confirm_hint(self, answer: StatusAnswer) -> bool:
         """Decide about a task id that was only named; True if it is the job's task and now on record as such."""
         runtime, job, hint = self.runtime, self.job, self.job.hint or ""
         match check_hint(job, answer, self.claim.claimed_at_ms):

@@ -18,7 +18,7 @@ from .throttles import Fitting, RefusedBy, Tasks, Throttle, Throttles
 from .values import (
     Admission,
     Admitted,
-    Adoption,
+    Attachment,
     Bill,
     Blocked,
     CallbackEffect,
@@ -49,7 +49,7 @@ __all__ = [
     "AccountLimits",
     "Admission",
     "Admitted",
-    "Adoption",
+    "Attachment",
     "BalanceReading",
     "Bill",
     "BreakerFor",

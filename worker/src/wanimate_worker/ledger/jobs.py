@@ -90,13 +90,13 @@ class Jobs(Concern):
                 outcome, attempts, now_ms, settled_at, *stored = facts
                 names = ("request", "message", "waiting_at_ms", "submitted_at_ms", "celery_id")
                 job = JobFields.of(job_id, names, stored)
-                told = Outcome.model_validate_json(outcome)
-                return Deliver(told, attempts, job.waiting_at_ms, _moment(settled_at), now_ms, asked, job)
+                parsed = Outcome.model_validate_json(outcome)
+                return Deliver(parsed, attempts, job.waiting_at_ms, _moment(settled_at), now_ms, asked, job)
             case "wait":
                 return WaitForPermit(facts[0], asked)
-            case "busy":
+            case "rate_limited":
                 return RateLimited(facts[0])
-            case "later":
+            case "blocked":
                 return Blocked()
             case _:
                 return NoOp(Stage(facts[0]) if facts[0] else None)

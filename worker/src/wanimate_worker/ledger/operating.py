@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from ..plain_json import plain_dumps
 from .script import Cause, Concern, cause_of, script
-from .values import Adoption, Retried, Retry
+from .values import Attachment, Retried, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +65,7 @@ class FailedJobs(Concern):
     @script(bool)
     def _replace_outcome(self, job_id: str, settled_at_ms: str, outcome: Outcome, task_id: str, why: Cause) -> bool: ...
 
-    def attach_task(self, job_id: str, settled_at_ms: str, *, task_id: str, result_key: str) -> Adoption:
+    def attach_task(self, job_id: str, settled_at_ms: str, *, task_id: str, result_key: str) -> Attachment:
         """Make a failed job run again with a task that the vendor still renders; it needs a free slot.
 
         Args:
@@ -74,13 +74,13 @@ class FailedJobs(Concern):
         """
         old = self._stored(result_key)
         why = f"{task_id} found by hand"
-        adoption = self._attach_task(job_id, settled_at_ms, secrets.token_hex(8), task_id, why)
-        if adoption is Adoption.ADOPTED:
+        attachment = self._attach_task(job_id, settled_at_ms, secrets.token_hex(8), task_id, why)
+        if attachment is Attachment.ATTACHED:
             self._forget_result(result_key, old)
-        return adoption
+        return attachment
 
-    @script(Adoption)
-    def _attach_task(self, job_id: str, settled_at_ms: str, nonce: str, task_id: str, why: Cause) -> Adoption: ...
+    @script(Attachment)
+    def _attach_task(self, job_id: str, settled_at_ms: str, nonce: str, task_id: str, why: Cause) -> Attachment: ...
 
     def _stored(self, result_key: str) -> str | None:
         return cast("str | None", self._redis.get(result_key))

@@ -351,11 +351,11 @@ class Retry(NamedTuple):
     granted: Sequence[str]
 
 
-class Adoption(StrEnum):
+class Attachment(StrEnum):
     """What became of a failed job whose task the vendor still renders."""
 
     #: It runs again.
-    ADOPTED = "adopted"
+    ATTACHED = "attached"
     #: No slot is free.
     FULL = "full"
     #: It has no such failure any more.

@@ -2,7 +2,7 @@
 -- vendor, so it needs a slot; the gate does not matter, for nothing is sent.
 -- Keys: failed
 -- Uses: job, account
--- Returns: 'adopted', 'full' when no slot is free (none is without limits), or 'lost' when the job has no such failure any
+-- Returns: 'attached', 'full' when no slot is free (none is without limits), or 'lost' when the job has no such failure any
 --          more.
 local record = read_job('settled_at_ms')
 if record.stage ~= 'delivered' or record.settled_at_ms ~= settled_at_ms or not redis.call('ZSCORE', failed, job_id) then
@@ -16,4 +16,4 @@ transition(record, 'running', why, now_ms(), {'nonce', nonce, 'task_id', task_id
   {'outcome', 'has_failed', 'settled_at_ms', 'delivered_at_ms', 'unknown_why', 'deadline_at_ms'})
 redis.call('PERSIST', job)
 redis.call('ZREM', failed, job_id)
-return 'adopted'
+return 'attached'

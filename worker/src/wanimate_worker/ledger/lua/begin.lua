@@ -1,16 +1,16 @@
--- Claims the next step of a job: to submit it or to deliver its outcome. A caller that comes twice or late gets 'nothing',
+-- Claims the next step of a job: to submit it or to deliver its outcome. A caller that comes twice or late gets 'noop',
 -- because the first one has moved the stage on.
 -- Uses: job, queue, budget, billing, balance
 -- Settings: submit_lease_ms, lease_ms, permit_wait_ms
 -- Returns: {'submit', attempt number, now (ms), slots held, request (JSON), message (JSON), waiting since (ms) or ''}: the
 --          intent is written, send the POST of this request now.
 --          {'wait', ms}: a permit is reserved for then; call again, holding it.
---          {'later'}: the gate is closed, a limit of the day is reached, the balance is too low, or the account's limits are
+--          {'blocked'}: the gate is closed, a limit of the day is reached, the balance is too low, or the account's limits are
 --          not known; the job is requeued at its place.
---          {'busy', ms}: no permit within the longest wait; the job is due then.
+--          {'rate_limited', ms}: no permit within the longest wait; the job is due then.
 --          {'deliver', outcome (JSON), attempts, now (ms), settled at (ms) or '', request (JSON), message (JSON), waiting
 --          since (ms), submitted at (ms), Celery task: or '' where there is none}
---          {'nothing', stage or ''}; also when the job's deadline has passed: it is due, for a poll to settle it.
+--          {'noop', stage or ''}; also when the job's deadline has passed: it is due, for a poll to settle it.
 local record = read_job('outcome', 'delivering_until_ms', 'rank', 'nonce', 'attempts', 'deadline_at_ms', 'waiting_at_ms',
   'settled_at_ms', 'request', 'bill', 'message', 'submitted_at_ms', 'celery_id')
 local stage, now, attempts = record.stage, now_ms(), tonumber(record.attempts) or 0
@@ -19,7 +19,7 @@ if stage == 'settled' then
   -- Further ahead than a lease was read on a clock that has been set back since.
   local until_ms = tonumber(record.delivering_until_ms) or 0
   if until_ms > now and until_ms <= now + lease_ms then
-    return {'nothing', stage}
+    return {'noop', stage}
   end
   redis.call('HSET', job, 'delivering_until_ms', now + lease_ms)
   redis.call('ZADD', due, 'XX', now + lease_ms, job_id)
@@ -33,11 +33,11 @@ if stage == 'submitting' and record.nonce == nonce then
 end
 local slot_since = stage == 'waiting' and redis.call('ZSCORE', slots, job_id)
 if not slot_since then
-  return {'nothing', stage or ''}
+  return {'noop', stage or ''}
 end
 if record.deadline_at_ms and tonumber(record.deadline_at_ms) <= now then
   redis.call('ZADD', due, now, job_id)
-  return {'nothing', stage}
+  return {'noop', stage}
 end
 
 local is_open, known, labels = may_submit(), read_limits(), cjson.decode(record.bill)
@@ -51,7 +51,7 @@ end
 if not is_open or not known or not weigh_balance(known, micro_usd or 0) then
   redis.call('ZREM', slots, job_id)
   enqueue(record.rank, record.deadline_at_ms)
-  return {'later'}
+  return {'blocked'}
 end
 
 if not holds_permit then
@@ -59,7 +59,7 @@ if not holds_permit then
   if wait > permit_wait_ms * 1000 then
     local wait_ms = math.ceil(wait / 1000)
     redis.call('ZADD', due, now + wait_ms, job_id)
-    return {'busy', wait_ms}
+    return {'rate_limited', wait_ms}
   end
   take_permits(known, 1)
   if wait > 0 then
