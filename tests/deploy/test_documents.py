@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from pages import anchors_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,13 +20,6 @@ DEPENDENCIES: Final = "0001-dependencies.md"
 PAGES: Final = sorted(
     page for pattern in ("*.md", "docs/**/*.md", "*/README.md", "deploy/**/*.md") for page in ROOT.glob(pattern)
 )
-
-
-def anchors_of(page: Path) -> set[str]:
-    """Return what a page's headings are called in links."""
-    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
-    plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower() for heading in headings)
-    return {re.sub(r"[^\w\- ]", "", heading.strip()).replace(" ", "-") for heading in plain}
 
 
 def links_of(page: Path) -> Iterator[tuple[Path, str]]:
@@ -41,6 +35,15 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     for file, anchor in links_of(page):
         assert file.exists(), file
         assert not anchor or anchor in anchors_of(file), f"{file}#{anchor}"
+
+
+def test_every_page_that_a_finding_names_exists() -> None:
+    named = {found for file in WORKER.rglob("*.py") for found in re.findall(r"\bdocs/[\w./#-]+", file.read_text())}
+    assert named
+    for address in named:
+        page, _, anchor = address.rstrip(".").partition("#")
+        assert (ROOT / page).exists(), address
+        assert not anchor or anchor in anchors_of(ROOT / page), address
 
 
 def test_every_test_that_a_page_names_exists() -> None:

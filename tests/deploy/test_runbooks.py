@@ -1,40 +1,54 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import re
+from typing import Any, Final
 
+import pytest
 import yaml
 from manifests import DEPLOY
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pages import anchors_of, sections_of
 
 ROOT: Final = DEPLOY.parent
-RUNBOOKS: Final = ROOT / "docs/runbooks"
+RUNBOOKS: Final = "docs/runbooks.md"
+SECTIONS: Final = sections_of(ROOT / RUNBOOKS)
+#: The steps of each section, in their order.
+STEPS: Final = ("**Check**", "**Do**", "**Resolves**")
+_GROUPS: Final = yaml.safe_load((DEPLOY / "monitoring/rules/wanimate.yml").read_text())["groups"]
+ALERTS: Final[dict[str, dict[str, Any]]] = {
+    rule["alert"]: rule for group in _GROUPS for rule in group["rules"] if "alert" in rule
+}
 
 
-def alerts() -> dict[str, dict[str, Any]]:
-    groups = yaml.safe_load((DEPLOY / "monitoring/rules/wanimate.yml").read_text())["groups"]
-    return {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
+def anchor_of_alert(name: str) -> str:
+    page, _, anchor = ALERTS[name]["annotations"]["runbook_url"].partition("#")
+    assert page == RUNBOOKS
+    return str(anchor)
 
 
-def runbook_of(rule: dict[str, Any]) -> Path:
-    return ROOT / rule["annotations"]["runbook_url"]
+@pytest.mark.parametrize("name", ALERTS)
+def test_the_runbook_of_an_alert_is_a_section_that_names_it(name: str) -> None:
+    anchor = anchor_of_alert(name)
+    assert anchor in anchors_of(ROOT / RUNBOOKS)
+    assert f"`{name}`, {ALERTS[name]['labels']['severity']}:" in " ".join(SECTIONS[anchor].split())
 
 
-def test_the_runbook_that_an_alert_names_exists_and_speaks_of_it() -> None:
-    assert alerts()
-    for name, rule in alerts().items():
-        assert f"`{name}`" in runbook_of(rule).read_text(), name
+def test_every_runbook_belongs_to_an_alert() -> None:
+    assert set(SECTIONS) == {anchor_of_alert(name) for name in ALERTS}
 
 
-def test_every_runbook_is_that_of_an_alert() -> None:
-    pages = {page for page in RUNBOOKS.glob("*.md") if page.name != "README.md"}
-    assert pages == {runbook_of(rule) for rule in alerts().values()}
+@pytest.mark.parametrize("anchor", SECTIONS)
+def test_a_runbook_says_what_to_check_and_do_with_commands(anchor: str) -> None:
+    text = SECTIONS[anchor]
+    places = [text.index(step) for step in STEPS]
+    assert places == sorted(places)
+    check, do = text[places[0] : places[1]], text[places[1] : places[2]]
+    assert re.search(r"^\$ wanimate-worker ", check, re.MULTILINE)
+    assert re.search(r"^(- |\| )", do, re.MULTILINE)
 
 
-def test_the_index_has_every_alert_with_its_page_and_severity() -> None:
-    index = (RUNBOOKS / "README.md").read_text().splitlines()
-    for name, rule in alerts().items():
-        (line,) = [line for line in index if f"`{name}`" in line]
-        assert f"({runbook_of(rule).name})" in line
-        assert f"| {rule['labels']['severity']} |" in line
+def test_the_list_of_alerts_has_each_with_its_runbook_and_severity() -> None:
+    page = (ROOT / "docs/monitoring.md").read_text()
+    listed = re.findall(r"^\| \[`(Wanimate\w+)`\]\(runbooks\.md#([\w-]+)\) \| (\w+) \|", page, re.MULTILINE)
+    assert sorted(listed) == sorted(
+        (name, anchor_of_alert(name), ALERTS[name]["labels"]["severity"]) for name in ALERTS
+    )

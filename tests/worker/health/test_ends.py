@@ -74,7 +74,7 @@ def test_a_video_that_is_not_copied_is_the_worse_the_sooner_it_expires(
     if severity > Severity.OK:
         assert "first" in found.text
         assert ("no room" in found.text) == bool(tries)
-        assert found.page == "docs/runbooks/copies-behind.md"
+        assert found.page == "docs/runbooks.md#copies-behind"
     assert to_json(account.reader.read())["copies"]["expiry_seconds"] == pytest.approx(expires_in_ms / 1000, abs=5)
 
 

@@ -67,7 +67,8 @@ def is_balance_old(now: Snapshot) -> bool:
 
 
 def _balance(now: Snapshot) -> Iterator[Finding]:
-    balance, age, page, add = now.balance, now.balance_age_seconds, "docs/cost.md", "add credit at the vendor"
+    balance, age = now.balance, now.balance_age_seconds
+    page, add = "docs/runbooks.md#balance-low", "add credit at the vendor"
     left = format_usd(balance.left_micro_usd or 0)
     if now.gate.is_balance_low:
         hold = format_usd(now.limits.balance_hold_micro_usd or 0)
@@ -105,7 +106,7 @@ def _queues(now: Snapshot) -> Iterator[Finding]:
         if length > MAX_QUEUE_MESSAGES:
             text = f"{length:,} messages in the queue {queue} wait for a worker"
             advice = "start more workers, if they do not become fewer"
-            yield warn("queues", text, advice, page="docs/runbooks/queue-behind.md")
+            yield warn("queues", text, advice, page="docs/runbooks.md#queue-behind")
     yield ok("queues", ", ".join(f"{length:,} messages in {queue}" for queue, length in now.queues.items()))
 
 
@@ -117,7 +118,7 @@ def _beat(now: Snapshot) -> Iterator[Finding]:
             f"no poll has begun {'in the last day' if age is None else f'for {format_seconds(age)}'}",
             "no worker asks the vendor whether a task has ended, so no slot is freed: start beat; if it runs, see its "
             "log and whether workers answer",
-            page="docs/operations/doctor.md",
+            page="docs/runbooks.md#beat-dead",
             command="celery -A wanimate_worker beat",
         )
     yield ok("beat", f"the last poll was {span(age)} ago")
@@ -132,7 +133,7 @@ def _gate(now: Snapshot) -> Iterator[Finding]:
             f"the last {gate.failures} requests to the vendor failed: {gate.reason}",
             "nothing is lost, and the workers retry. See whether the vendor is up; check the network, the proxy and "
             "WANIMATE_API_BASE_URL",
-            page="docs/runbooks/back-off-long.md",
+            page="docs/runbooks.md#back-off-long",
         )
     if slots.effective_cap < slots.cap:
         yield warn(
@@ -140,13 +141,13 @@ def _gate(now: Snapshot) -> Iterator[Finding]:
             f"a 429 lowered the cap to {number(slots.effective_cap)} of {number(slots.cap)} slots",
             "the vendor counts more tasks than Wanimate does: see who else uses the key. The cap grows back within ten "
             "minutes",
-            page="docs/troubleshooting.md",
+            page="docs/runbooks.md#throttled",
         )
     yield ok("gate", "closed by the balance" if gate.is_balance_low else "open")
 
 
 #: What closes the gate: for a while or by an operator's wish, and until an operator acts.
-_blocker: Final = partial(Blocker, "gate", severity=Severity.WARN, page="docs/troubleshooting.md")
+_blocker: Final = partial(Blocker, "gate", severity=Severity.WARN, page="docs/runbooks.md#back-off-long")
 _failing_blocker: Final = partial(_blocker, severity=Severity.FAIL)
 
 
@@ -157,13 +158,14 @@ def _blockers(now: Snapshot) -> Iterator[Blocker]:
         yield _failing_blocker(
             f"paused, {'there is no credit' if is_poor else 'the vendor refuses the key'}: {gate.suspended}",
             f"{'add credit' if is_poor else 'correct the key'}; submissions then resume without a command",
+            page="docs/runbooks.md#key-refused",
             reason=BlockReason.SUSPENDED,
         )
     if ms := _left_ms(now, gate.unsafe_until_ms):
         yield _failing_blocker(
             f"nothing is submitted for {format_duration(ms)}: {gate.unsafe}",
             "see the finding `replicas` of doctor; jobs wait at their place, and the workers retry",
-            page="docs/redis.md",
+            page="docs/runbooks.md#intents-unsafe",
             reason=BlockReason.UNSAFE,
             for_seconds=ms / 1000,
         )
@@ -171,7 +173,7 @@ def _blockers(now: Snapshot) -> Iterator[Blocker]:
         yield _blocker(
             f"held by an operator: {gate.paused}",
             "resume when submissions may go on",
-            page="docs/operations/pause.md",
+            page="docs/operations.md#pause",
             command="wanimate-worker resume",
             reason=BlockReason.PAUSED,
         )
@@ -180,7 +182,7 @@ def _blockers(now: Snapshot) -> Iterator[Blocker]:
             f"the day's limit of what is billed is reached; nothing more is submitted for {format_duration(ms)}",
             "submissions resume at 00:00 UTC, or at once with a higher limit; that in dollars is "
             "--daily-billed-usd USD",
-            page="docs/cost.md",
+            page="docs/runbooks.md#daily-limit-reached",
             command="wanimate-worker limits --daily-billed-seconds SECONDS",
             reason=BlockReason.DAILY_LIMIT,
             for_seconds=ms / 1000,
@@ -193,14 +195,14 @@ def _blockers(now: Snapshot) -> Iterator[Blocker]:
 
 
 def _probe(now: Snapshot, ms: int) -> Iterator[Blocker]:
-    gate, page = now.gate, "docs/guarantees.md"
+    gate, page = now.gate, "docs/runbooks.md#probe-long"
     if gate.breaker_for is BreakerFor.REFUSED:
         yield _failing_blocker(
             f"the last {gate.refused_in_a_row} jobs were refused without a reason that concerns any of them "
             f"({gate.refused_why}); one submission at a time is tried",
             "check the key's permissions, the model, WANIMATE_API_BASE_URL, and firewalls and proxies on the way; "
             "submissions resume once one is accepted",
-            page="docs/refusals.md",
+            page="docs/runbooks.md#submissions-refused",
             reason=BlockReason.REFUSED,
             for_seconds=ms / 1000,
         )
@@ -226,7 +228,7 @@ def _late(now: Snapshot) -> Iterator[Finding]:
             "late jobs",
             f"a job has been due for {format_seconds(now.due_lag_seconds)}",
             "workers do not keep up: start more of them, or see what they wait for",
-            page="docs/operations/doctor.md",
+            page="docs/runbooks.md#due-lag-high",
         )
     yield ok("late jobs", f"none by more than {span(now.due_lag_seconds)}")
 
@@ -243,7 +245,7 @@ def _throttling(now: Snapshot) -> Iterator[Finding]:
             f"the vendor answered 429 to {100 * recent.throttled_ratio:.1f} % of the requests: {counted}",
             "nothing is lost: jobs go back to their place. If others use the same key, lower the limits by what they "
             "use",
-            page="docs/troubleshooting.md",
+            page="docs/runbooks.md#throttled",
             command="wanimate-worker limits --max-in-flight N --requests-per-minute N",
         )
     yield ok("429 answers", counted or "no request yet")
@@ -256,7 +258,7 @@ def _slots(now: Snapshot) -> Iterator[Finding]:
             "slots",
             f"{counted(lost, 'slot')} without a record: {_named(now.lost_ids, lost)}",
             "the records were evicted or deleted; the slots are freed when their time comes. Check maxmemory-policy",
-            page="docs/redis.md",
+            page="docs/runbooks.md#slots-leaked",
         )
     yield ok("slots", f"{now.slots.used} of {now.slots.cap} in use")
 
@@ -269,7 +271,7 @@ def _unknown(now: Snapshot) -> Iterator[Finding]:
             f"{format_seconds(now.unknown_oldest_seconds or 0)}: {_named(now.unknown_ids, now.unknown)}",
             "the vendor may have accepted and billed each. Find its task in the vendor's list and attach it, with "
             "wanimate-worker resolve ID --task-id T; else it is decided when its time is up",
-            page="docs/operations/resolve.md",
+            page="docs/runbooks.md#unknown-jobs",
             command="wanimate-worker jobs --state unknown",
         )
     yield ok("unknown submissions", "none")
@@ -282,7 +284,7 @@ def _waiting(now: Snapshot) -> Iterator[Finding]:
             "waiting",
             f"a job has waited for {format_seconds(oldest)}",
             "that is normal while there is more work than slots; else see what holds submissions back",
-            page="docs/runbooks/oldest-waiting.md",
+            page="docs/runbooks.md#oldest-waiting",
             command="wanimate-worker jobs --state waiting",
         )
     yield ok("waiting", f"{counted(now.waiting, 'job')}, {now.parked} of them parked, the oldest for {span(oldest)}")
@@ -294,7 +296,7 @@ def _dead_letters(now: Snapshot) -> Iterator[Finding]:
             "dead letters",
             f"{counted(now.dead_letters, 'message')} that no worker could use",
             "see who sends them; those of a newer library can be replayed once the workers are upgraded",
-            page="docs/operations/dead-letters.md",
+            page="docs/runbooks.md#dead-letters",
             command="wanimate-worker dead",
         )
     yield ok("dead letters", "none")
@@ -316,7 +318,7 @@ def _copies(now: Snapshot) -> Iterator[Finding]:
             "vendor's URL; wanimate-worker end ID ends it so now"
             if copies.tries
             else "start wanimate-worker keep, or workers with WANIMATE_KEEP_THREADS above 0",
-            page="docs/runbooks/copies-behind.md",
+            page="docs/runbooks.md#copies-behind",
             command="wanimate-worker jobs --state keeping",
             severity=Severity.FAIL if left < MIN_LAST_EXPIRY_SECONDS else Severity.WARN,
         )
@@ -324,7 +326,7 @@ def _copies(now: Snapshot) -> Iterator[Finding]:
 
 
 def _webhooks(now: Snapshot) -> Iterator[Finding]:
-    webhooks, oldest, page = now.webhooks, now.webhooks.oldest, "docs/runbooks/webhooks-undelivered.md"
+    webhooks, oldest, page = now.webhooks, now.webhooks.oldest, "docs/runbooks.md#webhooks-undelivered"
     if webhooks.given_up:
         yield warn(
             "webhooks",
@@ -359,7 +361,7 @@ def _failed(now: Snapshot) -> Iterator[Finding]:
             "failed jobs",
             f"{counted(now.failed, 'failed job')} kept",
             "each says why, and can run again for another payment: wanimate-worker retry ID",
-            page="docs/operations/retry.md",
+            page="docs/operations.md#retry",
             command="wanimate-worker jobs --state failed",
         )
     yield ok("failed jobs", "none")
