@@ -89,4 +89,4 @@ def test_an_answer_that_can_be_read_at_last_ends_the_job_as_if_nothing_had_been(
     poll(run, Succeeded(DONE))
     assert run.stage() is Stage.DELIVERED
     code, told = command(run, "end", "a")
-    assert (code, told["message"]) == (1, "it has ended already (succeeded)")
+    assert (code, told["message"]) == (1, "ended before (succeeded)")
