@@ -8,10 +8,14 @@ SOURCES := pyproject.toml uv.lock producer/pyproject.toml worker/pyproject.toml 
 	devstack/pyproject.toml
 PACKAGES := producer/src/wanimate worker/src/wanimate_worker simulator/src/wanimate_simulator \
 	devstack/src/wanimate_devstack
+# Where words are checked for misspellings.
+WORDS := README.md CHANGELOG.md CONTRIBUTING.md docs deploy producer worker simulator devstack benchmarks tests
 # What the benchmark measures beside Wanimate, and how large it is: short or full; ONLY="peers scale" chooses scenarios.
 PEERS := build/peers-venv
 PROFILE ?= short
 ONLY ?=
+# Where the documentation site is served: the switcher of its versions links from there.
+SITE_PATH ?= /
 # Test files that run beside each other, for most of a test is waiting; TESTS_AT_ONCE=0 runs one after the other.
 TESTS_AT_ONCE ?= 3
 BESIDE := --numprocesses $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
@@ -19,7 +23,7 @@ export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test test-fast test-containers test-failover test-lowest test-newest lint audit format bench bench-full bench-smoke bench-planner bench-webhooks chaos \
-	chaos-short docs clean
+	chaos-short docs site clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -61,11 +65,12 @@ test-containers: setup ## build the images and run the composition, some minutes
 test-fast: setup ## the tests of single units, under a minute
 	@$(BIN)/pytest -m "not integration and not slow" tests/contract tests/worker tests/simulator tests/ledger $(BESIDE)
 
-lint: setup ## style, types and import rules
+lint: setup ## style, types, import rules and spelling
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy $(PACKAGES)
 	@$(BIN)/lint-imports
+	@$(BIN)/codespell $(WORDS)
 
 audit: setup ## known vulnerabilities of the locked dependencies; says so loudly where nobody can be asked
 	@$(BIN)/python .ci/audit.py
@@ -106,6 +111,9 @@ docs: setup ## make the generated pages again
 	@$(BIN)/wanimate-worker settings > docs/reference/settings.md
 	@$(BIN)/wanimate-worker failure-codes > docs/reference/failure-codes.md
 	@$(BIN)/python deploy/monitoring/kubernetes/make_prometheus_rule.py
+
+site: setup ## the documentation as a site, in build/site; a broken link fails; SITE_PATH=/wanimate/ if it is not served at /
+	@$(BIN)/python docs/site/build.py --path $(SITE_PATH)
 
 clean: ## remove what was installed and built
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

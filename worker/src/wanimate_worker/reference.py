@@ -113,7 +113,7 @@ def _default(value: Any) -> str:
         return "none"
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
-    return f"`{value}`"
+    return "empty" if value == "" else f"`{value}`"
 
 
 def _allowed(field: FieldInfo) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from inspect import cleandoc
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Required, TypedDict
 
@@ -255,7 +256,7 @@ class AnimateJob(_Job):
     Takes the fields of every job; see the vendor's document, type `animate`.
     """
 
-    __doc__ = f"{__doc__}\n{_Job.__doc__}"
+    __doc__ = f"{cleandoc(__doc__)}\n\n{cleandoc(_Job.__doc__ or '')}"
 
     type = "animate"
 
@@ -266,7 +267,7 @@ class ReplaceJob(_Job):
     Takes the fields of every job; see the vendor's document, type `replace`.
     """
 
-    __doc__ = f"{__doc__}\n{_Job.__doc__}"
+    __doc__ = f"{cleandoc(__doc__)}\n\n{cleandoc(_Job.__doc__ or '')}"
 
     type = "replace"
 
