@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from celery.events.state import Task
+from flower.utils.search import QuerySyntaxError
 from pydantic import SecretStr
 from redis import Redis
 from wanimate.contract import ENQUEUE_TASK, GENERATE_TASK, Keys, Outcome
@@ -19,7 +20,8 @@ from wanimate_devstack import Process, RedisServer, free_port
 from wanimate_worker.bridge import admission
 from wanimate_worker.bridge.app import create_app
 from wanimate_worker.bridge.callers import CeleryCallers, unsigned
-from wanimate_worker.bridge.flower.live import live_view
+from wanimate_worker.bridge.flower.live import LiveView, row_formatter
+from wanimate_worker.bridge.flower.search import JobSearch
 from wanimate_worker.bridge.flower.server import secure
 from wanimate_worker.database import open_database
 from wanimate_worker.ledger import Entry, Ledger, Submit
@@ -29,7 +31,7 @@ from wanimate_worker.settings import WorkerSettings
 from .conftest import message_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from celery import Celery
@@ -171,7 +173,7 @@ def test_the_jobs_of_a_bulk_message_are_announced_in_one_message_by_their_worker
     for event in events:
         assert event["name"] == GENERATE_TASK
         assert event["kwargs"] == "{'type': 'animate', 'resolution': '480p'}"
-        assert event["result"] == "waits for a slot"
+        assert event["result"] == "waiting for a slot"
         assert "example.com" not in json.dumps(event)
     assert json.loads(redis.hget(KEYS.job("a"), "message") or "")["seen"] is True
 
@@ -203,6 +205,10 @@ def ledger(redis: Redis) -> Iterator[Ledger]:
     connection.connection_pool.disconnect()
 
 
+def formatter(ledger: Ledger) -> Callable[[Task], Task]:
+    return row_formatter(LiveView(ledger))
+
+
 def row(job_id: str, state: str = "RECEIVED", **fields: Any) -> Task:
     kwargs = "{'type': 'animate', 'resolution': '480p', 'labels': {'order': '7'}}"
     return Task(uuid=job_id, name=GENERATE_TASK, state=state, kwargs=kwargs, **fields)
@@ -219,15 +225,15 @@ def submit(ledger: Ledger, job_id: str) -> Submit:
 
 
 def test_a_page_tells_what_a_job_does_now(redis: Redis, ledger: Ledger) -> None:
-    shown = live_view(ledger)
+    shown = formatter(ledger)
     admit(ledger, "a")
-    assert shown(row("a")).result == "has a slot and is being sent to the vendor"
+    assert shown(row("a")).result == "has a slot; its submission is being sent"
     redis.hset(KEYS.account, "paused", "a test")
     admit(ledger, "b", "c")
-    assert (shown(row("c")).state, shown(row("c")).result) == ("RECEIVED", "waits for a slot, number 2 in line")
+    assert (shown(row("c")).state, shown(row("c")).result) == ("RECEIVED", "waiting for a slot, position 2")
     step = submit_held(redis, ledger, "a")
     ledger.jobs.mark_unknown("a", step.nonce, "reset")
-    assert (shown(row("a")).state, "answer to its submission was lost" in shown(row("a")).result) == ("STARTED", True)
+    assert (shown(row("a")).state, "answer to its submission was lost" in shown(row("a")).result) == ("UNKNOWN", True)
     ledger.jobs.accept("a", step.nonce, task_id="task-1", first_poll_ms=1000, begun_at_ms=step.begun_at_ms)
     running = shown(row("a"))
     assert (running.state, running.result) == ("STARTED", "runs at the vendor as task-1")
@@ -246,24 +252,88 @@ def test_a_page_shows_the_end_of_a_job_whose_events_flower_has_missed(ledger: Le
     admit(ledger, "a")
     step = submit(ledger, "a")
     ledger.jobs.settle("a", step.nonce, Outcome.failure(GenerationFailed("no luck", "GENERATION_FAILED", "task-1")))
-    failed = live_view(ledger)(row("a", "STARTED"))
+    failed = formatter(ledger)(row("a", "STARTED"))
     assert (failed.state, failed.result) == ("FAILURE", "no luck (code=GENERATION_FAILED, upstream task=task-1)")
 
 
 def test_a_page_shows_a_failed_job_that_runs_again_as_waiting(redis: Redis, ledger: Ledger) -> None:
     redis.hset(KEYS.account, "paused", "a test")
     admit(ledger, "a")
-    again = live_view(ledger)(row("a", "FAILURE", result="GenerationFailed: no luck", exception="…", runtime=41.0))
+    again = formatter(ledger)(row("a", "FAILURE", result="GenerationFailed: no luck", exception="…", runtime=41.0))
     assert (again.state, again.exception, again.runtime) == ("RECEIVED", None, None)
 
 
 def test_a_page_keeps_to_what_events_have_told_of_others_and_while_redis_is_away(ledger: Ledger) -> None:
-    shown = live_view(ledger)
+    shown = formatter(ledger)
     foreign = Task(uuid="x", name="their.task", state="STARTED", kwargs="{'url': 1}")
     assert shown(foreign).as_dict() == foreign.as_dict()
     assert shown(row("unheard-of")).state == "RECEIVED"
-    broken = live_view(away())
+    broken = formatter(away())
     assert [broken(row(name, "STARTED", result="told")).result for name in "ab"] == ["told", "told"]
+
+
+def test_a_video_that_is_being_copied_is_no_failure(redis: Redis, ledger: Ledger) -> None:
+    admit(ledger, "a")
+    step = submit(ledger, "a")
+    ledger.jobs.accept("a", step.nonce, task_id="task-1", first_poll_ms=1000, begun_at_ms=step.begun_at_ms)
+    redis.hset(KEYS.job("a"), "stage", "keeping")
+    shown = formatter(ledger)(row("a", "STARTED"))
+    assert (shown.state, shown.result) == ("STARTED", "rendered; its video is being copied")
+
+
+def found(search: JobSearch, tasks: dict[str, Task], query: str) -> set[str]:
+    return set(search.search(tasks, query).task_ids)
+
+
+def test_a_search_finds_rows_by_the_text_of_any_cell(redis: Redis, ledger: Ledger) -> None:
+    result = "https://results.example.com/v.mp4 (upstream task task-9, served until 2026-12-02 16:01+00:00)"
+    error = "ContentViolation: No luck. (code=CONTENT_VIOLATION, upstream task=task-8)"
+    tasks = {
+        "waits": row("waits"),
+        "runs": row("runs"),
+        "lost": row("lost", "STARTED", result="runs at the vendor as task-7"),
+        "done": row("done", "SUCCESS", result=result),
+        "failed": row("failed", "FAILURE", result=error),
+    }
+    tasks["waits"].kwargs = "{'type': 'replace', 'resolution': '720p', 'labels': {'customer': 'acme', 'order': '1831'}}"
+    search = JobSearch(LiveView(ledger))
+    search.rebuild(tasks.items())
+    admit(ledger, "runs", "lost")
+    running, lost = submit(ledger, "runs"), submit(ledger, "lost")
+    ledger.jobs.accept("runs", running.nonce, task_id="task-6", first_poll_ms=1000, begun_at_ms=running.begun_at_ms)
+    ledger.jobs.mark_unknown("lost", lost.nonce, "reset")
+    redis.hset(KEYS.account, "paused", "a test")
+    admit(ledger, "waits")
+    for query, expected in {
+        "order=1831": {"waits"},
+        "replace 720p customer=acme order=1831": {"waits"},
+        "kwargs:customer=acme": {"waits"},
+        "kwargs:type=replace": {"waits"},
+        "waiting for a slot, position 1": {"waits"},
+        "RECEIVED": {"waits"},
+        "state:RECEIVED": {"waits"},
+        "runs at the vendor as task-6": {"runs"},
+        "state:STARTED": {"runs"},
+        "UNKNOWN": {"lost"},
+        "state:unknown": {"lost"},
+        "may have accepted it": {"lost"},
+        "state:SUCCESS": {"done"},
+        result: {"done"},
+        error: {"failed"},
+        "ContentViolation": {"failed"},
+        "CONTENT_VIOLATION": {"failed"},
+        "nothing similar": set(),
+    }.items():
+        assert found(search, tasks, query) == expected, query
+    with pytest.raises(QuerySyntaxError, match="at least 3 characters"):
+        found(search, tasks, "qz")
+
+
+def test_a_search_goes_on_with_the_last_events_while_redis_is_away() -> None:
+    search = JobSearch(LiveView(away()))
+    tasks = {"a": row("a", "STARTED", result="told")}
+    search.upsert(tasks["a"])
+    assert found(search, tasks, "order=7 told") == {"a"}
 
 
 def away() -> Ledger:

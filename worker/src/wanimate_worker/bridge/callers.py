@@ -36,7 +36,7 @@ log = get_logger(__name__)
 #: What Celery's options of a task call its callbacks, and what its messages do.
 _LINKS: Final = {"link": "callbacks", "link_error": "errbacks"}
 #: What Flower shows as the result of a job that has not started.
-WAITS: Final = "waits for a slot"
+WAITS: Final = "waiting for a slot"
 #: The query and the fragment of a URL, where signatures are.
 _QUERY: Final = re.compile(r"(\bhttps?://[^\s\"'<>?#]*)[?#][^\s\"'<>)\]}]*")
 

@@ -79,4 +79,13 @@ PRIVATE: Final[dict[str, tuple[str, ...]]] = {
         "flower.urls:settings",
     ),
     "metrics are for those only who may see the rest": ("flower.views.monitor:Metrics",),
+    "the list of tasks fits narrow windows, and has filters for the states of jobs": ("flower.views.tasks:TasksView",),
+    "the page Broker shows the jobs in the ledger": ("flower.views.broker:BrokerView",),
+    "the search finds what rows show": (
+        "flower.events:EventsState",
+        "flower.utils.search:QuerySyntaxError",
+        "flower.utils.search:TaskSearchEngine.rebuild",
+        "flower.utils.search:TaskSearchEngine.search",
+        "flower.utils.search:TaskSearchEngine.upsert",
+    ),
 }

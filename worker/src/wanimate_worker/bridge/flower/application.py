@@ -2,28 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from flower.api.control import TaskRevoke
 from flower.api.tasks import TaskApply, TaskAsyncApply, TaskSend
 from flower.app import Flower, rewrite_handler
+from flower.views.broker import BrokerView
 from flower.views.monitor import Metrics
+from flower.views.tasks import TasksView
+from redis.exceptions import RedisError
 from tornado.web import ErrorHandler, HTTPError, OutputTransform, authenticated
 from wanimate.contract import GENERATE_TASK, CancelOutcome
 
 from ...addresses import is_loopback
 from ...roster import is_ours
+from ...telemetry import get_logger
+from .search import JobSearch
 
+if TYPE_CHECKING:
+    from ...ledger import Ledger
+    from .live import LiveView
+
+log = get_logger(__name__)
+
+#: Extends Flower's page of tasks.
+_JOBS_PAGE: Final = str(Path(__file__).parent / "templates" / "jobs.html")
 #: How long workers may take to answer a revoke, in seconds.
 _ANSWER_SECONDS: Final = 1.0
 _NO_ANSWER: Final = "No worker answered, so nothing was cancelled. Is one running? Try again."
 
 
 class GuardedFlower(Flower):
-    """Flower's application with our handlers, headers and checks."""
+    """Flower's application with our handlers, headers and checks.
 
-    def __init__(self, **given: Any) -> None:
+    Args:
+        ledger: For what events do not tell.
+        view: What rows show of jobs; None if Flower's user has another `format_task`.
+        given: Flower's own arguments.
+    """
+
+    def __init__(self, *, ledger: Ledger, view: LiveView | None, **given: Any) -> None:
         super().__init__(**given)
+        self.ledger: Final = ledger
+        if view is not None:
+            state = self.events.state
+            state.search_engine = JobSearch(view)
+            state.search_engine.rebuild(state.tasks.items())
         self.add_transform(_Unframed)
         # Before Flower's own.
         prefix = self.options.url_prefix
@@ -65,6 +90,38 @@ class _GuardedMetrics(Metrics):
     @authenticated
     async def get(self) -> None:
         await super().get()
+
+
+class _Jobs(TasksView):
+    """The list of tasks: it fits narrow windows, and has filters for the states of jobs."""
+
+    def render(self, template_name: str, **given: Any) -> None:
+        """Render our page in place of Flower's, or any other, such as that of an error."""
+        super().render(_JOBS_PAGE if template_name == "tasks.html" else template_name, **given)
+
+
+class _Queues(BrokerView):
+    """The queues, and the jobs in the ledger: those have no message."""
+
+    def render(self, template_name: str, **given: Any) -> None:
+        """Render the page with lines for the ledger."""
+        if template_name == "broker.html":
+            # A list in Redis has only messages that are ready; in narrow windows the page shows no other column.
+            queues = [{"messages_ready": queue.get("messages"), **queue} for queue in given["queues"]]
+            given["queues"] = [*self._jobs(), *queues]
+        super().render(template_name, **given)
+
+    def _jobs(self) -> list[dict[str, Any]]:
+        records = self.application.ledger.records
+        try:
+            waiting, in_slots = records.waiting(), records.in_flight()
+        except RedisError as error:
+            log.warning("Redis does not answer; the page Broker shows no jobs", cause=type(error).__name__)
+            return []
+        return [
+            {"name": "jobs waiting for a slot", "messages": waiting, "messages_ready": waiting},
+            {"name": "jobs in a slot", "messages": in_slots, "messages_unacknowledged": in_slots, "messages_ready": 0},
+        ]
 
 
 class _CancelJob(TaskRevoke):
@@ -137,6 +194,8 @@ class _Refused(TaskApply):
 
 
 _HANDLERS: Final[list[Any]] = [
+    (r"/tasks", _Jobs),
+    (r"/broker", _Queues),
     (r"/metrics", _GuardedMetrics),
     (r"/api/task/revoke/(.+)", _CancelJob),
     (r"/api/task/send-task/(.+)", _SendJob),

@@ -20,7 +20,7 @@ from ...telemetry import get_logger, set_up_logs
 from ..app import create_app, ignore_celery_variables
 from ..worker import stop
 from .application import GuardedFlower, is_closed
-from .live import live_view
+from .live import LiveView, row_formatter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,10 +80,13 @@ def make_flower(settings: WorkerSettings, *, options: Any, capp: Celery, **handl
         SettingsError: It would be open to strangers.
     """
     secure(options, settings)
+    # It must come up without Redis.
+    ledger = open_hasty_database(settings).ledger
+    view = None
     if options.format_task is None:
-        # It must come up without Redis.
-        options.format_task = live_view(open_hasty_database(settings).ledger)
-    return GuardedFlower(options=options, capp=capp, **handler_settings)
+        view = LiveView(ledger)
+        options.format_task = row_formatter(view)
+    return GuardedFlower(options=options, capp=capp, ledger=ledger, view=view, **handler_settings)
 
 
 def secure(options: Any, settings: FlowerSettings) -> None:
