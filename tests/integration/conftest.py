@@ -1,19 +1,19 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from harness import Vendor, eventually, stack_settings
+from harness import Vendor, eventually, stack_settings, worker_of_caller
 from pydantic import SecretStr
 from wanimate import Client, Settings
-from wanimate_devstack import SIMULATOR_KEY, Process, Stack, StackOptions, leftovers, redis_of
+from wanimate_devstack import SIMULATOR_KEY, Stack, StackOptions, leftovers, redis_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from redis import Redis
+    from wanimate_devstack import Process
 
 CAP = 5
 HERE = Path(__file__).parent
@@ -70,14 +70,8 @@ def vendor(stack: Stack) -> Iterator[Vendor]:
 @pytest.fixture(scope="session")
 def caller_worker(stack: Stack) -> Iterator[Process]:
     """A worker of the caller's own Celery app."""
-    command = [sys.executable, "-m", "celery", "-A", "caller_app", "worker", "--loglevel", "INFO", "-n", "caller@%h"]
-    environment = {**stack.environment, "PYTHONPATH": str(HERE)}
-    process = Process("caller", command, stack.folder / "caller.log", environment)
-    try:
-        process.wait_until(lambda: " ready." in process.log_path.read_text(), "ready")
+    with worker_of_caller(stack) as process:
         yield process
-    finally:
-        process.stop()
 
 
 @pytest.fixture(autouse=True)

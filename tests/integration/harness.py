@@ -6,19 +6,21 @@ import os
 import sys
 import time
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 from wanimate import AnimateJob
 from wanimate.contract import UNACKED_KEY
+from wanimate_devstack import Process, Simulator
 from wanimate_worker.queues import queue_lengths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import TypeVar
 
     from redis import Redis
+    from wanimate_devstack import Stack
 
     T = TypeVar("T")
 
@@ -56,24 +58,8 @@ def stack_settings(cap: int, **changed: str) -> dict[str, str]:
     return {f"WANIMATE_{name.upper()}": value for name, value in settings.items()}
 
 
-class Vendor:
-    """The simulator's ground truth and its fault switches."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._http = httpx.Client(base_url=f"{url}/simulator", trust_env=False, timeout=10)
-
-    def summary(self) -> dict[str, Any]:
-        """Return the totals since the last reset."""
-        return self._http.get("/summary").raise_for_status().json()  # type: ignore[no-any-return]
-
-    def tasks(self) -> list[dict[str, Any]]:
-        """Return every accepted task."""
-        return self._http.get("/tasks", params={"limit": 10_000}).raise_for_status().json()["tasks"]  # type: ignore[no-any-return]
-
-    def videos(self) -> list[dict[str, Any]]:
-        """Return what the copy of each video must be."""
-        return self._http.get("/videos", params={"limit": 10_000}).raise_for_status().json()["videos"]  # type: ignore[no-any-return]
+class Vendor(Simulator):
+    """The simulator's ground truth by the markers of jobs, and its fault switches."""
 
     def accepted(self) -> Counter[str]:
         """Return how often each marker was accepted, so billed."""
@@ -85,22 +71,24 @@ class Vendor:
 
     def result_url(self, task: dict[str, Any]) -> str:
         """Return where the result of a task is served."""
-        return f"{self._url}/results/{task['task_id']}.mp4"
-
-    def set_faults(self, **faults: Any) -> None:
-        """Switch faults on; those not named are off."""
-        self._http.put("/faults", json=faults).raise_for_status()
+        return f"{self.url}/results/{task['task_id']}.mp4"
 
     def reset(self, **options: Any) -> None:
         """Forget everything and switch all faults off; the length of a video does not matter unless asked for."""
-        self._http.post(
-            "/reset", json={"mean_seconds": 41, "sigma": 0.3, "length_share": 0, **options}
-        ).raise_for_status()
-        self.set_faults()
+        super().reset(**{"mean_seconds": 41, "sigma": 0.3, "length_share": 0, **options})
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._http.close()
+
+@contextmanager
+def worker_of_caller(stack: Stack) -> Iterator[Process]:
+    """Run a worker of `caller_app`, the caller's own Celery app."""
+    command = [sys.executable, "-m", "celery", "-A", "caller_app", "worker", "--loglevel", "INFO", "-n", "caller@%h"]
+    environment = {**stack.environment, "PYTHONPATH": str(Path(__file__).parent)}
+    process = Process("caller", command, stack.folder / "caller.log", environment)
+    try:
+        process.wait_until(lambda: " ready." in process.log_path.read_text(), "ready")
+        yield process
+    finally:
+        process.stop()
 
 
 def job(marker: str, **fields: Any) -> AnimateJob:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -11,12 +10,12 @@ from urllib.request import url2pathname
 
 import pytest
 from celery import Celery, chain
-from harness import CRASHING_PATH, PATIENCE_SECONDS, Vendor, eventually, job, stack_settings
+from harness import CRASHING_PATH, PATIENCE_SECONDS, Vendor, eventually, job, stack_settings, worker_of_caller
 from pydantic import SecretStr
 from typed import run
 from wanimate import Client, JobState, Result, Settings
 from wanimate.contract import Event, Keys
-from wanimate_devstack import Process, Stack, StackOptions, leftovers, redis_of
+from wanimate_devstack import Stack, StackOptions, leftovers, redis_of
 from webhook_receiver import NETWORKS, SECRET, Receiver
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from redis import Redis
 
 CAP = 5
-HERE = Path(__file__).parent
 KEYS = Keys("default")
 
 
@@ -73,16 +71,9 @@ def redis(stack: Stack) -> Iterator[Redis]:
 @pytest.fixture
 def caller(stack: Stack) -> Iterator[Celery]:
     """The caller's own app, which this process uses with this stack alone, and a worker of it."""
-    command = [sys.executable, "-m", "celery", "-A", "caller_app", "worker", "--loglevel", "INFO", "-n", "caller@%h"]
-    environment = {**stack.environment, "PYTHONPATH": str(HERE)}
-    process = Process("caller", command, stack.folder / "caller.log", environment)
-    try:
-        process.wait_until(lambda: " ready." in process.log_path.read_text(), "ready")
-        with Celery("caller", broker=stack.redis.url, backend=stack.redis.url) as app:
-            app.set_current()
-            yield app
-    finally:
-        process.stop()
+    with worker_of_caller(stack), Celery("caller", broker=stack.redis.url, backend=stack.redis.url) as app:
+        app.set_current()
+        yield app
 
 
 def told_of(receiver: Receiver, job_id: str) -> Event:

@@ -215,7 +215,7 @@ def test_the_listing_and_the_truth_are_served_without_a_key(
     assert [answer.status_code for answer in wrong] == [400, 400]
 
 
-def test_reset_forgets_everything_and_keeps_or_changes_the_options(
+def test_a_reset_forgets_everything_and_goes_back_to_the_start(
     converse: Callable[..., Any],
     request_for: Callable[..., Any],
 ) -> None:
@@ -241,7 +241,7 @@ def test_reset_forgets_everything_and_keeps_or_changes_the_options(
     }
     assert gone == 404
     assert faults["latency_ms"] == 0
-    assert (again["cap"], again["accepted"], again["statuses_total"]) == (7, 0, 0)
+    assert (again["cap"], again["accepted"], again["statuses_total"]) == (1000, 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ class Process:
         name: Its name in messages.
         command: The command line.
         log_path: The file for its output.
-        environment: Variables added to those of this process.
+        environment: Variables added to those of this process; None removes one.
         folder: Its working directory; default: that of this process.
     """
 
@@ -60,10 +60,11 @@ class Process:
         name: str,
         command: Sequence[str],
         log_path: Path,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str | None] | None = None,
         folder: Path | None = None,
     ) -> None:
         self.name = name
+        variables = {**os.environ, **(environment or {})}
         self.log_path = log_path
         with log_path.open("ab") as log:
             self._popen = subprocess.Popen(  # noqa: S603 - the command is ours
@@ -71,7 +72,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **(environment or {})},
+                env={name: value for name, value in variables.items() if value is not None},
                 cwd=folder,
                 # In the foreground group, Ctrl-C would stop all children at once, not in order.
                 start_new_session=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import signal
@@ -58,6 +59,7 @@ class StackOptions:
         data_folder: For the data of Redis; default: a temporary one, removed at the end.
         worker_options: Options of `celery worker`.
         worker_app: The Celery app that workers load.
+        is_isolated: Whether its processes read neither the `WANIMATE_*` variables of this process nor its `.env`.
     """
 
     workers: int = 1
@@ -73,6 +75,7 @@ class StackOptions:
     data_folder: Path | None = None
     worker_options: tuple[str, ...] = ()
     worker_app: str = "wanimate_worker"
+    is_isolated: bool = False
 
 
 class Stack:
@@ -232,10 +235,18 @@ class Stack:
         return process
 
     def _start(self, name: str, *command: str, environment: Mapping[str, str] | None = None) -> Process:
-        variables = {**self.environment, **(environment or {})}
-        process = Process(name, command, self.folder / f"{name}.log", variables)
+        variables: dict[str, str | None] = {**self.environment, **(environment or {})}
+        if self.options.is_isolated:
+            variables = {**dict.fromkeys(foreign_variables()), **variables}
+        folder = self.folder if self.options.is_isolated else None
+        process = Process(name, command, self.folder / f"{name}.log", variables, folder)
         self._processes.append(process)
         return process
+
+
+def foreign_variables() -> list[str]:
+    """Return the names of the variables of this process that could change what a stack does."""
+    return [name for name in os.environ if name.startswith(("WANIMATE_", "CELERY_", "FLOWER_"))]
 
 
 def redis_of(stack: Stack) -> Redis:

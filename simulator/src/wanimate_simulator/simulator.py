@@ -18,12 +18,12 @@ class Simulator:
     """Holds the current run and starts a new one on reset.
 
     Args:
-        options: what every run starts with, until a reset changes it.
+        options: what every run starts with; a reset may change some of it for the run that it begins.
         faults: the fault switches every run starts with.
     """
 
     def __init__(self, options: Options, faults: Faults | None = None) -> None:
-        self.options = options
+        self.options = self._initial_options = options
         self._initial_faults = faults if faults is not None else Faults()
         self._closing = asyncio.Event()
         #: Closes the listening socket for some real seconds; set by whoever listens.
@@ -50,12 +50,12 @@ class Simulator:
         self.board.current = faults
 
     async def reset(self, changes: Mapping[str, object]) -> None:
-        """Forget everything, put the faults back to the initial ones, and begin with changed options.
+        """Forget everything, and begin with the initial faults and options, of which some are changed.
 
         Raises:
             InvalidOptionsError: an option may not be changed or has a value it cannot take; nothing is forgotten.
         """
-        self.options = self.options.changed(changes)
+        self.options = self._initial_options.changed(changes)
         callbacks = self._callbacks
         self._begin()
         await callbacks.close()
