@@ -9,8 +9,8 @@ random() {
     od -An -N24 -tx1 /dev/urandom | tr -d ' \n'
 }
 
-# Writes a secret unless it is there. Containers run as users of their own, and Compose mounts the file as it is: everybody
-# may read the file, and nobody but its owner reaches it, because of the folder.
+# Writes a secret unless it exists. Containers run as users of their own, and Compose mounts the file as it is: so all may
+# read the file, and only its owner may enter the folder.
 secret() {
     if [ ! -e "$folder/$1" ]; then
         printf '%s\n' "$2" > "$folder/$1"
