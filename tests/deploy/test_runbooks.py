@@ -46,6 +46,15 @@ def test_a_runbook_says_what_to_check_and_do_with_commands(anchor: str) -> None:
     assert re.search(r"^(- |\| )", do, re.MULTILINE)
 
 
+def test_the_lines_of_doctor_that_runbooks_name_exist() -> None:
+    health = ROOT / "worker/src/wanimate_worker/health"
+    sources = "".join(file.read_text() for file in health.glob("*.py"))
+    named = re.findall(r"\blines? ([\w ,]+?)(?=:|$)", (ROOT / RUNBOOKS).read_text(), re.MULTILINE)
+    names = {name for names in named for name in re.split(r", | and ", names)}
+    assert {"gate", "api key", "late jobs"} <= names
+    assert not {name for name in names if f'"{name}"' not in sources}
+
+
 def test_the_list_of_alerts_has_each_with_its_runbook_and_severity() -> None:
     page = (ROOT / "docs/monitoring.md").read_text()
     listed = re.findall(r"^\| \[`(Wanimate\w+)`\]\(runbooks\.md#([\w-]+)\) \| (\w+) \|", page, re.MULTILINE)
