@@ -75,7 +75,7 @@ class CallbackSettings(Settings):
 
 
 class WebhookSettings(Settings):
-    """How backends are told that a job has ended."""
+    """How webhooks are sent to backends."""
 
     webhook_secret: SecretStr | None = Field(
         default=None,

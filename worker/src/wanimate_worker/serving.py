@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-#: Bound on one exchange with Redis, in seconds: whoever asks is told soon, and asks again.
+#: Bound on one exchange with Redis, in seconds: callers get an error soon, and can retry.
 _REDIS_TIMEOUT_SECONDS: Final = 2.0
 #: How long a stop waits for requests under way, in seconds.
 _STOP_SECONDS: Final = 5
 
 
 def serve(app: ASGIApp, host: str, port: int, *, most_requests: int) -> None:
-    """Serve until told to stop; beyond `most_requests` at once callers get 503."""
+    """Serve until SIGTERM or SIGINT; beyond `most_requests` at once callers get 503."""
     config = uvicorn.Config(
         app,
         host=host,

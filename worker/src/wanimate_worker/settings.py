@@ -133,7 +133,7 @@ class PollSettings(Settings):
 
 
 class RecoverySettings(Settings):
-    """How long before somebody looks again, and what then."""
+    """When unfinished steps are taken again, and what happens then."""
 
     lease_seconds: float = Field(
         default=15.0,
@@ -275,8 +275,8 @@ class WorkerSettings(
         timeouts = self.timeouts()
         # How long a request may take: the pool, the connection, the request, the answer's head and its body.
         submit_seconds = 2 * timeouts.connect_seconds + timeouts.write_seconds + 2 * timeouts.submit_read_seconds
-        # Not the longest that polls may take: when a claim ends too early, a task is asked about twice and no harm is
-        # done; when it ends late, the tasks of a dead worker go unnoticed for as long.
+        # Not the longest that polls may take: when a claim ends too early, a task is polled twice, which is harmless;
+        # when it ends late, the tasks of a dead worker go unnoticed for as long.
         rounds = -(-self.poll_batch_size // self.poll_concurrency)
         poll_seconds = rounds * (timeouts.connect_seconds + timeouts.status_read_seconds)
         return LedgerLimits(

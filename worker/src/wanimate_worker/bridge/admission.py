@@ -41,8 +41,8 @@ log = get_logger(__name__)
 
 #: Messages recorded together at most.
 _BATCH_SIZE: Final = 100
-#: With more jobs in line, Flower hears of those of a bulk when they get their slots: it keeps its newest tasks only,
-#: and a backlog would drive those out that run.
+#: With more waiting jobs, events of the jobs of a bulk are sent when they get their slots: Flower keeps its newest
+#: tasks only, and a backlog would evict those that run.
 _MAX_SHOWN_BACKLOG: Final = 2000
 #: What acknowledging may raise when the connection was lost: the message comes again.
 _CONNECTION_ERRORS: Final = (RedisError, OSError)
@@ -198,7 +198,7 @@ class Recorder:
         elif call is not None and admission.verdict is Admitted.CONFLICT:
             self._keep_conflicts(fresh.message, [entry.job_id])
             if entry.caller:
-                # Its id has another outcome, which must not be replaced; what hangs on the message is called.
+                # Its id has another outcome, which must not be replaced; the callbacks of the message are called.
                 other = replace(call.as_record(), job_id=f"{entry.job_id}~{entry.caller}")
                 self._callers.refuse(other, _conflict(entry.job_id))
         self._acknowledge(fresh.message)
@@ -250,7 +250,7 @@ class Recorder:
         pairs = self._pairs_of(message)
         named = [pair for pair in pairs if _is_named(pair)]
         if len(named) < len(pairs):
-            # There is no id under which a job could be recorded, or anybody be told.
+            # There is no id under which a job or an error could be recorded.
             keep(runtime.ledger, message, Reason.UNREADABLE, f"{len(pairs) - len(named)} of its jobs have no id")
         read = [self._read_of_bulk(message, job_id, request, is_shown=is_shown) for job_id, request in named]
         admitted = self._admit([each for each in read if each is not None])

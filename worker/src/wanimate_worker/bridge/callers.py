@@ -61,7 +61,7 @@ class GenerateTask(Task):
         self._here = threading.local()
 
     def end(self, job: JobFields, ending: dict[str, Any] | Exception) -> bool:
-        """Let Celery store a job's result or error and call what hangs on it; False if it stored something else."""
+        """Let Celery store a job's result or error and call its callbacks; False if it stored something else."""
         self._here.ending, self._here.status = ending, None
         self._run_as_if_it_had_come(job)
         # Celery stores a failure in place of the result when it cannot send a callback or the next task of a chain.

@@ -1,4 +1,4 @@
-"""Messages that no worker could use: kept with the reason, so that an operator can look and put them back."""
+"""Messages that no worker could use: kept with the reason, so that an operator can read and replay them."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def about(message: Any) -> dict[str, Any]:
 def problem_of(message: Any) -> str | None:
     """Return what is wrong with a message's form; None for one that Celery can take (Celery's "Message Protocol").
 
-    Celery looks at some of it only while it runs the task, and fails there for a surprise, with the message held.
+    Celery checks some of it only while it runs the task, and fails there, with the message held.
     """
     try:
         payload = message.payload
@@ -144,7 +144,7 @@ class Call:
 
     @property
     def caller(self) -> str:
-        """The tag, if a chain, a chord or callbacks hang on the message; empty if nothing would miss it."""
+        """The tag, if the message has a chain, a chord or callbacks; empty if it has none."""
         return "" if is_plain(self.captured) else self.tag
 
     @classmethod

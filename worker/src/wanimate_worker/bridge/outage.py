@@ -35,7 +35,7 @@ class _Storing:
         return is_away(exc)
 
     def _get_task_meta_for(self: Any, task_id: str) -> Any:
-        # Celery looks for a success before it stores anything. A worker of another app that is told to revoke a job
+        # Celery checks for a success before it stores anything. A worker of another app that was sent a revoke of a job
         # may have written there, in a serialization of its own.
         try:
             return super()._get_task_meta_for(task_id)  # type: ignore[misc]

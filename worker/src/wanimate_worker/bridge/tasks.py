@@ -47,12 +47,12 @@ class EnqueueTask(InternalTask):
 
 
 class PollTask(InternalTask):
-    """The tick that beat sends: the engine of the worker that gets it looks for due jobs until the next one."""
+    """The tick that beat sends: the engine of the worker that gets it claims due jobs until the next one."""
 
     name = POLL_TASK
 
     def run(self, **_: Any) -> None:
-        """Do what only the passing of time brings about, and look."""
+        """Handle the tick in the engine."""
         try:
             if self.engine is not None:
                 self.engine.tick()

@@ -187,7 +187,7 @@ class _Taking:
             self.Message(message, channel=self)
         except Exception as error:  # noqa: BLE001 - whatever a decoder raises
             log.debug("an entry of a queue is no message", queue=queue, cause=type(error).__name__)
-            # They name the task whose caller is told.
+            # They name the task whose caller gets the error.
             headers = message.get("headers") if isinstance(message, dict) else None
             return {"body": item, "headers": headers if isinstance(headers, dict) else {}, "properties": noted}
         return message  # type: ignore[no-any-return]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-#: How long a callback waits for Redis before the vendor is told to call again, in seconds; callers give up after a few.
+#: How long a callback waits for Redis before it is answered with an error, in seconds; callers give up after a few.
 LEDGER_TIMEOUT_SECONDS: Final = 3.0
 #: How long the liveness check waits for Redis, in seconds.
 HEALTH_TIMEOUT_SECONDS: Final = 1.0
@@ -41,7 +41,7 @@ HEALTH_TIMEOUT_SECONDS: Final = 1.0
 _MOST_REQUESTS: Final = 500
 #: Exchanges with Redis at once; each takes well under a millisecond of it.
 _THREADS: Final = 16
-#: Forged callbacks are told in the log no more often than this, in seconds.
+#: Forged callbacks are logged no more often than this, in seconds.
 _FORGED_LOG_SECONDS: Final = 60.0
 
 #: The rest of a body that was not read to its end goes with its connection.

@@ -1,1 +1,1 @@
-"""Copies finished videos to the account's store, before their callers are told."""
+"""Copies finished videos to the account's store, before their outcomes are delivered."""

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-#: How often a keeper looks for videos that it was not woken for, in seconds: while there are none, and while there are.
-_LOOK_SECONDS, _BUSY_LOOK_SECONDS = 1.0, 0.1
+#: How often a keeper checks for videos that it was not woken for, in seconds: without and with videos.
+_CHECK_SECONDS, _BUSY_CHECK_SECONDS = 1.0, 0.1
 _MAX_DELAY_SECONDS: Final = 60.0
 #: How long a stop lets copies under way go on, in seconds.
 _STOP_SECONDS: Final = 20.0
@@ -73,7 +73,7 @@ class Keeper:
     def start(self) -> None:
         """Start to copy."""
         self._runtime.wake_keeper = self.wake
-        for name, work in (("keeper", self._look_until_stopped), ("keeper leases", self._renew_until_stopped)):
+        for name, work in (("keeper", self._claim_until_stopped), ("keeper leases", self._renew_until_stopped)):
             thread = threading.Thread(target=work, name=name, daemon=True)
             thread.start()
             self._workers.append(thread)
@@ -98,10 +98,10 @@ class Keeper:
         """Look for videos now; safe from any thread."""
         self._woken.set()
 
-    def _look_until_stopped(self) -> None:
+    def _claim_until_stopped(self) -> None:
         is_away = False
         while not self._stopping.is_set():
-            room = self._pool.wait_for_room(1, _LOOK_SECONDS)
+            room = self._pool.wait_for_room(1, _CHECK_SECONDS)
             self._woken.clear()
             found = 0
             try:
@@ -115,7 +115,7 @@ class Keeper:
             except Exception:
                 log.exception("unexpected error; videos are copied when their leases end")
             if found < room:
-                self._woken.wait(_BUSY_LOOK_SECONDS if found else _LOOK_SECONDS)
+                self._woken.wait(_BUSY_CHECK_SECONDS if found else _CHECK_SECONDS)
 
     def _look(self, room: int) -> int:
         """Claim as many videos as there are threads free, start to copy them, and return how many."""

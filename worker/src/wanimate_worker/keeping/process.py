@@ -15,7 +15,7 @@ log = get_logger(__name__)
 
 
 def run_keeper(threads: int) -> None:
-    """Copy videos until told to stop; needs neither the vendor's API key nor Celery.
+    """Copy videos until SIGTERM or SIGINT; needs neither the vendor's API key nor Celery.
 
     Args:
         threads: How many are copied at once.

@@ -17,7 +17,7 @@ class Durable(Concern):
         """Wait until the intent of an attempt is as safe as the settings ask; None if it is, else why not.
 
         The intent is written once more and the wait follows on the same connection. So a server that forgot the intent
-        says so, and no connection that was opened in between is asked about writes it never made.
+        says so, and no connection that was opened in between confirms writes it never made.
         """
         if not self._limits.intent_replicas:
             return None

@@ -97,7 +97,7 @@ class Polls(Concern):
 
     @script(int)
     def repair(self) -> int:
-        """Put slots and parked jobs without a due time back under the clock, and return how many there were."""
+        """Give slots and parked jobs without a due time one, and return how many there were."""
 
     def survey(self, grace_ms: int) -> Survey:
         """Return what polls are planned from.

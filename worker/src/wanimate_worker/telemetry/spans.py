@@ -35,10 +35,10 @@ _NS: Final = 1_000_000
 
 
 def set_up_sdk() -> None:
-    """Set the SDK up from the `OTEL_*` variables, unless somebody has set up a provider already."""
+    """Set the SDK up from the `OTEL_*` variables, unless a provider is set up already."""
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         return
-    # The specification's own defaults, which the SDK leaves to whoever sets it up.
+    # The specification's own defaults, which the SDK leaves to the application.
     os.environ.setdefault("OTEL_TRACES_EXPORTER", "otlp")
     os.environ.setdefault("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
     os.environ.setdefault("OTEL_SERVICE_NAME", "wanimate-worker")
@@ -138,7 +138,7 @@ class Spans(Tracing):
 
 
 def _context(headers: Mapping[str, Any] | None) -> Context:
-    # Not in whatever span this thread may be in: that of another job, if somebody instruments Celery.
+    # Not in whatever span this thread may be in: that of another job, if Celery is instrumented.
     return _W3C.extract(trace_of(headers), trace.set_span_in_context(trace.INVALID_SPAN))
 
 

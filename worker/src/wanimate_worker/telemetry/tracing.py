@@ -39,7 +39,7 @@ class Tracing:
         """Make the spans of a submission, and of the wait before the first one."""
 
     def ran(self, job: JobFields, outcome: Outcome, exchange: Exchange) -> None:
-        """Make the span of the time that the vendor had a task, and of the request that told its end."""
+        """Make the span of the time that the vendor had a task, and of the request that found its end."""
 
     def delivered(self, headers: Mapping[str, Any] | None, job_id: str, step: Deliver, begun_at_ns: int) -> None:
         """Make the span of a delivery (`begun_at_ns`: Unix time), and of the wait of a job that was not submitted."""

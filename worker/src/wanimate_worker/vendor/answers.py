@@ -163,7 +163,7 @@ class TaskNotFound:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """The answer tells nothing about the task: ask again later."""
+    """The answer is inconclusive about the task: poll again later."""
 
     reason: str
 

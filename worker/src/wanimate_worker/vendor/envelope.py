@@ -19,7 +19,7 @@ _BOM: Final = b"\xef\xbb\xbf"
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 #: Longer texts are cut: they end up in logs and in results.
 MAX_MESSAGE_CHARACTERS: Final = 500
-#: A longer wait is a mistake of the sender more often than a plan; the next answer can ask again. In seconds.
+#: A longer wait is a mistake of the sender more often than a plan; the next answer may require it again. In seconds.
 MAX_RETRY_AFTER_SECONDS: Final = 3600.0
 
 
@@ -73,7 +73,7 @@ class HttpAnswer:
 
     @property
     def is_error(self) -> bool:
-        """Whether it is the vendor's own word about an error.
+        """Whether it is an error in the vendor's own form.
 
         The envelope is then whole (vendor document, "Response"). Other servers have JSON with a `code`, too: gateways
         say `{"code": 5, "message": "Not Found"}` or `{"code": 404, "message": "Not Found"}`. Without `data` only a 400

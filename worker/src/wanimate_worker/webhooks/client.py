@@ -122,7 +122,7 @@ class WebhookClient:
         return answer
 
     def close(self) -> None:
-        """End the threads that look hosts up."""
+        """End the threads that resolve host names."""
         self._resolvers.shutdown(wait=False, cancel_futures=True)
 
     @asynccontextmanager

@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 
 #: How often webhooks are looked for that no job of this process has brought about, in seconds.
 _POLL_SECONDS: Final = 1.0
-#: Endpoints that are looked at in one round.
+#: Endpoints that are checked in one round.
 _MAX_ENDPOINTS: Final = 1000
 #: Exchanges with Redis at once.
 _REDIS_THREADS: Final = 2

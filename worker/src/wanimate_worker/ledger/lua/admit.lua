@@ -1,4 +1,4 @@
--- Records new jobs, in their order, and hands out free slots, perhaps to them, perhaps to jobs that waited longer. Each job
+-- Records new jobs, in their order, and grants free slots, perhaps to them, perhaps to jobs that waited longer. Each job
 -- comes as nine values: id, priority (0..9), message (JSON), request (JSON), deadline (ms from now) or '', fingerprint of
 -- the request, bill: ms of video, then labels (JSON), who calls, 1 if it has an idempotency key; and two keys: its record,
 -- and the request of the idempotency key.
@@ -7,7 +7,7 @@
 -- Settings: lease_ms, result_ttl_ms
 -- Returns: for each job what became of it, who called first, and its id if it must go on, or ''; then granted job ids.
 --          'recorded'. 'known': this id was recorded before with the same request; nothing was changed, but one that was
---          cancelled in advance is put under the clock and must be delivered. 'conflict': it was for
+--          cancelled in advance gets a due time and must be delivered. 'conflict': it was for
 --          another request; nothing was changed. A failed job whose result has expired is not known any more, although
 --          its record is kept for longer.
 local now = now_ms()

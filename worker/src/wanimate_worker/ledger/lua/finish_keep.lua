@@ -1,4 +1,4 @@
--- Settles a job whose video was copied, or can be no more; the slot was handed on before.
+-- Settles a job whose video was copied, or can be no more; its slot was freed before.
 -- Keys: keeping, keeping_later
 -- Uses: job, ending
 -- Returns: whether its outcome must be delivered; not if another keeper was first.

@@ -1,4 +1,4 @@
--- Hands out slots that are free although jobs wait: the gate has opened, or a limit was raised.
+-- Grants slots that are free although jobs wait: the gate has opened, or a limit was raised.
 -- Uses: billing, balance, grant
 -- Returns: granted job ids
 local known = read_limits()

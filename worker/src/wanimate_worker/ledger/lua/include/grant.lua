@@ -1,4 +1,4 @@
--- Hands out free slots.
+-- Grants free slots.
 -- Keys: waiting, slots, due
 -- Uses: account
 -- Settings: lease_ms, grant_batch
