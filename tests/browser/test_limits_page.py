@@ -84,7 +84,7 @@ def test_the_page_shows_the_account_at_a_glance_in_light_and_dark_and_on_a_phone
         expect(page.get_by_role("heading", name=re.compile(r"Waiting for a slot: \d+ jobs"))).to_be_visible()
         expect(page.get_by_text(f"team={LABEL}")).to_be_visible()
         expect(page.get_by_text("of $2,400.00")).to_be_visible()
-        expect(page.get_by_text("Holds submissions below $50.00.")).to_be_visible()
+        expect(page.get_by_text("No submissions below $50.00.")).to_be_visible()
         expect(page.locator("img")).to_have_count(0)
         assert background(page) == "rgb(245, 246, 248)"
         take_picture(page, "limits-page")
@@ -124,7 +124,7 @@ def test_a_hold_appears_by_itself_with_the_command_that_ends_it(stack: Stack, br
         page.goto("/")
         redis.hset("wanimate:{default}:account", "paused", HOLD)
         # Nobody touches the page: it asks again every few seconds.
-        expect(page.locator(".state")).to_have_text("held by an operator", timeout=20_000)
+        expect(page.locator(".state")).to_have_text("paused by an operator", timeout=20_000)
         expect(page.get_by_text(f"Held by an operator: {HOLD}")).to_be_visible()
         expect(page.locator("code", has_text="wanimate-worker resume")).to_be_visible()
         expect(page.locator("b")).to_have_count(0)

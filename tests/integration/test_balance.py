@@ -98,7 +98,7 @@ def test_submissions_stop_above_the_threshold_and_go_on_after_a_top_up(
     summary = vendor.summary()
     assert (summary["accepted"], summary["rejected_by_code"]) == (3, {})
     eventually(lambda: limits_page(paying)["balance"]["usd"] == 5, "the balance is read again")
-    assert limits_page(paying)["state"] == "held by the balance"
+    assert limits_page(paying)["state"] == "balance too low"
     set_balance(paying, redis, 100)
     assert all_succeed(client, handles)
     assert set(vendor.accepted().values()) == {1}

@@ -90,9 +90,9 @@ def test_a_proxy_that_cannot_be_used_is_a_finding_and_no_traceback(monkeypatch: 
         (Balance(50_000_000), {}, Severity.OK, "$50.00"),
         (Balance(50_000_000), {"balance_warn_usd": 50, "balance_hold_usd": 10}, Severity.OK, "$50.00"),
         (Balance(49_990_000), {"balance_warn_usd": 50, "balance_hold_usd": 10}, Severity.WARN, "below $50.00"),
-        (Balance(9_990_000), {"balance_warn_usd": 50, "balance_hold_usd": 10}, Severity.FAIL, "held below $10.00"),
-        (Balance(0), {}, Severity.FAIL, "empty"),
-        (NoBalance("HTTP 404"), {}, Severity.OK, "not known: HTTP 404"),
+        (Balance(9_990_000), {"balance_warn_usd": 50, "balance_hold_usd": 10}, Severity.FAIL, "no submissions below $10.00"),
+        (Balance(0), {}, Severity.FAIL, "has no credit"),
+        (NoBalance("HTTP 404"), {}, Severity.OK, "unknown: HTTP 404"),
         (NoBalance("HTTP 404"), {"balance_hold_usd": 10}, Severity.WARN, "not be read: HTTP 404"),
         (
             Unauthorised(403, "no"),
@@ -125,7 +125,7 @@ def test_without_the_vendor_the_last_reading_is_told_with_its_age(redis: Redis) 
     read = next(iter(findings_of(Reader(connection, here).read())))
     connection.close()
     connection.connection_pool.disconnect()
-    assert (unread.severity, unread.text) == (Severity.OK, "not known: no worker has read it")
+    assert (unread.severity, unread.text) == (Severity.OK, "unknown: no worker has read it")
     assert read.text.startswith("$5.00, read ")
 
 
@@ -197,8 +197,8 @@ def test_the_address_of_callbacks_must_be_one_that_the_vendor_calls(
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({}, "kept for 3d 0h, their URLs are served for 1d 0h; after that wait() raises ResultExpired"),
-        ({"result_ttl_seconds": 3600}, "kept for 1h 0m, their URLs are served for 1d 0h"),
+        ({}, "kept for 3d 0h; the vendor's URLs expire after 1d 0h; after that wait() raises ResultExpired"),
+        ({"result_ttl_seconds": 3600}, "kept for 1h 0m; the vendor's URLs expire after 1d 0h"),
     ],
 )
 def test_doctor_says_for_how_long_results_are_of_use(values: dict[str, Any], text: str) -> None:
@@ -217,9 +217,9 @@ def test_messages_of_dead_workers_must_come_back_in_a_sensible_time(visibility: 
     ("answering", "level", "told"),
     [
         ({"celerybeat@a": [POLL_TASK], "w@b": [f"{POLL_TASK} [rate_limit=9/s]"]}, Severity.OK, "1 answer: w@b"),
-        ({"celerybeat@a": [POLL_TASK]}, Severity.FAIL, "none answers"),
-        ({"shop@a": ["shop.pay"], "odd@a": []}, Severity.FAIL, "none answers"),
-        (None, Severity.FAIL, "none answers"),
+        ({"celerybeat@a": [POLL_TASK]}, Severity.FAIL, "no worker answers"),
+        ({"shop@a": ["shop.pay"], "odd@a": []}, Severity.FAIL, "no worker answers"),
+        (None, Severity.FAIL, "no worker answers"),
     ],
 )
 def test_beats_and_workers_of_other_apps_do_not_count_as_workers(
@@ -253,7 +253,7 @@ def test_messages_of_the_queue_that_workers_do_not_read_are_found(
         assert told == [("unread queues", Severity.OK, "none")]
         assert queue_lengths(redis)[ENTRY_QUEUE] == 2
     else:
-        assert told == [(f"list {where}", Severity.WARN, "2 messages where no worker looks")]
+        assert told == [(f"list {where}", Severity.WARN, "2 messages in a list that no worker reads")]
 
 
 @pytest.mark.slow

@@ -79,7 +79,7 @@ def test_a_video_that_is_not_copied_is_the_worse_the_sooner_it_expires(
 
 
 def test_nothing_is_said_of_copies_where_there_are_none(account: Account) -> None:
-    assert finding(account, "copies").text == "none to make"
+    assert finding(account, "copies").text == "none to copy"
     assert finding(account, "webhooks").severity is Severity.OK
 
 

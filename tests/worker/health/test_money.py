@@ -91,14 +91,14 @@ def test_days_before_there_was_a_price_have_seconds_only(open_priced: Callable[.
 
 def test_a_balance_is_told_with_its_age_and_what_was_sent_since(open_priced: Callable[..., Account]) -> None:
     account = open_priced(balance_warn_usd=100, balance_hold_usd=20)
-    assert balance_of(account.reader.read()) == "not known"
+    assert balance_of(account.reader.read()) == "unknown"
     account.ledger.balance.record(130_000_000, 0)
     now = account.reader.read()
     assert re.fullmatch(r"\$130\.00 [\d.]+ m?s ago", balance_of(now))
     assert balance_details(now) == [
-        "About $127.60 after what was sent since, estimated.",
+        "About $127.60 left after later submissions, estimated.",
         "Warns below $100.00.",
-        "Holds submissions below $20.00.",
+        "No submissions below $20.00.",
     ]
     assert to_json(account.reader.read())["balance"]["left_usd"] == 127.6
     assert "$130.00 read" in on_page(account)
@@ -120,7 +120,7 @@ def test_a_low_balance_is_warned_of_before_it_holds(open_priced: Callable[..., A
     account.ledger.balance.record(19_990_000, 2_400_000)
     [problem] = problems_of(account.reader.read())
     assert (problem.command, problem.severity) == ("wanimate-worker limits --balance-hold-usd USD", Severity.FAIL)
-    assert state_of(account.reader.read()) == "held by the balance"
+    assert state_of(account.reader.read()) == "balance too low"
 
 
 def test_an_account_without_prices_shows_no_money(account: Account) -> None:
@@ -128,7 +128,7 @@ def test_an_account_without_prices_shows_no_money(account: Account) -> None:
     account.tick()
     shown = on_page(account) + on_terminal(account)
     assert "$" not in shown.replace("$ wanimate", "")
-    assert "not known" in on_page(account), "the balance"
+    assert "unknown" in on_page(account), "the balance"
     assert to_json(account.reader.read())["billed"]["money"] is None
 
 

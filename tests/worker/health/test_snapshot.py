@@ -60,7 +60,7 @@ def test_parked_jobs_are_counted_among_the_waiting_and_told_apart(account: Accou
     assert account.ledger.jobs.release("a", account.begin("a").nonce, delay_ms=60_000) == []
     now = account.reader.read()
     assert (now.waiting, now.parked, sum(band.waiting for band in now.bands)) == (1, 1, 0)
-    assert why_waiting(now) == "1 of them waits for a next attempt."
+    assert why_waiting(now) == "1 of them waits for the next attempt."
     assert to_json(now)["waiting"]["parked"] == 1
 
 
@@ -103,7 +103,7 @@ def test_while_nothing_is_sent_no_end_is_promised(account: Account, field: str, 
     account.redis.hset(KEYS.account, field, value)
     now = account.reader.read()
     assert [band.eta_seconds for band in now.bands] == [None] * len(now.bands)
-    assert (why_waiting(now) or "").endswith("when they will be done is not known.")
+    assert (why_waiting(now) or "").endswith("ETA unavailable until submissions resume.")
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_jobs_that_are_refused_for_no_reason_of_their_own_need_a_person(account:
     for job_id in ("a", "b", "c"):
         account.ledger.jobs.refuse(job_id, account.begin(job_id).nonce, "refused: 403 Forbidden")
     now = account.reader.read()
-    assert state_of(now) == "refused for no job's own reason, trying one at a time"
+    assert state_of(now) == "circuit breaker half-open: jobs were refused"
     assert (needs_operator(now), now.waiting, now.parked) == (True, 3, 3)
     assert "the last 3 jobs were refused" in blockers_of(now)[0].text
     assert "(refused: 403 Forbidden)" in blockers_of(now)[0].text
@@ -238,19 +238,19 @@ def test_a_job_that_nothing_can_be_compared_with_is_named_by_doctor(account: Acc
         account.ledger.jobs.refuse("a", account.begin("a").nonce, "refused: 403 Forbidden")
     [stuck] = [each for each in check_jobs(account.ledger) if each.check == "stuck jobs"]
     assert stuck.severity is Severity.WARN
-    assert stuck.text == "a was refused 3 times (refused: 403 Forbidden)"
+    assert stuck.text == "job a was refused 3 times (refused: 403 Forbidden)"
 
 
 def test_an_account_that_was_paused_stops_nothing_until_one_is_tried(account: Account) -> None:
     account.ledger.gate.suspend("402", SuspendedFor.CREDIT)
-    assert "there is no credit: 402" in blockers_of(account.reader.read())[0].text
+    assert "no credit: 402" in blockers_of(account.reader.read())[0].text
     account.ledger.gate.unsuspend()
     assert blockers_of(account.reader.read()) == []
     account.admit("a")
     account.begin("a")
     [blocker] = blockers_of(account.reader.read())
     assert (blocker.reason, blocker.severity) == (BlockReason.PROBE, Severity.WARN)
-    assert "one submission is tried before the others" in blocker.text
+    assert "one probe submission before the others" in blocker.text
 
 
 def test_a_gateway_that_answers_for_the_vendor_is_named_also_between_two_back_offs(account: Account) -> None:
@@ -278,7 +278,7 @@ def test_a_job_that_does_not_get_through_is_named_by_doctor_with_the_reason(
         account.ledger.jobs.release("a", submit.nonce, "not sent: HTTP 413, but not from the vendor's API")
     [stuck] = [each for each in check_jobs(account.ledger) if each.check == "stuck jobs"]
     assert stuck.severity is Severity.WARN
-    assert "a was tried 10 times" in stuck.text
+    assert "job a had 10 submission attempts" in stuck.text
     assert "HTTP 413" in stuck.text
 
 
@@ -319,7 +319,7 @@ def test_without_polls_nothing_is_said_to_be_submitted_and_no_time_is_promised(a
     account.admit("b", "c", "d", priority=4)
     now = account.reader.read()
     assert (state_of(now), is_submitting(now), needs_operator(now)) == ("submitting", True, False)
-    assert why_waiting(now) == "All 3 slots are taken: the next job is sent when a task ends."
+    assert why_waiting(now) == "All 3 slots are in use: the next job is submitted when a task ends."
     assert now.bands[1].eta_seconds is not None
 
     account.redis.decrby(KEYS.tick, 31_000)
@@ -333,7 +333,7 @@ def test_without_polls_nothing_is_said_to_be_submitted_and_no_time_is_promised(a
     )
     assert needs_operator(now)
     assert now.bands[1].eta_seconds is None
-    assert (why_waiting(now) or "").startswith("Nothing is sent now (no polls")
+    assert (why_waiting(now) or "").startswith("No job is submitted now (no polls")
     account.ledger.gate.pause("maintenance")
     assert state_of(account.reader.read()).startswith("no polls"), "a hold does not hide it"
 
@@ -397,7 +397,7 @@ def test_lost_submissions_are_named_with_what_to_do(open_account: Callable[..., 
         account.ledger.jobs.mark_unknown(f"j{number}", account.begin(f"j{number}").nonce, "timeout")
     found = finding(account, "unknown submissions")
     assert found.severity is Severity.WARN
-    assert found.text.startswith("7 submissions whose answer was lost, the oldest for ")
+    assert found.text.startswith("7 submissions with a lost answer, the oldest for ")
     assert {*found.text.rpartition(": ")[2].removesuffix(" …").split(", ")} <= {f"j{number}" for number in range(7)}
     assert found.text.endswith(" …"), "not all of them"
     assert "resolve" in found.advice

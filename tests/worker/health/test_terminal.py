@@ -53,7 +53,7 @@ def shown(account: Account, lines: int) -> list[str]:
 
 def test_a_large_terminal_shows_everything(busy: Account) -> None:
     text = "\n".join(shown(busy, 100))
-    for figure in ("Resume when submissions may go on.", "all done in about", "team=t0", "slots"):
+    for figure in ("Resume them when the reason is gone.", "ETA of all", "team=t0", "slots"):
         assert figure in text
     assert "… and" not in text
     assert text.count("●") == len(problems_of(busy.reader.read())) == 5
@@ -65,7 +65,7 @@ def test_a_small_terminal_says_what_it_leaves_out(busy: Account, lines: int) -> 
     text = "\n".join(seen)
     assert len(seen) <= lines
     assert "3 of 3" in text
-    assert "Nothing is sent now" in text
+    assert "No job is submitted now" in text
     problems = text.count("●")
     if problems < 5:
         assert f"… and {5 - problems} problem" in text

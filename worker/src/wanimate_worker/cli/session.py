@@ -142,7 +142,7 @@ def reported_errors() -> Iterator[None]:
         raise SystemExit(Exit.OK) from None
     except (RedisError, KombuError, ConnectionError) as error:
         reason = one_line(" ".join(str(error).split())) or type(error).__name__
-        click.echo(f"wanimate-worker: Redis could not be reached ({reason}). Check WANIMATE_REDIS_URL", err=True)
+        click.echo(f"wanimate-worker: Redis could not be reached ({reason}): check WANIMATE_REDIS_URL", err=True)
         raise SystemExit(Exit.UNAVAILABLE) from None
     except KeyboardInterrupt:
         click.echo("Interrupted.", err=True)

@@ -1,4 +1,4 @@
-"""What a check has found."""
+"""Findings: the results of checks."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ class Severity(IntEnum):
     """How bad it is; lower-cased where it is shown."""
 
     OK = 0
-    #: It is worth knowing.
+    #: For information.
     INFO = 1
-    #: It costs something, or will; or it cannot be judged from here.
+    #: It costs something, or will; or it cannot be checked from here.
     WARN = 2
-    #: Work stands still, or may be lost, until an operator acts.
+    #: Jobs stand still or may be lost until an operator acts.
     FAIL = 3
 
 
 class BlockReason(StrEnum):
-    """Why nothing is submitted; the values are those of the metrics."""
+    """Why no jobs are submitted; the values are those of the metrics."""
 
     #: The vendor refuses the key, and nothing is polled either; or the account is empty.
     SUSPENDED = "suspended"
@@ -47,14 +47,14 @@ DOCTOR: Final = "wanimate-worker doctor"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check.
+    """The result of one check.
 
     Args:
         check: What was checked.
-        text: What was found: a sentence without its first capital and its full stop.
-        advice: What to do next, likewise; empty when all is well.
-        page: Where the documentation has more.
-        command: What to type next.
+        text: What was found, as a sentence without the first capital and the full stop.
+        advice: What to do next, in the same form; empty if all is well.
+        page: The page of the documentation.
+        command: The command to run next.
     """
 
     check: str
@@ -67,10 +67,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocker(Finding):
-    """A finding because of which nothing is submitted now.
+    """A finding that stops submissions.
 
     Args:
-        for_seconds: For how long it lasts, where that is known.
+        for_seconds: How long it lasts, if known.
     """
 
     reason: BlockReason

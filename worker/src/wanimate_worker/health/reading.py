@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ..settings import WorkerSettings
 
-#: However many readers there are, Redis is asked once in this time, in seconds.
+#: Redis is read at most once in this time, whatever the number of readers, in seconds.
 _FRESH_SECONDS: Final = 1.0
 #: Slots that are checked for lost records, those held longest.
 _CHECKED_SLOTS: Final = 5_000
@@ -39,7 +39,7 @@ _BAND_WIDTH: Final = 10_000_000_000
 _MIN_PACE_SECONDS: Final = 15.0
 _EPOCH: Final = date(1970, 1, 1)
 _DAY_MS: Final = 86_400_000
-#: What is shown where no worker has filled the limits yet.
+#: Shown until a worker has set the limits.
 _NO_LIMITS: Final = AccountLimits(max_in_flight=0, requests_per_minute=0)
 
 
@@ -120,6 +120,7 @@ class Reader:
             unknown=got["unknown"],
             unknown_ids=tuple(job_id for job_id, _ in got["first_unknown"]),
             unknown_oldest_seconds=_age(got["first_unknown"], now_ms),
+            unknown_after_seconds=settings.unknown_after_seconds,
             lost_ids=tuple(lost[:_NAMED_JOBS]),
             failed=got["failed"],
             dead_letters=got["dead"],
@@ -143,7 +144,7 @@ class Reader:
             poll_tick_seconds=settings.poll_tick_seconds,
             mean_seconds=Kinds.read(got["durations"]).mean_seconds,
         )
-        # While nothing is submitted, nothing can be said about when a waiting job will end.
+        # While no jobs are submitted there is no ETA.
         return replace(snapshot, bands=_with_eta(snapshot)) if is_submitting(snapshot) else snapshot
 
     def _bands(self, now_ms: int) -> tuple[Band, ...]:

@@ -1,4 +1,4 @@
-"""What is known about an account at one moment: figures without a verdict. All times are Redis time."""
+"""The figures of an account at one moment, without a verdict. All times are Redis time."""
 
 from __future__ import annotations
 
@@ -127,9 +127,10 @@ class Snapshot:
     Args:
         bands: Waiting jobs by priority, the most urgent first.
         parked: Jobs that wait for their next attempt, and are in none of the bands.
-        due_lag_seconds: For how long the job that is due longest has been left alone.
+        due_lag_seconds: By how long the most overdue job is overdue.
         unknown: Jobs whose submission's answer was lost.
         unknown_ids: The first of them.
+        unknown_after_seconds: After how long `on_unknown` applies to them.
         lost_ids: The first of the jobs that hold a slot without a record.
         queues: Messages that no worker has taken, by queue.
         held_messages: Messages that workers hold.
@@ -155,6 +156,7 @@ class Snapshot:
     unknown: int
     unknown_ids: tuple[str, ...]
     unknown_oldest_seconds: float | None
+    unknown_after_seconds: float
     lost_ids: tuple[str, ...]
     failed: int
     dead_letters: int

@@ -146,7 +146,7 @@ def _add_money(table: Table, now: Snapshot) -> None:
 def _waiting(now: Snapshot) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("priority", header_style="dim")
-    for name in ("jobs", "next one waits for", "all done in about"):
+    for name in ("jobs", "next job has waited", "ETA of all"):
         table.add_column(name, justify="right", header_style="dim")
     for band in now.bands:
         figures = (number(band.waiting), span(band.oldest_seconds), span(band.eta_seconds))

@@ -106,20 +106,21 @@ class Fitting:
 
     @property
     def text(self) -> str:
-        """What was seen."""
+        """The finding."""
         seen = []
         if self.max_in_flight is not None:
             seen.append(f"{self.max_in_flight} tasks at once")
         if self.requests_per_minute is not None:
             seen.append(f"{self.requests_per_minute} requests a minute")
-        return f"the vendor answers 429 beyond {' and '.join(seen)}: its plan is smaller than the limits that are set"
+        return f"the vendor answers 429 beyond {' and '.join(seen)}: its plan is smaller than the configured limits"
 
     @property
     def advice(self) -> str:
-        """What to do about it."""
+        """The advice."""
         plan = "" if self.plan is None else f" (the documented plan {self.plan})"
         return (
-            f"nothing is lost, but each 429 stops all requests for a while. Set what fits{plan}, or what others leave"
+            f"each 429 pauses all requests for a while; no job is lost. Set limits that fit{plan}, or less if others "
+            "use the key"
         )
 
 
