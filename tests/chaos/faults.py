@@ -204,7 +204,7 @@ class Faults(OutputFaults):
         try:
             [job] = ledger.records.read([job_id])
             if job.stage is Stage.UNKNOWN:
-                ledger.jobs.release(job_id, job.nonce, "retried by an operator", may_be_billed=True, hint=job.hint or "")
+                ledger.jobs.release(job_id, job.nonce, "retried by hand", may_be_billed=True, hint=job.hint or "")
         except RedisError:
             # Another fault at the same time: the operator is told so.
             pass

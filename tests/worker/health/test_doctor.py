@@ -90,7 +90,7 @@ def test_a_proxy_that_cannot_be_used_is_a_finding_and_no_traceback(monkeypatch: 
         (Balance(50_000_000), {}, Severity.OK, "$50.00"),
         (Balance(50_000_000), {"balance_warn_usd": 50, "balance_hold_usd": 10}, Severity.OK, "$50.00"),
         (Balance(49_990_000), {"balance_warn_usd": 50, "balance_hold_usd": 10}, Severity.WARN, "below $50.00"),
-        (Balance(9_990_000), {"balance_warn_usd": 50, "balance_hold_usd": 10}, Severity.FAIL, "no submissions below $10.00"),
+        (Balance(9_990_000), {"balance_warn_usd": 50, "balance_hold_usd": 10}, Severity.FAIL, "below $10.00"),
         (Balance(0), {}, Severity.FAIL, "has no credit"),
         (NoBalance("HTTP 404"), {}, Severity.OK, "unknown: HTTP 404"),
         (NoBalance("HTTP 404"), {"balance_hold_usd": 10}, Severity.WARN, "not be read: HTTP 404"),
