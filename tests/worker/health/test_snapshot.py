@@ -223,7 +223,7 @@ def test_jobs_that_are_refused_for_no_reason_of_their_own_need_a_person(account:
     for job_id in ("a", "b", "c"):
         account.ledger.jobs.refuse(job_id, account.begin(job_id).nonce, "refused: 403 Forbidden")
     now = account.reader.read()
-    assert state_of(now) == "circuit breaker half-open: jobs were refused"
+    assert state_of(now) == "circuit breaker half-open: jobs refused"
     assert (needs_operator(now), now.waiting, now.parked) == (True, 3, 3)
     assert "the last 3 jobs were refused" in blockers_of(now)[0].text
     assert "(refused: 403 Forbidden)" in blockers_of(now)[0].text

@@ -35,7 +35,7 @@ def panel_of(now: Snapshot, console: Console | None = None) -> RenderableType:
 
     Args:
         now: The account.
-        console: Where it has to fit; then what matters least is left out, and the last line says so.
+        console: Where it has to fit; then the least important parts are left out, and the last line says which.
     """
     problems = problems_of(now)
     panel = _panel(now, problems, 0)
@@ -52,21 +52,23 @@ def _panel(now: Snapshot, problems: list[Finding], level: int) -> Group:
     hidden = max(0, level - 3)
     shown = problems[: len(problems) - hidden]
     why, labels = why_waiting(now), now.labels[:_SHOWN_LABELS]
-    # What needs an operator comes first.
-    parts = [_head(now), *(_problem(each, has_advice=has_advice) for each in shown), _figures(now)]
-    if why and has_bands:
-        parts += [Text(), Text(f"{number(now.waiting)} waiting", "bold"), _waiting(now)]
+    # Why jobs wait is never left out, and what needs an operator comes before the figures.
+    parts: list[RenderableType] = [_head(now)]
     if why:
-        parts.append(Text(why))
+        parts.append(Text(f"{number(now.waiting)} waiting. {why}"))
+    parts += [*(_problem(each, has_advice=has_advice) for each in shown), _figures(now)]
+    if why and has_bands:
+        parts += [Text(), _waiting(now)]
     if labels and has_labels:
         parts += [Text(), Text("billed today by label", "bold"), _labels(now)]
     left_out = [
-        counted(hidden, "problem") if hidden else "",
         "waiting jobs by priority" if why and not has_bands else "",
         "advice" if shown and not has_advice else "",
         counted(len(labels), "label") if labels and not has_labels else "",
     ]
-    if any(left_out):
+    if hidden:
+        parts.append(Text(f"… and {counted(hidden, 'more problem')}: wanimate-worker doctor", "dim"))
+    elif any(left_out):
         parts.append(Text(f"… and {', '.join(filter(None, left_out))}: wanimate-worker top --once", "dim"))
     return Group(*parts)
 
@@ -74,7 +76,7 @@ def _panel(now: Snapshot, problems: list[Finding], level: int) -> Group:
 def _head(now: Snapshot) -> RenderableType:
     style = "bold red" if needs_operator(now) else "bold green" if is_submitting(now) else "bold yellow"
     head = Text.assemble(("Wanimate", "bold"), f"  account {now.account}  ", (state_of(now), style))
-    return head.append(f"  {now.at:%Y-%m-%d %H:%M:%S} UTC", "dim")
+    return head.append(f"  {now.at:%H:%M:%S} UTC", "dim")
 
 
 def _problem(problem: Finding, *, has_advice: bool) -> RenderableType:
@@ -101,7 +103,7 @@ def _figures(now: Snapshot) -> Table:
         ended = ", ".join(f"{number(count)} {kind}" for kind, count in counters.ended.items())
         table.add_row("ended", "", f"{ended} in {over}; {number(recent.ended_per_minute)} a minute")
         if counters.retries:
-            table.add_row("sent again", "", f"{number(counters.retries)} after transient failures, in {over}")
+            table.add_row("retries", "", f"{number(counters.retries)} after transient failures, in {over}")
         if lag.count:
             median, p95 = span(lag.quantile_seconds(0.5)), span(lag.quantile_seconds(0.95))
             table.add_row("noticed after", "", f"median {median}, 95 of 100 within {p95}")
@@ -111,15 +113,15 @@ def _figures(now: Snapshot) -> Table:
     queued = number(sum(now.queues.values()))
     table.add_row("last poll", "", f"{beat}; messages: {queued} queued, {number(now.held_messages)} with workers")
     if not now.waiting:
-        table.add_row("waiting", "", "nothing waits")
+        table.add_row("waiting", "", "no jobs")
     return table
 
 
 def _add_ends(table: Table, now: Snapshot) -> None:
     copies, webhooks, left = now.copies, now.webhooks, now.expiry_seconds
     if left is not None:
-        served = f"the first is served for {span(left)}" if left > 0 else "the first is no longer served"
-        table.add_row("copies", "", f"{counted(copies.jobs, 'video')} to copy; {served}")
+        expiry = f"expires in {span(left)}" if left > 0 else "has expired"
+        table.add_row("copies", "", f"{counted(copies.jobs, 'video')} to copy; the first {expiry} at the vendor")
     if webhooks.undelivered or webhooks.given_up:
         age = f", the oldest for {span(now.webhook_age_seconds)}" if webhooks.undelivered else ""
         given_up = f"; {number(webhooks.given_up)} given up" if webhooks.given_up else ""

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from .snapshot import Snapshot
 
 _STATES: Final = {
-    BlockReason.SUSPENDED: "suspended: the vendor refuses the key, or no credit",
+    BlockReason.SUSPENDED: "suspended: key refused or no credit",
     BlockReason.PAUSED: "paused by an operator",
     BlockReason.DAILY_LIMIT: "daily limit reached",
     BlockReason.BALANCE: "balance too low",
     BlockReason.BACK_OFF: "backing off",
     BlockReason.UNSAFE: "waiting for Redis replicas",
-    BlockReason.REFUSED: "circuit breaker half-open: jobs were refused",
+    BlockReason.REFUSED: "circuit breaker half-open: jobs refused",
     BlockReason.PROBE: "circuit breaker half-open",
 }
 
