@@ -271,7 +271,7 @@ def push(redis: Redis, headers: dict[str, Any], body: str, **parts: Any) -> None
 
 
 @pytest.mark.parametrize("body", ["[]", "[[], null, {}]", "{}", "null", '{"args": [], "kwargs": null}'])
-def test_a_message_that_nobody_can_read_stops_no_worker(app: Celery, redis: Redis, stack: Stack, body: str) -> None:
+def test_an_unreadable_message_stops_no_worker(app: Celery, redis: Redis, stack: Stack, body: str) -> None:
     push(redis, {"task": GENERATE_TASK, "id": str(uuid.uuid4()), "lang": "py", "argsrepr": "", "kwargsrepr": ""}, body)
     eventually(lambda: redis.llen(ENTRY_QUEUE) == 0, "it is taken")
     # It is kept where `wanimate-worker dead` shows it.

@@ -94,7 +94,7 @@ def test_a_throttling_vendor_is_waited_for_and_every_job_is_paid_once(
     assert set(vendor.accepted().values()) == {1}
 
 
-def test_while_the_gate_is_closed_nobody_sends_anything(client: Client, vendor: Vendor, redis: Redis) -> None:
+def test_while_the_gate_is_closed_nothing_is_sent(client: Client, vendor: Vendor, redis: Redis) -> None:
     vendor.set_faults(throttle_rate=1.0, retry_after="seconds", retry_after_seconds=4)
     handles = client.submit_many(job(f"closed-{i}") for i in range(20))
     eventually(lambda: redis.hget(GATE, "closed_until_ms"), "the gate closes")

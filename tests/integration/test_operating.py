@@ -362,7 +362,7 @@ def test_doctor_says_what_is_wrong_and_what_to_do_about_it(vendor: Vendor, redis
     assert "cannot be read (" in guest.stdout
 
 
-def test_doctor_names_a_frozen_worker_whoever_else_answers(stack: Stack, vendor: Vendor, command: Command) -> None:
+def test_doctor_names_a_frozen_worker_among_others(stack: Stack, vendor: Vendor, command: Command) -> None:
     worker = stack.workers[0]
     with worker_of_another_app(stack.redis.url, stack.folder) as foreign:
         assert command("doctor").returncode == 0, "another app's worker is no worry"
@@ -476,7 +476,7 @@ def message_of(marker: str) -> str:
     )
 
 
-def test_messages_that_nobody_can_use_are_kept_with_the_reason_and_stop_no_worker(
+def test_unusable_messages_become_dead_letters_with_the_reason(
     client: Client, vendor: Vendor, redis: Redis, stack: Stack, command: Command
 ) -> None:
     command("dead", "--clear")

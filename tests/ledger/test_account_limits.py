@@ -67,7 +67,7 @@ def test_the_vendor_is_left_only_while_nothing_is_sent_and_no_task_is_there(benc
     assert bench.ledger.limits.read() == THERE
 
 
-def test_whoever_means_another_vendor_is_refused_and_told_what_to_do(bench: Bench) -> None:
+def test_a_worker_of_another_vendor_is_refused_with_advice(bench: Bench) -> None:
     bench.ledger.check_vendor(HERE.api_base_url)
     bench.redis.delete(bench.keys.account)
     bench.ledger.limits.fill(HERE)

@@ -37,7 +37,7 @@ def suspend(bench: Bench) -> None:
 
 
 def claim_at(bench: Bench, now_ms: int) -> int | None:
-    limits = {"balance_interval_ms": MINUTE_MS, "balance_longest_ms": 10 * MINUTE_MS}
+    limits = {"balance_interval_ms": MINUTE_MS, "balance_max_ms": 10 * MINUTE_MS}
     return at_us(bench, now_ms * 1000, **limits).balance.claim()
 
 

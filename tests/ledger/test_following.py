@@ -39,7 +39,7 @@ def test_a_caller_of_a_job_that_has_ended_gets_its_outcome_at_once(bench: Bench)
     assert bench.delivered["f"] == bench.delivered["g"] == bench.delivered["a"]
 
 
-def test_a_caller_whose_outcome_nobody_handed_on_gets_it_when_its_time_comes(bench: Bench) -> None:
+def test_a_follower_that_was_not_concluded_is_found_when_due(bench: Bench) -> None:
     submit = bench.start("a")
     bench.ledger.followers.add(follower("f", leader="a"))
     bench.ledger.jobs.settle("a", submit.nonce, success("t"))
@@ -66,12 +66,12 @@ def test_a_caller_with_another_request_is_refused_and_not_recorded(bench: Bench)
     bench.drain()
 
 
-def test_nobody_follows_a_job_without_a_record(bench: Bench) -> None:
+def test_a_job_without_a_record_has_no_followers(bench: Bench) -> None:
     assert bench.ledger.followers.add(follower("f", leader="a")) is Followed.LEADERLESS
     assert not bench.state().has_work
 
 
-def test_a_caller_that_was_cancelled_in_advance_is_told_so_and_follows_nobody(bench: Bench) -> None:
+def test_a_caller_that_was_cancelled_in_advance_follows_no_job(bench: Bench) -> None:
     bench.ledger.jobs.cancel("f", CANCELLED)
     assert bench.ledger.followers.add(follower("f", leader="a")) is Followed.SETTLED
     bench.drain()
@@ -119,7 +119,7 @@ def test_one_id_with_two_requests_is_refused_and_what_is_recorded_is_sent(bench:
     bench.drain()
 
 
-def test_a_key_that_a_producer_has_claimed_is_for_that_request_whoever_comes_first(bench: Bench) -> None:
+def test_a_claimed_key_is_for_that_request_in_any_order(bench: Bench) -> None:
     bench.redis.set(bench.keys.idempotency("a"), "one", px=CLAIM_TTL_MS)
     assert bench.ledger.jobs.admit([keyed("a", "two")])[0].verdict is Admitted.CONFLICT
     assert bench.ledger.jobs.admit([keyed("a", "one")])[0].verdict is Admitted.RECORDED
@@ -137,7 +137,7 @@ def test_a_key_is_remembered_until_the_result_of_its_job_expires(make_bench: Cal
     assert abs(bench.redis.pttl(key) - bench.redis.pttl(bench.keys.job("a"))) < 1_000
 
 
-def test_who_called_first_is_told_to_whoever_calls_again(bench: Bench) -> None:
+def test_a_repeated_call_gets_the_first_caller(bench: Bench) -> None:
     entries = [Entry("a", 0, {}, {"type": "animate"}, caller=caller) for caller in ("one", "two")]
     first, second = (bench.ledger.jobs.admit([entry])[0] for entry in entries)
     assert (first.verdict, first.caller) == (Admitted.RECORDED, "one")

@@ -45,7 +45,7 @@ def close_at(bench: Bench, now_ms: int, random: float, *, sent_at_ms: int, cap: 
 # -- closing --------------------------------------------------------------------------------------------------------
 
 
-def test_while_the_gate_is_closed_no_slot_is_handed_out_and_a_run_steps_back_to_its_place(
+def test_a_closed_gate_grants_no_slot_and_requeues_a_run(
     make_bench: Callable[..., Bench],
 ) -> None:
     bench = make_bench(max_in_flight=1)
@@ -93,7 +93,7 @@ def test_the_back_off_is_that_of_the_reference(bench: Bench, randoms: list[float
     bench.redis.flushdb()
     now_ms = NOW_MS
     for failures, random in enumerate(randoms, 1):
-        longest_ms = min(bench.limits.backoff_longest_ms, bench.limits.backoff_base_ms * 2 ** (failures - 1))
+        longest_ms = min(bench.limits.backoff_max_ms, bench.limits.backoff_base_ms * 2 ** (failures - 1))
         closed_ms = close_at(bench, now_ms, random, sent_at_ms=now_ms)
         assert 0 <= closed_ms <= longest_ms
         assert closed_ms == pytest.approx(closed_for_seconds(failures, None, random) * 1000, abs=1)
@@ -293,7 +293,7 @@ def test_tasks_of_an_account_without_credit_are_polled_on(bench: Bench, lacks: S
     bench.drain()
 
 
-def test_a_refusal_on_trial_after_a_pause_lets_another_one_be_tried(make_bench: Callable[..., Bench]) -> None:
+def test_a_refused_half_open_submission_lets_another_be_tried(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(max_in_flight=3)
     bench.ledger.gate.suspend("402", SuspendedFor.CREDIT)
     assert bench.ledger.gate.read().suspended_for is SuspendedFor.CREDIT
@@ -317,9 +317,7 @@ def test_a_success_does_not_end_a_pause(bench: Bench) -> None:
     bench.drain()
 
 
-def test_one_probe_an_interval_is_claimed_whoever_asks_and_it_costs_budget(
-    bench: Bench, connect: Callable[..., Redis]
-) -> None:
+def test_one_probe_an_interval_is_claimed_and_it_costs_budget(bench: Bench, connect: Callable[..., Redis]) -> None:
     bench.ledger.gate.suspend("401: bad key")
     ledgers = [Ledger(connect(), ACCOUNT, bench.limits) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:

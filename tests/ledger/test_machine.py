@@ -149,7 +149,7 @@ class LedgerMachine(OutputRules):
 @pytest.mark.slow
 @pytest.mark.timeout(400)  # 9,600 steps
 @pytest.mark.leaves("account")
-def test_the_rules_of_the_ledger_hold_whoever_dies_or_comes_late_or_twice(redis: Redis) -> None:
+def test_the_ledgers_rules_hold_for_dead_late_and_repeated_writers(redis: Redis) -> None:
     class Machine(LedgerMachine):
         def __init__(self) -> None:
             super().__init__(redis)

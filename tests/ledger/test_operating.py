@@ -344,7 +344,7 @@ def test_a_waiting_job_is_under_the_clock_only_for_its_deadline(make_bench: Call
     bench.drain()
 
 
-def test_a_job_whose_deadline_passes_in_line_ends_for_free_and_only_then(make_bench: Callable[..., Bench]) -> None:
+def test_a_waiting_job_ends_for_free_when_its_deadline_passes(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(max_in_flight=1)
     submit = bench.start("a")
     admit_until(bench, "b", 60_000)
@@ -374,7 +374,7 @@ def test_a_run_does_not_submit_a_job_whose_deadline_has_passed_and_hands_it_to_t
 
 
 @pytest.mark.leaves("account")
-def test_a_job_that_steps_back_is_under_the_clock_for_its_deadline_again(bench: Bench) -> None:
+def test_a_requeued_job_is_due_at_its_deadline_again(bench: Bench) -> None:
     admit_until(bench, "a", 60_000)
     deadline = int(bench.state().jobs["a"]["deadline_at_ms"])
     bench.ledger.gate.pause("maintenance")

@@ -66,7 +66,7 @@ def test_a_parked_job_is_due_at_its_deadline_if_that_is_earlier(bench: Bench) ->
     bench.drain()
 
 
-def test_a_deadline_still_counts_once_a_job_is_in_line_again(make_bench: Callable[..., Bench]) -> None:
+def test_a_deadline_still_counts_once_a_job_is_unparked(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(max_in_flight=1)
     bench.ledger.jobs.admit([Entry("a", 0, {"seen": True}, {"type": "animate"}, 20 * LONG_MS)])
     park(bench, "a")

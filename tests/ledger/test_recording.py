@@ -176,7 +176,7 @@ def test_a_job_cancelled_in_advance_is_under_the_clock_once_its_message_came(ben
     assert bench.delivered == {"a": [CANCELLED]}
 
 
-def test_a_job_admitted_again_after_its_record_was_deleted_is_never_in_line_and_in_a_slot_at_once(
+def test_a_job_admitted_again_never_waits_and_holds_a_slot_at_once(
     bench: Bench,
 ) -> None:
     bench.start("a")

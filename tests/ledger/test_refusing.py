@@ -22,7 +22,7 @@ REFUSED = Outcome.failure(InvalidRequest("refused", "403"))
 
 @pytest.fixture
 def bench(make_bench: Callable[..., Bench]) -> Bench:
-    return make_bench(max_in_flight=6, backoff_longest_ms=4 * LONG_MS)
+    return make_bench(max_in_flight=6, backoff_max_ms=4 * LONG_MS)
 
 
 def refuse(bench: Bench, job_id: str) -> Parked | Proven:
@@ -178,7 +178,7 @@ def test_three_jobs_refused_in_a_row_leave_one_at_a_time_to_be_tried(bench: Benc
     bench.drain()
 
 
-def test_a_refused_job_is_in_line_again_only_after_the_next_trial(bench: Bench) -> None:
+def test_a_refused_job_waits_until_after_the_next_half_open_submission(bench: Bench) -> None:
     bench.admit(*"abcd")
     for job_id in "abc":
         refuse(bench, job_id)

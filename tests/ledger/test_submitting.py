@@ -177,7 +177,7 @@ def test_a_released_job_is_submitted_again_as_another_attempt_and_the_old_one_is
     bench.drain()
 
 
-def test_a_job_that_steps_back_keeps_its_place_in_its_band(make_bench: Callable[..., Bench]) -> None:
+def test_a_requeued_job_keeps_its_place_in_its_band(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(max_in_flight=1)
     bench.admit("a", "b", "c", priority=3)
     submit = bench.begin("a")

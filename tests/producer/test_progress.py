@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 RESULT = Result(urls=("https://example.com/v.mp4",), task_id="t")
 
 
-def test_without_a_terminal_a_plain_line_now_and_then_tells_states_rate_and_what_remains(
+def test_without_a_terminal_plain_lines_show_progress(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = 1000.0

@@ -47,7 +47,7 @@ def assert_unavailable(operation: Callable[[Client], Any], settings: Settings, w
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=NAMES)
-def test_when_nobody_listens_every_operation_says_so_within_seconds_and_keeps_the_password(
+def test_an_unreachable_redis_is_reported_soon_without_the_password(
     operation: Callable[[Client], Any], free_port: int
 ) -> None:
     settings = Settings(redis_url=f"redis://user:hunter2@127.0.0.1:{free_port}/0")

@@ -187,7 +187,7 @@ def test_callbacks_that_are_held_come_out_of_order(
     assert 3 <= live.get("/simulator/summary").json()["faults_struck"]["callback_hold_rate"] <= 17
 
 
-def test_an_extra_callback_that_nobody_answers_is_counted(
+def test_an_unanswered_extra_callback_is_counted(
     live: httpx.Client,
     set_faults: SetFaults,
     request_for: RequestFor,

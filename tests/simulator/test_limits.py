@@ -74,7 +74,7 @@ def test_a_task_over_the_cap_is_answered_429_that_says_so(bench: MakeBench) -> N
     assert summary["rejected_by_code"] == {"429": 1}
 
 
-def test_a_slot_is_free_the_moment_its_task_completes_though_nobody_asked(bench: MakeBench) -> None:
+def test_a_slot_is_free_the_moment_its_task_completes_unpolled(bench: MakeBench) -> None:
     vendor = bench(cap=1, sigma=0.0)
     vendor.accept("a")
 

@@ -39,9 +39,7 @@ def test_a_job_that_is_only_enqueued_is_cancelled_in_advance(run: Run) -> None:
     assert run.sent == []
 
 
-def test_nobody_knows_what_becomes_of_an_id_that_is_not_found_among_too_many_messages(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_id_among_too_many_messages_stays_unknown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wanimate.redis.presence.MAX_MESSAGES", 1)
     run.redis.lpush("wanimate", "{}", "{}")
 

@@ -45,7 +45,7 @@ def test_a_backend_of_another_account_is_told_before_anything_is_queued(theirs: 
     assert theirs.keys() == [DATABASE_KEY]
 
 
-def test_a_backend_looks_until_the_database_has_an_owner(theirs: Redis) -> None:
+def test_a_backend_checks_until_the_database_has_an_owner(theirs: Redis) -> None:
     theirs.delete(DATABASE_KEY)
     with Client(Settings(redis_url=url_of(theirs), account="ours")) as client:
         client.animate(image_url=IMAGE, video_url=VIDEO)

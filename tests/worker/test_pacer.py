@@ -95,7 +95,7 @@ def test_late_polls_make_the_next_ones_rarer() -> None:
     assert mean_delay_ms(Surveyed(late=200)) > 1.25 * mean_delay_ms(Surveyed())
 
 
-def test_permits_that_nobody_uses_make_polls_more_frequent() -> None:
+def test_unused_permits_make_polls_more_frequent() -> None:
     assert mean_delay_ms(Surveyed(spare=75)) < 0.9 * mean_delay_ms(Surveyed())
 
 

@@ -41,5 +41,5 @@ def test_what_holds_no_jobs_gives_none(odd: Any) -> None:
     assert read_piecemeal(odd) == ([], [])
 
 
-def test_a_job_without_an_id_is_nobodys_to_tell() -> None:
+def test_a_job_without_an_id_has_no_caller() -> None:
     assert read_piecemeal(body([5, ORDER], [], ORDER, ["\ud800", ORDER])) == ([[]], [])

@@ -72,7 +72,7 @@ def test_an_admitted_job_is_as_old_as_its_slot() -> None:
     assert View.of(record).since_ms == 5000
 
 
-def test_a_parked_job_says_when_it_is_in_line_again_and_why() -> None:
+def test_a_parked_job_shows_when_it_is_retried_and_why() -> None:
     fields = {"stage": "waiting", "request": REQUEST, "waiting_at_ms": "1000", "history": "2000 waiting refused"}
     view = View.of(JobRecord("id", fields, None, None, parked_until_ms=NOW_MS + 12_000))
     assert "parked, retried in 12s (refused)" in view.line(NOW_MS)

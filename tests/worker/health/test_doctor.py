@@ -257,7 +257,7 @@ def test_messages_of_the_queue_that_workers_do_not_read_are_found(
 
 
 @pytest.mark.slow
-def test_messages_for_a_task_of_a_caller_in_a_queue_that_nobody_reads_are_found(redis: Redis, tmp_path: Path) -> None:
+def test_messages_in_a_queue_without_a_reader_are_found(redis: Redis, tmp_path: Path) -> None:
     url = redis.url  # type: ignore[attr-defined]
     with Celery(broker=url, set_as_current=False) as app:
         app.send_task("shop.pack", queue="videos")

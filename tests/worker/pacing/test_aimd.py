@@ -40,7 +40,7 @@ def test_the_cap_grows_back_by_a_six_hundredth_each_second() -> None:
     ]
 
 
-def test_a_clock_that_steps_back_grows_nothing() -> None:
+def test_a_clock_that_is_set_back_grows_nothing() -> None:
     assert grown(400, 10_000, 0, 600) == 400
 
 

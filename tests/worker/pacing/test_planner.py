@@ -304,7 +304,7 @@ def test_submissions_and_late_polls_come_before_new_ones() -> None:
     assert polls_per_second(PER_SECOND, 1000, 41, late=500) == pytest.approx(calm * (1 - MAX_LATE_POLLS_SHARE))
 
 
-def test_permits_that_nobody_used_are_used_by_polls() -> None:
+def test_unused_permits_are_used_by_polls() -> None:
     calm = polls_per_second(PER_SECOND, 1000, 41)
     assert polls_per_second(PER_SECOND, 1000, 41, spare=20) == pytest.approx(calm + 10)
 

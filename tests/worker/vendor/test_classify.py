@@ -291,7 +291,7 @@ def test_a_failure_without_code_is_still_a_failure() -> None:
     assert state(state="failed", failCode=17, failMsg=5) == Failed("17", "5")
 
 
-def test_an_answer_about_another_task_is_not_believed() -> None:
+def test_an_answer_about_another_task_is_ignored() -> None:
     assert isinstance(state(taskId="other", state="failed"), Unreadable)
 
 

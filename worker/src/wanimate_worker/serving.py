@@ -26,8 +26,8 @@ _REDIS_TIMEOUT_SECONDS: Final = 2.0
 _STOP_SECONDS: Final = 5
 
 
-def serve(app: ASGIApp, host: str, port: int, *, most_requests: int) -> None:
-    """Serve until SIGTERM or SIGINT; beyond `most_requests` at once callers get 503."""
+def serve(app: ASGIApp, host: str, port: int, *, max_requests: int) -> None:
+    """Serve until SIGTERM or SIGINT; beyond `max_requests` at once callers get 503."""
     config = uvicorn.Config(
         app,
         host=host,
@@ -42,7 +42,7 @@ def serve(app: ASGIApp, host: str, port: int, *, most_requests: int) -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=most_requests,
+        limit_concurrency=max_requests,
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
     server = uvicorn.Server(config)

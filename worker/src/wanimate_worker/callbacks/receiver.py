@@ -38,7 +38,7 @@ LEDGER_TIMEOUT_SECONDS: Final = 3.0
 #: How long the liveness check waits for Redis, in seconds.
 HEALTH_TIMEOUT_SECONDS: Final = 1.0
 #: Requests at once; beyond that callers get 503. A full account has a few dozen callbacks a second.
-_MOST_REQUESTS: Final = 500
+_MAX_REQUESTS: Final = 500
 #: Exchanges with Redis at once; each takes well under a millisecond of it.
 _THREADS: Final = 16
 #: Forged callbacks are logged no more often than this, in seconds.
@@ -176,7 +176,7 @@ def run_receiver(host: str, port: int) -> None:
     """
     settings = WorkerSettings.load()
     set_up_logs(settings.log_format, settings.log_level)
-    serve(make_receiver(settings), host, port, most_requests=_MOST_REQUESTS)
+    serve(make_receiver(settings), host, port, max_requests=_MAX_REQUESTS)
 
 
 def make_receiver(settings: WorkerSettings) -> Receiver:

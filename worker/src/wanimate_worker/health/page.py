@@ -77,7 +77,7 @@ def run_ops(host: str, port: int) -> None:
     settings = WorkerSettings.load()
     set_up_logs(settings.log_format, settings.log_level)
     check_access(settings, host)
-    serve(make_ops(settings), host, port, most_requests=_MAX_REQUESTS)
+    serve(make_ops(settings), host, port, max_requests=_MAX_REQUESTS)
 
 
 def check_access(settings: WorkerSettings, host: str) -> None:

@@ -151,16 +151,16 @@ class LedgerLimits:
         permit_wait_ms: The longest a submitter waits for a request permit before the job is requeued.
         grant_batch: The most slots handed out by one script, so that no script blocks Redis for long.
         backoff_base_ms: The first back-off after a failure of the vendor.
-        backoff_longest_ms: The longest back-off.
+        backoff_max_ms: The longest back-off.
         breaker_base_ms: The first pause of the circuit breaker before a half-open submission.
         refusal_base_ms: For how long a job is parked after its first refusal without a verdict; doubled each time.
-        refusal_longest_ms: The longest it is parked for that.
+        refusal_max_ms: The longest it is parked for that.
         probe_interval_ms: How often a suspended account is probed.
         callback_interval_ms: The shortest time between two checks of a job that callbacks ask for.
         intent_replicas: How many replicas must have an intent before its request is sent.
         intent_timeout_ms: How long to wait for either.
         balance_interval_ms: The shortest time between two requests for the balance.
-        balance_longest_ms: The longest time between two of them, where the request budget is small.
+        balance_max_ms: The longest time between two of them, where the request budget is small.
         keep_lease_ms: After this, a copy of a video that was not prolonged counts as lost.
         webhook_lease_ms: After this, a webhook that was being sent counts as lost; longer than its time-out.
         endpoint_connections: The most webhooks that are sent to one endpoint at once, over all processes.
@@ -175,16 +175,16 @@ class LedgerLimits:
     permit_wait_ms: int = 1_000
     grant_batch: int = 100
     backoff_base_ms: int = round(BASE_SECONDS * 1000)
-    backoff_longest_ms: int = round(CAP_SECONDS * 1000)
+    backoff_max_ms: int = round(CAP_SECONDS * 1000)
     breaker_base_ms: int = 1_000
     refusal_base_ms: int = 2_000
-    refusal_longest_ms: int = 60_000
+    refusal_max_ms: int = 60_000
     probe_interval_ms: int = 5_000
     callback_interval_ms: int = 1_000
     intent_replicas: int = 0
     intent_timeout_ms: int = 3_000
     balance_interval_ms: int = 60_000
-    balance_longest_ms: int = 600_000
+    balance_max_ms: int = 600_000
     keep_lease_ms: int = 30_000
     webhook_lease_ms: int = 45_000
     endpoint_connections: int = 8

@@ -4,7 +4,7 @@
 -- empty account needs no permit, for nothing else is sent.
 -- Keys: balance, slots
 -- Uses: budget
--- Settings: balance_interval_ms, balance_longest_ms
+-- Settings: balance_interval_ms, balance_max_ms
 -- Returns: what was answered until now (micro-dollars), or nothing if the caller shall not ask
 local now, known = now_ms(), read_limits()
 local reading = redis.call('HMGET', balance, 'next_at_ms', 'sent_micro_usd', 'answered_micro_usd')
@@ -20,7 +20,7 @@ end
 take_permits(known, 1)
 local every = balance_interval_ms
 if not known.low_balance_need and not is_empty then
-  every = math.max(every, math.min(balance_longest_ms, known.emission_interval_us / 10))
+  every = math.max(every, math.min(balance_max_ms, known.emission_interval_us / 10))
 end
 redis.call('HSET', balance, 'next_at_ms', whole(now + every))
 if reading[2] and redis.call('ZCARD', slots) == 0 then

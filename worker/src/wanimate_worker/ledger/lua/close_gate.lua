@@ -1,7 +1,7 @@
 -- Closes the gate for all workers: the vendor throttles us or cannot be reached.
 -- Keys: slots, throttles, answered
 -- Uses: account, counters
--- Settings: backoff_base_ms, backoff_longest_ms
+-- Settings: backoff_base_ms, backoff_max_ms
 -- Returns: for how long the gate is closed (ms)
 local now, known = now_ms(), read_account()
 if refused_by ~= '' then
@@ -17,7 +17,7 @@ local closed_for = 0
 if retry_after_ms then
   closed_for = retry_after_ms + math.floor(jitter * backoff_base_ms)
 elseif is_new then
-  closed_for = math.floor(jitter * math.min(backoff_longest_ms, backoff_base_ms * 2 ^ math.min(failures - 1, 30)))
+  closed_for = math.floor(jitter * math.min(backoff_max_ms, backoff_base_ms * 2 ^ math.min(failures - 1, 30)))
 end
 local closed_until = math.max(known.closed_until_ms or 0, now + closed_for)
 set_account({failures = failures, closed_until_ms = closed_until, reason = why,

@@ -5,7 +5,7 @@
 -- time, so that it never blocks other jobs. Three jobs refused in a row, with none accepted in between, are proof
 -- against the account or the network path: from then on the circuit breaker is half-open.
 -- Uses: job, queue, breaker, billing, grant
--- Settings: refusal_base_ms, refusal_longest_ms
+-- Settings: refusal_base_ms, refusal_max_ms
 -- Returns: {'proven', refusals}: nothing was changed, settle it. {'parked', refusals, delay (ms), granted job ids...}.
 --          Nothing: the attempt is no longer the job's.
 local record = read_job('nonce', 'refusals', 'refused_at_ms', 'proofs', 'deadline_at_ms', 'billed', 'billed_micro_usd')
@@ -37,7 +37,7 @@ if in_a_row >= 3 then
   set_account({breaker_for = 'refused'})
 end
 local delay = refusal_base_ms * 2 ^ math.min(refusals - 1, 30) * (0.75 + 0.5 * jitter)
-delay = math.floor(math.min(refusal_longest_ms, delay))
+delay = math.floor(math.min(refusal_max_ms, delay))
 -- The next one that is tried is another, if there is one.
 local until_ms = math.max(now, known.breaker_next_ms or 0) + delay
 park(until_ms, record.deadline_at_ms)

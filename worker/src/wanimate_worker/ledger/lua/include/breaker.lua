@@ -5,7 +5,7 @@
 -- tried, breaker_failures how many have failed, breaker_for why: 'lost' answers (lost_in_a_row), 'refused' jobs
 -- (refused_in_a_row and refused_why), or an account that was 'suspended'.
 -- Uses: account
--- Settings: breaker_base_ms, backoff_longest_ms
+-- Settings: breaker_base_ms, backoff_max_ms
 local BREAKER = {'lost_in_a_row', 'breaker_next_ms', 'breaker_attempt', 'breaker_failures', 'breaker_for'}
 
 -- Opens the breaker after the third failure in a row, and puts the next attempt off if this was one. Returns whether it
@@ -15,7 +15,7 @@ local function open_breaker(nonce, in_a_row)
   local is_first = in_a_row >= 3 and not known.breaker_next_ms
   if is_first or (known.breaker_next_ms and known.breaker_attempt == nonce) then
     local failures = is_first and 0 or (known.breaker_failures or 0) + 1
-    local pause_ms = math.min(backoff_longest_ms, breaker_base_ms * 2 ^ math.min(failures, 30))
+    local pause_ms = math.min(backoff_max_ms, breaker_base_ms * 2 ^ math.min(failures, 30))
     set_account({breaker_next_ms = now_ms() + pause_ms, breaker_failures = failures})
   end
   return is_first
