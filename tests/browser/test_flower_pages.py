@@ -229,11 +229,11 @@ def test_the_buttons_cancel_and_no_page_shows_a_secret(window: Page, jobs: Jobs,
     waits, runs = jobs.waiting[-1], jobs.running[0]
     assert re.search(r"waiting for a slot, position \d", look(f"/task/{waits.id}"))
     window.click("#task-revoke")
-    window.wait_for_selector("text=cancelled before it was sent to the vendor; nothing more is billed")
+    window.wait_for_selector("text=cancelled before it was submitted; nothing more is billed")
     eventually(lambda: "REVOKED" in look(f"/task/{waits.id}"), "its page says so")
     assert "Terminate" in look(f"/task/{runs.id}")
     window.click("#task-terminate")
-    window.wait_for_selector("text=it runs on, is billed")
+    window.wait_for_selector("text=the job continues, is billed")
     assert "/results/task_" in look(f"/task/{jobs.succeeded[0].id}")
     take_picture(window, "flower-task")
     assert "CONTENT_VIOLATION" in look(f"/task/{jobs.failed.id}")

@@ -44,7 +44,7 @@ VIDEO = "https://example.com/motion.mp4"
         ("https://example.com:65536/a.png", "port"),
         ("https://example.com:-1/a.png", "port"),
         ("https://example.com:٨٠/a.png", "port"),
-        ("https://example.com:80:90/a.png", "host is not a name"),
+        ("https://example.com:80:90/a.png", "host is not a valid name"),
         ("https://[::1]:x/a.png", "port"),
         ("https://user:hunter2@example.com/a.png", "user name or a password"),
         ("https://user@/a.png", "user name or a password"),
@@ -57,15 +57,15 @@ VIDEO = "https://example.com/motion.mp4"
         ("//example.com/a.png", "http:// or https://"),
         ("javascript:alert(1)", "http:// or https://"),
         ("data:image/png;base64,AAAA", "http:// or https://"),
-        ("https://example..com/a.png", "host is not a name"),
-        ("https://.example.com/a.png", "host is not a name"),
-        ("https://-example.com/a.png", "host is not a name"),
-        ("https://a.com,b.com/a.png", "host is not a name"),
-        ("https://exa%20mple.com/a.png", "host is not a name"),
-        ("https://<host>/a.png", "host is not a name"),
-        ("https://" + "a" * 64 + ".com/", "host is not a name"),
-        ("https://" + "ab." * 100 + "com/", "host is not a name"),
-        ("https://" + "é" * 64 + ".com/", "host is not a name"),
+        ("https://example..com/a.png", "host is not a valid name"),
+        ("https://.example.com/a.png", "host is not a valid name"),
+        ("https://-example.com/a.png", "host is not a valid name"),
+        ("https://a.com,b.com/a.png", "host is not a valid name"),
+        ("https://exa%20mple.com/a.png", "host is not a valid name"),
+        ("https://<host>/a.png", "host is not a valid name"),
+        ("https://" + "a" * 64 + ".com/", "host is not a valid name"),
+        ("https://" + "ab." * 100 + "com/", "host is not a valid name"),
+        ("https://" + "é" * 64 + ".com/", "host is not a valid name"),
         ("https://[abc]/a.png", "host"),
         ("https://example.com[::1]/", "host"),
         ("https://[::1", "brackets"),
@@ -137,7 +137,7 @@ def test_a_video_in_another_format_is_refused_before_it_is_sent(end: str, told: 
     with pytest.raises(InvalidRequest) as refused:
         AnimateJob(image_url=IMAGE, video_url=f"https://example.com/hunter2{end}")
     assert refused.value.field == "video_url"
-    assert f"MP4, MOV or M4V, and the path of this URL ends in .{told}" in str(refused.value)
+    assert f"MP4, MOV or M4V, but this URL ends in .{told}" in str(refused.value)
     assert "hunter2" not in str(refused.value)
 
 

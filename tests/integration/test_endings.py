@@ -88,7 +88,7 @@ def test_a_result_expires_when_the_vendor_stops_serving_it(client: Client, vendo
     eventually(lambda: result.is_expired, "the result expires")
     eventually(lambda: httpx.get(url, trust_env=False).status_code == 403, "the vendor no longer serves it", 5)
     again = client.submit(wanted)
-    with pytest.raises(ResultExpired, match="another idempotency key") as caught:
+    with pytest.raises(ResultExpired, match="new idempotency key") as caught:
         again.wait(timeout=PATIENCE_SECONDS)
     assert caught.value.result == result
     assert vendor.accepted()["short-lived"] == 1, "a repeated key is not billed"

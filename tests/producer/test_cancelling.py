@@ -27,7 +27,7 @@ def test_an_error_of_the_worker_is_raised_as_its_class(working_client: Client) -
 
 
 def test_an_answer_that_this_library_does_not_know_is_no_guess(working_client: Client) -> None:
-    with pytest.raises(WanimateError, match="newer"):
+    with pytest.raises(WanimateError, match="upgrade wanimate"):
         working_client.job("postponed").cancel(timeout=20)
 
 

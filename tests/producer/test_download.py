@@ -221,7 +221,7 @@ def test_a_video_in_a_folder_is_copied(run: Any, database: Database, tmp_path: P
 
     assert code == 9
     assert (tmp_path / "out" / "job-1.mp4").read_bytes() == VIDEO
-    assert "this machine does not have" in next(line["message"] for line in lines if line["id"] == "job-2")
+    assert "does not exist on this machine" in next(line["message"] for line in lines if line["id"] == "job-2")
 
 
 @pytest.mark.parametrize("status", [503, 429])

@@ -103,7 +103,7 @@ def test_a_job_that_has_not_ended_is_to_be_waited_for_first(client: Client, data
 @pytest.mark.parametrize(
     ("kept_at", "advice"),
     [
-        ("file:///videos/a.mp4", "read it there"),
+        ("file:///videos/a.mp4", "read the file there"),
         ("az://container/a.mp4", "AZURE_STORAGE_ACCOUNT_NAME"),
         ("ftp://host/a.mp4", "ftp://host/a.mp4"),
     ],

@@ -199,7 +199,7 @@ def test_a_group_that_is_destroyed_is_made_again_and_says_so(client: Client, dat
     next(events)
     database.redis.delete(KEY)
 
-    with pytest.raises(EventsLost, match="is gone"):
+    with pytest.raises(EventsLost, match="no longer exists"):
         list(events)
     write_event(database, "job-2")
     assert jobs_of(read(client)) == ["job-2"]

@@ -33,7 +33,7 @@ def test_wait_raises_for_an_expired_result_and_says_what_to_do(client: Client, d
     assert not isinstance(error, JobFailed)
     assert error.result == EXPIRED
     assert EXPIRED.urls_expire_at is not None
-    for told in ("job-1", EXPIRED.urls_expire_at.isoformat(timespec="seconds"), "paid", "another idempotency key"):
+    for told in ("job-1", EXPIRED.urls_expire_at.isoformat(timespec="seconds"), "billed", "new idempotency key"):
         assert told in str(error)
     assert EXPIRED.urls[0] not in str(error)
     assert client.job("job-1").wait(timeout=5, allow_expired=True) == EXPIRED
@@ -132,7 +132,7 @@ def test_the_command_wait_has_a_code_of_its_own_for_expired_results(url: str, da
     code, out, _ = command(url, "wait", "old", "--allow-expired")
     assert (code, EXPIRED.urls[0] in out) == (0, True)
     code, out, _ = command(url, "wait", "old")
-    assert (code, EXPIRED.urls[0] in out, "another idempotency key" in out) == (8, False, True)
+    assert (code, EXPIRED.urls[0] in out, "new idempotency key" in out) == (8, False, True)
 
 
 def test_a_batch_that_ran_the_day_before_yesterday_says_that_its_videos_are_gone(

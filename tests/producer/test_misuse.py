@@ -171,7 +171,7 @@ def test_closing_twice_does_nothing_and_use_after_it_is_told_at_once(settings: S
     client.close()
 
     for use in USES:
-        with pytest.raises(ClientClosed, match="make a new one"):
+        with pytest.raises(ClientClosed, match="create a new one"):
             use(client)
     assert database.redis.keys() == ["celery-task-meta-job-1"]
 
@@ -187,7 +187,7 @@ def test_the_async_client_is_closed_in_the_same_way(settings: Settings, database
         await asyncio.gather(client.close(), client.close())
         await client.close()
         for use in (client.animate(**FIELDS), client.job("job-1").status(), client.job("job-1").wait(timeout=30)):
-            with pytest.raises(ClientClosed, match="make a new one"):
+            with pytest.raises(ClientClosed, match="create a new one"):
                 await use
 
     asyncio.run(close())

@@ -51,7 +51,7 @@ def test_an_id_that_nothing_is_known_about_is_told_at_once(
     client.animate(**FIELDS)
     started = time.monotonic()
 
-    with pytest.raises(JobNotFound, match="nothing is known about a job mistyped") as caught:
+    with pytest.raises(JobNotFound, match="job mistyped was not found") as caught:
         ask(client, "mistyped")
 
     assert time.monotonic() - started < 5

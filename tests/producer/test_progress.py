@@ -34,7 +34,7 @@ def test_without_a_terminal_plain_lines_show_progress(
     assert len(lines) == 9
     assert lines[0] == "10/4000: 1 failed, 9 succeeded, 1000 in flight, 2990 waiting; 52.5/min ETA 1h 16m"
     assert lines[-1] == "1040/4000: 104 failed, 936 succeeded, 1000 in flight, 1960 waiting; 16.8/s ETA 2m 56s"
-    assert progress.summary() == "4000 jobs: 1116 succeeded, 124 failed, 2760 unfinished (1m 39s)"
+    assert progress.summary() == "4,000 jobs: 1,116 succeeded, 124 failed, 2,760 unfinished (1m 39s)"
 
 
 def test_nothing_is_guessed_before_jobs_have_ended(

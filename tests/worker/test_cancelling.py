@@ -16,7 +16,7 @@ KEYS = Keys("default")
 
 
 def test_nothing_is_said_about_what_an_unknown_id_costs(run: Run) -> None:
-    with pytest.raises(JobNotFound, match="nothing is known about a job mistyped") as caught:
+    with pytest.raises(JobNotFound, match="job mistyped was not found") as caught:
         cancel_job(run.task.runtime, "mistyped")
 
     assert "billed" not in str(caught.value)

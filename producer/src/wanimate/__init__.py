@@ -1,4 +1,4 @@
-"""Wanimate: enqueue Wan 2.2 Animate jobs; get each result once and pay for it once."""
+"""Wanimate enqueues Wan 2.2 Animate jobs and returns their results."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ from .errors import (
 from .settings import Settings
 
 __all__ = [
-    # The way in.
+    # Clients.
     "Client",
     "AsyncClient",
     "Settings",
-    # What is enqueued.
+    # Jobs.
     "AnimateJob",
     "ReplaceJob",
-    # What comes back.
+    # Answers.
     "JobHandle",
     "AsyncJobHandle",
     "JobStatus",
@@ -58,7 +58,7 @@ __all__ = [
     "Event",
     "EventError",
     "CancelOutcome",
-    # Errors, as the tree in `wanimate.errors` has them.
+    # Errors, in the order of the tree in `wanimate.errors`.
     "WanimateError",
     "SettingsError",
     "InvalidArgument",

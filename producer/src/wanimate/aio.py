@@ -1,4 +1,4 @@
-"""The client for asyncio: what the blocking client does, in a few threads; waiting holds none."""
+"""The client for asyncio. It talks to Redis in a few threads; waiting uses none."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Threads of one client. They only exchange messages with Redis; waiting holds none.
+#: Threads per client; waiting uses none.
 THREADS: Final = 8
-#: For how much longer than its time-out a wait waits for an answer of Redis that is under way, in seconds.
+#: How long a wait may exceed its timeout for a pending response of Redis, in seconds.
 GRACE_SECONDS: Final = 5.0
-#: How long a read waits for others to join it, in seconds: small beside the shortest pause of a waiting job.
+#: How long a read waits for others to join it, in seconds: much less than the shortest pause.
 _JOIN_SECONDS: Final = 0.01
 
 
 class AsyncJobHandle(Handle["AsyncClient"]):
-    """One job, to be asked about, waited for or cancelled; made by `AsyncClient`."""
+    """A job: read its status, wait for its result, download or cancel it. `AsyncClient` makes handles."""
 
     __slots__ = ()
 
     async def status(self) -> JobStatus:
-        """Return where the job stands now; works and fails as `JobHandle.status` does."""
+        """Return the current status of the job; see `JobHandle.status`."""
         return await self._client.call(read_status, self._client.store, self.id)
 
     async def wait(
@@ -54,18 +54,18 @@ class AsyncJobHandle(Handle["AsyncClient"]):
         *,
         allow_expired: bool = False,
     ) -> Result:
-        """Return the result once the job has ended; works and fails as `JobHandle.wait` does."""
+        """Wait until the job has ended and return its result; see `JobHandle.wait`."""
         (outcome,) = await self._client.wait_all([self], timeout, allow_expired=allow_expired)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
     async def download_url(self, expires: float = 3600.0, *, index: int = 0) -> str:
-        """Return a URL of a video of the job, which has ended; works and fails as `JobHandle.download_url` does."""
+        """Return a download URL for a video of the job; see `JobHandle.download_url`."""
         return await self._client.call(download_url, await self.wait(timeout=0), index, expires)
 
     async def cancel(self, timeout: float = 10.0) -> CancelOutcome:  # noqa: ASYNC109 - the request stays queued
-        """Cancel the job if it has not been sent yet; works and fails as `JobHandle.cancel` does."""
+        """Cancel the job unless it was submitted to the vendor; see `JobHandle.cancel`."""
         call, store = self._client.call, self._client.store
         cancellation = await call(Cancellation.request, store, self.id, timeout)
         while (outcome := await call(cancellation.answer, store)) is None:  # noqa: ASYNC110 - it comes from Redis
@@ -74,42 +74,36 @@ class AsyncJobHandle(Handle["AsyncClient"]):
 
 
 class AsyncClient:
-    """Enqueues jobs and reads what became of them, without ever blocking the event loop.
+    """Enqueue jobs and read their results without blocking the event loop.
 
-    One client serves a whole process: any number of event loops may use it, one after the other or at the same time in
-    several threads. In all else it is made, and works, as `Client`.
+    Use one client per process. Several event loops can share it, also in different threads. See `Client` for its
+    arguments and errors.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.store = Store(settings or Settings.load())
         self._threads = PerProcess(lambda: ThreadPoolExecutor(THREADS, thread_name_prefix="wanimate"))
-        #: The read that begins in a moment in an event loop, and the waits that it reads for.
+        #: For each event loop, the waits that share the next read, and that read.
         self._joined: dict[asyncio.AbstractEventLoop, tuple[list[Wait], asyncio.Task[Found]]] = {}
 
     async def animate(self, **fields: Unpack[JobFields]) -> AsyncJobHandle:
-        """Enqueue one job that brings the character of an image to life with the motion of a video.
-
-        Takes the fields of `AnimateJob`; works and fails as `Client.animate` does.
-        """
+        """Enqueue a job that animates the character of an image; see `Client.animate`."""
         return await self.submit(AnimateJob(**fields))
 
     async def replace(self, **fields: Unpack[JobFields]) -> AsyncJobHandle:
-        """Enqueue one job that replaces the person in a video with the character of an image.
-
-        Takes the fields of `ReplaceJob`; works and fails as `Client.replace` does.
-        """
+        """Enqueue a job that replaces the person in a video; see `Client.replace`."""
         return await self.submit(ReplaceJob(**fields))
 
     async def submit(self, job: Job) -> AsyncJobHandle:
-        """Enqueue one job; works and fails as `Client.submit` does."""
+        """Enqueue one job; see `Client.submit`."""
         entry = messages.enter(job, self.store.settings)
         await self.call(self.store.enqueue, [entry])
         return self.job(entry.job_id)
 
     async def submit_many(self, jobs: Iterable[Job]) -> list[AsyncJobHandle]:
-        """Enqueue many jobs, some hundreds to a message, and return their handles in order.
+        """Enqueue many jobs and return their handles in order; see `Client.submit_many`.
 
-        Works and fails as `Client.submit_many` does; `jobs` is read in the event loop, a few hundred at a time.
+        The event loop iterates over `jobs`, up to 200 at a time.
         """
         enqueued: list[AsyncJobHandle] = []
         try:
@@ -122,7 +116,7 @@ class AsyncClient:
         return enqueued
 
     def job(self, job_id: str | UUID) -> AsyncJobHandle:
-        """Pick up a job by its id, in any process; works and fails as `Client.job` does."""
+        """Return the handle of a job by its id; see `Client.job`."""
         return AsyncJobHandle(self, job_id)
 
     async def wait_all(
@@ -132,7 +126,7 @@ class AsyncClient:
         *,
         allow_expired: bool = False,
     ) -> list[Result | JobFailed | ResultExpired]:
-        """Return how each job ended, in order, once all have; works and fails as `Client.wait_all` does."""
+        """Wait until all jobs have ended and return their outcomes in order; see `Client.wait_all`."""
         ids = ids_of(handles)
         wait = Wait(ids, timeout, allow_expired=allow_expired)
         outcomes = {job_id: outcome async for job_id, outcome in self._outcomes(wait)}
@@ -141,8 +135,8 @@ class AsyncClient:
     def as_completed(
         self, handles: Iterable[AsyncJobHandle], timeout: float | None = None, *, allow_expired: bool = False
     ) -> AsyncIterator[tuple[AsyncJobHandle, Result | JobFailed | ResultExpired]]:
-        """Yield each job with how it ended, as they end; works and fails as `Client.as_completed` does."""
-        # Not a generator itself: what is wrong with the arguments is raised here, and not where it is iterated.
+        """Yield each job and its outcome when it ends; see `Client.as_completed`."""
+        # Not a generator, so that invalid arguments raise here and not at the first iteration.
         wait = Wait(ids_of(handles), timeout, allow_expired=allow_expired)
         return ((self.job(job_id), outcome) async for job_id, outcome in self._outcomes(wait))
 
@@ -161,7 +155,7 @@ class AsyncClient:
                 await asyncio.sleep(wait.pause_seconds())
 
     async def _read(self, wait: Wait) -> Found:
-        """Read how the jobs of a wait stand, in one read with the waits of a moment: a thousand cost a few commands."""
+        """Read the outcomes for a wait, together with other waits of this moment, so that all share a few commands."""
         loop = _running_loop()
         joined = self._joined.get(loop)
         if joined is None or joined[1].done():
@@ -175,10 +169,10 @@ class AsyncClient:
                 return await asyncio.shield(reading)
         except TimeoutError:
             raise QueueUnavailable(
-                f"Redis at {self.store.address} did not answer within the time-out of the wait"
+                f"Redis at {self.store.address} did not respond within the timeout of the wait"
             ) from None
         except WanimateError as error:
-            # Raised in several tasks, one object would collect the tracebacks of all.
+            # A copy: an error raised in several tasks would collect all their tracebacks.
             raise copy(error) from error.__cause__
 
     async def _read_together(self, waits: list[Wait]) -> Found:
@@ -198,8 +192,8 @@ class AsyncClient:
         group: str | None = None,
         consumer: str | None = None,
     ) -> AsyncIterator[Event]:
-        """Yield how jobs end, each as an event; works and fails as `Client.events` does."""
-        # Not a generator itself: what is wrong with the arguments is raised here, and not where it is iterated.
+        """Yield an event for each job that ends; see `Client.events`."""
+        # Not a generator, so that invalid arguments raise here and not at the first iteration.
         return self._events(Feed(self.store, after, timeout, group=group, consumer=consumer))
 
     async def _events(self, feed: Feed) -> AsyncIterator[Event]:
@@ -214,23 +208,23 @@ class AsyncClient:
             if event is not None:
                 yield event
                 continue
-            # Not a blocking read: it would hold one of the few threads.
+            # A blocking read would occupy one of the few threads.
             pause_seconds = feed.pause_seconds()
             if pause_seconds is None:
                 return
             await asyncio.sleep(pause_seconds)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a blocking function in a thread. Internal: the methods above are the interface."""
+        """Call a blocking function in a thread. Internal."""
         loop = _running_loop()
         if self.store.is_closed:
             raise ClientClosed(CLOSED)
-        # In the context of the caller, which may be in a span.
+        # In the context of the caller, which may have a trace span.
         called = partial(copy_context().run, function, *args, **kwargs)
         return await loop.run_in_executor(self._threads.get(), called)
 
     async def close(self) -> None:
-        """Close the connections; jobs go on without them. Closing it again does nothing."""
+        """Close the connections; the jobs continue."""
         if not self.store.is_closed:
             threads = self._threads.get()
             await _running_loop().run_in_executor(threads, self.store.close)
@@ -250,4 +244,4 @@ def _running_loop() -> asyncio.AbstractEventLoop:
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
-        raise WanimateError("AsyncClient works in an asyncio event loop, and none runs here: use Client") from None
+        raise WanimateError("AsyncClient needs a running asyncio event loop: use Client in blocking code") from None

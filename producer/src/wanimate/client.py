@@ -1,4 +1,4 @@
-"""The client for ordinary, blocking code."""
+"""The client for blocking code."""
 
 from __future__ import annotations
 
@@ -27,37 +27,35 @@ if TYPE_CHECKING:
 
 
 class JobHandle(Handle["Client"]):
-    """One job, to be asked about, waited for or cancelled; made by `Client`."""
+    """A job: read its status, wait for its result, download or cancel it. `Client` makes handles."""
 
     __slots__ = ()
 
     def status(self) -> JobStatus:
-        """Return where the job stands now.
+        """Return the current status of the job.
 
-        `eta_seconds` is an estimate, good for a progress bar and not for a promise.
-
-        A job that no worker has recorded yet is `queued`.
+        A job is `queued` until a worker has recorded it. `eta_seconds` is an estimate.
 
         Raises:
-            JobNotFound: Nothing is known about it: it was never enqueued here, or its record and result have expired.
-            QueueUnavailable: Redis could not be reached.
+            JobNotFound: The job was never enqueued here, or its record and result have expired.
+            QueueUnavailable: Redis cannot be reached.
         """
         return read_status(self._client.store, self.id)
 
     def wait(self, timeout: float | None = None, *, allow_expired: bool = False) -> Result:
-        """Return the result once the job has ended.
+        """Wait until the job has ended and return its result.
 
         Args:
-            timeout: How long to wait, in seconds; None waits for ever.
-            allow_expired: Whether to return a result whose URLs the vendor no longer serves.
+            timeout: Timeout in seconds; None waits indefinitely.
+            allow_expired: Whether to return a result with expired URLs instead of raising `ResultExpired`.
 
         Raises:
-            InvalidArgument: The time-out is not a number of seconds.
-            JobFailed: The job ended without a result; the class says how.
-            ResultExpired: It succeeded too long ago: the vendor no longer serves the URLs.
-            JobNotFound: Nothing is known about it.
-            WaitTimeout: The job goes on and can be waited for again.
-            QueueUnavailable: Redis could not be reached, or not for half a minute after it had been.
+            InvalidArgument: The timeout is not a number of seconds.
+            JobFailed: The job ended without a result; the subclass gives the reason.
+            ResultExpired: The job succeeded, but the URLs of its result have expired.
+            JobNotFound: There is no such job.
+            WaitTimeout: The job did not end in time; it continues.
+            QueueUnavailable: Redis cannot be reached, or for half a minute after the wait had reached it.
         """
         (outcome,) = self._client.wait_all([self], timeout, allow_expired=allow_expired)
         if isinstance(outcome, Exception):
@@ -65,37 +63,37 @@ class JobHandle(Handle["Client"]):
         return outcome
 
     def download_url(self, expires: float = 3600.0, *, index: int = 0) -> str:
-        """Return a URL from which anyone can download a video of the job, which has ended.
+        """Return a download URL for a video of the job.
 
-        A video in the account's store gets a signed URL, made here with the store's usual credentials; it needs
-        `wanimate[store]`. Any other has the vendor's URL. Give it to those alone who may see the video.
+        For a video in the account's store this is a signed URL, which needs `wanimate[store]` and the store's usual
+        credentials; otherwise it is the vendor's URL. Anyone with the URL can download the video.
 
         Args:
-            expires: For how long a signed URL is valid, in seconds, a week at most.
-            index: Which of several videos.
+            expires: Validity of a signed URL, in seconds; at most a week.
+            index: The index of the video.
 
         Raises:
-            InvalidArgument: There is no such video, or no store signs for so long.
-            WaitTimeout: The job has not ended: wait for it first.
-            JobFailed: It ended without a result.
-            ResultExpired: The video is not kept, and the vendor no longer serves it.
+            InvalidArgument: There is no such video, or `expires` is out of range.
+            WaitTimeout: The job has not ended.
+            JobFailed: The job ended without a result.
+            ResultExpired: The vendor's URL has expired.
             StoreUnavailable: The library or the credentials are missing, or the store is a folder.
-            JobNotFound: Nothing is known about it.
-            QueueUnavailable: Redis could not be reached.
+            JobNotFound: There is no such job.
+            QueueUnavailable: Redis cannot be reached.
         """
         return download_url(self.wait(timeout=0), index, expires)
 
     def cancel(self, timeout: float = 10.0) -> CancelOutcome:
-        """Cancel the job if it has not been sent to the vendor, and return what became of it.
+        """Cancel the job unless it was submitted to the vendor, and return the outcome.
 
         Args:
-            timeout: How long to wait for a worker's answer, in seconds.
+            timeout: How long to wait for a worker's response, in seconds.
 
         Raises:
-            InvalidArgument: The time-out is not a number of seconds.
-            JobNotFound: Nothing is known about it.
-            WorkerUnavailable: No worker answered; the request stays queued.
-            QueueUnavailable: Redis could not be reached.
+            InvalidArgument: The timeout is not a number of seconds.
+            JobNotFound: There is no such job.
+            WorkerUnavailable: No worker responded in time; the request stays queued.
+            QueueUnavailable: Redis cannot be reached.
         """
         cancellation = Cancellation.request(self._client.store, self.id, timeout)
         while (outcome := cancellation.answer(self._client.store)) is None:
@@ -104,34 +102,33 @@ class JobHandle(Handle["Client"]):
 
 
 class Client:
-    """Enqueues jobs and reads what became of them.
+    """Enqueue jobs and read their results.
 
-    One client serves a whole process: it may be shared between threads, connects when first used, and reconnects by
-    itself. Make it when the process starts: that loads redis-py, which takes a tenth of a second. A process that is
-    forked from this one makes connections of its own.
+    Use one client per process. Threads can share it, it connects on first use and reconnects automatically, and a
+    forked process gets its own connections. Create it at process start: this imports redis-py, which takes 0.1 s.
 
     Args:
-        settings: Where Redis is; without it, the `WANIMATE_*` variables and `.env` are read.
+        settings: The settings; default: the `WANIMATE_*` variables and `.env`.
 
     Raises:
-        SettingsError: A setting is missing or wrong.
+        SettingsError: A setting is missing or invalid.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
-        #: Internal: the methods below are the interface.
+        #: Internal.
         self.store = Store(settings or Settings.load())
 
     def animate(self, **fields: Unpack[JobFields]) -> JobHandle:
-        """Enqueue one job that brings the character of an image to life with the motion of a video.
+        """Enqueue a job that animates the character of an image with the motion of a video.
 
-        Takes the fields of `AnimateJob`, and fails as it and `submit` do.
+        Takes the fields of `AnimateJob`. Raises the errors of `AnimateJob` and `submit`.
         """
         return self.submit(AnimateJob(**fields))
 
     def replace(self, **fields: Unpack[JobFields]) -> JobHandle:
-        """Enqueue one job that replaces the person in a video with the character of an image.
+        """Enqueue a job that replaces the person in a video with the character of an image.
 
-        Takes the fields of `ReplaceJob`, and fails as it and `submit` do.
+        Takes the fields of `ReplaceJob`. Raises the errors of `ReplaceJob` and `submit`.
         """
         return self.submit(ReplaceJob(**fields))
 
@@ -139,25 +136,25 @@ class Client:
         """Enqueue one job.
 
         Raises:
-            InvalidRequest: This is not a job.
-            IdempotencyConflict: The idempotency key was used before for a different request.
-            QueueUnavailable: Redis could not be reached.
+            InvalidRequest: The argument is not a job.
+            IdempotencyConflict: The idempotency key belongs to a different request.
+            QueueUnavailable: Redis cannot be reached.
         """
         entry = messages.enter(job, self.store.settings)
         self.store.enqueue([entry])
         return self.job(entry.job_id)
 
     def submit_many(self, jobs: Iterable[Job]) -> list[JobHandle]:
-        """Enqueue many jobs, some hundreds to a message, and return their handles in order.
+        """Enqueue many jobs, up to 200 per message, and return their handles in order.
 
-        The jobs are read as they are sent, so a generator of any length will do. An error carries the handles of the
-        jobs that are certainly in the queue as `.enqueued`; whether the few hundred jobs after them arrived is not
-        known. Give jobs an `idempotency_key` to be able to send them all again without paying twice.
+        `jobs` can be a generator of any length. After an error, its `enqueued` has the handles of the jobs that are
+        certainly enqueued; up to 200 more may be. With idempotency keys you can send all jobs again without paying
+        twice.
 
         Raises:
             InvalidRequest: An item is not a job; `field` names its index.
-            IdempotencyConflict: An idempotency key was used before for a different request.
-            QueueUnavailable: Redis could not be reached.
+            IdempotencyConflict: An idempotency key belongs to a different request.
+            QueueUnavailable: Redis cannot be reached.
         """
         enqueued: list[JobHandle] = []
         try:
@@ -170,29 +167,28 @@ class Client:
         return enqueued
 
     def job(self, job_id: str | UUID) -> JobHandle:
-        """Pick up a job by its id, in any process; nothing is read yet.
+        """Return the handle of a job by its id, in any process, without reading from Redis.
 
         Raises:
-            InvalidArgument: This is no id.
+            InvalidArgument: The id is not a string or a UUID.
         """
         return JobHandle(self, job_id)
 
     def wait_all(
         self, handles: Iterable[JobHandle], timeout: float | None = None, *, allow_expired: bool = False
     ) -> list[Result | JobFailed | ResultExpired]:
-        """Return how each job ended, in order, once all have; errors are returned, not raised.
+        """Wait until all jobs have ended and return their outcomes in order: results and errors, which are not raised.
 
         Args:
             handles: The jobs.
-            timeout: How long to wait for all of them, in seconds; None waits for ever.
-            allow_expired: Whether to return results whose URLs the vendor no longer serves; without it those are
-                `ResultExpired`.
+            timeout: Timeout for all of them, in seconds; None waits indefinitely.
+            allow_expired: Whether to return results with expired URLs instead of `ResultExpired`.
 
         Raises:
-            InvalidArgument: The time-out is not a number of seconds, or what was given are no handles.
-            JobNotFound: Nothing is known about one of them.
-            WaitTimeout: Some had not ended; they go on.
-            QueueUnavailable: Redis could not be reached.
+            InvalidArgument: The timeout is not a number of seconds, or an item is not a handle.
+            JobNotFound: One of the jobs does not exist.
+            WaitTimeout: Some jobs did not end in time; they continue.
+            QueueUnavailable: Redis cannot be reached.
         """
         ids = ids_of(handles)
         outcomes = dict(self._outcomes(Wait(ids, timeout, allow_expired=allow_expired)))
@@ -201,8 +197,8 @@ class Client:
     def as_completed(
         self, handles: Iterable[JobHandle], timeout: float | None = None, *, allow_expired: bool = False
     ) -> Iterator[tuple[JobHandle, Result | JobFailed | ResultExpired]]:
-        """Yield each job with how it ended, as they end; takes and raises what `wait_all` does."""
-        # Not a generator itself: what is wrong with the arguments is raised here, and not where it is iterated.
+        """Yield each job and its outcome when it ends; takes the arguments and raises the errors of `wait_all`."""
+        # Not a generator, so that invalid arguments raise here and not at the first iteration.
         wait = Wait(ids_of(handles), timeout, allow_expired=allow_expired)
         return ((self.job(job_id), outcome) for job_id, outcome in self._outcomes(wait))
 
@@ -214,7 +210,7 @@ class Client:
                 yield job_id, outcome
 
     def watch(self, wait: Wait) -> Iterator[list[Ended]]:
-        """Yield, after each read, which jobs have ended. Internal: the methods above are the interface."""
+        """Yield the jobs that have ended after each read. Internal."""
         while wait.pending:
             try:
                 found = read(self.store, wait.pending, wait.to_check)
@@ -233,29 +229,28 @@ class Client:
         group: str | None = None,
         consumer: str | None = None,
     ) -> Iterator[Event]:
-        """Yield how jobs end, each as an event, in the order in which they end.
+        """Yield an event for each job that ends, in order.
 
-        Without `group`, store the `id` of each event with what you make of it, and give the last one as `after` when
-        the process starts again: then no event is missed or comes twice.
+        Without `group`: store the `id` of each event together with your own data, and pass the last one as `after` when
+        the process restarts. Then each event arrives exactly once.
 
-        With `group`, all consumers of a group share the events. An event is acknowledged when the next one is asked
-        for. One that is not acknowledged comes again: first of all to a consumer of the same name, after a minute to
-        any other one. So process events within a minute, and expect that some come twice.
+        With `group`: the consumers of a group share the events. Requesting the next event acknowledges the current one.
+        An unacknowledged event is delivered again: at once to a consumer with the same name, after a minute to another.
+        Process each event within a minute, and expect duplicates.
 
         Args:
-            after: The id of the last event that was processed; None begins with the oldest that is kept. Of a group
-                that exists, it changes nothing.
-            timeout: How long to wait for the next event, in seconds, before the iteration ends; None waits for ever,
-                0 yields what there is.
-            group: A consumer group, which is created if there is none of this name.
-            consumer: This consumer's name, which no other running one of the group may have. None makes one up.
+            after: The id of the last processed event; None starts with the oldest. Ignored for an existing group.
+            timeout: How long to wait for the next event before the iteration ends, in seconds. None waits indefinitely,
+                0 yields the events that exist.
+            group: The consumer group, created if it does not exist.
+            consumer: A name that is unique in the group; None generates one.
 
         Raises:
-            InvalidArgument: `after` is no id of an event, the time-out no number of seconds, or a name is wrong.
-            EventsLost: Events after the cursor are no longer kept. A group raises this once, then goes on from the
-                oldest event; without one, leave out `after`.
-            WanimateError: A newer version has written an event; the message names it.
-            QueueUnavailable: Redis could not be reached, or not for half a minute after it had been.
+            InvalidArgument: An argument is invalid.
+            EventsLost: Events after the cursor were deleted. A group continues with the oldest event when you iterate
+                again; otherwise omit `after`.
+            WanimateError: A newer version has written the event; the message names it.
+            QueueUnavailable: Redis cannot be reached, or for half a minute after the iteration had reached it.
         """
         # Not a generator itself: what is wrong with the arguments is raised here, and not where it is iterated.
         return self._events(Feed(self.store, after, timeout, group=group, consumer=consumer))
@@ -276,7 +271,7 @@ class Client:
                 yield event
 
     def close(self) -> None:
-        """Close the connections; jobs go on without them. Closing it again does nothing."""
+        """Close the connections; the jobs continue."""
         self.store.close()
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Downloads videos: goes on with what is there, checks what has come, and never leaves half a file under its name."""
+"""Downloads videos: resumes partial downloads, verifies them, and never leaves a partial file under its final name."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from .contract import KeptFile, Result
 
 _CHUNK_BYTES: Final = 256 * 1024
-#: Bound on each read from a server, in seconds.
+#: Timeout of each read from a server, in seconds.
 _READ_TIMEOUT_SECONDS: Final = 30.0
-#: Attempts one after the other that bring nothing, and the pause after the first, which doubles, in seconds.
+#: Consecutive attempts without progress, and the back-off after the first, which doubles, in seconds.
 _MAX_ATTEMPTS: Final = 5
 _FIRST_PAUSE_SECONDS: Final = 0.5
-#: For how long a signed URL is valid; one attempt to download takes less, in seconds.
+#: Validity of a signed URL, in seconds; one attempt takes less.
 _SIGNED_FOR_SECONDS: Final = 3600.0
 _MAX_NAME_CHARACTERS: Final = 160
 _PARTIAL, _OK, _RANGE_NOT_SATISFIABLE, _TOO_MANY = 206, 200, 416, 429
@@ -38,19 +38,19 @@ _SERVER_ERROR: Final = 500
 
 
 class DownloadFailed(WanimateError):
-    """A video could not be downloaded; what has come is kept for the next attempt."""
+    """A video could not be downloaded; the partial file stays for the next attempt."""
 
 
 class Stopped(WanimateError):
-    """The download was asked to stop."""
+    """The download was stopped."""
 
 
 class _Repeat(Exception):
-    """An attempt that may succeed when it is made again."""
+    """An attempt failed, but a retry may succeed."""
 
 
 class Video(NamedTuple):
-    """One video of a job, and the file it becomes."""
+    """One video of a job and its file."""
 
     job_id: str
     result: Result
@@ -59,17 +59,17 @@ class Video(NamedTuple):
 
     @property
     def kept(self) -> KeptFile | None:
-        """What is known of it if it is kept."""
+        """The copy in the account's store, or None."""
         return self.result.files[self.place] if self.place < len(self.result.files) else None
 
     @property
     def part(self) -> Path:
-        """The file that it becomes while it is downloaded."""
+        """The partial file during the download."""
         return self.path.with_name(f"{self.path.name}.part")
 
     @property
     def tag(self) -> Path:
-        """The file that remembers which version of the video the part belongs to."""
+        """The file that records which version of the video the partial file is of."""
         return self.path.with_name(f"{self.path.name}.part.etag")
 
 
@@ -85,17 +85,17 @@ def videos_of(job_id: str, result: Result, folder: Path) -> list[Video]:
 
 
 def save(video: Video, show: Callable[[int, int | None], None], is_stopped: Callable[[], bool]) -> bool:
-    """Download a video; return False if it was there.
+    """Download a video; return False if its file was complete before.
 
     Args:
         video: The video.
-        show: Called with how many bytes have come, and how many there are.
-        is_stopped: Whether to stop.
+        show: Called with the bytes received and the total, if known.
+        is_stopped: Returns whether to stop.
 
     Raises:
         DownloadFailed: It could not be downloaded.
-        StoreUnavailable: No URL of it can be signed here.
-        Stopped: `is_stopped` says so.
+        StoreUnavailable: Its URL cannot be signed here.
+        Stopped: `is_stopped` returned true.
     """
     if video.kept is not None and video.path.is_file() and _is_whole(video.path, video.kept):
         return False
@@ -110,7 +110,7 @@ def save(video: Video, show: Callable[[int, int | None], None], is_stopped: Call
             reason = _reason(error)
         attempt = 1 if _size(video.part) > had_bytes else attempt + 1
         if attempt >= _MAX_ATTEMPTS:
-            raise DownloadFailed(f"{reason}; run the command again to go on with what has come")
+            raise DownloadFailed(f"{reason}; run the command again to resume the download")
         _pause(_FIRST_PAUSE_SECONDS * 2 ** (attempt - 1), is_stopped)
 
 
@@ -122,7 +122,7 @@ def _attempt(video: Video, show: Callable[[int, int | None], None], is_stopped: 
         return False
     if video.kept is not None and not _is_whole(video.part, video.kept):
         _forget(video)
-        raise _Repeat("its size or its SHA-256 is not that of the video that was kept")
+        raise _Repeat("the size or the SHA-256 differs from that of the copied video")
     with video.part.open("rb") as part:
         os.fsync(part.fileno())
     video.part.replace(video.path)
@@ -131,7 +131,7 @@ def _attempt(video: Video, show: Callable[[int, int | None], None], is_stopped: 
 
 
 def _fetch(video: Video, show: Callable[[int, int | None], None], is_stopped: Callable[[], bool]) -> bool:
-    """Append what is missing to the part; return False if the file is there already, as far as its size tells."""
+    """Append the missing bytes to the partial file; return False if the final file has the size of the video."""
     have = _size(video.part)
     if video.kept is not None and have == video.kept.size_bytes:
         return True
@@ -151,19 +151,19 @@ def _fetch(video: Video, show: Callable[[int, int | None], None], is_stopped: Ca
                 come += len(chunk)
                 show(come, total)
     if total is not None and come != total:
-        raise _Repeat(f"the connection ended after {come} of {total} bytes")
+        raise _Repeat(f"the connection closed after {come} of {total} bytes")
     return True
 
 
 def _open(video: Video, have: int) -> Any:
-    """Ask for a video, or for what follows the part that has come."""
+    """Request a video, or the bytes that the partial file lacks."""
     headers = {"User-Agent": "wanimate", "Accept-Encoding": "identity"}
     version = video.tag.read_text() if video.tag.is_file() else ""
     if have and (version or video.kept is not None):
         headers["Range"] = f"bytes={have}-"
         if version:
             headers["If-Range"] = version
-    # Only http and https: `download_url` gives no other.
+    # `download_url` returns only http and https URLs.
     url = download_url(video.result, video.place, _SIGNED_FOR_SECONDS)
     request = urllib.request.Request(url, headers=headers)  # noqa: S310
     try:
@@ -172,15 +172,15 @@ def _open(video: Video, have: int) -> Any:
         error.close()
         if error.code == _RANGE_NOT_SATISFIABLE:
             _forget(video)
-            raise _Repeat("the part that has come is not of this video") from None
-        said = f"the server answers {error.code} {one_line(str(error.reason))[:80]}"
+            raise _Repeat("the partial file belongs to another video") from None
+        reason = f"the server responded with {error.code} {one_line(str(error.reason))[:80]}"
         if error.code >= _SERVER_ERROR or error.code == _TOO_MANY:
-            raise _Repeat(said) from None
-        raise DownloadFailed(said) from None
+            raise _Repeat(reason) from None
+        raise DownloadFailed(reason) from None
 
 
 def _note_version(video: Video, etag: str) -> None:
-    """Remember which version of the video the part is of; only a strong tag says that it is the same to the byte."""
+    """Record the version of the partial file; only a strong ETag identifies the exact bytes."""
     if etag and not etag.startswith("W/"):
         video.tag.write_text(etag)
     else:
@@ -188,11 +188,11 @@ def _note_version(video: Video, etag: str) -> None:
 
 
 def _place(answer: Any, have: int) -> tuple[int, int | None]:
-    """Return where an answer begins in the video, and how long the video is."""
+    """Return the offset of a response in the video, and the size of the video."""
     if answer.status == _PARTIAL:
         found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.headers.get("Content-Range", ""))
         if found is None or int(found[1]) != have:
-            raise DownloadFailed("the server answers with another part of the video than was asked for")
+            raise DownloadFailed("the server responded with another range of the video than requested")
         return have, int(found[2])
     length = answer.headers.get("Content-Length", "")
     return 0, int(length) if length.isdigit() else None
@@ -204,8 +204,8 @@ def _copy(source: Path, video: Video) -> None:
             shutil.copyfileobj(content, part, _CHUNK_BYTES)
     except FileNotFoundError:
         raise DownloadFailed(
-            f"the video is kept at {one_line(str(source))}, which this machine does not have: run the command "
-            "where the folder is"
+            f"the video is at {one_line(str(source))}, which does not exist on this machine: run the command on the "
+            "machine with this folder"
         ) from None
 
 

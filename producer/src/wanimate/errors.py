@@ -1,26 +1,26 @@
-"""Everything that Wanimate raises on purpose, as one tree.
+"""The errors that Wanimate raises, as one tree.
 
 WanimateError
-├── SettingsError            a WANIMATE_* value is missing or wrong
-├── InvalidArgument          an argument of a call makes no sense (also a ValueError)
-├── ClientClosed             the client was used after close() (also a RuntimeError)
-├── QueueUnavailable         Redis could not be reached
-├── WorkerUnavailable        no worker answered in time
-├── JobNotFound              nothing is known about a job of this id (also a LookupError)
-├── WaitTimeout              the job goes on; the wait did not (also a TimeoutError)
-├── ResultExpired            the job succeeded, and the vendor no longer serves the URLs of its videos
-├── EventsLost               events after the cursor are no longer kept (also a LookupError)
-├── WebhookInvalid           the signature of a webhook is wrong, so this is not from Wanimate (also a ValueError)
-├── StoreUnavailable         the store of kept videos cannot be used here
-└── JobFailed                how a job can end without a result
-    ├── IdempotencyConflict  one key or one id, two different requests
-    ├── InvalidRequest       refused here or by the vendor (also a ValueError)
+├── SettingsError            a WANIMATE_* setting is missing or invalid
+├── InvalidArgument          an argument is invalid (also a ValueError)
+├── ClientClosed             the client is closed (also a RuntimeError)
+├── QueueUnavailable         Redis cannot be reached
+├── WorkerUnavailable        no worker responded in time
+├── JobNotFound              there is no job with this id (also a LookupError)
+├── WaitTimeout              the wait timed out; the job continues (also a TimeoutError)
+├── ResultExpired            the job succeeded, but the URLs of its result have expired
+├── EventsLost               events after the cursor were deleted (also a LookupError)
+├── WebhookInvalid           a webhook's signature, time or body is invalid (also a ValueError)
+├── StoreUnavailable         the store of copied videos cannot be used here
+└── JobFailed                the job ended without a result
+    ├── IdempotencyConflict  the key or id belongs to a different request
+    ├── InvalidRequest       the library or the vendor refused the request (also a ValueError)
     ├── ContentViolation     the vendor's safety rules refused the content
-    ├── GenerationFailed     the vendor could not make the video
-    ├── SubmissionUnknown    the answer was lost; the vendor may have accepted and billed the task
-    ├── DeadlineExceeded     it did not end in time: never sent, or never finished by the vendor
-    ├── TaskUnreadable       ended by an operator: the vendor's answers about its task could not be read
-    └── JobCancelled         cancelled before it was submitted, so never billed
+    ├── GenerationFailed     the vendor failed to render the video
+    ├── SubmissionUnknown    the response to the submission was lost; the task may be billed
+    ├── DeadlineExceeded     the deadline passed before the job was submitted, or before its task ended
+    ├── TaskUnreadable       an operator ended the job: the status responses for its task were unreadable
+    └── JobCancelled         the job was cancelled before it was submitted, and is not billed
 """
 
 from __future__ import annotations
@@ -37,55 +37,55 @@ if TYPE_CHECKING:
 
 
 class WanimateError(Exception):
-    """The root of every error that Wanimate raises on purpose."""
+    """The base class of all Wanimate errors."""
 
-    #: When `submit_many` ended early: the handles of the jobs that are certainly in the queue, in the order given.
+    #: Set by `submit_many`: the handles of the jobs that are certainly enqueued, in order.
     enqueued: Sequence[Any] = ()
 
 
 class SettingsError(WanimateError):
-    """A `WANIMATE_*` setting is missing or wrong; the message names it and says what would be right."""
+    """A `WANIMATE_*` setting is missing or invalid; the message names it and the expected value."""
 
 
 class InvalidArgument(WanimateError, ValueError):
-    """An argument of a call makes no sense, such as a time-out that is not a number; nothing was sent."""
+    """An argument is invalid, such as a timeout that is not a number; nothing was sent."""
 
 
 class ClientClosed(WanimateError, RuntimeError):
-    """The client was used after `close()`; jobs go on without it."""
+    """The client was used after `close()`."""
 
 
 class QueueUnavailable(WanimateError):
-    """Redis could not be reached, so nothing was enqueued or read."""
+    """Redis cannot be reached; nothing was enqueued or read."""
 
 
 class WorkerUnavailable(WanimateError):
-    """No worker answered in time; the request stays queued and is carried out when one starts."""
+    """No worker responded in time; the request stays queued until a worker runs."""
 
 
 class JobNotFound(WanimateError, LookupError):
-    """Nothing is known about a job of this id: it was never enqueued here, or its record and result have expired."""
+    """There is no job with this id: it was never enqueued here, or its record and result have expired."""
 
     @classmethod
     def of(cls, job_id: str) -> Self:
-        """Return the error for an id."""
+        """Return the error for a job id."""
         return cls(
-            f"nothing is known about a job {job_id}: it was never enqueued in this database and account, or it ended "
-            "longer ago than results are kept (WANIMATE_RESULT_TTL_SECONDS). Check the id (upper and lower case "
-            "differ), WANIMATE_REDIS_URL and WANIMATE_ACCOUNT"
+            f"job {job_id} was not found: it was never enqueued in this database and account, or its result has "
+            "expired (WANIMATE_RESULT_TTL_SECONDS). Check the id (case-sensitive), WANIMATE_REDIS_URL and "
+            "WANIMATE_ACCOUNT"
         )
 
 
 class WaitTimeout(WanimateError, TimeoutError):
-    """The wait ended before the job did; the job goes on and can be waited for again."""
+    """The wait timed out; the job continues, and you can wait for it again."""
 
 
 class ResultExpired(WanimateError):
-    """The job succeeded and was paid for, and the vendor no longer serves the URLs of its result.
+    """The job succeeded and was billed, but the URLs of its result have expired.
 
     Args:
         message: What happened and what to do next.
-        result: The result, so that nothing is lost.
+        result: The result with the expired URLs.
     """
 
     def __init__(self, message: str, result: Result) -> None:
@@ -101,19 +101,19 @@ class ResultExpired(WanimateError):
         """Return the error for the expired result of a job."""
         at = "" if result.urls_expire_at is None else f" at {result.urls_expire_at.isoformat(timespec='seconds')}"
         return cls(
-            f"job {job_id} succeeded and was paid for, but the URLs of its videos expired{at}: the vendor keeps videos "
-            "for a limited time. Enqueue the request with another idempotency key to render it again, which is billed "
-            "again; allow_expired (--allow-expired) returns the result with the expired URLs",
+            f"job {job_id} succeeded and was billed, but the URLs of its videos expired{at}: the vendor deletes videos "
+            "after a limited time. To render it again, enqueue the request with a new idempotency key, which is billed "
+            "again. To get the result with the expired URLs, set allow_expired (--allow-expired)",
             result,
         )
 
 
 class EventsLost(WanimateError, LookupError):
-    """Events that were not read yet are no longer kept, or Redis was replaced; nothing happened to the jobs.
+    """Events were deleted before they were read, or Redis was replaced; the jobs are not affected.
 
     Args:
         message: What happened and what to do next.
-        oldest: The id of the oldest event that is kept; None if there is none.
+        oldest: The id of the oldest event in the stream; None if it is empty.
     """
 
     def __init__(self, message: str, oldest: str | None = None) -> None:
@@ -126,24 +126,24 @@ class EventsLost(WanimateError, LookupError):
 
 
 class WebhookInvalid(WanimateError, ValueError):
-    """A request is no webhook of this account: its signature, its time or its body is wrong. Answer it with 400."""
+    """A request is not a webhook of this account: its signature, time or body is invalid. Respond with 400."""
 
 
 class StoreUnavailable(WanimateError):
-    """The store of kept videos cannot be used here: its library, its credentials or the video is missing."""
+    """The store of copied videos cannot be used here: its library, its credentials or the video is missing."""
 
 
 class JobFailed(WanimateError):
     """A job ended without a result.
 
-    Its arguments are plain strings, in this order, so that `AsyncResult.get()` raises the very same exception: Celery
-    rebuilds it from its module, its name and its args.
+    `AsyncResult.get()` raises the same exception: Celery rebuilds it from its module, its name and its arguments,
+    which are plain strings in this order.
 
     Args:
         message: What happened and what to do next.
-        code: The vendor's code (`CONTENT_VIOLATION`, `400`, …), where it gave one.
-        task_id: The vendor's task id, where one is known.
-        field: The field of the request that is wrong, where one is known.
+        code: The vendor's code, such as `CONTENT_VIOLATION` or `400`.
+        task_id: The vendor's task id.
+        field: The invalid field of the request.
     """
 
     def __init__(
@@ -162,13 +162,13 @@ class JobFailed(WanimateError):
 
 
 class IdempotencyConflict(JobFailed):
-    """The same idempotency key or id was used before for a different request; nothing was sent for this one."""
+    """The idempotency key or id belongs to a different request; this one was not enqueued."""
 
 
 class InvalidRequest(JobFailed, ValueError):
-    """The request breaks the vendor's rules: refused by the producer before Redis, or by the vendor.
+    """The request breaks the vendor's rules; the library refused it before it was enqueued, or the vendor did.
 
-    With a `task_id` the vendor had accepted the task, and found out then.
+    If `task_id` is set, the vendor had accepted the task and then failed it.
     """
 
 
@@ -177,25 +177,25 @@ class ContentViolation(JobFailed):
 
 
 class GenerationFailed(JobFailed):
-    """The vendor could not make the video."""
+    """The vendor failed to render the video."""
 
     @property
     def is_transient(self) -> bool:
-        """Whether the vendor's code says that another attempt may succeed (`PROCESSING_TIMEOUT`, …)."""
+        """Whether a retry may succeed by the vendor's code, such as `PROCESSING_TIMEOUT`."""
         return failure_of(self.code).kind is FailureKind.TRANSIENT
 
 
 class SubmissionUnknown(JobFailed):
-    """The answer to the submission was lost: the vendor may have accepted and billed the task, or not."""
+    """The response to the submission was lost: the vendor may have accepted and billed the task."""
 
 
 class DeadlineExceeded(JobFailed):
-    """The deadline passed: before the job was sent, so for free, or with the vendor's task still unfinished."""
+    """The deadline passed before the job was submitted (not billed), or before the vendor's task ended."""
 
 
 class TaskUnreadable(JobFailed):
-    """An operator ended the job, because the vendor's answers about its task could not be read; it may be billed."""
+    """An operator ended the job because the status responses for its task were unreadable; it may be billed."""
 
 
 class JobCancelled(JobFailed):
-    """The job was cancelled before it was submitted: nothing was sent to the vendor, nothing is billed."""
+    """The job was cancelled before it was submitted; it is not billed."""

@@ -1,4 +1,4 @@
-"""Reading events: what to read next, what to acknowledge, how long to pause; the clients read and sleep."""
+"""Decides which events to read and acknowledge, and how long to pause; the clients read and sleep."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from .waiting import OUTAGE_SECONDS, seconds_of
 if TYPE_CHECKING:
     from .redis.store import Store
 
-#: Events in one read.
+#: Events per read.
 PAGE: Final = 500
-#: The same for a member of a group: what one has read, the others do not get while it is alive.
+#: Events per read in a group. They are not delivered to other consumers while this one is alive.
 GROUP_PAGE: Final = 50
-#: A page of a group that is older is read again, in seconds: other members take over what waits for a minute.
+#: Age after which a page of a group is read again, in seconds: other consumers take over after a minute.
 _STALE_SECONDS: Final = 30.0
-#: Time between two looks for events of members that died, in seconds.
+#: Time between two checks for events of dead consumers, in seconds.
 _TAKE_OVER_INTERVAL_SECONDS: Final = 10.0
-#: Longest pause between two reads, in seconds: of a client that Redis wakes, and of one that asks again and again.
+#: Pauses between two reads, in seconds: of a blocking read, and of a client that polls.
 MAX_BLOCK_SECONDS: Final = 5.0
 MIN_PAUSE_SECONDS: Final = 0.05
 MAX_PAUSE_SECONDS: Final = 0.5
@@ -46,19 +46,19 @@ _MAX_NAME_CHARACTERS: Final = 200
 
 
 class Feed:
-    """One reading of the events, in order.
+    """Reads events in order.
 
-    A client calls `read` while `is_due`, then `pop`, and pauses if that returns nothing.
+    A client calls `read` while `is_due`, then `pop`, and pauses if `pop` returns None.
 
     Args:
-        store: Where they are.
-        after: The id of the last event that was processed; None begins with the oldest.
-        timeout: How long to wait for the next event, in seconds; None waits for ever.
-        group: The consumer group to read in.
-        consumer: This consumer's name in the group; None makes one up.
+        store: The store.
+        after: The id of the last processed event; None starts with the oldest.
+        timeout: How long to wait for the next event, in seconds; None waits indefinitely.
+        group: The consumer group.
+        consumer: The name of this consumer in the group; None generates one.
 
     Raises:
-        InvalidArgument: The cursor is no id of an event, the time-out no number of seconds, or a name is wrong.
+        InvalidArgument: An argument is invalid.
     """
 
     def __init__(
@@ -78,23 +78,23 @@ class Feed:
         self._has_joined = False
         #: The event to acknowledge.
         self._popped: str | None = None
-        #: Whether events that this consumer has read before, and not acknowledged, come first.
+        #: Whether this consumer's unacknowledged events come first.
         self._reads_own = True
         self._take_over_at = 0.0
         if group is None and consumer is not None:
-            raise InvalidArgument("consumer: it names a member of a group: give the group too, or leave it out")
+            raise InvalidArgument("consumer: set group as well: a consumer is part of a group")
 
     @property
     def is_due(self) -> bool:
-        """Whether `read` has something to do: no event is at hand, or one is to be acknowledged."""
+        """Whether `read` is needed: there is no event in memory, or one to acknowledge."""
         return not self._page or self._member is not None
 
     def read(self) -> None:
-        """Acknowledge the event that was processed, and read the next ones unless some are at hand.
+        """Acknowledge the processed event; read more events if there is none in memory.
 
         Raises:
-            EventsLost: Events that were not read are no longer kept.
-            QueueUnavailable: Redis could not be reached; `fail` decides whether to go on.
+            EventsLost: Unread events were deleted.
+            QueueUnavailable: Redis cannot be reached; `fail` decides whether to continue.
         """
         with self._store.exchange() as redis:
             if self._member is None:
@@ -104,10 +104,10 @@ class Feed:
         self._reached_at = time.monotonic()
 
     def pop(self) -> Event | None:
-        """Return the next event; None if none is at hand.
+        """Return the next event, or None if there is none in memory.
 
         Raises:
-            WanimateError: This version cannot read it.
+            WanimateError: This version cannot read the event.
         """
         if not self._page:
             return None
@@ -125,7 +125,7 @@ class Feed:
         return event
 
     def fail(self, error: QueueUnavailable) -> None:
-        """Raise the error of a read, unless the outage may still be a short one."""
+        """Raise the error of a read, unless the outage is still short."""
         if self._reached_at is None or time.monotonic() - self._reached_at > OUTAGE_SECONDS or self._left() == 0:
             raise error
         # The answer that was lost may have held events, which are this consumer's now.
@@ -138,10 +138,10 @@ class Feed:
         return pause if left is None else min(pause, left) or None
 
     def block(self) -> bool:
-        """Wait until there is an event, for some seconds at most; return False when the time is up.
+        """Block until there is an event, for a few seconds at most; return False after the timeout.
 
         Raises:
-            QueueUnavailable: Redis could not be reached; `fail` decides whether to go on.
+            QueueUnavailable: Redis cannot be reached; `fail` decides whether to continue.
         """
         left = self._left()
         if left == 0:
@@ -152,7 +152,7 @@ class Feed:
         return True
 
     def _left(self) -> float | None:
-        """Return the time until the time-out, which begins when there is no event, in seconds; None without one."""
+        """Return the seconds until the timeout, which starts when there is no event; None without one."""
         if self._timeout is None:
             return None
         now = time.monotonic()
@@ -177,18 +177,18 @@ class Feed:
         if self._page:
             if now - self._read_at < _STALE_SECONDS:
                 return
-            # Other consumers may take these over soon: those that are still this one's own are read again.
+            # Other consumers may take these over soon, so read again which still belong to this one.
             self._page.clear()
             self._reads_own = True
         try:
             self._page.extend(self._own_events(member, redis) or self._read_page(member, redis, own=False))
         except NoGroup:
             member.join(redis, BEGINNING)
-            raise _lost(f"the consumer group {member.group!r} is gone: events", None) from None
+            raise _lost(f"the consumer group {member.group!r} no longer exists: its events", None) from None
         self._read_at = now
 
     def _own_events(self, member: Member, redis: Any) -> list[Entry]:
-        """Return events that this consumer has read before, or that it takes over."""
+        """Return this consumer's unacknowledged events, and those that it takes over."""
         if self._reads_own:
             entries = self._read_page(member, redis, own=True)
             if entries:
@@ -199,7 +199,7 @@ class Feed:
         kept, lost = member.find_abandoned(redis)
         if lost:
             member.acknowledge(redis, *lost)
-            raise _lost("events that consumers had read and not processed", None)
+            raise _lost("events that consumers had read but not processed", None)
         if len(kept) < MAX_TAKEN_OVER:
             member.remove_idle(redis)
             self._take_over_at = time.monotonic() + _TAKE_OVER_INTERVAL_SECONDS
@@ -216,7 +216,7 @@ class Feed:
         if own:
             lost = [entry.id for entry in page.entries if not entry.fields]
             if lost:
-                what = "events that consumers had read and not processed"
+                what = "events that consumers had read but not processed"
                 member.acknowledge(redis, *lost)
         elif page.has_lost_some:
             what = f"events after {page.cursor}"
@@ -230,32 +230,32 @@ class Feed:
         return page.entries
 
     def _unreadable(self, event_id: str) -> WanimateError:
-        what = f"the event {event_id} is not one that this version of wanimate can read: upgrade wanimate"
+        what = f"this version of wanimate cannot read event {event_id}: upgrade wanimate"
         if self._member is None:
-            return WanimateError(f"{what}, or leave the event out with client.events(after={event_id!r})")
+            return WanimateError(f"{what}, or skip the event with client.events(after={event_id!r})")
         return WanimateError(
-            f"{what}; the group {self._member.group!r} has it until then. To leave it out: redis-cli XACK "
+            f"{what}; the group {self._member.group!r} keeps the event. To skip it: redis-cli XACK "
             f"{self._member.key} {self._member.group} {event_id}"
         )
 
 
 def _lost(what: str, oldest: str | None) -> EventsLost:
-    kept = "no event is kept now" if oldest is None else f"the oldest that is kept is {oldest}"
+    kept = "the stream is empty" if oldest is None else f"the oldest event is {oldest}"
     return EventsLost(
-        f"{what} are no longer kept ({kept}): the newest WANIMATE_EVENTS_KEPT are, and none survives the loss of "
-        "Redis' data. Ask client.job(id).status() about jobs that you miss an event of. To go on from the oldest, "
-        "leave after out, or iterate over the group again",
+        f"{what} were deleted ({kept}): Redis keeps the newest WANIMATE_EVENTS_KEPT, or it lost its data. Check jobs "
+        "without an event with client.job(id).status(). To continue with the oldest event, omit `after`, or iterate "
+        "over the group again",
         oldest,
     )
 
 
 def _checked_cursor(after: str) -> str:
     if not isinstance(after, str):
-        raise InvalidArgument(f"after: the id of an event is expected, got {type(after).__name__}")
+        raise InvalidArgument(f"after: expected the id of an event, got {type(after).__name__}")
     if not _ID.fullmatch(after) or max(order_of(after)) > _MAX_PART:
         raise InvalidArgument(
-            "after: this is no id of an event: give the .id of the last event that was processed, such as "
-            "'1764590000000-0', or None for the oldest that is kept"
+            "after: expected the .id of the last processed event, such as '1764590000000-0', or None to start with the "
+            "oldest"
         )
     return after
 
@@ -268,5 +268,5 @@ def _member(key: str, group: str, consumer: str | None) -> Member:
 
 def _checked_name(what: str, name: str) -> str:
     if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME_CHARACTERS or not name.isprintable():
-        raise InvalidArgument(f"{what}: a name of 1 to {_MAX_NAME_CHARACTERS} printable characters is expected")
+        raise InvalidArgument(f"{what}: expected a name of 1 to {_MAX_NAME_CHARACTERS} printable characters")
     return name

@@ -1,4 +1,4 @@
-"""The vendor's failure codes: what each means, and what the caller can do. The one table of them."""
+"""The vendor's failure codes, their meanings, and what the caller can do."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Final, NamedTuple
 
 
 class FailureKind(StrEnum):
-    """What a failure code concerns."""
+    """The subject of a failure code."""
 
     CONTENT = "content"  # of a request or of its result
     PROMPT = "prompt"
     INPUT = "input"  # the image or the video of a request
-    TRANSIENT = "transient"  # the vendor, for the moment
+    TRANSIENT = "transient"  # a temporary problem of the vendor
     ACCOUNT = "account"  # not the job
-    GENERIC = "generic"  # no cause is given
-    UNKNOWN = "unknown"  # the vendor documents no such code
+    GENERIC = "generic"  # without a cause
+    UNKNOWN = "unknown"  # not documented by the vendor
 
 
 class FailureCode(NamedTuple):
     """One failure code."""
 
-    #: As it came, or as the vendor's documents spell it.
+    #: As the vendor sent it or documents it.
     code: str
     kind: FailureKind
-    #: The field of the request that is wrong, where the code alone tells.
+    #: The invalid field of the request, if the code implies one.
     field: str | None
     meaning: str
     #: What the caller can do.
@@ -33,11 +33,11 @@ class FailureCode(NamedTuple):
 
 
 _CONTENT: Final = "change the content: the same request is refused again"
-_CONVERT: Final = "convert it; the message may say which of the two"
-_CHECK: Final = "check that the URL is public; if it is, enqueue again under a new key"
-_CREDIT: Final = "an operator adds credit; jobs wait until then"
-_AGAIN: Final = "enqueue again under a new key, perhaps with other input"
-_RETRY: Final = "the vendor says: retry. Set retry_transient, or enqueue again under a new key"
+_CONVERT: Final = "convert the file; the message may name it"
+_CHECK: Final = "check that the URL is public, then enqueue again with a new key"
+_CREDIT: Final = "add credit; jobs wait until then"
+_AGAIN: Final = "enqueue again with a new key, perhaps with other input"
+_RETRY: Final = "set retry_transient, or enqueue again with a new key"
 
 _BY_KIND: Final[dict[FailureKind, list[tuple[str, str | None, str, str]]]] = {
     FailureKind.CONTENT: [
@@ -53,22 +53,22 @@ _BY_KIND: Final[dict[FailureKind, list[tuple[str, str | None, str, str]]]] = {
     FailureKind.PROMPT: [
         ("PROMPT_TOO_LONG", "prompt", "the prompt is too long", "shorten the prompt"),
         ("PromptLengthExceeded", "prompt", "the prompt is too long", "shorten the prompt"),
-        ("INVALID_PROMPT", "prompt", "the prompt is not accepted", "change the prompt"),
+        ("INVALID_PROMPT", "prompt", "the vendor did not accept the prompt", "change the prompt"),
     ],
     FailureKind.INPUT: [
-        ("INVALID_IMAGE_URL", "image_url", "the URL of the image is not accepted", "give a public URL of an image"),
-        ("IMAGE_TOO_LARGE", "image_url", "the image is too large", "give a smaller image"),
-        ("UNSUPPORTED_FORMAT", None, "the image or the video has a format that is not supported", _CONVERT),
+        ("INVALID_IMAGE_URL", "image_url", "the vendor did not accept the URL of the image", "use a public image URL"),
+        ("IMAGE_TOO_LARGE", "image_url", "the image is too large", "use a smaller image"),
+        ("UNSUPPORTED_FORMAT", None, "the format of the image or the video is not supported", _CONVERT),
         ("IMAGE_DOWNLOAD_FAILED", "image_url", "the vendor could not download the image", _CHECK),
     ],
     FailureKind.TRANSIENT: [
-        ("PROCESSING_TIMEOUT", None, "the vendor took too long", _RETRY),
+        ("PROCESSING_TIMEOUT", None, "the vendor timed out", _RETRY),
         ("MODEL_UNAVAILABLE", None, "the model was not available", _RETRY),
     ],
     FailureKind.ACCOUNT: [("INSUFFICIENT_CREDITS", None, "the account has too little credit", _CREDIT)],
-    FailureKind.GENERIC: [("GENERATION_FAILED", None, "the vendor could not make the video", _AGAIN)],
+    FailureKind.GENERIC: [("GENERATION_FAILED", None, "the vendor failed to render the video", _AGAIN)],
 }
-#: Every code that the vendor's pages name, in their spellings. The list is not closed.
+#: Every code in the vendor's pages, as they spell it; the vendor may send others.
 CODES: Final = tuple(
     FailureCode(code, kind, field, meaning, advice)
     for kind, codes in _BY_KIND.items()
@@ -77,7 +77,7 @@ CODES: Final = tuple(
 
 
 def _plain(code: str) -> str:
-    """Return a code without what differs between its spellings: case, underscores, hyphens and spaces."""
+    """Return a code without case, underscores, hyphens and spaces, which differ between spellings."""
     return re.sub(r"[\s_-]", "", code).casefold()
 
 
@@ -85,7 +85,7 @@ _BY_CODE: Final = {_plain(each.code): each for each in CODES}
 
 
 def failure_of(code: str | None) -> FailureCode:
-    """Return what a failure code means, in any spelling; one that is not documented is of the kind `UNKNOWN`."""
+    """Return the meaning of a failure code in any spelling; the kind of an undocumented one is `UNKNOWN`."""
     known = _BY_CODE.get(_plain(code or ""))
     if known is not None:
         return known._replace(code=code or "")

@@ -1,4 +1,4 @@
-"""What the handles of both clients share: an id, checked, and the client that made it."""
+"""The base class of the handles of both clients."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ C = TypeVar("C")
 
 
 class Handle(Generic[C]):
-    """An id and the client that made it: it holds no connection and costs nothing to keep."""
+    """A job id and its client; it holds no connection."""
 
     __slots__ = ("_client", "id")
 
     def __init__(self, client: C, job_id: str | uuid.UUID) -> None:
         self._client = client
-        #: The job's id, also its Celery task id.
+        #: The job id, which is also its Celery task id.
         self.id = _checked_id(job_id)
 
     def __repr__(self) -> str:
@@ -34,13 +34,13 @@ class Handle(Generic[C]):
 
 
 def ids_of(handles: Iterable[Handle[Any]]) -> list[str]:
-    """Return the ids of jobs, in order; raises `InvalidArgument` for what is no handle."""
+    """Return the ids of handles, in order; raise `InvalidArgument` for other objects."""
     ids = []
     for index, handle in enumerate(handles):
         job_id = getattr(handle, "id", None)
         if not isinstance(job_id, str):
             got = type(handle).__name__
-            raise InvalidArgument(f"handles.{index}: a handle is expected, got {got}: make one with client.job(id)")
+            raise InvalidArgument(f"handles.{index}: expected a handle, got {got}: make one with client.job(id)")
         ids.append(job_id)
     return ids
 
@@ -50,10 +50,10 @@ def _checked_id(job_id: str | uuid.UUID) -> str:
         return str(job_id)
     if not isinstance(job_id, str) or not job_id:
         given = "an empty string" if job_id == "" else type(job_id).__name__
-        raise InvalidArgument(f"job_id: a string or a UUID is expected, got {given}")
+        raise InvalidArgument(f"job_id: expected a string or a UUID, got {given}")
     try:
         job_id.encode()
     except UnicodeEncodeError:
-        raise InvalidArgument("job_id: this is not valid Unicode text") from None
-    # Also a subclass of str, such as an enum, is its plain text in Redis and in messages.
+        raise InvalidArgument("job_id: not valid Unicode text") from None
+    # A subclass of str, such as an enum, becomes its plain text for Redis and messages.
     return str.__str__(job_id)

@@ -1,7 +1,7 @@
 """Builds the Celery messages that enqueue and cancel jobs, as kombu's Redis transport stores them.
 
-They are what `apply_async` would send (Celery documentation, "Message Protocol", version 2). Building them here leaves
-out Celery and kombu, whose import takes longer than enqueueing thousands of jobs.
+They equal those of `apply_async` (Celery documentation, "Message Protocol", version 2). Importing Celery and kombu
+would take longer than enqueueing thousands of jobs.
 """
 
 from __future__ import annotations
@@ -35,26 +35,25 @@ if TYPE_CHECKING:
 
     from .settings import Settings
 
-#: Jobs in one `wanimate.enqueue` message: enough to make the cost of the message vanish, few enough for one worker
-#: to record them well within the visibility time-out.
+#: Jobs in one `wanimate.enqueue` message: few enough that a worker records them well within the visibility timeout.
 MAX_JOBS_PER_MESSAGE: Final = 200
-#: Bound on one `wanimate.enqueue` message in Redis, in bytes, so that no message blocks the server for long.
+#: Maximum size of one `wanimate.enqueue` message, in bytes, so that it does not block Redis for long.
 MAX_MESSAGE_BYTES: Final = 512 * 1024
 # kombu stores the body as base64, four bytes for three; 4 KiB are left for the headers.
 _MAX_BODY_BYTES: Final = (MAX_MESSAGE_BYTES - 4096) * 3 // 4
 # A job id, quotes, brackets and commas.
 _ENTRY_OVERHEAD_BYTES: Final = 50
-#: The third part of each body: no canvas belongs to the task.
+#: The third part of each body: the task has no canvas.
 _NO_CANVAS: Final = '{"callbacks": null, "errbacks": null, "chain": null, "chord": null}'
 _HOST: Final = socket.gethostname()
 
 
 class Message(NamedTuple):
-    """One message, ready to be pushed."""
+    """One message, ready to push to Redis."""
 
     #: The Celery task id.
     id: str
-    #: The list in Redis: its queue and priority.
+    #: The list in Redis, which depends on the queue and the priority.
     list_name: str
     text: str
     #: The jobs that it enqueues.
@@ -62,7 +61,7 @@ class Message(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A job with the id it is enqueued under."""
+    """A job and its id."""
 
     job_id: str
     job: Job
@@ -71,18 +70,16 @@ class Entry(NamedTuple):
 
 
 def enter(job: Job, settings: Settings, index: int | None = None) -> Entry:
-    """Give a job its id; what may not be enqueued is refused as an `InvalidRequest`, with its index among many."""
+    """Give a job its id; raise `InvalidRequest` for what cannot be enqueued, with its index among many."""
     if not isinstance(job, (AnimateJob, ReplaceJob)):
         place, name = ("the job", "job") if index is None else (f"item {index}", f"jobs.{index}")
-        raise InvalidRequest(
-            f"{place}: an AnimateJob or a ReplaceJob is expected, got {type(job).__name__}", field=name
-        )
+        raise InvalidRequest(f"{place}: expected an AnimateJob or a ReplaceJob, got {type(job).__name__}", field=name)
     settings.check_webhook(job)
     return Entry(job.job_id(settings.account), job, json.dumps(job.to_kwargs()))
 
 
 def pack(jobs: Iterable[Job], settings: Settings) -> Iterator[list[Entry]]:
-    """Read the jobs piece by piece, each piece small enough for one message."""
+    """Split jobs into pieces that each fit into one message."""
     piece: list[Entry] = []
     size_bytes = 0
     for index, job in enumerate(jobs):
@@ -98,7 +95,7 @@ def pack(jobs: Iterable[Job], settings: Settings) -> Iterator[list[Entry]]:
 
 
 def enqueue(entries: list[Entry]) -> Message:
-    """Return the message that enqueues jobs: the task of one, or one for many that is as urgent as the most urgent."""
+    """Return the message that enqueues one job or many; its priority is that of the most urgent job."""
     job_ids = tuple(entry.job_id for entry in entries)
     if len(entries) == 1:
         (entry,) = entries

@@ -1,4 +1,4 @@
-"""The settings that producers and workers share: `WANIMATE_*` variables, a `.env` file, or a folder of secrets."""
+"""The settings shared by producers and workers: `WANIMATE_*` variables, a `.env` file or a folder of secrets."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
     from .contract import Job
 
-#: Names a folder of files, each called like a variable in lower case (`wanimate_redis_url`) and holding its value, as
-#: Docker and Kubernetes mount secrets. The environment and `.env` come first.
+#: Names a folder with one file per secret, as Docker and Kubernetes mount them: the name of the variable in lower case,
+#: such as `wanimate_redis_url`. The environment and `.env` take precedence.
 SECRETS_VARIABLE: Final = "WANIMATE_SECRETS_DIR"
 
 
 class Settings(BaseSettings):
-    """Where the queue lives and how long results are kept.
+    """The settings of a client: Redis, the account, and how long results are kept.
 
     Raises:
-        SettingsError: A value is missing or wrong; one line names the variable and what would be right.
+        SettingsError: A value is missing or invalid; the message names the variable and the expected value.
     """
 
     model_config = SettingsConfigDict(
@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     account: str = Field(
         default="default",
         pattern=r"^[A-Za-z0-9_-]{1,64}$",
-        description="The vendor account whose slots and request budget are shared; part of every ledger key.",
+        description="Name of the vendor account whose slots and request budget are shared; part of every key in Redis.",
     )
     result_ttl_seconds: int = Field(
         default=3 * 86_400,
@@ -52,12 +52,12 @@ class Settings(BaseSettings):
         description="How long results, records of ended jobs and idempotency keys are kept, in seconds.",
     )
     redis_timeout_seconds: float = Field(
-        default=15.0, gt=0, le=300, description="Bound on one exchange with Redis, in seconds."
+        default=15.0, gt=0, le=300, description="Timeout of one Redis command, in seconds."
     )
     webhook_hosts: str = Field(
         default="",
-        description="Hosts that a job's `webhook_url` may name, separated by commas; `*.example.com` stands for all "
-        "below that. Empty for any.",
+        description="Allowed hosts for a job's `webhook_url`, separated by commas; `*.example.com` matches all "
+        "subdomains. Empty: any host.",
     )
 
     def __init__(self, **values: Any) -> None:
@@ -68,10 +68,10 @@ class Settings(BaseSettings):
             raise SettingsError("; ".join(map(_problem, problems))) from None
         except (OSError, UnicodeDecodeError, UnreadableSource) as error:
             cause = error.__cause__ or error
-            # An error of decoding quotes what the file holds; one of the system names the file.
-            problem = str(cause) if isinstance(cause, OSError) else "a settings file cannot be read"
+            # A decoding error would quote the file's content; an OSError only names the file.
+            problem = str(cause) if isinstance(cause, OSError) else "a settings file is unreadable"
             raise SettingsError(
-                f"{problem}: .env and the files in {SECRETS_VARIABLE} must be UTF-8 text that this user may read"
+                f"{problem}: .env and the files in {SECRETS_VARIABLE} must be UTF-8 text and readable by this user"
             ) from None
 
     @field_validator("redis_url")
@@ -81,14 +81,14 @@ class Settings(BaseSettings):
 
     @property
     def address(self) -> Address:
-        """Where Redis is, in the words of each library."""
+        """The address of Redis, in the form of each library."""
         return Address.parse(self.redis_url.get_secret_value())
 
     def check_webhook(self, job: Job) -> None:
         """Raise `InvalidRequest` if the host of a job's `webhook_url` is not allowed."""
         if job.webhook_url is not None and not is_host_allowed(job.webhook_url, self.webhook_hosts):
             raise InvalidRequest(
-                "webhook_url: its host is not among WANIMATE_WEBHOOK_HOSTS: add it there, or name another one",
+                "webhook_url: the host is not allowed: add it to WANIMATE_WEBHOOK_HOSTS or use another one",
                 field="webhook_url",
             )
 
@@ -99,19 +99,19 @@ class Settings(BaseSettings):
 
 
 def _secrets_folder() -> str | None:
-    """Return the folder of secrets, if one is named; a wrong name must not look like secrets that are not set."""
+    """Return the folder of secrets or None; raise an error for a wrong path, which would look like unset secrets."""
     folder = os.environ.get(SECRETS_VARIABLE, "").strip()
     if folder and not Path(folder).is_dir():
-        raise SettingsError(f"{SECRETS_VARIABLE}: {folder} is not a folder; mount the secrets there or unset it")
-    # Docker makes a folder of a file that is missing on the host.
+        raise SettingsError(f"{SECRETS_VARIABLE}: {folder} is not a folder: mount the secrets there or unset it")
+    # Docker creates a folder in place of a file that is missing on the host.
     wrong = [path for path in Path(folder).glob("wanimate_*") if not path.is_file()] if folder else []
     if wrong:
-        raise SettingsError(f"{SECRETS_VARIABLE}: {wrong[0]} is not a file; put the secret there or remove it")
+        raise SettingsError(f"{SECRETS_VARIABLE}: {wrong[0]} is not a file: write the secret there or remove it")
     return folder or None
 
 
 def _problem(problem: ErrorDetails) -> str:
     text = problem["msg"].removeprefix("Value error, ")
-    # What concerns several settings names them itself.
+    # A problem of several settings names them in its text.
     names = "_".join(str(part) for part in problem["loc"]).upper()
     return f"WANIMATE_{names}: {text}" if names else text

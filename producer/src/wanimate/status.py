@@ -1,4 +1,4 @@
-"""Where a job stands, as its record and Celery's result tell, and when it will probably end."""
+"""Reads the status of a job from its record or from Celery's result, and estimates its end."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 
 def read_status(store: Store, job_id: str) -> JobStatus:
-    """Return where a job stands."""
+    """Return the status of a job."""
     record = store.record(job_id)
     if not (record.fields or record.is_enqueued or record.has_slot or record.stored_result):
         check_exists(store, job_id)
-        # Its message may have been recorded meanwhile.
+        # A worker may have recorded its message in the meantime.
         record = store.record(job_id)
     leader = record.fields.get("leader")
     if leader is not None and "outcome" not in record.fields:
-        # One more caller of a job: it stands where that stands.
+        # A further caller of another job: it has the status of that job.
         record = store.record(leader)
     if not record.fields:
-        # Its record may have expired before its result, which any other Celery code may have kept longer.
+        # Its record may have expired before its result, if other Celery code keeps results longer.
         ending = read_ending(record.stored_result)
         if ending is not None:
             return _of_ending(job_id, ending)
@@ -40,13 +40,13 @@ def read_status(store: Store, job_id: str) -> JobStatus:
 
 
 def check_exists(store: Store, job_id: str) -> None:
-    """Raise `JobNotFound` if nothing is known about a job that has no record."""
+    """Raise `JobNotFound` if a job without a record does not exist."""
     if store.absent([job_id]):
         raise JobNotFound.of(job_id)
 
 
 def _of_ending(job_id: str, ending: Result | JobFailed) -> JobStatus:
-    """Return the status of a job of which only the Celery result is left."""
+    """Return the status of a job of which only the Celery result remains."""
     if isinstance(ending, Result):
         return JobStatus(
             id=job_id,
@@ -60,12 +60,11 @@ def _of_ending(job_id: str, ending: Result | JobFailed) -> JobStatus:
 
 
 def _eta_seconds(record: Record) -> float | None:
-    """Return in how many seconds the vendor will probably have finished a job; None if nothing can be said.
+    """Return the estimated seconds until the vendor has finished a job; None if there is no estimate.
 
-    A running job needs what jobs of its kind and age needed on average. A waiting one needs that of a new job, and the
-    time in which as many slots become free as its place in line, at the pace of the slots in use now. Jobs that come
-    later with a higher priority, refusals of the vendor and changes of its pace are not foreseen; nor is the moment
-    until a poll notices the end.
+    For a running job this is the mean remaining time of jobs of its kind and age. For a waiting job it is the mean time
+    of its kind, plus the time until its turn at the current number of slots in use. The estimate ignores later jobs
+    with a higher priority, vendor errors, changes of the rendering time, and the delay until a poll.
     """
     stage = record.fields.get("stage")
     if stage not in {Stage.WAITING, Stage.SUBMITTING, Stage.RUNNING}:

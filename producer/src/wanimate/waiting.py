@@ -1,4 +1,4 @@
-"""Waiting for jobs and workers: what to read, what the answers mean, how long to pause; the clients read and sleep."""
+"""Decides what to read next and how long to pause while waiting for jobs or workers; the clients read and sleep."""
 
 from __future__ import annotations
 
@@ -29,34 +29,34 @@ if TYPE_CHECKING:
 
     from .redis.store import Store
 
-#: Pause between two reads of the same jobs, in seconds: it starts at the first and grows to the second.
+#: Pause between two reads of the same jobs, in seconds: it grows from the first to the second.
 MIN_PAUSE_SECONDS: Final = 0.05
 MAX_PAUSE_SECONDS: Final = 0.5
-#: Time between two checks whether the jobs are known, and have ended without a result in Celery, in seconds.
+#: Time between two checks whether jobs exist, and whether they ended without a result in Celery, in seconds.
 MIN_CHECK_SECONDS: Final = 5.0
 MAX_CHECK_SECONDS: Final = 60.0
-#: However many jobs are waited for, one waiter reads no more results than this in a second.
+#: Bound on the results that one wait reads per second, for any number of jobs.
 READS_PER_SECOND: Final = 20_000
-#: For how long a wait that has reached Redis before rides out an outage, in seconds. A restart of Redis takes a few.
+#: A wait that has reached Redis before tolerates an outage of this length, in seconds: a restart takes a few.
 OUTAGE_SECONDS: Final = 30.0
 
-#: How a job ended; one that nothing is known about is not waited for either.
+#: The outcome of a job; waiting also ends for a job that does not exist.
 Ending: TypeAlias = Result | JobFailed | JobNotFound
-#: A job that is not waited for any longer, and why.
+#: A job whose wait is over, and its outcome.
 Ended: TypeAlias = tuple[str, Ending | ResultExpired]
 
 
 class Found(NamedTuple):
-    """What one read has found."""
+    """The answer of one read."""
 
-    #: How those jobs ended that have.
+    #: The outcomes of ended jobs.
     endings: dict[str, Ending]
-    #: The jobs that were looked for if they had no result.
+    #: The jobs that were checked if they had no result.
     checked: Collection[str]
 
 
 def read(store: Store, job_ids: Collection[str], to_check: Collection[str]) -> Found:
-    """Read how jobs stand, each given once; of `to_check`, also whether they are unknown, or ended without a result."""
+    """Read the outcomes of jobs, each given once; check whether those in `to_check` exist or ended without a result."""
     results = zip(job_ids, map(read_ending, store.results(list(job_ids))), strict=True)
     endings: dict[str, Ending] = {job_id: ending for job_id, ending in results if ending is not None}
     unfinished = [job_id for job_id in to_check if job_id not in endings]
@@ -71,10 +71,10 @@ def read(store: Store, job_ids: Collection[str], to_check: Collection[str]) -> F
 
 
 class _Patience:
-    """Jobs that are waited for, with the pauses between reads, which grow, and the time until the time-out."""
+    """Pending jobs, the growing pauses between reads, and the timeout."""
 
     def __init__(self, job_ids: Iterable[str], timeout: float | None) -> None:
-        #: Those that have not ended, in order.
+        #: Jobs that have not ended, in order.
         self.pending = dict.fromkeys(job_ids)
         self._timeout = timeout
         self._deadline = None if timeout is None else time.monotonic() + timeout
@@ -82,11 +82,11 @@ class _Patience:
 
     @property
     def left_seconds(self) -> float | None:
-        """The time until the time-out; None without one."""
+        """The time until the timeout; None without one."""
         return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
 
     def pause_seconds(self) -> float:
-        """Return how long to pause before the next read; raises an error when the time is up."""
+        """Return the pause before the next read; raise an error after the timeout."""
         pause = max(self._pause, len(self.pending) / READS_PER_SECOND)
         self._pause = min(self._pause * 1.5, MAX_PAUSE_SECONDS)
         left_seconds = self.left_seconds
@@ -101,16 +101,15 @@ class _Patience:
 
 
 class Wait(_Patience):
-    """Jobs whose ends are waited for.
+    """A wait for the outcomes of jobs.
 
     Args:
         job_ids: The jobs.
-        timeout: How long to wait for all of them, in seconds; None waits for ever.
-        allow_expired: Whether to return results whose URLs the vendor no longer serves; without it those are
-            `ResultExpired`.
+        timeout: Timeout for all of them, in seconds; None waits indefinitely.
+        allow_expired: Whether to return results with expired URLs instead of `ResultExpired`.
 
     Raises:
-        InvalidArgument: The time-out is not a number of seconds.
+        InvalidArgument: The timeout is not a number of seconds.
     """
 
     def __init__(self, job_ids: Iterable[str], timeout: float | None, *, allow_expired: bool = False) -> None:
@@ -121,11 +120,11 @@ class Wait(_Patience):
 
     @property
     def to_check(self) -> Collection[str]:
-        """The jobs that the next read should check: now and then all, otherwise none."""
+        """The jobs that the next read should check: all of them at intervals, otherwise none."""
         return self.pending.keys() if time.monotonic() >= self._check_at else ()
 
     def take(self, found: Found) -> list[Ended]:
-        """Return which jobs have ended, by what was read; it may be about others too."""
+        """Return the jobs that have ended by this answer, which may be about other jobs as well."""
         self._reached_at = time.monotonic()
         if all(job_id in found.checked for job_id in self.pending):
             self._check_at = self._reached_at + self._until_check
@@ -136,33 +135,32 @@ class Wait(_Patience):
             if isinstance(ending, Result) and ending.is_expired and not self._allow_expired:
                 ended.append((job_id, ResultExpired.of(job_id, ending)))
             elif ending is not None:
-                # Raised in several tasks, one error would collect the tracebacks of all.
+                # A copy: an error raised in several tasks would collect all their tracebacks.
                 ended.append((job_id, copy(ending)))
         for job_id, _ in ended:
             del self.pending[job_id]
-        # Those that are not found come last: a client raises them.
+        # Jobs that were not found come last, because a client raises them.
         return sorted(ended, key=lambda each: isinstance(each[1], JobNotFound))
 
     def fail(self, error: QueueUnavailable) -> None:
-        """Raise the error of a read, unless the outage may still be a short one."""
+        """Raise the error of a read, unless the outage is still short."""
         if self._reached_at is None or time.monotonic() - self._reached_at > OUTAGE_SECONDS:
             raise error
 
     def _timed_out(self) -> WaitTimeout:
-        first, count, after = next(iter(self.pending)), len(self.pending), f"had not ended after {self._timeout:g} s"
+        first, count, after = next(iter(self.pending)), len(self.pending), f"did not end within {self._timeout:g} s"
         if count == 1:
             return WaitTimeout(
-                f"job {first} {after}; it goes on: wait for it again, from any process, with "
-                f"client.job({first!r}).wait()"
+                f"job {first} {after}; it continues. To wait again, from any process: client.job({first!r}).wait()"
             )
         return WaitTimeout(
-            f"{count} jobs {after}, {first} among them; they go on: wait for them again, from any process, with "
+            f"{count} jobs {after}, such as {first}; they continue. To wait again, from any process: "
             "client.job(id).wait()"
         )
 
 
 class Cancellation(_Patience):
-    """A request to cancel a job that was sent, and the answer of a worker to it, which is waited for."""
+    """A wait for a worker's response to a request to cancel a job."""
 
     def __init__(self, job_id: str, request_id: str, timeout: float) -> None:
         super().__init__([job_id], timeout)
@@ -170,11 +168,11 @@ class Cancellation(_Patience):
 
     @classmethod
     def request(cls, store: Store, job_id: str, timeout: float) -> Self:
-        """Ask the workers to cancel a job, in a message of the highest priority.
+        """Send the request in a message of the highest priority.
 
         Raises:
-            InvalidArgument: The time-out is not a number of seconds.
-            JobNotFound: Nothing is known about the job.
+            InvalidArgument: The timeout is not a number of seconds.
+            JobNotFound: There is no such job.
         """
         seconds, message = seconds_of(timeout), messages.cancel(job_id)
         (standing,) = store.standings([job_id])
@@ -184,7 +182,7 @@ class Cancellation(_Patience):
         return cls(job_id, message.id, seconds)
 
     def answer(self, store: Store) -> CancelOutcome | None:
-        """Return what a worker has answered, or raise its error; None while there is no answer."""
+        """Return the worker's response or raise its error; None if there is no response yet."""
         meta = read_meta(store.results([self._request_id])[0])
         if meta is None:
             return None
@@ -194,26 +192,26 @@ class Cancellation(_Patience):
         try:
             return CancelOutcome(meta["result"])
         except ValueError:
-            raise WanimateError(f"the worker answered {meta['result']!r}: is it newer than this library?") from None
+            raise WanimateError(f"unexpected response of the worker, {meta['result']!r}: upgrade wanimate") from None
 
     def _timed_out(self) -> WorkerUnavailable:
         (job_id,) = self.pending
         return WorkerUnavailable(
-            f"no worker answered within {self._timeout:g} s; the request to cancel job {job_id} stays queued "
-            "and is carried out when a worker starts. Check that wanimate-worker runs and uses the same Redis"
+            f"no worker responded within {self._timeout:g} s; the request to cancel job {job_id} stays queued until a "
+            "worker runs. Check that workers run and use the same Redis"
         )
 
 
 def seconds_of(given: float, name: str = "timeout") -> float:
-    """Return a number of seconds that ends; `name` is what the argument is called."""
+    """Return a finite number of seconds; `name` is the name of the argument."""
     if isinstance(given, bool) or not isinstance(given, Real):
-        raise InvalidArgument(f"{name}: a number of seconds is expected, got {type(given).__name__}")
+        raise InvalidArgument(f"{name}: expected a number of seconds, got {type(given).__name__}")
     try:
         seconds = float(given)
     except OverflowError:
         seconds = math.inf
     if math.isnan(seconds) or seconds < 0:
-        raise InvalidArgument(f"{name}: a number of seconds that is not negative is expected, got {seconds:g}")
+        raise InvalidArgument(f"{name}: expected 0 or more seconds, got {seconds:g}")
     if math.isinf(seconds):
-        raise InvalidArgument(f"{name}: it is infinite; leave it out, or give None, to wait for as long as it takes")
+        raise InvalidArgument(f"{name}: expected a finite number of seconds; use None to wait indefinitely")
     return seconds

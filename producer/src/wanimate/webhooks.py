@@ -1,4 +1,4 @@
-"""Checks that a webhook comes from this account's workers (Standard Webhooks, "Verifying webhook authenticity")."""
+"""Verifies the signatures of webhooks (Standard Webhooks, "Verifying webhook authenticity")."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ if TYPE_CHECKING:
 
 
 def verified(body: bytes | str, headers: Mapping[str, str], secret: str | Iterable[str]) -> tuple[str, Any]:
-    """Return the id and the content of a webhook that is signed with one of the secrets.
+    """Return the id and the content of a webhook if one of the secrets has signed it.
 
     Raises:
-        InvalidArgument: There is no secret, or one is not what WANIMATE_WEBHOOK_SECRET holds.
-        WebhookInvalid: The signature, the time or the body is wrong.
-        WanimateError: The library that checks signatures is not installed.
+        InvalidArgument: There is no secret, or one is malformed.
+        WebhookInvalid: The signature, the time or the body is invalid.
+        WanimateError: The library standardwebhooks is not installed.
     """
     try:
         from standardwebhooks import Webhook, WebhookVerificationError
     except ImportError:
         raise WanimateError(
-            "the library standardwebhooks, which checks signatures, is missing: install wanimate[webhooks]"
+            "the library standardwebhooks, which verifies signatures, is not installed: install wanimate[webhooks]"
         ) from None
     reason = ""
     for each in _secrets(secret):
         try:
             checker = Webhook(each)
         except ValueError:
-            raise InvalidArgument("secret: give the value of WANIMATE_WEBHOOK_SECRET, such as 'whsec_…'") from None
+            raise InvalidArgument("secret: expected the value of WANIMATE_WEBHOOK_SECRET, such as 'whsec_…'") from None
         try:
             content = checker.verify(body, dict(headers))
         except WebhookVerificationError as error:
@@ -39,14 +39,14 @@ def verified(body: bytes | str, headers: Mapping[str, str], secret: str | Iterab
         else:
             return next(value for name, value in headers.items() if name.lower() == "webhook-id"), content
     raise WebhookInvalid(
-        f"this is no webhook of this account ({reason}): answer it with 400. If all are refused, check that the secret "
-        "is that of the workers, that the body is given as it was received, and the clock of this machine"
+        f"the request is not a valid webhook of this account ({reason}): respond with 400. If every webhook is "
+        "refused, check that the secret is the workers', that the body is unchanged, and this machine's clock"
     )
 
 
 def _secrets(secret: str | Iterable[str]) -> list[str]:
-    """Return the secrets one by one; one text may hold several, as WANIMATE_WEBHOOK_SECRET does."""
+    """Return all secrets; one text may contain several, like WANIMATE_WEBHOOK_SECRET."""
     given = [each for text in ([secret] if isinstance(secret, str) else secret) for each in text.split()]
     if not given:
-        raise InvalidArgument("secret: it is empty: give the value of WANIMATE_WEBHOOK_SECRET")
+        raise InvalidArgument("secret: empty: expected the value of WANIMATE_WEBHOOK_SECRET")
     return given

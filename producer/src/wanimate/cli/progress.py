@@ -123,14 +123,14 @@ class BatchProgress:
 
     def summary(self) -> str:
         """Return the totals of the batch in one line."""
-        counts = ", ".join(f"{self._counts[state]} {state}" for state in (JobState.SUCCEEDED, JobState.FAILED))
+        counts = ", ".join(f"{self._counts[state]:,} {state}" for state in (JobState.SUCCEEDED, JobState.FAILED))
         left = self._total - self._counts.total()
         others = [
             (self._counts[JobState.CANCELLED], "cancelled"),
             (self._counts[EXPIRED], EXPIRED),
             (left, "unfinished"),
         ]
-        parts = [counts, *(f"{count} {what}" for count, what in others if count)]
+        parts = [counts, *(f"{count:,} {what}" for count, what in others if count)]
         duration_ms = round(1000 * (time.monotonic() - self._started))
         return f"{counted(self._total, 'job')}: {', '.join(parts)} ({format_duration(duration_ms)})"
 

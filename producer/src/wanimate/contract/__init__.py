@@ -1,4 +1,4 @@
-"""What producers and workers agree on: jobs, results, states, and the names of tasks, queues and keys."""
+"""The contract between producers and workers: jobs, results, states, and the names of tasks, queues and keys."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""How long the vendor's tasks take: a histogram in Redis, and what it says about a task that runs or waits.
+"""The durations of the vendor's tasks: a histogram in Redis, and estimates from it.
 
-Workers count every ended task by kind (type, resolution and length of the video) and bin, and plan their polls from it;
-callers estimate when a job will end. Before there is data, and beside it, a prior stands in: for a length what all
-lengths of the type and resolution took, and for these what the vendor's pages say of the resolution.
+Workers count every ended task by kind (type, resolution and length of the video) and bin, and plan polls with it;
+clients estimate when a job ends. A prior complements the data: for a length, the durations of all lengths of the type
+and resolution; for these, the vendor's documented duration of the resolution.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ EXPECTED_SIGMA: Final = 0.5
 SURPRISES: Final = 0.1
 #: A prior counts as much as this many observed tasks: few, for it may be wrong by ten.
 PRIOR_WEIGHT: Final = 4.0
-#: What all lengths took counts as much as this many tasks of one length.
+#: The durations of all lengths count as much as this many tasks of one length.
 LENGTHS_WEIGHT: Final = 4.0
 
 #: The vendor's default (vendor document, "Tips").
@@ -46,13 +46,13 @@ DEFAULT_RESOLUTION: Final = "480p"
 #: costs. Each is twice the one before; the vendor bills 5 s at least and 120 s at most.
 LENGTH_BANDS_SECONDS: Final = (5, 10, 20, 40, 80, 120)
 
-#: Fields of the hash that are no counts of a bin.
+#: Fields of the hash that are not counts of a bin.
 TOTAL_FIELD: Final = "total"
 CALLED_FIELD: Final = "called"
 
 
 def kind_of(request: Mapping[str, Any]) -> str:
-    """Return the kind of a job, by what it asks for: jobs of one kind take about as long as each other."""
+    """Return the kind of a job: jobs of one kind have similar durations."""
     kind = f"{request.get('type', '')}:{request.get('resolution') or DEFAULT_RESOLUTION}"
     video_seconds = request.get("video_seconds")
     if video_seconds is None:
@@ -67,7 +67,7 @@ def without_length(kind: str) -> str:
 
 
 def field_of(kind: str, seconds: float) -> str:
-    """Return the field of the hash that counts a task of a kind which the vendor had for so long."""
+    """Return the field of the hash that counts tasks of a kind with this duration."""
     return f"{kind}:{bin_of(seconds)}"
 
 
@@ -136,7 +136,7 @@ class Durations:
 
 
 class Kinds:
-    """What is known of every kind: its own durations beside those of all lengths, beside what is expected.
+    """The durations of every kind: its own, those of all lengths, and the expected ones.
 
     Args:
         counts: For each kind that was observed, how many tasks ended in each bin.
@@ -188,7 +188,7 @@ class Kinds:
 
 
 def seconds_until_slot(place: int, in_flight: int, mean_seconds: float) -> float | None:
-    """Return in how many seconds a place in line (1 is next) will probably get a slot; None if no slot is in use."""
+    """Return the estimated seconds until a queue position (1 is next) gets a slot; None if no slot is in use."""
     return place * mean_seconds / in_flight if in_flight else None
 
 

@@ -1,4 +1,4 @@
-"""The end of a job as an event: what webhooks and the stream of events tell."""
+"""Events of ended jobs, as webhooks and the event stream deliver them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _PREFIX: Final = "job."
 
 
 class EventError(BaseModel):
-    """What a job failed with.
+    """The error of a job.
 
     Args:
         type: The class of the error, such as `ContentViolation`.
-        message: What happened, and what to do.
+        message: What happened and what to do next.
         code: The vendor's code.
         task_id: The vendor's task id.
-        field: The field of the request that is wrong.
+        field: The invalid field of the request.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -42,26 +42,25 @@ class EventError(BaseModel):
 
 
 class Event(BaseModel):
-    """How one job has ended.
+    """The end of a job.
 
-    A job that is run again after a failure ends again, with another event.
+    A failed job that an operator retries ends again, with another event.
 
     Args:
-        id: Names the event: the cursor for `Client.events`, and the `webhook-id` of every try to deliver it.
-        job_id: The job.
+        id: The id of the event: the cursor for `Client.events`, and the `webhook-id` of every delivery attempt.
+        job_id: The id of the job.
         state: `succeeded`, `failed` or `cancelled`.
         labels: The caller's labels.
-        type: `animate` or `replace`; None if the job was never recorded in full.
+        type: `animate` or `replace`; None if the job was never recorded completely.
         resolution: `480p` or `720p`.
-        attempts: How many times it was sent to the vendor.
-        waiting_at: When a worker recorded it.
-        submitted_at: When the vendor accepted it.
-        settled_at: When it ended.
-        billed_seconds: An estimate of what one submission is billed for, in seconds of video; None if the job does not
-            say how long its video is.
-        billed_usd: The same in US dollars, where the price was known.
-        result: The result of a job that succeeded.
-        error: The error of one that did not.
+        attempts: How many times the job was submitted to the vendor.
+        waiting_at: When a worker recorded the job.
+        submitted_at: When the vendor accepted the job.
+        settled_at: When the job ended.
+        billed_seconds: Estimated billed seconds per submission; None without `video_seconds`.
+        billed_usd: The same in US dollars, if the operator has set prices.
+        result: The result, if the job succeeded.
+        error: The error, if it did not.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -82,7 +81,7 @@ class Event(BaseModel):
     error: EventError | None = None
 
     def exception(self) -> JobFailed | None:
-        """Return the error that the job ended with; None if it succeeded."""
+        """Return the error of the job; None if it succeeded."""
         if self.error is None:
             return None
         error = self.error.model_dump()
@@ -90,19 +89,19 @@ class Event(BaseModel):
 
     @classmethod
     def read(cls, event_id: str, fields: Mapping[str, str]) -> Self:
-        """Build from what the ledger keeps of an event."""
+        """Read an event from the ledger."""
         outcome = Outcome.model_validate_json(fields["outcome"])
         request: dict[str, Any] = json.loads(fields.get("request") or "{}")
         video_seconds, spent = request.get("video_seconds"), fields.get("billed_micro_usd")
         error = None
         if outcome.result is None:
-            told = outcome.exception()
+            failure = outcome.exception()
             error = EventError(
-                type=type(told).__name__,
-                message=told.message,
-                code=told.code,
-                task_id=told.task_id,
-                field=told.field,
+                type=type(failure).__name__,
+                message=failure.message,
+                code=failure.code,
+                task_id=failure.task_id,
+                field=failure.field,
             )
         return cls(
             id=event_id,
@@ -132,30 +131,30 @@ class Event(BaseModel):
 
     @classmethod
     def of_webhook(cls, event_id: str, body: Mapping[str, Any]) -> Self:
-        """Build from the body of a webhook whose signature is checked, and its `webhook-id`."""
+        """Read an event from the body of a webhook with a verified signature, and its `webhook-id`."""
         data = dict(body["data"])
         return cls(id=event_id, job_id=data.pop("id"), **data)
 
     @classmethod
     def from_webhook(cls, body: bytes | str, headers: Mapping[str, str], secret: str | Iterable[str]) -> Self:
-        """Check the signature of a webhook and return its event; needs `wanimate[webhooks]`.
+        """Verify the signature of a webhook and return its event; needs `wanimate[webhooks]`.
 
         Args:
-            body: The body of the request, exactly as it was received.
-            headers: Its headers, in upper or lower case.
-            secret: The value of WANIMATE_WEBHOOK_SECRET, or several secrets, one of which must have signed it.
+            body: The unchanged body of the request.
+            headers: The headers of the request, in upper or lower case.
+            secret: The value of WANIMATE_WEBHOOK_SECRET, or several secrets during a rotation.
 
         Raises:
-            WebhookInvalid: It is not from this account's workers, is older than five minutes, or is of a newer version.
-            InvalidArgument: There is no secret, or it is malformed.
-            WanimateError: The library that checks signatures is not installed.
+            WebhookInvalid: The signature is invalid, the webhook is older than five minutes, or its version is newer.
+            InvalidArgument: The secret is empty or malformed.
+            WanimateError: The library standardwebhooks is not installed.
         """
-        from ..webhooks import verified  # here, for events are also read without webhooks
+        from ..webhooks import verified  # not needed to read events without webhooks
 
         event_id, content = verified(body, headers, secret)
         try:
             return cls.of_webhook(event_id, content)
         except (ValueError, LookupError, TypeError, AttributeError):
             raise WebhookInvalid(
-                f"webhook {event_id} is signed, and is not one that this version of wanimate can read: upgrade wanimate"
+                f"this version of wanimate cannot read webhook {event_id} (its signature is valid): upgrade wanimate"
             ) from None

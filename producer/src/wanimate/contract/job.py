@@ -1,4 +1,4 @@
-"""The two kinds of job, checked against the vendor's rules before anything is sent."""
+"""The two kinds of job, validated by the vendor's rules before they are enqueued."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ Provider = Literal["auto", "value", "official"]
 Resolution = Literal["480p", "720p"]
 OnUnknown = Literal["fail", "resubmit"]
 
-#: Labels are for people and dashboards; what is larger belongs in the caller's own database.
+#: Labels are for people and dashboards; store larger data in your own database.
 MAX_LABELS: Final = 8
 MAX_LABEL_CHARACTERS: Final = 64
-#: What kombu's JSON takes for a value of a type of its own, which workers could not read (kombu.utils.json).
+#: Names with a special meaning in kombu's JSON (kombu.utils.json).
 _TYPE_MARKERS: Final = frozenset({"__type__", "__value__"})
 #: Vendor document, "Parameters".
 MAX_SEED: Final = 2**31 - 1
 MAX_PROMPT_CHARACTERS: Final = 10_000
 #: A year.
 MAX_DEADLINE_SECONDS: Final = 366 * 86_400
-#: A day: a larger number was meant in milliseconds.
+#: A day: a larger number was probably in milliseconds.
 MAX_VIDEO_SECONDS: Final = 86_400
-#: How often at most a job runs again after transient failures.
+#: Maximum number of retries after transient failures.
 MAX_RETRIES: Final = 10
-#: Wrong fields that one message names.
+#: Invalid fields that one message names.
 _SHOWN_PROBLEMS: Final = 10
 
 _JOB_ID_NAMESPACE: Final = uuid.UUID("5e3c5f0e-6f63-5a58-9d0d-7f0b1f5f6c11")
 
 
 class JobFields(TypedDict, total=False):
-    """The fields of `AnimateJob` and `ReplaceJob`, for type checkers and editors; those classes describe each."""
+    """The fields of `AnimateJob` and `ReplaceJob`, for type checkers and editors."""
 
     image_url: Required[str]
     video_url: Required[str]
@@ -75,39 +75,37 @@ class JobFields(TypedDict, total=False):
 
 
 class _Job(BaseModel):
-    """One request to the vendor, with the queue's own options.
+    """A request to the vendor, with options of the queue.
 
     Args:
-        image_url: The character image, one http(s) URL: JPG, JPEG, PNG or WEBP where its path has an extension.
-        video_url: The motion reference video, one http(s) URL: MP4, MOV or M4V where its path has an extension.
-        prompt: Optional guidance; not empty when given.
+        image_url: The URL of the character image: JPG, JPEG, PNG or WEBP, if its path has an extension.
+        video_url: The URL of the motion reference video: MP4, MOV or M4V, if its path has an extension.
+        prompt: Text prompt for the model; not empty.
         resolution: `480p` or `720p`.
-        seed: -1 (any) or a number from 0 to 2147483647, for reproducible runs.
+        seed: 0 to 2147483647 for reproducible videos, or -1 for random.
         provider: The vendor's routing: `auto`, `value` or `official`.
-        priority: 0 (most urgent) to 9; kept in four bands 0-2, 3-5, 6-8, 9, first come first served within a band.
-        labels: A few short strings, shown in status and Flower.
-        idempotency_key: The same key gives the same job: enqueued once, paid once.
-        on_unknown: What to do when the vendor's answer was lost: `fail` (never pay twice) or `resubmit` (may pay
-            twice). Without it the worker's setting decides.
-        retry_transient: How often it is sent again when its task has failed with a code that the vendor documents as
-            transient, 0 to 10. Each time is a new task, which may be billed. Without it the account's limit decides.
-        deadline_seconds: The job may take this long, counted from when a worker has recorded it. Then it ends as
-            `DeadlineExceeded`: for free while it waits; while it runs, after a last poll of the vendor's task.
-        video_seconds: How long the motion video is, in seconds; not sent to the vendor, only for the estimate of what
-            is billed.
-        webhook_url: Where the end of the job is posted, as the Standard Webhooks specification says. Without it the
-            account's setting decides.
+        priority: 0 (most urgent) to 9, in four bands: 0-2, 3-5, 6-8 and 9. First in, first out within a band.
+        labels: At most 8 short strings, shown in status and Flower.
+        idempotency_key: Jobs with the same key are one job, which is enqueued and billed once.
+        on_unknown: What happens if the vendor's response to the submission is lost: `fail` (never billed twice) or
+            `resubmit` (may be billed twice). Default: the worker's setting.
+        retry_transient: Maximum number of retries, 0 to 10, after failures that the vendor documents as transient. Each
+            may be billed. Default: the account's setting.
+        deadline_seconds: Time limit from when a worker records the job. After it, the job ends as `DeadlineExceeded`:
+            at once and unbilled while it waits, or after a last status request while it runs.
+        video_seconds: The length of the motion video, to estimate the cost; not sent to the vendor.
+        webhook_url: Receives a webhook (Standard Webhooks) when the job ends. Default: the account's setting.
 
     Raises:
         InvalidRequest: A field breaks the vendor's rules (vendor document, "Parameters"); `field` names it.
     """
 
-    # Built when the first job is made: who only reads needs none.
+    # Built for the first job: programs that only read need no validator.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     #: The vendor's behaviour type.
     type: ClassVar[Literal["animate", "replace"]]
-    #: Whether the vendor's rules for values are checked; those of a job on record were, by what was known then.
+    #: Whether to check values by the vendor's rules; a recorded job was checked by the rules of its time.
     _is_new: ClassVar[bool] = True
 
     image_url: StrictStr
@@ -125,7 +123,7 @@ class _Job(BaseModel):
     video_seconds: StrictFloat | None = Field(default=None, gt=0, le=MAX_VIDEO_SECONDS)
     webhook_url: StrictStr | None = None
 
-    if not TYPE_CHECKING:  # type checkers read the fields; callers get our error instead of pydantic's
+    if not TYPE_CHECKING:  # type checkers read the fields; at run time, raise our error instead of pydantic's
 
         def __init__(self, /, **fields: Any) -> None:
             try:
@@ -137,7 +135,7 @@ class _Job(BaseModel):
     @classmethod
     def _exactly_one(cls, value: Any) -> Any:
         if isinstance(value, (list, tuple)):
-            raise ValueError(f"exactly one URL is allowed, as a string; got a list of {len(value)}")  # noqa: TRY004
+            raise ValueError(f"expected exactly one URL as a string, got a list of {len(value)}")  # noqa: TRY004
         return value
 
     @field_validator("image_url", "video_url")
@@ -160,14 +158,14 @@ class _Job(BaseModel):
     @classmethod
     def _within_range(cls, value: int) -> int:
         if cls._is_new and not -1 <= value <= MAX_SEED:
-            raise ValueError(f"-1 (any) or a whole number from 0 to {MAX_SEED} is expected")
+            raise ValueError(f"expected -1 (random) or an integer from 0 to {MAX_SEED}")
         return value
 
     @field_validator("prompt")
     @classmethod
     def _not_blank(cls, value: str | None) -> str | None:
         if value is not None and not value.strip():
-            raise ValueError("a prompt must not be empty; leave it out instead")
+            raise ValueError("must not be empty; omit it instead")
         return value
 
     @field_validator("image_url", "video_url", "prompt", "labels", "idempotency_key")
@@ -177,50 +175,50 @@ class _Job(BaseModel):
             for text in chain.from_iterable(value.items()) if isinstance(value, dict) else (value or "",):
                 text.encode()
         except UnicodeEncodeError:
-            raise ValueError("this is not valid Unicode text (it has half of a surrogate pair)") from None
+            raise ValueError("not valid Unicode text (it contains half of a surrogate pair)") from None
         return value
 
     @field_validator("labels")
     @classmethod
     def _small(cls, value: dict[str, str]) -> dict[str, str]:
         if len(value) > MAX_LABELS:
-            raise ValueError(f"at most {MAX_LABELS} labels are allowed")
+            raise ValueError(f"expected at most {MAX_LABELS} labels")
         if any(len(text) > MAX_LABEL_CHARACTERS for pair in value.items() for text in pair):
-            raise ValueError(f"names and values of labels have at most {MAX_LABEL_CHARACTERS} characters")
+            raise ValueError(f"names and values of labels are limited to {MAX_LABEL_CHARACTERS} characters")
         if value.keys() == _TYPE_MARKERS:
-            raise ValueError("labels named __type__ and __value__ mean something else to Celery: use other names")
+            raise ValueError("Celery reserves the label names __type__ and __value__: use other names")
         return value
 
     @property
     def deadline_ms(self) -> int | None:
-        """The deadline in whole milliseconds, at least one; None for any time."""
+        """The deadline in whole milliseconds, at least 1; None without one."""
         return None if self.deadline_seconds is None else max(1, round(self.deadline_seconds * 1000))
 
     def to_kwargs(self) -> dict[str, Any]:
-        """Return the keyword arguments of the `wanimate.generate` task, defaults left out."""
+        """Return the keyword arguments of the `wanimate.generate` task, without defaults."""
         return {"type": self.type, **self.model_dump(exclude_defaults=True)}
 
     def fingerprint(self) -> str:
-        """Return a digest that is the same for the same request, whatever its queue options."""
+        """Return a digest of the request without the options of the queue."""
         request = self.model_dump(include={"image_url", "video_url", "prompt", "resolution", "seed", "provider"})
         canonical = json.dumps({"type": self.type, **request}, sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def job_id(self, account: str) -> str:
-        """Return the id this job is enqueued under: a new one, or derived from the idempotency key and the account."""
+        """Return the job id: derived from the idempotency key and the account, or a new one."""
         if self.idempotency_key is None:
             return str(uuid.uuid4())
         return str(uuid.uuid5(_JOB_ID_NAMESPACE, f"{account}:{self.idempotency_key}"))
 
     def summary(self) -> str:
-        """Return what logs, events and Flower may show: no URL (it may be signed) and no prompt."""
+        """Return the fields for logs, events and Flower: no URL, which may be signed, and no prompt."""
         shown: dict[str, object] = {"type": self.type, "resolution": self.resolution}
         if self.labels:
             shown["labels"] = self.labels
         return str(shown)
 
     def message_options(self) -> dict[str, Any]:
-        """Return the Celery options every message of this job is sent with."""
+        """Return the Celery options for messages of this job."""
         return {
             "queue": ENTRY_QUEUE,
             "priority": self.priority,
@@ -230,44 +228,38 @@ class _Job(BaseModel):
         }
 
     def signature(self) -> Signature[Any]:
-        """Return an ordinary, immutable Celery signature for the whole remote job.
+        """Return an immutable Celery signature for the job.
 
-        It works in `chain`, `group`, `chord`, `link`, `link_error` and `self.replace` on the caller's own Celery app,
-        which must use the same Redis as broker and result backend (Celery documentation, "Canvas"). With an idempotency
-        key it may be sent any number of times: each time is a task of its own with its own continuation, and all of
-        them end with the one job of the key, which is paid once.
+        It works in `chain`, `group`, `chord`, `link`, `link_error` and `self.replace` of your own Celery app, which
+        must use the same Redis as broker and result backend (Celery documentation, "Canvas"). With an idempotency key
+        you can send it several times: each is a task with its own callbacks, and all end with the same job, which is
+        billed once.
 
         Raises:
-            SettingsError: The app runs tasks at once instead of sending them (`task_always_eager`).
+            SettingsError: The app runs tasks in the caller's process (`task_always_eager`).
         """
         from celery import Signature, current_app
 
         if current_app.conf.task_always_eager:
             raise SettingsError(
-                "task_always_eager: a remote job cannot run in the caller's process, and Celery would send and bill "
-                "it; in tests put a fake in its place, or run the simulator"
+                "task_always_eager: a remote job cannot run in the caller's process; Celery would send it, and the "
+                "vendor would bill it. In tests use a fake or the simulator"
             )
         return Signature(GENERATE_TASK, kwargs=self.to_kwargs(), options=self.message_options(), immutable=True)
 
 
 class AnimateJob(_Job):
-    """Bring the character of an image to life with the motion of a video.
+    """Animate the character of an image with the motion of a video (vendor document, type `animate`)."""
 
-    Takes the fields of every job; see the vendor's document, type `animate`.
-    """
-
-    __doc__ = f"{cleandoc(__doc__)}\n\n{cleandoc(_Job.__doc__ or '')}"
+    __doc__ = f"{__doc__}\n\n{cleandoc(_Job.__doc__ or '')}"
 
     type = "animate"
 
 
 class ReplaceJob(_Job):
-    """Replace the person in a video with the character of an image.
+    """Replace the person in a video with the character of an image (vendor document, type `replace`)."""
 
-    Takes the fields of every job; see the vendor's document, type `replace`.
-    """
-
-    __doc__ = f"{cleandoc(__doc__)}\n\n{cleandoc(_Job.__doc__ or '')}"
+    __doc__ = f"{__doc__}\n\n{cleandoc(_Job.__doc__ or '')}"
 
     type = "replace"
 
@@ -286,21 +278,20 @@ class _RecordedReplaceJob(ReplaceJob):
 def parse_job(kwargs: Mapping[str, Any], *, is_recorded: bool = False) -> Job:
     """Read the keyword arguments of a `wanimate.generate` task: `type` and the fields of the job.
 
-    If the ledger has them, an older version has checked their values by the rules of its time, and the vendor, not a
-    newer rule of ours, decides about them.
+    If they are recorded in the ledger, an older version has checked their values, so newer rules do not apply.
 
     Raises:
-        InvalidRequest: A field is missing, unknown or wrong; `field` names it.
+        InvalidRequest: A field is missing, unknown or invalid; `field` names it.
     """
     if not isinstance(kwargs, dict):
-        raise InvalidRequest("keyword arguments are expected: type, image_url, video_url, …", field="type")
+        raise InvalidRequest("expected keyword arguments: type, image_url, video_url, …", field="type")
     fields = dict(kwargs)
     kind = fields.pop("type", None)
     if kind == "animate":
         return (_RecordedAnimateJob if is_recorded else AnimateJob)(**fields)
     if kind == "replace":
         return (_RecordedReplaceJob if is_recorded else ReplaceJob)(**fields)
-    raise InvalidRequest(f"type: 'animate' or 'replace' is expected, got {str(kind)[:20]!r}", field="type")
+    raise InvalidRequest(f"type: expected 'animate' or 'replace', got {str(kind)[:20]!r}", field="type")
 
 
 def _invalid(error: ValidationError) -> InvalidRequest:

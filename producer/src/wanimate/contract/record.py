@@ -1,4 +1,4 @@
-"""What became of a job: its result, its outcome, and the status that the ledger's job hash gives."""
+"""The result, the outcome and the status of a job."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-#: For how long the vendor keeps videos after it has completed a task, in seconds (vendor document, "Response format").
+#: The vendor deletes videos this long after it has completed a task, in seconds (vendor document, "Response format").
 RESULT_URLS_TTL_SECONDS: Final = 86_400
 
 
 class KeptFile(BaseModel):
-    """One video in the account's store.
+    """A video in the account's store.
 
     Args:
-        url: Where it is, such as `s3://bucket/2026-11-27/ID.mp4`.
-        source_url: Where the vendor served it.
+        url: Its URL, such as `s3://bucket/2026-11-27/ID.mp4`.
+        source_url: The vendor's URL of the original.
         size_bytes: Its size.
-        sha256: Its digest, in hexadecimal.
-        content_type: What it is, by its bytes: `video/mp4`.
+        sha256: Its SHA-256, in hexadecimal.
+        content_type: Its type, detected from the content: `video/mp4`.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -41,20 +41,20 @@ class KeptFile(BaseModel):
 
 
 class Result(BaseModel):
-    """The vendor's answer for a finished job.
+    """The result of a succeeded job.
 
     Args:
-        urls: Where the videos are: in the account's store if they were kept, else at the vendor.
-        source_urls: Where the vendor served videos that were to be kept.
-        kept: Whether they are in the account's store. False if they could not be copied before the vendor stopped
-            serving them; None if the account keeps none.
-        files: What was copied, in the order of `urls`.
+        urls: The URLs of the videos: in the account's store if they were copied, otherwise at the vendor.
+        source_urls: The vendor's URLs, if the account has a store.
+        kept: Whether the videos are in the account's store. False if the copy failed until the vendor deleted them;
+            None if the account has no store.
+        files: The copied videos, in the order of `urls`.
         task_id: The vendor's task id.
         created_at: When the vendor created the task.
-        completed_at: When the vendor completed it.
-        cost_time_ms: How long the vendor says it worked, in milliseconds.
-        urls_expire_at: When the vendor stops serving `urls`, as it documents; None if not known, or if they are kept. A
-            result that an older version has stored gets 24 hours from `completed_at`.
+        completed_at: When the vendor completed the task.
+        cost_time_ms: The vendor's processing time, in milliseconds.
+        urls_expire_at: When the vendor deletes the videos at `urls`, 24 hours after `completed_at` (vendor document);
+            None if unknown, or if the videos are in the account's store.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -79,22 +79,22 @@ class Result(BaseModel):
             try:
                 value = completed_at + timedelta(seconds=RESULT_URLS_TTL_SECONDS)
             except OverflowError:
-                # A nonsensical time stamp must not cost a paid video.
+                # An invalid time stamp must not lose a billed video.
                 return None
         return value if value is None or value.tzinfo is not None else value.replace(tzinfo=UTC)
 
     @property
     def is_expired(self) -> bool:
-        """Whether the vendor has stopped serving the URLs, by the clock of this machine."""
+        """Whether the URLs have expired by the clock of this machine."""
         return self.urls_expire_at is not None and datetime.now(UTC) >= self.urls_expire_at
 
     def to_json(self) -> dict[str, Any]:
-        """Return the plain value that the Celery task returns."""
+        """Return the result as plain JSON values, as the Celery task returns it."""
         return self.model_dump(mode="json")
 
 
 class Outcome(BaseModel):
-    """How a job ended, as the ledger keeps it: a result, or an error by the name of its class and its arguments."""
+    """The outcome of a job in the ledger: a result, or an error as its class name and arguments."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -109,7 +109,7 @@ class Outcome(BaseModel):
 
     @classmethod
     def success(cls, result: Result) -> Self:
-        """Return the outcome of a finished job."""
+        """Return the outcome of a succeeded job."""
         return cls(kind=JobState.SUCCEEDED, result=result, task_id=result.task_id)
 
     @classmethod
@@ -125,7 +125,7 @@ class Outcome(BaseModel):
         )
 
     def exception(self) -> errors.JobFailed:
-        """Return the error that the job ended with."""
+        """Return the error of the job."""
         known = getattr(errors, self.error or "", errors.JobFailed)
         return known(self.message, self.code, self.task_id, self.field)
 
@@ -134,35 +134,35 @@ class JobStatus(BaseModel):
     """A job as its caller sees it.
 
     Args:
-        id: The job's id, also its Celery task id.
-        follows: The job whose outcome it gets, if it is one more caller of the same idempotency key or id.
-        state: Where it stands.
-        position: Its place among the waiting jobs, 1 is next; only while it waits.
-        eta_seconds: In how many seconds the vendor will probably have finished it: an estimate, from how long other
-            jobs took and how many slots are in use. None where there is nothing to estimate from.
-        blocked_by: Why nothing is sent to the vendor now, if the job is not sent yet: `suspended` (the vendor refuses
-            the key, or there is no credit), `paused` (by an operator), `daily_limit` (of what is billed), `balance`
-            (too little credit for the next job), `back_off` (the vendor throttles or cannot be reached), `unsafe`
-            (Redis lacks replicas), `refused` (several jobs were refused for no reason of their own, one at a time is
-            tried) or `probe` (answers were lost, one at a time is tried). None while jobs are sent. `retry`: this job
-            was refused, or its task failed, and it waits for its next attempt.
-        attempts: How many times it was sent to the vendor.
-        retries: How often it was put back because its task had failed with a transient code.
-        transient_code: The last such code.
-        task_id: The vendor's task id, once known.
+        id: The job id, which is also its Celery task id.
+        follows: The id of an earlier job with the same idempotency key or id, whose outcome this job gets.
+        state: Its state.
+        position: Its position in the queue while it waits; 1 is next.
+        eta_seconds: Estimated seconds until the vendor has finished, from the durations of other jobs and the slots in
+            use. None if there is no estimate.
+        blocked_by: Why the job is not submitted now; None if submissions are possible. For all jobs: `suspended` (the
+            vendor refuses the key, or there is no credit), `paused` (by an operator), `daily_limit` (of billed
+            seconds), `balance` (too low for the next job), `back_off` (the vendor rate limits requests or cannot be
+            reached), `unsafe` (Redis has too few replicas), `refused` (the vendor refused several jobs; one job at a
+            time is a probe) or `probe` (the circuit breaker is half-open). For this job: `retry` (it was refused or its
+            task failed, and it waits for its next attempt).
+        attempts: How many times it was submitted to the vendor.
+        retries: How many times it was retried after a transient failure.
+        transient_code: The code of the last transient failure.
+        task_id: The vendor's task id.
         type: `animate` or `replace`.
         resolution: `480p` or `720p`.
         labels: The caller's labels.
-        billed_seconds: An estimate of what one submission of it is billed for, in seconds of video. None if the job
-            does not say how long its video is.
-        billed_usd: The same in US dollars, at the price when it was submitted, before that at today's. None also where
-            the operator has set no price.
+        billed_seconds: Estimated billed seconds per submission; None without `video_seconds`.
+        billed_usd: The same in US dollars, at the price of the submission, or the current price before it. None if the
+            operator has not set prices.
         waiting_at: When a worker recorded it.
         submitted_at: When the vendor accepted it.
-        rendered_at: When a worker learnt that the vendor had finished it, if its video is kept.
-        settled_at: When its outcome was learnt.
+        rendered_at: When a worker noticed that the vendor had finished, if the account has a store.
+        settled_at: When its outcome was known.
         delivered_at: When its result was stored.
-        urls_expire_at: When the vendor stops serving the URLs of its result, if it has one.
+        urls: The URLs of its result.
+        urls_expire_at: When these URLs expire.
         error: What it failed with.
     """
 
@@ -196,7 +196,7 @@ class JobStatus(BaseModel):
     def from_hash(
         cls, job_id: str, fields: Mapping[str, str], rank: int | None, *, has_slot: bool, prices: Prices | None = None
     ) -> Self:
-        """Read a job's hash, empty while no worker has recorded it; `rank` is its zero-based place in line."""
+        """Read a job's hash, empty while no worker has recorded it; `rank` is its zero-based position in the queue."""
         if not fields:
             return cls(id=job_id, state=JobState.QUEUED)
         request: dict[str, Any] = json.loads(fields.get("request") or "{}")
@@ -228,7 +228,7 @@ class JobStatus(BaseModel):
 
 
 def read_outcome(fields: Mapping[str, str]) -> Outcome | None:
-    """Return the outcome in a job's hash, if it has one."""
+    """Return the outcome in a job's hash, or None."""
     stored = fields.get("outcome")
     return Outcome.model_validate_json(stored) if stored else None
 
@@ -253,10 +253,10 @@ def _state(stage: Stage, outcome: Outcome | None, *, has_slot: bool) -> JobState
 
 
 def moment_of(stamp_ms: str) -> datetime:
-    """Return a time stamp of the ledger, in Unix ms, as a moment."""
+    """Return a time stamp of the ledger, in Unix ms, as a datetime."""
     return datetime.fromtimestamp(int(stamp_ms) / 1000, tz=UTC)
 
 
 def moment(stamp_ms: str | None) -> datetime | None:
-    """Return a time stamp of the ledger as a moment; None if there is none."""
+    """Return a time stamp of the ledger as a datetime, or None."""
     return moment_of(stamp_ms) if stamp_ms else None

@@ -1,4 +1,4 @@
-"""The states of a job: who moves it on from each, and what a crash there means."""
+"""The states of a job: which process moves it on from each, and the effect of a crash there."""
 
 from __future__ import annotations
 
@@ -6,51 +6,51 @@ from enum import StrEnum
 
 
 class Stage(StrEnum):
-    """Where a job stands in the ledger; every change is one Lua script.
+    """The state of a job in the ledger; one Lua script makes each change.
 
-    A job in `ADMITTED`, `SUBMITTING`, `UNKNOWN` or `RUNNING` holds one upstream slot; all others hold none.
+    A job in `ADMITTED`, `SUBMITTING`, `UNKNOWN` or `RUNNING` has one upstream slot; in other states it has none.
     """
 
-    #: Recorded, in the waiting set, no message in flight. The script that frees a slot moves it on; nothing to lose.
+    #: Recorded, in the waiting set, without a message. The script that frees a slot moves it on. A crash has no effect.
     WAITING = "waiting"
-    #: Not a job but one more caller of one: it ends as that job, its leader, ends. The worker that delivers the
-    #: leader's outcome settles it; if that worker dies, its due time passes and a poll settles it.
+    #: A further caller of another job, its leader, with the same outcome. The worker that delivers the leader's outcome
+    #: settles it. If that worker dies, its due time passes and a poll settles it.
     FOLLOWING = "following"
-    #: Has a slot. The process that granted it moves it on, or one that takes it from the list `ready`. That process
-    #: dies: its due time passes and a poll offers it again. Derived, not stored: the hash says `waiting` and the slots
-    #: set holds the job.
+    #: Has a slot. The process that granted it moves it on, or one that takes it from the list `ready`. If that process
+    #: dies, its due time passes and a poll offers it again. Derived, not stored: the hash says `waiting` and the slots
+    #: set contains the job.
     ADMITTED = "admitted"
-    #: The intent is written, the POST may have been sent. The submitting worker moves it on. Worker dies: its due
-    #: time passes and it becomes `UNKNOWN`, for the vendor may have accepted the task.
+    #: The intent is recorded, and the POST may have been sent. The submitting worker moves it on. If that worker dies,
+    #: its due time passes and it becomes `UNKNOWN`, because the vendor may have accepted the task.
     SUBMITTING = "submitting"
-    #: The answer was lost. Keeps its slot; the vendor's callback or an operator reveals the task, or its bound passes.
+    #: The response was lost. Keeps its slot until a callback or an operator gives the task id, or for a limit.
     UNKNOWN = "unknown"
-    #: The vendor has the task and we have its id. The poller moves it on; a dead poller's lease lapses.
+    #: The vendor has the task, and its id is known. The poller moves it on. If the poller dies, its lease expires.
     RUNNING = "running"
-    #: The vendor has finished the video, which is being copied to the account's store. A keeper moves it on. The keeper
-    #: dies: its lease ends, and another one copies the video.
+    #: The vendor has finished the video, which is being copied to the account's store. A keeper moves it on. If the
+    #: keeper dies, its lease expires and another one copies the video.
     KEEPING = "keeping"
-    #: The outcome is known, and the slot is handed on. The process that settled it delivers it. That process dies: its
-    #: due time passes and a poll offers it again.
+    #: The outcome is known and the slot is free. The process that settled it delivers it. If that process dies, its due
+    #: time passes and a poll offers it again.
     SETTLED = "settled"
     #: The result is in the Celery backend. Final; the record expires with the result.
     DELIVERED = "delivered"
 
 
 class JobState(StrEnum):
-    """What a caller sees of a job."""
+    """The state of a job as its caller sees it."""
 
-    #: Enqueued here, not yet recorded by a worker.
+    #: Enqueued, but not recorded by a worker yet.
     QUEUED = "queued"
-    #: Waits for an upstream slot. Cancelling is free.
+    #: Waiting for an upstream slot. Cancelling is free.
     WAITING = "waiting"
-    #: Has a slot and is being sent to the vendor.
+    #: Has a slot and is being submitted to the vendor.
     SUBMITTING = "submitting"
-    #: The answer to the submission was lost; it may have been billed.
+    #: The response to the submission was lost; the job may be billed.
     UNKNOWN = "unknown"
-    #: The vendor renders it. Billed.
+    #: The vendor is rendering the video. The job is billed.
     RUNNING = "running"
-    #: The vendor has finished it, and the video is being copied to the account's store.
+    #: The vendor has finished, and a worker copies the video to the account's store.
     KEEPING = "keeping"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -63,7 +63,7 @@ class JobState(StrEnum):
 
 
 class CancelOutcome(StrEnum):
-    """What became of a request to cancel, as `explanation` tells a person."""
+    """The outcome of a request to cancel a job."""
 
     CANCELLED = "cancelled"
     BILLED = "billed"
@@ -72,17 +72,16 @@ class CancelOutcome(StrEnum):
 
     @property
     def explanation(self) -> str:
-        """One sentence for a person."""
+        """The outcome in one sentence."""
         return {
-            # Or not sent again after a transient failure: then it has been billed before, perhaps.
-            CancelOutcome.CANCELLED: "cancelled before it was sent to the vendor; nothing more is billed",
+            # "More", because an earlier attempt may be billed.
+            CancelOutcome.CANCELLED: "cancelled before it was submitted; nothing more is billed",
             CancelOutcome.BILLED: (
-                "already sent to the vendor, which has no cancel: it runs on, is billed, and its result will be "
-                "delivered"
+                "already submitted, and the vendor cannot cancel tasks: the job continues, is billed, and delivers its "
+                "result"
             ),
             CancelOutcome.UNKNOWN: (
-                "sent to the vendor, whose answer is not known: it may run and may be billed; "
-                "what becomes of it will be delivered"
+                "already submitted, but the response was lost: the task may run and may be billed; the job continues"
             ),
-            CancelOutcome.FINISHED: "had already ended; nothing was changed",
+            CancelOutcome.FINISHED: "already ended; nothing changed",
         }[self]

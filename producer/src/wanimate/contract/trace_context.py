@@ -1,4 +1,4 @@
-"""The trace that a job belongs to, as it travels with its messages (W3C Trace Context)."""
+"""The trace of a job in its message headers (W3C Trace Context)."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: The message headers; the names are those of the standard, which other instrumented Celery code uses too.
+#: The message headers of the standard, which other instrumented Celery code uses as well.
 TRACE_HEADERS: Final = ("traceparent", "tracestate")
-#: Longer values are dropped: a vendor of traces must expect that (W3C Trace Context, 3.3.1.5).
+#: Longer values are dropped, as the standard allows (W3C Trace Context, 3.3.1.5).
 _MAX_CHARACTERS: Final = 512
 
 
 def current_trace() -> dict[str, str]:
-    """Return the headers of the span that the caller is in; none without one.
+    """Return the headers of the current span, if there is one.
 
-    It imports nothing: code that is in a span has imported OpenTelemetry, and a process that forks during an import in
-    another thread leaves its child a lock that is never released.
+    This imports nothing: code in a span has imported OpenTelemetry, and a fork during an import in another thread would
+    leave the child a locked import lock.
     """
     get_current_span = getattr(sys.modules.get("opentelemetry.trace"), "get_current_span", None)
     span = None if get_current_span is None else get_current_span().get_span_context()
@@ -30,6 +30,6 @@ def current_trace() -> dict[str, str]:
 
 
 def trace_of(headers: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return those headers of a message that name its trace."""
+    """Return the trace headers of a message."""
     named = {name: (headers or {}).get(name) for name in TRACE_HEADERS}
     return {name: value for name, value in named.items() if isinstance(value, str) and len(value) <= _MAX_CHARACTERS}

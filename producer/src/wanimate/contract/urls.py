@@ -1,4 +1,4 @@
-"""What a URL of a job must look like for the vendor to be able to fetch it."""
+"""Checks that the vendor can fetch the URLs of a job."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from urllib.parse import unquote, urlsplit
 MAX_URL_CHARACTERS: Final = 4096
 
 _SCHEMES: Final = ("http", "https")
-#: Longest name of a host, and of each of its parts (RFC 1035, 2.3.4).
+#: Maximum length of a host name (RFC 1035, 2.3.4).
 _MAX_HOST_CHARACTERS: Final = 253
 _NAME: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _IPV6_ADDRESS: Final = re.compile(r"\[[0-9A-Fa-f]*:[0-9A-Fa-f:.]*\]")
-#: The start of a second URL. One that belongs to the first, as in `https://proxy/https://…` or `?url=https://…`,
-#: follows a slash, an equals sign or an escape.
+#: The start of a second URL. A URL inside the first, as in `https://proxy/https://…` or `?url=https://…`, follows a
+#: slash, an equals sign or an escape.
 _SECOND_URL: Final = re.compile(r"(?<!%[0-9A-Fa-f]{2})(?<=[\w,;|'\"<>()\[\]{}])https?://", re.IGNORECASE)
-#: Unicode categories of what no URL contains unescaped.
+#: Unicode categories that a URL does not contain unescaped.
 _UNSEEN: Final = {
     "Cc": "a control character",
     "Cf": "an invisible character",
@@ -26,41 +26,41 @@ _UNSEEN: Final = {
     "Zp": "a paragraph separator",
     "Zs": "a space",
 }
-#: Letters and marks that cannot be seen either (Unicode, Default_Ignorable_Code_Point).
+#: Other invisible letters and marks (Unicode, Default_Ignorable_Code_Point).
 _IGNORABLE: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-#: What the vendor takes (vendor document, "Parameters", and its pages on files), by the extensions of URLs.
+#: File formats that the vendor accepts (vendor document, "Parameters", and its pages on files).
 IMAGE_EXTENSIONS: Final = ("jpg", "jpeg", "png", "webp")
 VIDEO_EXTENSIONS: Final = ("mp4", "mov", "m4v")
-#: Programs on servers: what they answer with is not known from their names.
+#: Extensions of server programs, which do not tell the format of the response.
 _PROGRAMS: Final = frozenset({"action", "ashx", "asp", "aspx", "cgi", "dll", "do", "jsp", "php", "pl"})
-#: A longer end of a name, or one of digits alone, is no extension but a version, a host, a hash.
+#: A longer suffix, or one of digits only, is not an extension but a version, a host or a hash.
 _EXTENSION: Final = re.compile(r"(?=[0-9]*[a-z])[a-z0-9]{1,5}", re.ASCII)
 
 
 def is_host_allowed(url: str, patterns: str) -> bool:
-    """Whether a URL's host is one of those named.
+    """Return whether the host of a URL is allowed.
 
     Args:
-        url: The URL, which was checked.
-        patterns: Hosts, separated by commas or spaces; `*.example.com` stands for all below that. None named: any.
+        url: A valid URL.
+        patterns: Hosts, separated by commas or spaces; `*.example.com` matches all subdomains. Empty: any host.
     """
     host, wanted = (urlsplit(url).hostname or "").lower(), patterns.lower().replace(",", " ").split()
     return not wanted or any(host.endswith(name[1:]) if name.startswith("*.") else host == name for name in wanted)
 
 
 def check_http_url(url: str) -> None:
-    """Raise a `ValueError` if the vendor could not fetch this URL; it may be signed, so no message quotes it."""
+    """Raise `ValueError` if the vendor cannot fetch this URL; messages do not quote it because it may be signed."""
     if len(url) > MAX_URL_CHARACTERS:
-        raise ValueError(f"a URL of at most {MAX_URL_CHARACTERS} characters is expected; this has {len(url)}")
+        raise ValueError(f"expected a URL of at most {MAX_URL_CHARACTERS} characters, got {len(url)}")
     _check_characters(url)
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise ValueError("this is not a URL: the brackets around its host are wrong") from None
+        raise ValueError("not a URL: the brackets around the host are invalid") from None
     if parts.scheme not in _SCHEMES or not url[len(parts.scheme) :].startswith("://"):
-        raise ValueError("an http:// or https:// URL is expected")
+        raise ValueError("expected an http:// or https:// URL")
     if "@" in parts.netloc:
         raise ValueError("it contains a user name or a password: use a signed URL instead")
     host, has_port, port = parts.netloc.rpartition(":")
@@ -69,25 +69,24 @@ def check_http_url(url: str) -> None:
     if not host:
         raise ValueError(f"the host is missing after {parts.scheme}://")
     if host.lower() in _SCHEMES or _SECOND_URL.search(url, len(parts.scheme) + 3):
-        raise ValueError("it contains two URLs: exactly one is allowed")
+        raise ValueError("it contains two URLs: expected one")
     if port and not (port.isascii() and port.isdigit() and 0 < int(port[-6:]) <= 65_535):  # noqa: PLR2004 - 16 bits
-        raise ValueError("its port is not a number from 1 to 65535")
+        raise ValueError("the port is not a number from 1 to 65535")
     if not _IPV6_ADDRESS.fullmatch(host) and not _is_name(host):
-        raise ValueError("its host is not a name or an address that can be looked up")
+        raise ValueError("the host is not a valid name or IP address")
 
 
 def check_format(url: str, what: str, allowed: tuple[str, ...]) -> None:
-    """Raise a `ValueError` if the path of a URL says that the file has a format which the vendor does not take.
+    """Raise `ValueError` if the path of a URL has the extension of a format that the vendor does not accept.
 
-    A URL says nothing of the format, and is taken, if its path has no extension or ends in a program such as `.php`.
-    Query and fragment do not count.
+    URLs without an extension, or with that of a program such as `.php`, are accepted. Query and fragment do not count.
     """
-    # An escaped slash is one of the file's name, as in `/videos%2Fmotion.mp4` of an object store.
+    # An object store may escape the slash before the file name, as in `/videos%2Fmotion.mp4`.
     name = unquote(urlsplit(url).path).rpartition("/")[2]
     extension = name.rpartition(".")[2].lower() if "." in name else ""
     if _EXTENSION.fullmatch(extension) and extension not in {*allowed, *_PROGRAMS}:
         formats = ", ".join(allowed[:-1]).upper() + f" or {allowed[-1].upper()}"
-        raise ValueError(f"the vendor takes {what} as {formats}, and the path of this URL ends in .{extension}")
+        raise ValueError(f"the vendor accepts {what} as {formats}, but this URL ends in .{extension}")
 
 
 def _check_characters(url: str) -> None:
@@ -96,7 +95,7 @@ def _check_characters(url: str) -> None:
     for place, character in enumerate(url, start=1):
         what = "an invisible character" if _IGNORABLE.match(character) else _UNSEEN.get(unicodedata.category(character))
         if character == "\\":
-            raise ValueError(f"it contains a backslash (character {place}): a URL has forward slashes")
+            raise ValueError(f"it contains a backslash (character {place}): use a forward slash")
         if character == " ":
             raise ValueError(f"it contains a space (character {place}): write it as %20, or remove it")
         if what is not None:
@@ -105,7 +104,7 @@ def _check_characters(url: str) -> None:
 
 def _is_name(host: str) -> bool:
     try:
-        # An international name is looked up by its ASCII form.
+        # DNS uses the ASCII form of an international name.
         name = host if host.isascii() else host.encode("idna").decode()
     except UnicodeError:
         return False

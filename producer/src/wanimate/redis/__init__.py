@@ -1,1 +1,1 @@
-"""Redis: its address, the pools and Celery settings made from it, and what the clients read and write there."""
+"""Redis: its address, connection pools, Celery settings, and what clients read and write."""

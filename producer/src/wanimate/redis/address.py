@@ -1,4 +1,4 @@
-"""The URL of Redis: read once, and written in the form of each library, and for people without its password."""
+"""Parses the URL of Redis and writes it in the form of each library, or without its password."""
 
 from __future__ import annotations
 
@@ -13,39 +13,38 @@ if TYPE_CHECKING:
 _SENTINEL: Final = {"sentinel", "sentinel+tls"}
 _TLS: Final = {"rediss", "sentinel+tls"}
 _SCHEMES: Final = {"redis", "rediss", "unix", *_SENTINEL}
-#: Options of a URL about TLS, as redis-py, Celery and kombu alike call them.
+#: TLS options of a URL; redis-py, Celery and kombu use the same names.
 _TLS_OPTIONS: Final = ("ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _SENTINEL_OPTIONS: Final = ("service", "sentinel_username", "sentinel_password")
-#: A name or an address; of an IPv6 address `urlsplit` has taken the brackets.
+#: A name or an address; `urlsplit` has removed the brackets of an IPv6 address.
 _HOST: Final = re.compile(r"[A-Za-z0-9_.:-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where Redis is: a server, a socket, or the sentinels that know which server is the master."""
+    """The address of Redis: a server, a socket, or sentinels that know the master."""
 
     scheme: str
-    #: Names and ports of the server, or of the sentinels; none for a socket, which has a path.
+    #: Names and ports of the server or of the sentinels; empty for a socket.
     hosts: tuple[tuple[str, int], ...]
     path: str
     database: int
     username: str | None
     password: str | None = field(repr=False)
-    #: The name under which sentinels watch the master; None for a server or a socket.
+    #: The name of the master at the sentinels; None for a server or a socket.
     service: str | None
-    #: The login at the sentinels themselves.
+    #: The login at the sentinels.
     sentinel_username: str | None
     sentinel_password: str | None = field(repr=False)
-    #: How certificates are checked, `ssl_…` as redis-py calls it; None without TLS.
+    #: The `ssl_…` options of redis-py; None without TLS.
     tls: dict[str, str] | None
 
     @classmethod
     def parse(cls, url: str) -> Self:
-        """Read a URL.
+        """Parse a URL.
 
         Raises:
-            ValueError: It is no address of Redis, or some library would read it in another way; the message never
-                quotes it.
+            ValueError: The URL is invalid, or libraries would disagree about it; the message does not quote it.
         """
         parts = _split(url.strip())
         is_socket, is_sentinel = parts.scheme == "unix", parts.scheme in _SENTINEL
@@ -56,7 +55,7 @@ class Address:
         if not login:
             username, password = query.get("username", ""), query.get("password", "")
         if is_socket and (server or not parts.path.strip("/")):
-            raise ValueError("the path of a socket is expected after three slashes, as in unix:///run/redis.sock")
+            raise ValueError("expected the path of a socket after three slashes, as in unix:///run/redis.sock")
         return cls(
             parts.scheme,
             () if is_socket else _hosts(server, is_sentinel=is_sentinel),
@@ -72,7 +71,7 @@ class Address:
 
     @property
     def url(self) -> str:
-        """The address in the one form that every library here reads in the same way."""
+        """The address in the one form that all libraries read in the same way."""
         options = dict(self.tls or {})
         if self.service is not None:
             named = zip(_SENTINEL_OPTIONS, (self.service, self.sentinel_username, self.sentinel_password), strict=True)
@@ -84,9 +83,9 @@ class Address:
 
     @property
     def celery_url(self) -> str:
-        """The address as Celery and kombu spell it: they have no `unix://`.
+        """The address in the form of Celery and kombu, which do not support `unix://`.
 
-        Of sentinels each part carries user, password and database: kombu takes them from whichever part it tries.
+        For sentinels, each part has user, password and database: kombu reads them from the part that it tries.
         """
         if self.path:
             return f"redis+socket://{self._login}{self.path}?virtual_host={self.database}"
@@ -95,7 +94,7 @@ class Address:
         return ";".join(f"sentinel://{self._login}{server}/{self.database}" for server in self._servers)
 
     def without_secrets(self, text: str) -> str:
-        """Return a text, such as a library's error, without the passwords."""
+        """Return a text, such as an error of a library, without the passwords."""
         password = self.password or ""
         for secret in {quote(password, safe=""), password, self.sentinel_password or ""} - {""}:
             text = text.replace(secret, "***")
@@ -122,24 +121,24 @@ def _split(url: str) -> SplitResult:
         raise ValueError("it contains a #: percent-encode it, as %23")
     scheme, mark, rest = url.partition("://")
     if not mark or scheme.lower() not in _SCHEMES:
-        raise ValueError("a redis://, rediss://, unix://, sentinel:// or sentinel+tls:// URL is expected")
+        raise ValueError("expected a redis://, rediss://, unix://, sentinel:// or sentinel+tls:// URL")
     try:
         if scheme.lower() not in _SENTINEL:
             return urlsplit(url)
-        # Newer Pythons take brackets only around the one host of a URL; here there may be several hosts.
+        # Newer versions of Python accept brackets only around a single host.
         hosts = re.split("[/?]", rest, maxsplit=1)[0]
         return urlsplit(f"{scheme}://_{rest[len(hosts) :]}")._replace(netloc=hosts)
     except ValueError:
-        raise ValueError("it is not a URL: is there a bracket or a slash that must be percent-encoded?") from None
+        raise ValueError("not a URL: percent-encode brackets and slashes in the password") from None
 
 
 def _query(parts: SplitResult) -> dict[str, str]:
     try:
         pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError:
-        raise ValueError("what follows the ? is not name=value: percent-encode a ? of the password, as %3F") from None
+        raise ValueError("expected name=value after the ?: percent-encode a ? in the password as %3F") from None
     if len(dict(pairs)) < len(pairs):
-        raise ValueError("an option is given twice")
+        raise ValueError("it has a duplicate option")
     return dict(pairs)
 
 
@@ -149,28 +148,28 @@ def _check_options(query: dict[str, str], scheme: str) -> None:
         known |= set(_TLS_OPTIONS)
     unknown = sorted(query.keys() - known)
     if "ssl" in unknown:
-        raise ValueError("it has no option ssl: TLS is a matter of the scheme, rediss:// or sentinel+tls://")
+        raise ValueError("unknown option ssl: use the scheme rediss:// or sentinel+tls:// for TLS")
     if unknown:
-        raise ValueError(f"it has no option {', '.join(unknown)}; it may have {', '.join(sorted(known))}")
+        raise ValueError(f"unknown option {', '.join(unknown)}; known options: {', '.join(sorted(known))}")
     if scheme in _SENTINEL and not query.get("service"):
         raise ValueError("the name of the master is missing, as in sentinel://host:26379,host:26379/0?service=mymaster")
     if scheme == "sentinel" and query.keys() & set(_TLS_OPTIONS):
-        raise ValueError("ssl_ options need sentinel+tls://")
+        raise ValueError("ssl_ options require sentinel+tls://")
 
 
 def _database(text: str) -> int:
     number = text.strip("/") or "0"
     if not re.fullmatch("[0-9]{1,9}", number):
-        raise ValueError("a number is expected for the database, as in redis://host:6379/0")
+        raise ValueError("expected a number as the database, as in redis://host:6379/0")
     return int(number)
 
 
 def _hosts(text: str, *, is_sentinel: bool) -> tuple[tuple[str, int], ...]:
-    told = (
-        "hosts of sentinels are expected, as in sentinel://host:26379,host:26379/0?service=mymaster"
+    problem = (
+        "expected the hosts of sentinels, as in sentinel://host:26379,host:26379/0?service=mymaster"
         if is_sentinel
-        else "a host and a port from 1 to 65535 are expected, as in redis://host:6379/0; percent-encode a : or / of "
-        "the password, as %3A or %2F"
+        else "expected a host and a port from 1 to 65535, as in redis://host:6379/0; percent-encode a : or / in the "
+        "password as %3A or %2F"
     )
     if not is_sentinel and text[:1] in {"", ":"}:
         text = f"localhost{text}"
@@ -180,18 +179,18 @@ def _hosts(text: str, *, is_sentinel: bool) -> tuple[tuple[str, int], ...]:
             parts = urlsplit(f"//{each}")
             host, port = parts.hostname or "", parts.port
         except ValueError:
-            raise ValueError(told) from None
+            raise ValueError(problem) from None
         if port == 0 or not _HOST.fullmatch(host):
-            raise ValueError(told)
+            raise ValueError(problem)
         hosts.append((host, port or (26379 if is_sentinel else 6379)))
     return tuple(hosts)
 
 
 def _tls(query: dict[str, str]) -> dict[str, str]:
-    """Return how certificates are checked, which they are unless the URL says otherwise; Celery's default is not to."""
+    """Return the TLS options; certificates are verified by default, which is not Celery's default."""
     options: dict[str, str] = {name: query[name] for name in _TLS_OPTIONS if name in query}
-    # Celery's documentation writes CERT_REQUIRED, redis-py required.
+    # Celery documents CERT_REQUIRED, redis-py required.
     options["ssl_cert_reqs"] = options.get("ssl_cert_reqs", "required").removeprefix("CERT_").lower()
     if options["ssl_cert_reqs"] not in {"required", "optional", "none"}:
-        raise ValueError("ssl_cert_reqs is required, optional or none")
+        raise ValueError("ssl_cert_reqs: expected required, optional or none")
     return options

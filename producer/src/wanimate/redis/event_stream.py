@@ -1,6 +1,6 @@
-"""Reads the stream of events, with a cursor or as one of a consumer group.
+"""Reads the event stream, with a cursor or as a member of a consumer group.
 
-Each read is one transaction, so what it says of the stream's beginning belongs to the events that it returns.
+Each read is one transaction, so that the oldest id of the stream matches the events.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-#: The cursor before every event.
+#: The cursor before all events.
 BEGINNING: Final = "0-0"
-#: Events that a consumer has not acknowledged are given to another one after so long, in ms.
+#: Another consumer takes over unacknowledged events after this time, in ms.
 TAKE_OVER_AFTER_MS: Final = 60_000
-#: Consumers that hold no event and have not read for so long are removed, in ms.
+#: Consumers without events that have not read for this time are removed, in ms.
 _REMOVE_AFTER_MS: Final = 86_400_000
 #: Events that a consumer takes over at once.
 MAX_TAKEN_OVER: Final = 100
@@ -30,27 +30,27 @@ class Entry(NamedTuple):
 
 
 class Page(NamedTuple):
-    """What one read has found."""
+    """The answer of one read."""
 
     entries: list[Entry]
     #: The id of the stream's first entry; None if the stream is empty.
     oldest: str | None
-    #: The cursor that was read from.
+    #: The cursor of the read.
     cursor: str
 
     @property
     def has_lost_some(self) -> bool:
-        """Whether entries after the cursor may have left the stream, or the stream is another one."""
+        """Whether entries after the cursor may have been deleted, or the stream was replaced."""
         is_kept = self.oldest is not None and order_of(self.oldest) <= order_of(self.cursor)
         return self.cursor != BEGINNING and not is_kept
 
 
 class NoGroup(Exception):
-    """The consumer group does not exist, although it did: Redis was replaced, or the group was destroyed."""
+    """The consumer group no longer exists: Redis was replaced, or the group was deleted."""
 
 
 def order_of(event_id: str) -> tuple[int, int]:
-    """Return what entry ids are compared by."""
+    """Return the sort key of an entry id."""
     milliseconds, _, number = event_id.partition("-")
     return int(milliseconds), int(number or 0)
 
@@ -65,19 +65,19 @@ def read_after(redis: Any, key: str, cursor: str, most: int) -> Page:
 
 
 def await_entry(redis: Any, key: str, cursor: str, seconds: float) -> None:
-    """Wait until the stream has an entry after a cursor, at most so many seconds."""
+    """Block until the stream has an entry after a cursor, or until the timeout in seconds."""
     redis.xread({key: cursor}, count=1, block=max(1, round(seconds * 1000)))
 
 
 class Member(NamedTuple):
-    """One consumer of a group; all but `join` and `acknowledge` raise `NoGroup` if the group has gone."""
+    """One consumer of a group; all methods but `join` and `acknowledge` raise `NoGroup` if the group is deleted."""
 
     key: str
     group: str
     consumer: str
 
     def join(self, redis: Any, cursor: str) -> None:
-        """Create the group, which begins after a cursor, unless it exists."""
+        """Create the group unless it exists; it starts after a cursor."""
         from redis.exceptions import ResponseError
 
         try:
@@ -87,9 +87,9 @@ class Member(NamedTuple):
                 raise
 
     def read(self, redis: Any, most: int, *, own: bool) -> Page:
-        """Read entries that no consumer has read, or this consumer's own that are not acknowledged.
+        """Read new entries, or this consumer's own unacknowledged ones.
 
-        The page's cursor is the last entry that the group had read before.
+        The cursor of the page is the last entry that the group had read before.
         """
         with _existing_group(), redis.pipeline(transaction=True) as pipeline:
             pipeline.xrange(self.key, count=1)
@@ -100,21 +100,21 @@ class Member(NamedTuple):
         return Page(_entries(answer), first[0][0] if first else None, cursor)
 
     def begin_again(self, redis: Any) -> None:
-        """Make the group begin with the oldest entry."""
+        """Make the group start with the oldest entry."""
         with _existing_group():
             redis.xgroup_setid(self.key, self.group, BEGINNING)
 
     def acknowledge(self, redis: Any, *event_ids: str) -> None:
-        """Note that events were processed."""
+        """Acknowledge processed events."""
         redis.xack(self.key, self.group, *event_ids)
 
     def hand_back(self, redis: Any, *event_ids: str) -> None:
-        """Give this consumer's own events to the next one that looks for those of dead consumers."""
+        """Release this consumer's events, so that the next consumer that checks can take them over."""
         with _existing_group():
             redis.xclaim(self.key, self.group, self.consumer, 0, event_ids, idle=TAKE_OVER_AFTER_MS, justid=True)
 
     def find_abandoned(self, redis: Any) -> tuple[list[str], list[str]]:
-        """Return events that consumers have read and not acknowledged in time: those that are kept, and the others."""
+        """Return events that were not acknowledged in time: those still in the stream, and the deleted ones."""
         with _existing_group():
             found = redis.xpending_range(self.key, self.group, "-", "+", MAX_TAKEN_OVER, idle=TAKE_OVER_AFTER_MS)
         ids = [entry["message_id"] for entry in found]
@@ -123,15 +123,15 @@ class Member(NamedTuple):
         return kept, [each for each in ids if each not in kept]
 
     def take_over(self, redis: Any, *event_ids: str) -> None:
-        """Make abandoned events this consumer's own, unless another one was faster.
+        """Take over abandoned events, unless another consumer was faster.
 
-        Not by XAUTOCLAIM, whose answer about entries that have left the stream depends on the version of Redis.
+        This does not use XAUTOCLAIM, whose reply for deleted entries depends on the version of Redis.
         """
         with _existing_group():
             redis.xclaim(self.key, self.group, self.consumer, TAKE_OVER_AFTER_MS, event_ids, justid=True)
 
     def remove_idle(self, redis: Any) -> None:
-        """Remove consumers that have gone: each process has another name, unless it gives one."""
+        """Remove consumers of ended processes: each process has a new name by default."""
         with _existing_group():
             for consumer in redis.xinfo_consumers(self.key, self.group):
                 if not consumer["pending"] and consumer["idle"] > _REMOVE_AFTER_MS:
@@ -151,7 +151,7 @@ def _existing_group() -> Iterator[None]:
 
 
 def _entries(answer: Any) -> list[Entry]:
-    """Return the entries of the one stream that was read; redis-py's answer depends on its version and the protocol."""
+    """Return the entries of a reply, whose form depends on the version of redis-py and on the protocol."""
     if not answer:
         return []
     (entries,) = answer.values() if isinstance(answer, dict) else [entries for _, entries in answer]

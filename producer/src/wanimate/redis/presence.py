@@ -1,7 +1,7 @@
-"""Whether a job exists that no worker has recorded: its message lies in the entry queue, or a worker has just taken it.
+"""Finds out whether a job exists before a worker has recorded it.
 
-What this library enqueues is in the set of enqueued jobs until a worker records it. Only what other Celery code sends
-has to be searched for in the messages themselves.
+Jobs of this library are in the set of enqueued jobs until a worker records them. Jobs of other Celery code have to be
+found in the messages themselves.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ if TYPE_CHECKING:
 
     from ..contract import Keys
 
-#: Bounds on what one search reads: messages, and their length in characters.
+#: Limits of one search: messages, and their length in characters.
 MAX_MESSAGES: Final = 10_000
 MAX_CHARACTERS: Final = 16 * 1024 * 1024
-#: Messages in one command: few at first, for one of them may hold hundreds of jobs, more if they are small.
+#: Messages per command: few at first, because one may contain hundreds of jobs; more if they are small.
 _FIRST_PAGE: Final = 10
 _LAST_PAGE: Final = 1000
 _SMALL_PAGE_CHARACTERS: Final = 256 * 1024
 
 
 class Presence(StrEnum):
-    """What a search for a job has found."""
+    """The answer of a search for a job."""
 
     #: There is a record, a result, an entry in the set of enqueued jobs, or a message.
     THERE = "there"
-    #: There is nothing.
+    #: There is none of these.
     ABSENT = "absent"
     #: There are more messages than one search reads.
     UNSURE = "unsure"
 
 
 def find_jobs(redis: Any, keys: Keys, job_ids: Iterable[str]) -> dict[str, Presence]:
-    """Return for each job whether there is anything of it; `redis` decodes responses."""
+    """Return for each job whether it exists; `redis` decodes responses."""
     asked = set(job_ids)
     missing, otherwise, characters = asked - _known(redis, keys, asked), Presence.ABSENT, 0
     for number, text in enumerate(_messages(redis, keys) if missing else ()):
@@ -66,8 +66,7 @@ def _known(redis: Any, keys: Keys, job_ids: set[str]) -> set[str]:
 
 
 def _messages(redis: Any, keys: Keys) -> Iterator[str]:
-    # Messages go from the queue to a worker, and from there to a record or to the dead letters: read in this order,
-    # none is missed.
+    # A message moves from the queue to a worker, then to a record or to the dead letters. This order misses none.
     for step in STEPS:
         yield from _entries(redis, list_of(ENTRY_QUEUE, step))
     yield from redis.hgetall(UNACKED_KEY).values()
@@ -76,7 +75,7 @@ def _messages(redis: Any, keys: Keys) -> Iterator[str]:
 
 def _entries(redis: Any, name: str) -> Iterator[str]:
     start, length = 0, _FIRST_PAGE
-    # From the newest on: jobs enqueued meanwhile move the others back, so that some may be read twice.
+    # Newest first: new messages shift the others, so that some may be read twice but none is missed.
     while page := redis.lrange(name, start, start + length - 1):
         yield from page
         start += len(page)
@@ -87,9 +86,9 @@ def _entries(redis: Any, name: str) -> Iterator[str]:
 def _ids_in(text: str) -> set[str]:
     """Return the ids of the jobs in a message, of either version of Celery's protocol."""
     try:
-        # Before a dead letter is its number; one of a newer version of this library runs when it is replayed.
+        # A dead letter starts with its number; it may run later, so it counts.
         message = json.loads(text.lstrip("0123456789 "))
-        if isinstance(message, list):  # held by a worker: the message, its exchange and its routing key
+        if isinstance(message, list):  # unacknowledged: the message, its exchange and its routing key
             message = message[0]
         headers, body = message["headers"], message["body"]
         if "task" in headers and headers["task"] != ENQUEUE_TASK:
@@ -99,4 +98,4 @@ def _ids_in(text: str) -> set[str]:
         content = json.loads(body)
         return {job_id for job_id, _ in content[1]["jobs"]} if "task" in headers else {content["id"]}
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return set()  # no message of a job: a worker makes a dead letter of it
+        return set()  # not a job message: a worker will add it to the dead letters

@@ -1,4 +1,4 @@
-"""Sends messages and reads jobs and results, straight to and from Redis."""
+"""Sends messages to Redis and reads jobs and results from it."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ _READ_SIZE: Final = 500
 
 
 class Standing(NamedTuple):
-    """What the ledger says about one job."""
+    """The existence and the outcome of a job in the ledger."""
 
-    #: Whether it has a record or a slot, or was enqueued by this library and not recorded yet.
+    #: Whether the job has a record or a slot, or this library has enqueued it.
     is_known: bool
-    #: How it ended, as its record has it, once that was delivered.
+    #: The outcome in its record, once delivered.
     outcome: str | None
 
 
 class Record(NamedTuple):
-    """What is stored about one job at one moment, and what its end is estimated from."""
+    """The stored data of one job, and the data to estimate its end."""
 
-    #: Its hash, empty if it has none.
+    #: Its hash; empty if it has none.
     fields: Mapping[str, str]
-    #: Its zero-based place in line; None if it does not wait.
+    #: Its zero-based position in the queue; None if it does not wait.
     rank: int | None
     has_slot: bool
     #: Celery's result.
@@ -48,32 +48,32 @@ class Record(NamedTuple):
     is_enqueued: bool
     #: The time of Redis, in Unix ms.
     now_ms: int
-    #: How many slots are held.
+    #: Slots in use.
     in_flight: int
-    #: Why nothing is submitted, as in `JobStatus`; None while jobs are.
+    #: As in `JobStatus`.
     blocked_by: str | None
-    #: The hash that counts durations.
+    #: The histogram of durations.
     durations: Mapping[str, str]
     prices: Prices
 
 
 class PerProcess(Generic[T]):
-    """One value for each process: a forked child can use neither threads nor connections of its parent."""
+    """One value per process: a forked child cannot use the threads or connections of its parent."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
-        # The parent's value stays: deleting it in the child might close what both have open.
+        # The parent's value stays: deleting it in the child might close shared connections.
         self._values: dict[int, T] = {}
 
     def get(self) -> T:
         """Return the value of this process."""
         value = self._values.get(os.getpid())
-        # `setdefault` is one step: two threads that come first get the same value.
+        # `setdefault` is atomic: concurrent threads get the same value.
         return self._values.setdefault(os.getpid(), self._make()) if value is None else value
 
 
 class Store:
-    """A pool of connections to Redis for each process; safe to share between threads. It connects when first used.
+    """A connection pool per process, safe to share between threads, that connects on first use.
 
     Every method raises `QueueUnavailable` if Redis cannot be reached or refuses the command, `ClientClosed` after
     `close()`, and `SettingsError` if the database belongs to another account.
@@ -85,27 +85,26 @@ class Store:
         self.is_closed = False
         self.keys = Keys(settings.account)
         self._redis: PerProcess[Any] = PerProcess(self._connect)
-        # Loads redis-py, so that the first call need not.
+        # Imports redis-py now, not in the first call.
         self._redis.get()
         _prepare()
         self._knows_owner = False
 
     def enqueue(self, entries: list[Entry]) -> None:
-        """Enqueue jobs with one message, after their idempotency keys were bound to their requests.
+        """Bind the idempotency keys of jobs to their requests, then enqueue the jobs with one message.
 
-        Dying between the two loses nothing: the same request is published again under the same id, and workers drop
-        what they have already recorded.
+        A crash between the two steps is safe: a new call enqueues the same ids, and workers drop recorded ids.
 
         Raises:
-            IdempotencyConflict: A key was used before for a different request.
+            IdempotencyConflict: A key belongs to a different request.
         """
         self._claim([entry for entry in entries if entry.job.idempotency_key is not None])
         self.publish(messages.enqueue(entries))
 
     def publish(self, message: Message) -> None:
-        """Put a message into its queue, and note in the same transaction that its jobs are enqueued.
+        """Push a message to its queue, and record in the same transaction that its jobs are enqueued.
 
-        Sending it twice, after a lost connection, is harmless: workers drop a job id that they have recorded.
+        Sending it twice after a lost connection is safe: workers drop recorded job ids.
         """
         with self.exchange() as redis, redis.pipeline(transaction=bool(message.job_ids)) as pipeline:
             if message.job_ids:
@@ -115,10 +114,9 @@ class Store:
             pipeline.execute()
 
     def _claim(self, keyed: list[Entry]) -> None:
-        """Bind idempotency keys to their requests, unless they are in use for others.
+        """Bind idempotency keys to their requests; raise an error for keys of other requests.
 
-        A key is in use from here until its job's result expires, which workers see to. If no worker ever sees the job,
-        it is for `CLAIM_TTL_MS`.
+        A key stays bound until its job's result expires, or for `CLAIM_TTL_MS` if no worker delivers the job.
         """
         if not keyed:
             return
@@ -134,15 +132,15 @@ class Store:
             keyed, requests, answers[::3], answers[2::3], strict=True
         ):
             is_at_work = stage not in {None, Stage.DELIVERED.value}
-            # A claim that expired between the two commands was for this very request to make.
+            # A key that expired between the two commands is free.
             if ((recorded if is_at_work else None) or claimed or request) != request:
                 raise IdempotencyConflict(
-                    f"idempotency key {entry.job.idempotency_key!r} was used before for a different request: use a new "
-                    f"key for a new request, or send the first request again to get its job ({entry.job_id})"
+                    f"idempotency key {entry.job.idempotency_key!r} belongs to a different request, of job "
+                    f"{entry.job_id}: use a new key for a new request, or send the first request to get its job"
                 )
 
     def results(self, task_ids: Sequence[str]) -> list[str | None]:
-        """Return Celery's stored results, None where there is none."""
+        """Return Celery's stored results; None for tasks without one."""
         stored: list[str | None] = []
         with self.exchange() as redis:
             for start in range(0, len(task_ids), _READ_SIZE):
@@ -150,9 +148,9 @@ class Store:
         return stored
 
     def record(self, job_id: str) -> Record:
-        """Return everything that is stored about one job."""
+        """Return the stored data of one job."""
         with self.exchange() as redis, redis.pipeline(transaction=False) as pipeline:
-            # Before the record: a worker that records the job takes it out of this set.
+            # Before the record: a worker that records the job removes it from this set.
             pipeline.zscore(self.keys.enqueued, job_id)
             pipeline.hgetall(self.keys.job(job_id))
             pipeline.zrank(self.keys.waiting, job_id)
@@ -180,12 +178,12 @@ class Store:
         )
 
     def standings(self, job_ids: Sequence[str]) -> list[Standing]:
-        """Return whether jobs are known, and how those ended whose results Celery may not have."""
+        """Return whether jobs exist, and the outcomes of ended ones, which Celery may not have."""
         rows: list[Any] = []
         for start in range(0, len(job_ids), _READ_SIZE):
             with self.exchange() as redis, redis.pipeline(transaction=False) as pipeline:
                 for job_id in job_ids[start : start + _READ_SIZE]:
-                    # In this order: a worker that records a job takes it out of the first.
+                    # In this order: a worker that records a job removes it from the first.
                     pipeline.zscore(self.keys.enqueued, job_id)
                     pipeline.zscore(self.keys.slots, job_id)
                     pipeline.hmget(self.keys.job(job_id), "stage", "outcome")
@@ -199,7 +197,7 @@ class Store:
         ]
 
     def absent(self, job_ids: Sequence[str]) -> list[str]:
-        """Return the jobs that surely exist nowhere, not even as a message that other Celery code has sent."""
+        """Return the jobs that certainly do not exist, not even as a message of other Celery code."""
         if not job_ids:
             return []
         with self.exchange() as redis:
@@ -207,7 +205,7 @@ class Store:
         return [job_id for job_id, presence in found.items() if presence is Presence.ABSENT]
 
     def prices(self) -> Prices:
-        """Return what a billed second costs, as far as the operator has set it."""
+        """Return the prices that the operator has set."""
         with self.exchange() as redis:
             return Prices.read(redis.hgetall(self.keys.account))
 
@@ -226,12 +224,12 @@ class Store:
             redis.delete(_result_key(task_id))
 
     def close(self) -> None:
-        """Close every connection; what is in the queue stays there."""
+        """Close all connections; the queue is not affected."""
         self.is_closed = True
         self._redis.get().connection_pool.disconnect()
 
     def _connect(self) -> Any:
-        # Not at the top of the file: redis-py takes a tenth of a second to import, which `import wanimate` need not.
+        # Not at the top of the file: importing redis-py takes 0.1 s, which `import wanimate` avoids.
         from redis import Redis
         from redis.backoff import EqualJitterBackoff
         from redis.exceptions import ConnectionError as RedisConnectionError
@@ -239,14 +237,14 @@ class Store:
 
         from .transport import connection_pool
 
-        # redis-py would try ten times: a caller gets the error within seconds instead. One retry, for a connection that
-        # the server has closed; none after a time-out, which has taken long enough.
+        # redis-py would retry ten times; the caller should get the error within seconds. One retry for a connection
+        # that the server has closed, none after a timeout.
         retry = Retry(EqualJitterBackoff(base=0.05, cap=0.5), 1, supported_errors=(RedisConnectionError,))
         return Redis(connection_pool=connection_pool(self.settings, retry=retry))
 
     @contextmanager
     def exchange(self) -> Iterator[Any]:
-        """Give a client of redis-py; its errors become ours."""
+        """Return a redis-py client for a block, and convert its errors."""
         if self.is_closed:
             raise ClientClosed(CLOSED)
         try:
@@ -256,7 +254,7 @@ class Store:
             yield redis
         except Exception as error:
             if self.is_closed:
-                # Connections that another thread closes raise all kinds of errors.
+                # Connections that another thread closes raise various errors.
                 raise ClientClosed(CLOSED) from error
             from redis.exceptions import RedisError
 
@@ -265,40 +263,37 @@ class Store:
             raise
 
     def _check_owner(self, redis: Any) -> None:
-        """Make sure once that this database serves our account: its workers take, and pay for, whatever is queued."""
+        """Check once that this database belongs to our account: its workers submit and pay for all queued jobs."""
         owner, account = redis.get(DATABASE_KEY), self.settings.account
         if owner not in {None, account}:
             raise SettingsError(
                 f"WANIMATE_ACCOUNT: the Redis database at {self.address} belongs to the account {owner!r}, not "
-                f"{account!r}: set the account's own database in WANIMATE_REDIS_URL, or the right account"
+                f"{account!r}: correct WANIMATE_ACCOUNT, or use another database in WANIMATE_REDIS_URL"
             )
-        # Until the first worker has started there is no owner: checked again.
+        # There is no owner before the first worker starts: check again.
         self._knows_owner = owner is not None
 
     def _explain(self, error: Exception) -> str:
         reason = " ".join(str(error).split()) or type(error).__name__
         reason = self.address.without_secrets(reason)
-        return (
-            f"Redis at {self.address} is not available ({reason}): check WANIMATE_REDIS_URL, that the server runs, and "
-            "that this machine may reach it"
-        )
+        return f"cannot reach Redis at {self.address} ({reason}): check WANIMATE_REDIS_URL, the server, and the network"
 
 
 def _prepare() -> None:
-    """Do now what first use does under a lock: a child that is forked meanwhile would wait for the lock for ever."""
-    # Connecting imports it.
+    """Do now what first use does under a lock: a child forked during it would wait for the lock indefinitely."""
+    # Imported by connecting.
     import encodings.idna  # noqa: F401
 
-    # pydantic sets up the serializer of all models when it first runs.
+    # pydantic builds the serializer of all models in its first run.
     AnimateJob(image_url="http://host", video_url="http://host").to_kwargs()
 
 
 #: The message when a client is used after `close()`.
-CLOSED: Final = "this client is closed: make a new one, or close it later"
+CLOSED: Final = "the client is closed: create a new one"
 
 
 def _block(account: Mapping[str, str], now_ms: int) -> str | None:
-    """Return the first reason why nothing is submitted, of those that `may_submit` in the ledger's Lua knows."""
+    """Return the first reason that blocks submissions, in the order of `may_submit` in the ledger's Lua."""
 
     def is_ahead(name: str) -> bool:
         return int(account.get(name, 0)) > now_ms
@@ -312,7 +307,7 @@ def _block(account: Mapping[str, str], now_ms: int) -> str | None:
         "back_off": is_ahead("closed_until_ms"),
         "unsafe": is_ahead("unsafe_until_ms"),
         "refused": is_open and opened_for == "refused",
-        # After a suspension the first one is tried at once: it blocks nothing that would be sent now.
+        # After a suspension the first probe is due at once, so that nothing is blocked.
         "probe": is_open and (opened_for != "suspended" or is_ahead("breaker_next_ms")),
     }
     return next((name for name, is_so in blocks.items() if is_so), None)

@@ -1,4 +1,4 @@
-"""The Celery settings that both sides of the queue must agree on."""
+"""The Celery settings that producers and workers share."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from ..settings import Settings
     from .address import Address
 
-#: How long the message of a worker that died stays away, in seconds. Every message may safely come twice (the ledger
-#: lets each step be taken once), so this need not exceed the longest request; a dead worker is noticed in seconds.
+#: Time until the message of a dead worker is redelivered, in seconds. Duplicates are safe because the ledger allows
+#: each step once, so this can be shorter than the longest request.
 VISIBILITY_TIMEOUT_SECONDS: Final = 5
-#: How often workers give such messages back, in seconds.
+#: Interval at which workers redeliver such messages, in seconds.
 RESTORE_INTERVAL_SECONDS: Final = 1
-#: Time-out for opening a connection to Redis, in seconds.
+#: Timeout for opening a connection to Redis, in seconds.
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
-#: Bound on one question to a sentinel, in seconds: a dead one must not keep us from the next.
+#: Timeout of one request to a sentinel, in seconds, so that a dead one does not delay the next.
 _SENTINEL_TIMEOUT_SECONDS: Final = 1.0
 
 #: Connections of one pool, and how long a thread waits for a free one, in seconds.
@@ -31,9 +31,9 @@ _POOL_TIMEOUT_SECONDS: Final = 10
 
 
 def connection_pool(settings: Settings, retry: Retry | None = None) -> BlockingConnectionPool:
-    """Return a pool of connections that decode responses, for what is read and written beside Celery.
+    """Return a connection pool that decodes responses, for access to Redis beside Celery.
 
-    A lost connection is retried in redis-py's own way, unless `retry` says otherwise.
+    Without `retry`, redis-py's own retries apply.
     """
     address = settings.address
     options: dict[str, Any] = {} if retry is None else {"retry": retry}
@@ -41,8 +41,8 @@ def connection_pool(settings: Settings, retry: Retry | None = None) -> BlockingC
         options |= {"socket_connect_timeout": CONNECT_TIMEOUT_SECONDS, "socket_keepalive": True}
     options |= {
         "decode_responses": True,
-        # One value that is no text must not spoil the command that reads it together with others. JSON knows no `\x`,
-        # so a parser still rejects it.
+        # One invalid value must not fail a command that reads others too. `\x` is not valid JSON, so a parser still
+        # rejects it.
         "encoding_errors": "backslashreplace",
         "max_connections": _CONNECTIONS,
         "timeout": _POOL_TIMEOUT_SECONDS,
@@ -67,16 +67,16 @@ def connection_pool(settings: Settings, retry: Retry | None = None) -> BlockingC
 
 
 class _MasterPool(SentinelConnectionPool, BlockingConnectionPool):
-    """Connections to whichever server is the master; a thread waits for a free one."""
+    """Connections to the current master; a thread waits for a free one."""
 
 
 def _sentinel_options(address: Address) -> dict[str, Any]:
-    """Return how redis-py connects to the sentinels themselves, for every library that uses it."""
+    """Return the redis-py options for connections to the sentinels."""
     login = {"username": address.sentinel_username, "password": address.sentinel_password}
     return {
         "socket_timeout": _SENTINEL_TIMEOUT_SECONDS,
         "socket_connect_timeout": _SENTINEL_TIMEOUT_SECONDS,
-        # redis-py would try each ten times, and only then ask the next.
+        # redis-py would try each sentinel ten times before the next.
         "retry": Retry(NoBackoff(), 0),
         **{name: value for name, value in login.items() if value is not None},
         **({} if address.tls is None else {"ssl": True, **address.tls}),
@@ -84,7 +84,7 @@ def _sentinel_options(address: Address) -> dict[str, Any]:
 
 
 def celery_settings(settings: Settings) -> dict[str, Any]:
-    """Return the broker and result settings of a Celery app that speaks to the queue."""
+    """Return the broker and result settings of a Celery app that uses the queue."""
     address, timeout_seconds = settings.address, settings.redis_timeout_seconds
     service, tls = address.service, address.tls
     sentinels = {} if service is None else {"master_name": service, "sentinel_kwargs": _sentinel_options(address)}
@@ -100,7 +100,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
             "unacked_key": UNACKED_KEY,
             "unacked_index_key": f"{UNACKED_KEY}.index",
             "unacked_mutex_key": f"{UNACKED_KEY}.mutex",
-            # A worker that dies while it sweeps must not stop the others from it for long; seconds.
+            # Seconds after which other workers take over the redelivery from a dead one.
             "unacked_mutex_expire": 2 * RESTORE_INTERVAL_SECONDS,
             "unacked_restore_interval": RESTORE_INTERVAL_SECONDS,
             "unacked_restore_throttle": 1,
@@ -115,7 +115,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
             **sentinels,
         },
         "result_backend_transport_options": sentinels,
-        # Flower reads TLS from here and not from the URL; for Sentinel everyone does.
+        # Flower reads TLS options from here and not from the URL; with Sentinel, all programs do.
         **({} if tls is None else {"broker_use_ssl": tls}),
         **({} if tls is None or service is None else {"redis_backend_use_ssl": tls}),
         "redis_socket_timeout": timeout_seconds,
@@ -127,7 +127,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "result_backend_max_retries": 10,
         "result_expires": settings.result_ttl_seconds,
         "result_chord_expires": max(7 * 86_400, settings.result_ttl_seconds),
-        # JSON only: a pickle in a queue runs the code of anyone who can write to Redis.
+        # JSON only: a pickle runs code of anyone who can write to Redis.
         "task_serializer": "json",
         "result_serializer": "json",
         "accept_content": ["json"],
