@@ -50,19 +50,19 @@ up: setup ## the whole stack until Ctrl-C; on the vendor if WANIMATE_API_KEY is 
 test: setup ## all tests that need no Docker
 	@$(BIN)/pytest -m "not failover and not containers" $(BESIDE)
 
-test-lowest: setup ## a part of the tests with the lowest versions of other packages that ours allow
+test-lowest: setup ## part of the tests, with the lowest allowed dependencies
 	@.ci/bounds lowest-direct
 
-test-newest: setup ## the same with the newest there are, whatever uv.lock says
+test-newest: setup ## the same with the newest dependencies
 	@.ci/bounds highest
 
-test-failover: setup ## the tests in which Sentinels replace the master, some minutes
+test-failover: setup ## fail-over tests with Sentinel, some minutes
 	@$(BIN)/pytest -m failover tests/integration/test_failover.py
 
-test-containers: setup ## build the images and run the composition, some minutes; says so loudly where there is no Docker
+test-containers: setup ## build the images and run the composition, some minutes; needs Docker
 	@$(BIN)/pytest -m containers tests/containers
 
-test-fast: setup ## the tests of single units, under a minute
+test-fast: setup ## unit tests, under a minute
 	@$(BIN)/pytest -m "not integration and not slow" tests/contract tests/worker tests/simulator tests/ledger $(BESIDE)
 
 lint: setup ## style, types, import rules and spelling
@@ -72,14 +72,14 @@ lint: setup ## style, types, import rules and spelling
 	@$(BIN)/lint-imports
 	@$(BIN)/codespell $(WORDS)
 
-audit: setup ## known vulnerabilities of the locked dependencies; says so loudly where nobody can be asked
+audit: setup ## known vulnerabilities of the locked dependencies; needs the internet
 	@$(BIN)/python .ci/audit.py
 
-format: setup ## put the code in shape
+format: setup ## format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: setup $(PEERS)/.ready ## Wanimate beside what users would write instead, in 10 minutes
+bench: setup $(PEERS)/.ready ## compare Wanimate with Celery, arq, dramatiq, SAQ and a script, 12 minutes
 	@$(BIN)/python benchmarks/bench.py --profile $(PROFILE) $(addprefix --only ,$(ONLY))
 
 bench-full: ## the same at full size, about an hour
@@ -91,28 +91,28 @@ $(PEERS)/.ready: benchmarks/peers/pyproject.toml benchmarks/peers/uv.lock | .ven
 	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/$(PEERS) $(BIN)/uv sync --quiet --frozen --project benchmarks/peers --python $(BIN)/python
 	@touch $@
 
-bench-smoke: setup ## 3,000 jobs over 200 slots, judged by the simulator's ground truth
+bench-smoke: setup ## 3,000 jobs over 200 slots; fails if a figure is wrong
 	@$(BIN)/python benchmarks/bench.py --only smoke --report build/reports/bench-smoke.json
 
-bench-planner: setup ## what polling can reach at the vendor's limits, computed; the tables of docs/polling.md
+bench-planner: setup ## compute what polling can reach: the tables of docs/polling.md
 	@$(BIN)/python benchmarks/planner.py
 
-bench-webhooks: setup ## how soon webhooks come, with 200 receivers and with 20 of them dead
+bench-webhooks: setup ## delay of webhooks with 200 receivers, and with 20 of them dead
 	@$(BIN)/python benchmarks/webhooks.py
 
-chaos: setup ## everything goes wrong at once, for three seeds, judged by the simulator's ground truth
+chaos: setup ## kill, freeze and restart everything; compare with the simulator's ground truth
 	@PYTHONPATH=tests/support $(BIN)/python tests/chaos/run.py
 
-chaos-short: setup ## the same in about five minutes: two seeds, one in each mode
+chaos-short: setup ## the same in about five minutes
 	@PYTHONPATH=tests/support $(BIN)/python tests/chaos/run.py --short --mode polling --seed 1
 	@PYTHONPATH=tests/support $(BIN)/python tests/chaos/run.py --short --mode callbacks --seed 2
 
-docs: setup ## make the generated pages again
+docs: setup ## generate the reference pages and alerts
 	@$(BIN)/wanimate-worker settings > docs/reference/settings.md
 	@$(BIN)/wanimate-worker failure-codes > docs/reference/failure-codes.md
 	@$(BIN)/python deploy/monitoring/kubernetes/make_prometheus_rule.py
 
-site: setup ## the documentation as a site, in build/site; a broken link fails; SITE_PATH=/wanimate/ if it is not served at /
+site: setup ## the documentation as a site in build/site; fails on a broken link
 	@$(BIN)/python docs/site/build.py --path $(SITE_PATH)
 
 clean: ## remove what was installed and built
