@@ -126,7 +126,7 @@ def test_the_page_shows_the_figures_with_their_units_and_asks_again_by_itself(
 
 def test_an_empty_account_says_so_in_words(client: httpx.Client) -> None:
     page = client.get("/").text
-    for words in ("Nothing waits.", "Idle:", "No figures yet", "No daily limit is set", "No job that was sent today"):
+    for words in ("No job is waiting.", "Idle:", "No figures yet", "No daily limit is set", "No job submitted today"):
         assert words in page
 
 

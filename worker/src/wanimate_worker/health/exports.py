@@ -31,7 +31,7 @@ _DECIMALS: Final = 6
 
 
 def to_json(now: Snapshot) -> dict[str, Any]:
-    """Return everything about an account that can be JSON; times in seconds, money in US dollars."""
+    """Return a snapshot as JSON; times in seconds, money in US dollars."""
     recent, balance, limits = now.recent, now.balance, now.limits
     rounded: dict[str, Any] = _rounded(
         {
@@ -104,7 +104,7 @@ def to_json(now: Snapshot) -> dict[str, Any]:
 
 
 def finding_to_json(finding: Finding) -> dict[str, Any]:
-    """Return a finding as `doctor --json` and the page's JSON have it; what is empty is left out."""
+    """Return a finding as JSON, without empty fields."""
     facts = {
         "check": finding.check,
         "severity": finding.severity.name.lower(),
@@ -167,7 +167,7 @@ def _usd(micro_usd: float | None) -> float | None:
 
 
 class SnapshotCollector(Collector):
-    """The metrics of one snapshot. All figures are the account's, so one exporter speaks for all workers."""
+    """The metrics of one snapshot. They are the account's: one exporter is enough for all workers."""
 
     def __init__(self, now: Snapshot) -> None:
         self._now = now
@@ -183,17 +183,17 @@ class SnapshotCollector(Collector):
                 for key, value in figures.items() if isinstance(figures, Mapping) else [("", figures)]:
                     family.add_metric([now.account, key][: 1 + len(label)], value)
                 yield family
-        text = "From the vendor's completion of a task until its job was settled."
+        text = "Seconds from the vendor's completion of a task until its job was settled."
         yield self._histogram("detection_lag_seconds", text, {"": now.total.lag})
-        text = "From the end of a job until its webhook was delivered."
+        text = "Seconds from the end of a job until its webhook was delivered."
         yield self._histogram("webhook_delivery_seconds", text, {"": now.total.webhook})
-        text = "How long the vendor had tasks that have ended."
+        text = "Duration of ended tasks at the vendor, in seconds."
         yield self._histogram("task_duration_seconds", text, now.total.took, "type", "resolution")
 
     def _histogram(self, name: str, text: str, values: Mapping[str, Histogram], *labels: str) -> Metric:
         family = HistogramMetricFamily(f"wanimate_{name}", text, labels=["account", *labels])
         for kind, histogram in values.items():
-            # Prometheus wants how often it took at most so long.
+            # Prometheus buckets are cumulative.
             edges = (*(str(float(edge)) for edge in histogram.edges_seconds), "+Inf")
             buckets = list(zip(edges, map(float, accumulate(histogram.counts)), strict=True))
             type_, _, resolution = kind.partition(":")
@@ -201,7 +201,7 @@ class SnapshotCollector(Collector):
         return family
 
 
-#: The name, the help, the figure, and the label where there is a figure for each of its values; None leaves it out.
+#: The name, the help, the figure (None if there is none), and the label if there is a figure for each of its values.
 _Row = tuple[str, str, float | Mapping[str, float] | None, *tuple[str, ...]]
 
 
@@ -213,39 +213,47 @@ def _gauges(now: Snapshot) -> list[_Row]:
     waiting = {band.priorities: band.waiting for band in now.bands}
     oldest = {band.priorities: band.oldest_seconds or 0.0 for band in now.bands}
     return [
-        ("slots_used", "Upstream slots that are held.", slots.used),
-        ("slots_cap", "The most slots there may be, as set.", slots.cap),
-        ("slots_effective_cap", "The most slots there may be now.", slots.effective_cap),
-        ("slots_without_record", "Slots whose job has lost its record.", slots.without_record),
-        ("parked_jobs", "Jobs that wait for their next attempt.", now.parked),
-        ("due_lag_seconds", "How long the job that is due longest was left alone.", now.due_lag_seconds),
-        ("unknown_jobs", "Jobs whose submission's answer was lost.", now.unknown),
-        ("failed_jobs", "Failed jobs that are kept.", now.failed),
-        ("keeping_jobs", "Jobs whose videos are to be copied.", now.copies.jobs),
+        ("slots_used", "Slots in use: tasks at the vendor, and submissions without an answer.", slots.used),
+        ("slots_cap", "The limit of slots.", slots.cap),
+        ("slots_effective_cap", "The limit of slots now: lower after a 429.", slots.effective_cap),
+        ("slots_without_record", "Slots of jobs whose record is missing.", slots.without_record),
+        ("parked_jobs", "Jobs waiting for their next attempt.", now.parked),
+        ("due_lag_seconds", "Seconds by which the longest overdue job is overdue.", now.due_lag_seconds),
+        ("unknown_jobs", "Jobs whose submission got no answer.", now.unknown),
+        ("failed_jobs", "Failed jobs kept for the operator.", now.failed),
+        ("keeping_jobs", "Jobs whose video is not copied yet.", now.copies.jobs),
         (
             "keeping_seconds_to_expiry",
-            "In how long the vendor stops serving the first video that is to be copied.",
+            "Seconds until the first video that is not copied yet expires.",
             now.expiry_seconds,
         ),
-        ("webhooks_undelivered", "Webhooks that are tried again.", now.webhooks.undelivered),
-        ("webhooks_oldest_seconds", "How long the oldest of them is undelivered; 0 if none.", now.webhook_age_seconds),
-        ("webhooks_given_up", "Webhooks that are not tried again.", now.webhooks.given_up),
-        ("dead_letters", "Messages that no worker could use.", now.dead_letters),
-        ("held_messages", "Messages that workers hold.", now.held_messages),
-        ("beat_age_seconds", "How long ago a poll began.", beat_age),
-        ("budget_used_ratio", "The share of the request budget used in the last minute.", now.budget.used_ratio),
-        ("day_billed_seconds", "Estimate of what is billed today (UTC), of video.", billed.today),
-        ("day_billed_seconds_limit", "The most that may be billed in a day.", billed.limit),
-        ("day_billed_usd", "Estimate of what is billed today (UTC).", _usd(money.today) if money else None),
-        ("day_billed_usd_limit", "The most that may be billed in a day.", _usd(money.limit) if money else None),
-        ("balance_usd", "The balance as the vendor reported it last.", _usd(balance.micro_usd)),
-        ("balance_age_seconds", "How long ago the vendor reported the balance.", now.balance_age_seconds),
-        ("balance_warn_usd", "A balance below this is warned of.", _usd(limits.balance_warn_micro_usd)),
-        ("balance_hold_usd", "What no submission may take the balance below.", _usd(limits.balance_hold_micro_usd)),
-        ("waiting_jobs", "Jobs that wait for a slot, by priority.", waiting, "band"),
-        ("oldest_waiting_seconds", "How long the next job has waited; 0 if none.", oldest, "band"),
-        ("queue_messages", "Messages that no worker has taken.", now.queues, "queue"),
-        ("gate_closed", "Whether nothing is submitted for this reason.", closed, "reason"),
+        ("webhooks_undelivered", "Webhooks being retried.", now.webhooks.undelivered),
+        (
+            "webhooks_oldest_seconds",
+            "Age of the oldest undelivered webhook in seconds; 0 if none.",
+            now.webhook_age_seconds,
+        ),
+        ("webhooks_given_up", "Webhooks no longer retried.", now.webhooks.given_up),
+        ("dead_letters", "Messages that workers could not process.", now.dead_letters),
+        ("held_messages", "Messages taken by workers and not acknowledged yet.", now.held_messages),
+        ("beat_age_seconds", "Seconds since the last polling tick.", beat_age),
+        (
+            "budget_used_ratio",
+            "Share of the request budget used in the last one to two minutes.",
+            now.budget.used_ratio,
+        ),
+        ("day_billed_seconds", "Seconds of video billed today (UTC), estimated.", billed.today),
+        ("day_billed_seconds_limit", "Daily limit in seconds of video.", billed.limit),
+        ("day_billed_usd", "US dollars billed today (UTC), estimated.", _usd(money.today) if money else None),
+        ("day_billed_usd_limit", "Daily limit in US dollars.", _usd(money.limit) if money else None),
+        ("balance_usd", "Last balance reported by the vendor.", _usd(balance.micro_usd)),
+        ("balance_age_seconds", "Age of the last balance in seconds.", now.balance_age_seconds),
+        ("balance_warn_usd", "Balance below which there is a warning.", _usd(limits.balance_warn_micro_usd)),
+        ("balance_hold_usd", "Balance below which there are no submissions.", _usd(limits.balance_hold_micro_usd)),
+        ("waiting_jobs", "Jobs waiting for a slot, by priority.", waiting, "band"),
+        ("oldest_waiting_seconds", "Seconds that the next job has waited; 0 if none.", oldest, "band"),
+        ("queue_messages", "Messages that no worker has taken yet.", now.queues, "queue"),
+        ("gate_closed", "1 while there are no submissions for this reason.", closed, "reason"),
     ]
 
 
@@ -253,14 +261,14 @@ def _counters(now: Snapshot) -> list[_Row]:
     total = now.total
     return [
         ("submits", "Submissions begun.", total.submits),
-        ("polls", "Status requests that were permitted.", total.polls),
-        ("throttled", "Answers 429.", total.throttled),
-        ("lost_answers", "Submissions whose answer was lost.", total.lost_answers),
-        ("retries", "Tasks that failed with a transient code and were sent again.", total.retries),
-        ("billed_seconds", "Estimate of what was billed, in seconds of video.", total.billed_seconds),
-        ("billed_usd", "Estimate of what was billed, in US dollars.", total.billed_usd if now.money else None),
-        ("webhook_tries", "Tries to deliver webhooks, by what came of them.", total.webhook_tries, "result"),
-        ("copies", "Copies of videos, by what came of them.", total.copies, "result"),
-        ("copied_bytes", "How large the copied videos were.", total.copied_bytes),
-        ("jobs_ended", "Jobs that have ended, by kind of outcome.", total.ended, "outcome"),
+        ("polls", "Status requests permitted.", total.polls),
+        ("throttled", "Answers 429 from the vendor.", total.throttled),
+        ("lost_answers", "Submissions without an answer.", total.lost_answers),
+        ("retries", "Retries after a transient failure of a task.", total.retries),
+        ("billed_seconds", "Seconds of video billed, estimated.", total.billed_seconds),
+        ("billed_usd", "US dollars billed, estimated.", total.billed_usd if now.money else None),
+        ("webhook_tries", "Attempts to deliver webhooks, by result.", total.webhook_tries, "result"),
+        ("copies", "Copies of videos, by result.", total.copies, "result"),
+        ("copied_bytes", "Bytes of copied videos.", total.copied_bytes),
+        ("jobs_ended", "Ended jobs, by outcome.", total.ended, "outcome"),
     ]

@@ -41,13 +41,13 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-#: How often the page asks for itself again, in seconds.
+#: How often the page reloads, in seconds.
 _REFRESH_SECONDS: Final = 5
-#: Requests at once; beyond that callers get 503.
+#: Concurrent requests; further ones get 503.
 _MAX_REQUESTS: Final = 100
 _HEALTH: Final = "/health"
-_AWAY: Final = "Redis does not answer: check WANIMATE_REDIS_URL and the server; wanimate-worker doctor says more"
-#: The page has one stylesheet and nothing else: whatever a label smuggled in would not run.
+_AWAY: Final = "Redis does not answer: check WANIMATE_REDIS_URL and the server, or run wanimate-worker doctor"
+#: The page has one stylesheet and no script, so markup in a label cannot run.
 _HEADERS: Final = {
     "content-security-policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
@@ -58,7 +58,7 @@ _HEADERS: Final = {
 }
 _TEMPLATES: Final = Environment(
     loader=PackageLoader("wanimate_worker.health", "templates"),
-    # Labels and the vendor's messages are anybody's text.
+    # Labels and the vendor's messages may have markup.
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
@@ -69,10 +69,10 @@ _TEMPLATES.globals.update(rules=rules, verdict=verdict, refresh_seconds=_REFRESH
 
 
 def run_ops(host: str, port: int) -> None:
-    """Serve the figures until the process is stopped.
+    """Serve the page, JSON, metrics and health check until the process is stopped.
 
     Raises:
-        SettingsError: They would be open to strangers, or a setting is wrong.
+        SettingsError: Other machines could read them without a password, or a setting is wrong.
     """
     settings = WorkerSettings.load()
     set_up_logs(settings.log_format, settings.log_level)
@@ -81,20 +81,20 @@ def run_ops(host: str, port: int) -> None:
 
 
 def check_access(settings: WorkerSettings, host: str) -> None:
-    """Make sure that no other machine reaches the figures without a password.
+    """Refuse to listen to other machines without a password.
 
     Raises:
-        SettingsError: One could.
+        SettingsError: The host is not this machine, and there is no password.
     """
     if settings.ops_auth is None and not is_loopback(host):
         raise SettingsError(
-            f"WANIMATE_OPS_AUTH: the figures would be open to everybody who reaches {host}: set it to user:password, "
-            "or listen on 127.0.0.1"
+            f"WANIMATE_OPS_AUTH: a password is required to listen on {host}: set it to user:password, or listen on "
+            "127.0.0.1"
         )
 
 
 def make_ops(settings: WorkerSettings) -> ASGIApp:
-    """Return the app for the settings of the workers whose account it shows.
+    """Return the app that shows the account of these settings.
 
     Raises:
         SettingsError: The Redis database belongs to another account.
@@ -102,7 +102,7 @@ def make_ops(settings: WorkerSettings) -> ASGIApp:
     redis, _ = open_hasty_database(settings)
     reader = Reader(redis, settings)
 
-    # These are plain functions: Starlette runs them in threads, for Redis makes them wait.
+    # Plain functions: Starlette runs them in threads, because they wait for Redis.
     def page(_: Request) -> Response:
         return HTMLResponse(limits_page(reader.snapshot()))
 
@@ -132,7 +132,7 @@ def make_ops(settings: WorkerSettings) -> ASGIApp:
 
 
 def limits_page(now: Snapshot) -> str:
-    """Return the page: one snapshot as HTML, without scripts."""
+    """Return a snapshot as HTML, without scripts."""
     return _TEMPLATES.get_template("limits.html").render(now=now)
 
 
@@ -142,12 +142,12 @@ def _style(_: Request) -> Response:
 
 
 def _without_redis(request: Request, error: Exception) -> Response:
-    log.warning("Redis does not answer; no figures are served", cause=type(error).__name__)
+    log.warning("Redis does not answer; the request gets 503", cause=type(error).__name__)
     match request.url.path:
         case "/":
             return HTMLResponse(_TEMPLATES.get_template("unavailable.html").render(), HTTPStatus.SERVICE_UNAVAILABLE)
         case "/metrics":
-            # Not an empty answer: Prometheus shall see that nothing is known.
+            # An empty answer would look like a successful scrape.
             return PlainTextResponse(_AWAY, HTTPStatus.SERVICE_UNAVAILABLE)
         case path:
             away = {"status": "Redis does not answer"} if path == _HEALTH else {"error": _AWAY}
@@ -155,11 +155,11 @@ def _without_redis(request: Request, error: Exception) -> Response:
 
 
 class _Guard:
-    """Lets in who may see the figures, and puts the same headers on every answer.
+    """Checks the password, and adds the security headers to every answer.
 
     Args:
-        app: What serves them.
-        auth: Who may see them, as `user:password`; None for everyone who reaches it under a name of this machine.
+        app: The guarded app.
+        auth: `user:password`; None to admit all requests that name this machine as host.
     """
 
     def __init__(self, app: ASGIApp, auth: SecretStr | None) -> None:
@@ -180,13 +180,19 @@ class _Guard:
 
     def _refusal(self, headers: Headers) -> Response | None:
         if self._login is None:
-            # A page of the Internet may make a browser on this machine ask us, under a name of its own (DNS rebinding).
+            # A website can make a local browser send requests here under the website's name (DNS rebinding).
             host = _host_of(headers.get("host", ""))
-            return None if is_loopback(host) else PlainTextResponse("open it as http://127.0.0.1", HTTPStatus.FORBIDDEN)
+            return (
+                None
+                if is_loopback(host)
+                else PlainTextResponse("unknown host name: open http://127.0.0.1 instead", HTTPStatus.FORBIDDEN)
+            )
         if hmac.compare_digest(_login_of(headers.get("authorization", "")), self._login):
             return None
         challenge = {"www-authenticate": 'Basic realm="Wanimate", charset="UTF-8"'}
-        return PlainTextResponse("user and password are needed: WANIMATE_OPS_AUTH", HTTPStatus.UNAUTHORIZED, challenge)
+        return PlainTextResponse(
+            "log in with the user and password of WANIMATE_OPS_AUTH", HTTPStatus.UNAUTHORIZED, challenge
+        )
 
 
 def _login_of(authorization: str) -> bytes:

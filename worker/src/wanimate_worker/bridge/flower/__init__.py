@@ -1,1 +1,1 @@
-"""Flower as this queue runs it: closed to strangers, and telling what the ledger knows."""
+"""Flower with access control and the present state of jobs from the ledger."""

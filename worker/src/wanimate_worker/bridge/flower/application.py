@@ -1,4 +1,4 @@
-"""Flower, closed to pages of the Internet, and in control of our own workers and jobs only."""
+"""Flower's application: access from allowed hosts only, control of our own workers and jobs only."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ log = get_logger(__name__)
 _JOBS_PAGE: Final = str(Path(__file__).parent / "templates" / "jobs.html")
 #: How long workers may take to answer a revoke, in seconds.
 _ANSWER_SECONDS: Final = 1.0
-_NO_ANSWER: Final = "No worker answered, so nothing was cancelled. Is one running? Try again."
+_NO_ANSWER: Final = "No worker answered, so nothing was cancelled. Check that a worker runs, then try again."
 
 
 class GuardedFlower(Flower):
@@ -56,13 +56,13 @@ class GuardedFlower(Flower):
 
     @property
     def workers(self) -> dict[str, Any]:
-        """The workers that have said that they are ours; all apps of one Redis database share the remote control."""
+        """Workers of this app only; all apps of a Redis database share the remote control."""
         return {name: facts for name, facts in super().workers.items() if is_ours(facts.get("registered", ()))}
 
     def find_handler(self, request: Any, **options: Any) -> Any:
-        """Answer a request; without a password, to names of this machine only.
+        """Return the handler; without a password, refuse requests whose host is not this machine.
 
-        A page of the Internet may make a browser on this machine ask, under a name of its own (DNS rebinding).
+        A website can make a local browser send requests here under the website's name (DNS rebinding).
         """
         is_open = not (is_closed(self.options) or self.options.unix_socket)
         if is_open and not is_loopback(request.host_name):
@@ -71,12 +71,12 @@ class GuardedFlower(Flower):
 
 
 def is_closed(options: Any) -> bool:
-    """Whether Flower, with these options of its own, asks its visitors who they are."""
+    """Whether these options of Flower require a login."""
     return bool(options.basic_auth or options.auth)
 
 
 class _Unframed(OutputTransform):
-    """Puts what forbids other pages to show ours in a frame on every answer."""
+    """Adds headers that forbid frames to every answer."""
 
     def transform_first_chunk(self, status_code: int, headers: Any, chunk: bytes, finishing: bool) -> Any:  # noqa: FBT001
         headers["Content-Security-Policy"] = "frame-ancestors 'none'"
@@ -85,7 +85,7 @@ class _Unframed(OutputTransform):
 
 
 class _GuardedMetrics(Metrics):
-    """Prometheus metrics for those only who may see the rest."""
+    """Prometheus metrics, which require the login too."""
 
     @authenticated
     async def get(self) -> None:
@@ -125,21 +125,21 @@ class _Queues(BrokerView):
 
 
 class _CancelJob(TaskRevoke):
-    """The buttons Revoke and Terminate: they tell what really became of the job."""
+    """The buttons Revoke and Terminate: they cancel the job, and answer with the outcome."""
 
     @authenticated
     async def post(self, taskid: str) -> None:
         """Cancel a job.
 
-        Answers 403 for the task of another app, 409 with the reason if the vendor has the job already or it has ended,
-        and 503 if no worker answered.
+        Answers 403 for the task of another app, 409 with the reason if the job was submitted or has ended, and 503 if
+        no worker answered.
         """
         if self.application.options.read_only:
             raise HTTPError(403, "Read only mode is enabled")
         task = self.application.events.state.tasks.get(taskid)
         if task is not None and task.name not in {None, GENERATE_TASK}:
-            raise HTTPError(403, "This task belongs to another app: revoke it there. Flower cancels jobs only.")
-        # A revoke to all, as to an empty list, would reach the workers of other apps too.
+            raise HTTPError(403, "This Flower cancels only Wanimate's jobs: revoke the task in its own app.")
+        # Without destination a revoke would reach the workers of other apps too.
         await self.application.update_workers()
         workers = list(self.application.workers)
         if not workers:
@@ -151,7 +151,7 @@ class _CancelJob(TaskRevoke):
         if not replies:
             raise HTTPError(503, _NO_ANSWER)
         outcomes = {reply.get("outcomes", {}).get(taskid) for reply in replies}
-        # Each worker was asked; one of them was the first, and to the others the job had ended.
+        # All workers answer: the first one cancelled the job, for the others it had ended.
         for outcome in CancelOutcome:
             if outcome.value in outcomes:
                 told = f"Job {taskid}: {outcome.explanation}."
@@ -159,18 +159,18 @@ class _CancelJob(TaskRevoke):
                     raise HTTPError(409, told.replace("%", "%%"))
                 self.write({"message": told})
                 return
-        # The message of a job that no worker has recorded yet, or an unknown id.
+        # No worker has recorded the job yet, or the id is unknown.
         self.write({"message": f"Revoked '{taskid}': its message is discarded when a worker takes it."})
 
 
 class _JobsOnly:
-    """The part of Flower's API that sends tasks: it sends jobs, and no task of another app."""
+    """Flower's API that sends tasks, limited to jobs."""
 
     def get_task_args(self: Any) -> tuple[Any, Any, dict[str, Any]]:
-        """Return what the body says; refuse other tasks than jobs, and options that could carry one along."""
+        """Return the arguments in the body; refuse tasks other than jobs, and options that could send one."""
         [name] = self.path_args
         if name != GENERATE_TASK:
-            raise HTTPError(403, f"Flower sends {GENERATE_TASK} only: send tasks of other apps from those apps.")
+            raise HTTPError(403, f"This Flower sends only {GENERATE_TASK}: send other tasks from their own app.")
         args, kwargs, options = super().get_task_args()  # type: ignore[misc]
         if args or options:
             raise HTTPError(400, 'Send {"kwargs": {…}} with the fields of the job, and nothing else.')
@@ -186,11 +186,11 @@ class _ApplyJob(_JobsOnly, TaskAsyncApply):
 
 
 class _Refused(TaskApply):
-    """What Flower would do to a job that harms it: wait for it in one of its threads, or overwrite its result."""
+    """Requests that would block one of Flower's threads for a whole job, or overwrite its result."""
 
     @authenticated
     async def post(self, _: str) -> None:
-        raise HTTPError(403, "Not here: send jobs by /api/task/async-apply, cancel them by /api/task/revoke.")
+        raise HTTPError(403, "Not supported: send jobs with /api/task/async-apply, cancel them with /api/task/revoke.")
 
 
 _HANDLERS: Final[list[Any]] = [

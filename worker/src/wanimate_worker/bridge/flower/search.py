@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .live import LiveView
 
-#: For so long, in seconds, searches use the same states: people type, and each key stroke searches.
+#: Searches read the ledger at most once in this time, in seconds: each key stroke is a search.
 _FRESH_SECONDS: Final = 2.0
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 _OPEN_API: Final = "FLOWER_UNAUTHENTICATED_API"
-#: What this queue wants where the settings say nothing else.
+#: Defaults that differ from Flower's.
 _DEFAULTS: Final[dict[str, Any]] = {
     # About 5 KB each. Flower's own 100,000 would take half a gigabyte.
     "max_tasks": 10_000,
@@ -44,7 +44,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
 
 
 def run_flower(host: str | None, port: int | None, arguments: Sequence[str]) -> None:
-    """Run Flower until told to stop.
+    """Run Flower until the process is stopped.
 
     Args:
         host: The address to listen on; loopback if neither this nor Flower's own settings name one.
@@ -52,7 +52,7 @@ def run_flower(host: str | None, port: int | None, arguments: Sequence[str]) -> 
         arguments: More of Flower's own options, such as `--url_prefix=flower`.
 
     Raises:
-        SettingsError: It would be open to strangers, an option is unknown, or a setting is wrong.
+        SettingsError: Other machines could open it without a password, an option is unknown, or a setting is wrong.
     """
     settings = WorkerSettings.load()
     _read_options(host, port, arguments)
@@ -74,10 +74,10 @@ def run_flower(host: str | None, port: int | None, arguments: Sequence[str]) -> 
 
 
 def make_flower(settings: WorkerSettings, *, options: Any, capp: Celery, **handler_settings: Any) -> GuardedFlower:
-    """Return Flower before it listens, with its own options and handler settings.
+    """Return Flower with its own options and handler settings; it does not listen yet.
 
     Raises:
-        SettingsError: It would be open to strangers.
+        SettingsError: Other machines could open it without a password.
     """
     secure(options, settings)
     # It must come up without Redis.
@@ -90,26 +90,26 @@ def make_flower(settings: WorkerSettings, *, options: Any, capp: Celery, **handl
 
 
 def secure(options: Any, settings: FlowerSettings) -> None:
-    """Make Flower listen to this machine only, unless its options or our settings ask for a password or a login.
+    """Make Flower listen to this machine only, unless its options or our settings require a login.
 
     Raises:
-        SettingsError: It would be open to strangers.
+        SettingsError: Other machines could open it without a password.
     """
     if settings.flower_auth is not None:
         ours = settings.flower_auth.get_secret_value()
         options.basic_auth = [ours, *(other for other in options.basic_auth or [] if other != ours)]
     if os.environ.get(_OPEN_API):
         raise SettingsError(
-            f"{_OPEN_API}: it lets everybody cancel jobs and stop workers: unset it, and set "
-            "WANIMATE_FLOWER_AUTH=user:password for those who may"
+            f"{_OPEN_API} would let anyone cancel jobs and stop workers: unset it, and set "
+            "WANIMATE_FLOWER_AUTH=user:password"
         )
     if not (options.unix_socket or is_closed(options)):
         if options.address and not is_loopback(options.address):
             raise SettingsError(
-                f"Flower would be open to everybody who reaches {options.address}: set "
-                "WANIMATE_FLOWER_AUTH=user:password (or Flower's own --auth for OAuth2), or let it listen on 127.0.0.1"
+                f"a password is required for Flower to listen on {options.address}: set "
+                "WANIMATE_FLOWER_AUTH=user:password (or Flower's own --auth for OAuth2), or listen on 127.0.0.1"
             )
-        # Without a password Flower's buttons are refused anyway; this takes them off its pages.
+        # Flower refuses its buttons without a password; this removes them from its pages.
         options.read_only = True
     options.address = options.address or "127.0.0.1"
 
