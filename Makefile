@@ -23,7 +23,7 @@ export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test test-fast test-containers test-failover test-lowest test-newest lint audit format bench bench-full bench-smoke bench-planner bench-webhooks chaos \
-	chaos-short docs site clean
+	chaos-short docs site dist clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -114,6 +114,9 @@ docs: setup ## generate the reference pages and alerts
 
 site: setup ## the documentation as a site in build/site; fails on a broken link
 	@$(BIN)/python docs/site/build.py --path $(SITE_PATH)
+
+dist: setup ## the files of a release: wheels, SBOM, checksums
+	@$(BIN)/python .ci/dist.py
 
 clean: ## remove what was installed and built
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -58,6 +58,7 @@ def _parse_codes(_context: click.Context, _parameter: click.Parameter, value: st
 
 
 @click.group(invoke_without_command=True, context_settings={"show_default": True})
+@click.version_option(package_name="wanimate-simulator")
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
 @click.option("--port", default=8900, type=click.IntRange(0, 65535), help="Port to listen on; 0 for a free one.")
 @click.option("--plan", default="default", type=click.Choice(list(PLANS)), help="The plan whose limits hold.")
