@@ -46,6 +46,10 @@ def test_every_page_that_a_finding_names_exists() -> None:
         assert not anchor or anchor in anchors_of(ROOT / page), address
 
 
+def test_no_page_holds_a_conflict_marker() -> None:
+    assert not [page for page in PAGES if re.search(r"^(<{7}|>{7}) ", page.read_text(), re.MULTILINE)]
+
+
 def test_every_test_that_a_page_names_exists() -> None:
     named = {name for page in PAGES for name in re.findall(r"`(tests/[\w./]+)`", page.read_text())}
     assert named
