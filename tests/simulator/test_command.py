@@ -12,6 +12,8 @@ from typing import Any
 
 import httpx
 import pytest
+from help_pages import check_page, help_pages
+from wanimate_simulator.cli import main
 
 # Each test starts the command.
 pytestmark = pytest.mark.slow
@@ -38,7 +40,7 @@ def test_it_prints_one_line_and_ends_with_zero_on_a_signal(launch: Launch, tmp_p
         assert process.stdout.read() == ""
 
     assert re.fullmatch(
-        r"wanimate-simulator ready on http://127\.0\.0\.1:\d+ \(cap 1000, 10000 requests a minute, speed 1x\)",
+        r"wanimate-simulator ready on http://127\.0\.0\.1:\d+ \(cap 1000, 10000 requests per minute, speed 1x\)",
         line,
     )
     assert (tmp_path / "stderr").read_text() == ""
@@ -50,7 +52,7 @@ def test_its_options_reach_the_simulator(launch: Launch, request_for: Callable[.
     faults = ("--faults", '{"unknown_fields": true}')
     with launch(*arguments, *keys, *faults) as (_, line), httpx.Client(trust_env=False) as client:
         url = line.split(" ")[3]
-        assert line.endswith("(cap 3, 50 requests a minute, speed 2.5x)")
+        assert line.endswith("(cap 3, 50 requests per minute, speed 2.5x)")
         summary = client.get(f"{url}/simulator/summary").json()
         assert [summary[name] for name in ("cap", "rate", "speed", "seed")] == [3, 50, 2.5, 4]
         for key in ("first", "second"):
@@ -152,3 +154,12 @@ def test_it_says_so_if_the_port_is_taken() -> None:
 def test_a_plan_is_a_shorthand_for_its_limits(launch: Launch, arguments: tuple[str, ...], limits: str) -> None:
     with launch(*arguments) as (_, line):
         assert limits in line
+
+
+PAGES = help_pages("wanimate-simulator", main)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_help_fits_80_columns_and_its_example_is_valid(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANIMATE_API_KEY", "simulator-key")
+    check_page(PAGES[name])

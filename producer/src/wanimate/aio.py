@@ -50,7 +50,7 @@ class AsyncJobHandle(Handle["AsyncClient"]):
 
     async def wait(
         self,
-        timeout: float | None = None,  # noqa: ASYNC109 - the job goes on, so it is ours
+        timeout: float | None = None,  # noqa: ASYNC109 - the job continues
         *,
         allow_expired: bool = False,
     ) -> Result:
@@ -122,7 +122,7 @@ class AsyncClient:
     async def wait_all(
         self,
         handles: Iterable[AsyncJobHandle],
-        timeout: float | None = None,  # noqa: ASYNC109 - the jobs go on, so this is not a cancellation
+        timeout: float | None = None,  # noqa: ASYNC109 - the jobs continue
         *,
         allow_expired: bool = False,
     ) -> list[Result | JobFailed | ResultExpired]:

@@ -1,4 +1,4 @@
-"""The Wan 2.2 Animate API on loopback, with fault switches and a ground-truth ledger."""
+"""Simulates the Wan 2.2 Animate API on loopback, with fault switches and a ground-truth ledger."""
 
 from .app import build_app
 from .faults import Faults, InvalidFaultsError

@@ -1,4 +1,4 @@
-"""POSTs to a task's callback URL besides the true ones: what anybody might send, and a vendor gone wrong."""
+"""Extra POSTs to a task's callback URL: forged ones, and those of a faulty vendor."""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -18,7 +18,7 @@ BOGUS_RESULT_URL = "https://results.example.com/bogus.mp4"
 
 
 class ExtraKind(StrEnum):
-    """The POSTs that are not a task's callback."""
+    """The kinds of extra POSTs."""
 
     REPLAY = "replay"
     FORGED = "forged"

@@ -1,4 +1,4 @@
-"""Call back at the end of tasks. Source: the vendor's page, `request_type` and `callback_url`; its webhook guide."""
+"""Sends callbacks at the end of tasks. Source: the vendor's page (`request_type`, `callback_url`) and webhook guide."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -40,7 +40,7 @@ class Callbacks:
         self._deliveries: set[asyncio.Task[None]] = set()
 
     def schedule(self, task: Task) -> None:
-        """Arrange for a task's end to be told; needs a running event loop."""
+        """Schedule the callback of a task; needs a running event loop."""
         self._counts.waiting += 1
         self._begin(self._deliver_at_end(task))
         if self._sender.may_reach(task.callback_url or ""):
@@ -48,7 +48,7 @@ class Callbacks:
                 self._begin_extra(task, extra)
 
     async def close(self) -> None:
-        """Give up all callbacks under way and close the connections."""
+        """Cancel all pending callbacks and close the connections."""
         deliveries = tuple(self._deliveries)
         for delivery in deliveries:
             delivery.cancel()
@@ -74,7 +74,7 @@ class Callbacks:
         self._counts.waiting -= 1
 
     def _left_seconds(self, task: Task) -> float:
-        """Return the real seconds until a task has ended, or until a stall is looked at again."""
+        """Return the real seconds until a task has ended, or until the next check of a stall."""
         left_seconds = task.completes_at_seconds - self._clock.now_seconds()
         return max(left_seconds, _STALL_CHECK_SECONDS) if self._board.current.stalled else left_seconds
 

@@ -13,19 +13,19 @@ from .server import NonLoopbackHostError, serve
 
 
 class Plan(NamedTuple):
-    """What a key of a plan may use.
+    """The limits of a plan.
 
     Args:
-        cap: tasks in flight at once.
-        rate: requests a minute.
+        cap: tasks in flight at the same time.
+        rate: requests per minute.
     """
 
     cap: int
     rate: int
 
 
-#: Source: the vendor's API overview; the default, its page of this model. Enterprise limits are by contract, and these
-#: stand for one.
+#: Source: the vendor's API overview; the default: its page of this model. Enterprise limits depend on the contract, so
+#: these are an example.
 PLANS = MappingProxyType(
     {
         "free": Plan(3, 10),
@@ -34,7 +34,24 @@ PLANS = MappingProxyType(
         "default": Plan(1000, 10_000),
     }
 )
-_SHARE = click.FloatRange(0, 1)
+
+
+class _Bounded(click.FloatRange):
+    """A range that help texts do not repeat: their wording gives it."""
+
+    def _describe_range(self) -> str:
+        return ""
+
+
+class _BoundedInt(click.IntRange):
+    """The same for integers."""
+
+    def _describe_range(self) -> str:
+        return ""
+
+
+_SHARE, _AMOUNT, _POSITIVE = _Bounded(0, 1), _Bounded(0), _Bounded(0, min_open=True)
+_COUNT, _PORT = _BoundedInt(1), _BoundedInt(0, 65535)
 
 
 def _parse_faults(_context: click.Context, _parameter: click.Parameter, value: str) -> Faults:
@@ -43,7 +60,7 @@ def _parse_faults(_context: click.Context, _parameter: click.Parameter, value: s
     except (orjson.JSONDecodeError, InvalidFaultsError) as error:
         raise click.BadParameter(str(error)) from error
     if faults.refuse_for_seconds:
-        raise click.BadParameter("refuse_for_seconds acts when it is put; it cannot be on at the start")
+        raise click.BadParameter("refuse_for_seconds works only through PUT /simulator/faults, not at the start")
     return faults
 
 
@@ -53,56 +70,74 @@ def _parse_codes(_context: click.Context, _parameter: click.Parameter, value: st
     except orjson.JSONDecodeError as error:
         raise click.BadParameter(str(error)) from error
     if not are_weights(codes):
-        raise click.BadParameter("must be a JSON object that gives each code a weight above 0")
+        raise click.BadParameter("must be a JSON object with a weight above 0 for each code")
     return codes  # type: ignore[return-value]  # checked just above
 
 
-@click.group(invoke_without_command=True, context_settings={"show_default": True})
+_EPILOG = "\b\nExample:\n  wanimate-simulator --plan free --speed 10 --failure-rate 0.1"
+
+
+@click.group(
+    invoke_without_command=True,
+    epilog=_EPILOG,
+    context_settings={"show_default": True, "help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(package_name="wanimate-simulator")
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
-@click.option("--port", default=8900, type=click.IntRange(0, 65535), help="Port to listen on; 0 for a free one.")
-@click.option("--plan", default="default", type=click.Choice(list(PLANS)), help="The plan whose limits hold.")
-@click.option("--cap", type=click.IntRange(1), help="Tasks that may be in flight at once.  [default: the plan's]")
-@click.option("--rate", type=click.IntRange(1), help="Requests a simulated minute.  [default: the plan's]")
-@click.option("--speed", default=1.0, type=click.FloatRange(0, min_open=True), help="Simulated seconds a second.")
-@click.option("--seed", default=0, help="Seed of every draw.")
-@click.option("--api-key", default=["simulator-key"], multiple=True, help="An accepted key; repeatable.")
+@click.option("--port", default=8900, type=_PORT, metavar="N", help="Port to listen on; 0 for a free one.")
+@click.option("--plan", default="default", type=click.Choice(list(PLANS)), help="Use the limits of this plan.")
+@click.option("--cap", type=_COUNT, metavar="N", help="Maximum number of tasks in flight.  [default: the plan's]")
+@click.option("--rate", type=_COUNT, metavar="N", help="Requests per simulated minute.  [default: the plan's]")
+@click.option("--speed", default=1.0, type=_POSITIVE, metavar="X", help="Simulated seconds per second.")
+@click.option("--seed", default=0, metavar="N", help="Seed of all random numbers.")
+@click.option("--api-key", default=["simulator-key"], multiple=True, metavar="KEY", help="Valid API key; repeatable.")
 @click.option(
-    "--mean-seconds",
-    default=41.0,
-    type=click.FloatRange(0, min_open=True),
-    help="Mean simulated duration of animate at 480p.",
+    "--mean-seconds", default=41.0, type=_POSITIVE, metavar="SECONDS", help="Mean simulated duration of animate, 480p."
 )
-@click.option("--sigma", default=0.3, type=click.FloatRange(0), help="Deviation of the duration's logarithm.")
-@click.option("--length-share", default=0.8, type=_SHARE, help="Share of the duration that follows the video's length.")
-@click.option("--balance-usd", type=click.FloatRange(0), help="Balance to begin with.  [default: ample]")
-@click.option("--price-480p", default=0.04, type=click.FloatRange(0), help="US dollars a second at 480p.")
-@click.option("--price-720p", default=0.08, type=click.FloatRange(0), help="US dollars a second at 720p.")
+@click.option("--sigma", default=0.3, type=_AMOUNT, metavar="X", help="Deviation of the logarithm of durations.")
+@click.option(
+    "--length-share",
+    default=0.8,
+    type=_SHARE,
+    metavar="SHARE",
+    help="Share of the duration proportional to the length.",
+)
+@click.option("--balance-usd", type=_AMOUNT, metavar="USD", help="Balance at the start.  [default: unlimited]")
+@click.option("--price-480p", default=0.04, type=_AMOUNT, metavar="USD", help="Price per second at 480p.")
+@click.option("--price-720p", default=0.08, type=_AMOUNT, metavar="USD", help="Price per second at 720p.")
 @click.option(
     "--result-ttl-seconds",
     default=86_400.0,
-    type=click.FloatRange(0),
-    help="Simulated seconds until a result expires.",
+    type=_AMOUNT,
+    metavar="SECONDS",
+    help="Simulated time until a result expires.",
 )
 @click.option(
     "--video-bytes",
     default=20_000,
-    type=click.IntRange(MIN_VIDEO_BYTES, MAX_VIDEO_BYTES),
-    help="Size of every video.",
+    type=_BoundedInt(MIN_VIDEO_BYTES, MAX_VIDEO_BYTES),
+    metavar="BYTES",
+    help=f"Size of each video, at least {MIN_VIDEO_BYTES}.",
 )
-@click.option("--public-url", metavar="URL", help="Base of result URLs.  [default: where the submission was sent]")
-@click.option("--failure-rate", default=0.0, type=_SHARE, help="Share of tasks that fail.")
+@click.option("--public-url", metavar="URL", help="Base of result URLs.  [default: the address of the submission]")
+@click.option("--failure-rate", default=0.0, type=_SHARE, metavar="SHARE", help="Share of tasks that fail.")
 @click.option(
     "--failure-codes",
     default='{"GENERATION_FAILED": 1}',
     callback=_parse_codes,
     metavar="JSON",
-    help="Codes of those failures, each with its weight.",
+    help="Failure codes and their weights.",
 )
-@click.option("--content-violation-rate", default=0.0, type=_SHARE, help="Share of markers that violate.")
-@click.option("--faults", default="{}", callback=_parse_faults, metavar="JSON", help="Fault switches to begin with.")
-@click.option("--allow-non-loopback", is_flag=True, help="Listen, and send callbacks, beyond this machine.")
-@click.option("--quiet", is_flag=True, help="Log errors only; the ready line is printed all the same.")
+@click.option(
+    "--content-violation-rate",
+    default=0.0,
+    type=_SHARE,
+    metavar="SHARE",
+    help="Share of jobs that fail with CONTENT_VIOLATION.",
+)
+@click.option("--faults", default="{}", callback=_parse_faults, metavar="JSON", help="Faults at the start.")
+@click.option("--allow-non-loopback", is_flag=True, help="Allow other hosts to connect and to receive callbacks.")
+@click.option("--quiet", is_flag=True, help="Log errors only; still print the ready line.")
 @click.pass_context
 def main(
     context: click.Context,
@@ -131,11 +166,15 @@ def main(
     allow_non_loopback: bool,
     quiet: bool,
 ) -> None:
-    """Run the Wan 2.2 Animate API on loopback, with fault switches and ground truth."""
+    """Simulate the Wan 2.2 Animate API on this machine.
+
+    The simulator enforces the vendor's limits, injects faults, and records every accepted task under /simulator. SHARE
+    is a number from 0 to 1.
+    """
     if context.invoked_subcommand is not None:
         return
     cap, rate = cap or PLANS[plan].cap, rate or PLANS[plan].rate
-    limits = f"cap {cap}, {rate} requests a minute, speed {speed:g}x"
+    limits = f"cap {cap}, {rate} requests per minute, speed {speed:g}x"
     try:
         options = Options(
             cap=cap,

@@ -81,7 +81,7 @@ class Control:
         except (orjson.JSONDecodeError, InvalidFaultsError) as error:
             return _error(str(error))
         if faults.refuse_for_seconds and self._simulator.refuse is None:
-            return _error("refuse_for_seconds needs a listening simulator; this one is run inside another program")
+            return _error("refuse_for_seconds requires a listening simulator; this one runs inside another program")
         self._simulator.set_faults(faults)
         answer = await self.read_faults(request)
         if faults.refuse_for_seconds:
@@ -107,7 +107,7 @@ class Control:
         try:
             wanted = orjson.loads(await request.body())
             if not isinstance(wanted, dict) or set(wanted) != {"balance_usd"}:
-                return _error("the body must be a JSON object with balance_usd and nothing else")
+                return _error("the body must be a JSON object with only balance_usd")
             balance_usd = wanted["balance_usd"]
             self._simulator.vendor.account.set_balance(None if balance_usd is None else checks.amount(balance_usd))
         except orjson.JSONDecodeError as error:

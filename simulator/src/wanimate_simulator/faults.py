@@ -1,4 +1,4 @@
-"""The fault switches and the dice that decide when they strike."""
+"""The fault switches, and the random numbers that decide when a fault occurs."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from typing import Any, Literal
 from . import checks
 from .draws import uniform
 
-#: The switches that strike a share of the requests, tasks or callbacks.
+#: The switches that affect a share of the requests, tasks or callbacks.
 RateSwitch = Literal[
     "drop_answer_rate",
     "drop_before_rate",
@@ -39,7 +39,7 @@ RateSwitch = Literal[
 
 
 class InvalidFaultsError(ValueError):
-    """A fault switch is unknown or has a value it cannot take."""
+    """A fault switch is unknown or has an invalid value."""
 
 
 def _switch(default: object, check: Callable[[object], object]) -> Any:  # Any, as `dataclasses.field` returns
@@ -48,32 +48,32 @@ def _switch(default: object, check: Callable[[object], object]) -> Any:  # Any, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
-    """The position of every fault switch; all off by default.
+    """The values of all fault switches; all are off by default.
 
     Args:
         drop_answer_rate: share of accepted submits whose connection closes without an answer.
-        drop_before_rate: share of requests whose connection closes before anything happened.
-        error_5xx_rate: share of requests answered 500, 502 or 504, half of them as pages, nothing accepted.
-        error_5xx_after_accept_rate: share of accepted submits answered so all the same.
-        unavailable_rate: share of requests answered 503 in the envelope, nothing accepted.
+        drop_before_rate: share of requests whose connection closes before they are processed.
+        error_5xx_rate: share of requests answered 500, 502 or 504 without accepting a task, half of them as pages.
+        error_5xx_after_accept_rate: share of accepted submits answered with such an error.
+        unavailable_rate: share of requests answered 503 in the envelope without accepting a task.
         latency_ms: real milliseconds added to every answer.
         slow_rate: share of answers delayed by `slow_ms`.
         slow_ms: real milliseconds of that delay.
         throttle_rate: share of requests answered 429 without a reason.
         retry_after: form of the Retry-After header of every 429, or None for no header.
         retry_after_seconds: real seconds that header asks to wait.
-        concurrency_used_elsewhere: tasks somebody else has in flight on the same key.
+        concurrency_used_elsewhere: tasks that other users of the key have in flight.
         outage: whether every request is answered 503, by a page.
         outage_windows: the same, in spans of real seconds since the start or the last reset.
         outage_in_envelope: whether those answers come in the envelope.
-        refuse_for_seconds: real seconds without a listening socket; acts once, when it is put.
+        refuse_for_seconds: real seconds without a listening socket, once, from the PUT on.
         bad_json_rate: share of 200 answers whose body is cut short.
         malformed_body_rate: share of 200 answers with a body of another shape, each of `malformed.FORMS` in turn.
-        unknown_fields: whether answers carry fields nobody documented.
+        unknown_fields: whether answers have undocumented fields.
         unknown_state_rate: share of status answers with the undocumented state `queued_v2`.
-        forget_rate: share of tasks whose status is answered "task not found" for ever.
+        forget_rate: share of tasks whose status is answered "task not found" permanently.
         not_found_status: the status of that answer; the vendor's pages have 404, its page of this model only 400.
-        stalled: whether no task gets on; one whose time is up by then ends when this is switched off.
+        stalled: whether tasks make no progress; overdue tasks end when this is switched off.
         revoked_keys: keys answered 401.
         forbidden: whether every submission is answered 403 in the envelope, without a reason.
         forbidden_message: the message of those answers; None for no more than "Forbidden".
@@ -83,8 +83,8 @@ class Faults:
         callback_missing_rate: share of callbacks never sent.
         callback_duplicate_rate: share of callbacks sent twice.
         callback_delay_seconds: real seconds between a task's end and its callback.
-        callback_hold_rate: share of callbacks that wait up to `callback_hold_seconds` longer, so that others overtake.
-        callback_hold_seconds: most real seconds of that wait, which is drawn.
+        callback_hold_rate: share of callbacks delayed by up to `callback_hold_seconds`, so that others overtake them.
+        callback_hold_seconds: maximum of that random delay, in real seconds.
         callback_replay_rate: share of callbacks whose last POST is made again `callback_replay_seconds` later.
         callback_replay_seconds: real seconds in between.
         callback_forged_rate: share of tasks with an extra POST to a URL whose end was changed.
@@ -156,10 +156,10 @@ class Faults:
 
     @classmethod
     def parse(cls, switches: object) -> "Faults":
-        """Return the faults a decoded JSON object asks for; switches it does not name are off.
+        """Read a decoded JSON object; switches that it does not contain are off.
 
         Raises:
-            InvalidFaultsError: a switch is unknown or has a value it cannot take.
+            InvalidFaultsError: a switch is unknown or has an invalid value.
         """
         if not isinstance(switches, Mapping):
             raise InvalidFaultsError("faults must be a JSON object")
@@ -179,16 +179,16 @@ class Faults:
         return asdict(self)
 
     def is_out(self, now_seconds: float) -> bool:
-        """Tell whether the vendor is down at a moment, in real seconds since the start."""
+        """Return whether there is an outage at a time, in real seconds since the start."""
         return self.outage or any(start <= now_seconds < end for start, end in self.outage_windows)
 
 
 class FaultBoard:
-    """Holds the switches as they stand and rolls the dice, a separate seeded sequence for each switch.
+    """Holds the current switches and a separate seeded random sequence for each of them.
 
     Args:
         seed: the simulator's seed.
-        current: the switches to begin with.
+        current: the switches at the start.
     """
 
     def __init__(self, *, seed: int, current: Faults) -> None:
@@ -198,7 +198,7 @@ class FaultBoard:
         self._rolled: Counter[str] = Counter()
 
     def strikes(self, switch: RateSwitch) -> bool:
-        """Roll for one switch and count it if it strikes."""
+        """Decide at random whether a fault occurs, and count it."""
         rate: float = getattr(self.current, switch)
         if rate <= 0.0:
             return False
@@ -208,7 +208,7 @@ class FaultBoard:
         return True
 
     def note(self, switch: str) -> None:
-        """Count a fault that strikes without dice."""
+        """Count a fault that is not random."""
         self.struck[switch] += 1
 
     def share(self, purpose: str) -> float:
@@ -217,6 +217,6 @@ class FaultBoard:
         return uniform(self._seed, purpose, str(self._rolled[purpose]))
 
     def delay_seconds(self) -> float:
-        """Return the real seconds to hold the next answer back."""
+        """Return the delay of the next answer, in real seconds."""
         slow_ms = self.current.slow_ms if self.strikes("slow_rate") else 0.0
         return (self.current.latency_ms + slow_ms) / 1000

@@ -1,4 +1,4 @@
-"""What every request passes before the vendor looks at it: outages, a firewall, the key, the rate and the account."""
+"""Checks every request before it is processed: outages, a firewall, the key, the rate and the account."""
 
 from .faults import FaultBoard
 from .options import Options
@@ -18,7 +18,7 @@ from .window import SlidingWindow
 
 #: What comes before the key. Source: the vendor's page, "Authentication".
 _SCHEME = b"Bearer "
-#: A firewall looks at bytes, whoever sent them.
+#: A firewall checks the bytes of any sender.
 _WAF_TAG = WAF.encode()
 
 

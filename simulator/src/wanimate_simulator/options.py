@@ -1,4 +1,4 @@
-"""What a simulator is started with."""
+"""The options of a simulator."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -25,7 +25,7 @@ _CHANGEABLE = frozenset(
         "video_bytes",
     }
 )
-#: What fails fails with these codes, each with its weight, unless asked otherwise.
+#: The default failure codes and their weights.
 _FAILURE_CODES = MappingProxyType({"GENERATION_FAILED": 1.0})
 #: Sizes that a video may have: it has room for its headers, and for its length in 32 bits.
 MIN_VIDEO_BYTES, MAX_VIDEO_BYTES = 1000, 1_000_000_000
@@ -80,15 +80,15 @@ class Options:
     allow_non_loopback: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse values that no run could mean."""
+        """Validate the options."""
         self._require(self.cap >= 1, "cap must be at least 1")
         self._require(self.rate >= 1, "rate must be at least 1")
         self._require(isfinite(self.speed) and self.speed > 0, "speed must be above 0")
-        self._require(bool(self.api_keys) and all(self.api_keys), "api_keys must hold at least one non-empty key")
+        self._require(bool(self.api_keys) and all(self.api_keys), "api_keys must contain at least one non-empty key")
         self._require(isfinite(self.mean_seconds) and self.mean_seconds > 0, "mean_seconds must be above 0")
         self._require(isfinite(self.sigma) and self.sigma >= 0, "sigma must be at least 0")
         self._require(0 <= self.failure_rate <= 1, "failure_rate must be between 0 and 1")
-        self._require(are_weights(self.failure_codes), "failure_codes must give each code a weight above 0")
+        self._require(are_weights(self.failure_codes), "failure_codes must have a weight above 0 for each code")
         self._require(0 <= self.content_violation_rate <= 1, "content_violation_rate must be between 0 and 1")
         self._require(0 <= self.length_share <= 1, "length_share must be between 0 and 1")
         for name in ("balance_usd", "price_480p", "price_720p", "result_ttl_seconds"):
@@ -97,7 +97,7 @@ class Options:
         sizes = f"between {MIN_VIDEO_BYTES} and {MAX_VIDEO_BYTES}"
         self._require(MIN_VIDEO_BYTES <= self.video_bytes <= MAX_VIDEO_BYTES, f"video_bytes must be {sizes}")
         total = self.failure_rate + self.content_violation_rate
-        self._require(total <= 1, "failure_rate and content_violation_rate must not add up to more than 1")
+        self._require(total <= 1, "failure_rate plus content_violation_rate must be at most 1")
 
     def changed(self, changes: Mapping[str, object]) -> "Options":
         """Return these options with some values replaced.

@@ -1,4 +1,4 @@
-"""Running a simulator on a socket until it is told to stop."""
+"""Serves a simulator until a signal stops it."""
 
 import asyncio
 import signal
@@ -18,16 +18,16 @@ from .urls import is_loopback
 
 #: Connections the kernel holds until they are accepted.
 _BACKLOG = 4096
-#: Real seconds that requests under way get at the end.
+#: Real seconds for pending requests at the end.
 _GRACEFUL_SECONDS = 2
 
 
 class NonLoopbackHostError(ValueError):
-    """The host to listen on is not this machine's own, and that was not allowed."""
+    """The host is not a loopback address, and that is not allowed."""
 
 
 class _Server(uvicorn.Server):
-    """Tells when it is ready, and takes SIGTERM and SIGINT for a normal end."""
+    """Reports when it is ready, and exits normally after SIGTERM and SIGINT."""
 
     def __init__(
         self, config: uvicorn.Config, simulator: Simulator, listener: socket.socket, on_ready: Callable[[str], None]
@@ -49,10 +49,10 @@ class _Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         self.servers.clear()
-        # Bound and not listening: connections are refused, and nobody else takes the port meanwhile.
+        # Bound but not listening: connections are refused, and no other process can take the port.
         self._listener = _listen(*address)
         for connection in list(self.server_state.connections):
-            # Not aborted: an answer that was given goes out first.
+            # Not aborted, so that a complete response is still sent.
             connection.transport.close()
         await self._simulator.hold_back(seconds)
         if self._simulator.is_closing:
@@ -71,7 +71,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        # The inherited method raises the signal again at the end, which is no clean exit.
+        # The inherited method raises the signal again at the end, which is not a clean exit.
         before = {each: signal.signal(each, self.handle_exit) for each in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
@@ -104,7 +104,7 @@ def serve(
         OSError: the address cannot be listened on.
     """
     if not options.allow_non_loopback and not is_loopback(host):
-        raise NonLoopbackHostError(f"{host} is not a loopback address; allow that explicitly if it is meant")
+        raise NonLoopbackHostError(f"{host} is not a loopback address: allow other addresses explicitly")
     _allow_many_connections()
     simulator = Simulator(options, faults)
     listener = _listen(host, port)
@@ -150,7 +150,7 @@ def _base_url(listener: socket.socket) -> str:
 
 
 def _allow_many_connections() -> None:
-    """Raise this process's limit of open files as far as it may; a cap of 1000 tasks means that many clients."""
+    """Raise the limit of open files to its maximum: a cap of 1000 tasks means as many clients."""
     if sys.platform == "win32":
         return
     import resource  # not on every platform

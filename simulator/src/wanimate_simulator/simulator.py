@@ -1,4 +1,4 @@
-"""A whole simulator: one run of the vendor after the other, each with its own truth."""
+"""A simulator: a sequence of runs, each with its own ground truth."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,15 +18,15 @@ class Simulator:
     """Holds the current run and starts a new one on reset.
 
     Args:
-        options: what every run starts with; a reset may change some of it for the run that it begins.
-        faults: the fault switches every run starts with.
+        options: the options at the start of every run; a reset may change some for the run that it starts.
+        faults: the fault switches at the start of every run.
     """
 
     def __init__(self, options: Options, faults: Faults | None = None) -> None:
         self.options = self._initial_options = options
         self._initial_faults = faults if faults is not None else Faults()
         self._closing = asyncio.Event()
-        #: Closes the listening socket for some real seconds; set by whoever listens.
+        #: Closes the listening socket for some real seconds; set by the server.
         self.refuse: Callable[[float], Awaitable[None]] | None = None
         self._begin()
 

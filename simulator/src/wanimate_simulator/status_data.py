@@ -1,4 +1,4 @@
-"""What is told about a task: to its callers, and in the ground truth."""
+"""The data of a task in status responses and in the ground truth."""
 
 import orjson
 

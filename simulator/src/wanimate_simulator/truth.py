@@ -84,7 +84,7 @@ class DownloadCounts:
 
 
 class Truth:
-    """Counts everything as it happens; nothing here looks through all tasks.
+    """Counts events as they happen, without iterating over all tasks.
 
     Args:
         window_seconds: real seconds of the vendor's rate window.
@@ -110,7 +110,7 @@ class Truth:
         self._lags_ms = array("d")
 
     def requested(self, kind: Kind) -> None:
-        """Count a request, whoever sent it."""
+        """Count a request of any sender."""
         self._requests[kind] += 1
 
     def refused(self, kind: Kind, code: int, cause: Cause | None) -> None:
@@ -145,7 +145,7 @@ class Truth:
         self._polls_max = max(self._polls_max, task.polls)
 
     def told(self, task: Task, at_seconds: float) -> None:
-        """Remember the first status answer that told a task's end."""
+        """Record the first status response with a task's end."""
         if task.first_told_at_seconds is None:
             task.first_told_at_seconds = at_seconds
             self._lags_ms.append((at_seconds - task.completes_at_seconds) * 1000)

@@ -1,4 +1,4 @@
-"""The vendor: what it decides about a submit and a status request, without any web around it."""
+"""The vendor's decisions about requests, without HTTP."""
 
 from collections.abc import Callable
 from itertools import islice
@@ -33,7 +33,7 @@ _WHOLE = ResultRequest()
 
 
 class Vendor:
-    """Accepts tasks, lets them complete by themselves as time passes, and tells their state.
+    """Accepts tasks, completes them as time passes, and answers status requests.
 
     Args:
         options: the limits, the durations and the outcomes.
@@ -155,7 +155,7 @@ class Vendor:
         return self._results.answer(task, self._reached(self._clock.now_seconds()), request)
 
     def stall(self, *, stalled: bool) -> None:
-        """Let no task get on from now on, or let them go on: one whose time is up by then ends now."""
+        """Stop the progress of all tasks, or resume it: overdue tasks then end at once."""
         now_seconds = self._clock.now_seconds()
         if not stalled and self._stalled_at_seconds is not None:
             self._stalled_at_seconds = None

@@ -6,7 +6,7 @@ from functools import lru_cache
 from hashlib import sha256, shake_128
 from struct import pack
 
-#: Length of the content that is repeated. A prime, so that no copy that is off by a power of two looks right.
+#: Length of the repeated content. A prime, so that a copy shifted by a power of two differs.
 _BLOCK_BYTES = 65_521
 #: What a header of the file has room for, in milliseconds.
 _LONGEST_MS = 2**32 - 1

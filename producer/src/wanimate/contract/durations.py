@@ -207,7 +207,7 @@ def shares_around(mean_seconds: float) -> tuple[float, ...]:
         (1 - SURPRISES) * share + SURPRISES * surprise / sum(surprises)
         for share, surprise in zip(typical, surprises, strict=True)
     ]
-    # The surprises go on beyond the last bin, so that no hazard is infinite: twice as long, half as many.
+    # The surprises extend beyond the last bin, so that no hazard is infinite: twice as long, half as many.
     return (*shares, shares[-1] * BINS_PER_DOUBLING)
 
 

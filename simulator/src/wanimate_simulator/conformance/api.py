@@ -1,4 +1,4 @@
-"""The API under check: requests within its rate, answers as they came."""
+"""Sends requests to the checked API within its rate limit, and returns the unchanged responses."""
 
 import time
 from collections import deque
@@ -17,7 +17,7 @@ BALANCE_PATH = "/api/v1/apikeys/current-balance"
 
 _OK = 200
 _TOO_MANY = 429
-#: A request answered 429 was refused; it is sent again after so many seconds, at most so often.
+#: A request answered 429 was refused: the pause before a retry, and the maximum number of attempts.
 _WAIT_AFTER_429_SECONDS, _TRIES = 10.0, 7
 _WINDOW_SECONDS = 60.0
 _TIMEOUT_SECONDS = 60.0
@@ -26,7 +26,7 @@ _SHOWN = 60
 
 
 class UnsafeAddressError(ValueError):
-    """The address is no URL, or the key would travel in clear."""
+    """The address is not a URL, or the key would be sent unencrypted."""
 
 
 class Observed(NamedTuple):
@@ -66,7 +66,7 @@ class Observed(NamedTuple):
 
 
 class Api:
-    """Sends requests to an API, no more a minute than told.
+    """Sends requests to an API within a rate limit.
 
     Args:
         base_url: scheme, host and port of the API.
@@ -93,7 +93,7 @@ class Api:
         self._requests_per_minute = requests_per_minute
         self._sleep = sleep
         self._sent_at: deque[float] = deque()
-        # No environment: a proxy or a .netrc of this machine must not see or replace the key.
+        # Without the environment: a proxy or a .netrc must not see or replace the key.
         self._http = httpx.Client(
             base_url=base_url.rstrip("/"), timeout=_TIMEOUT_SECONDS, trust_env=False, transport=transport
         )
@@ -183,6 +183,6 @@ def _check_address(base_url: str) -> None:
     except ValueError:
         is_right = False
     if not is_right:
-        raise UnsafeAddressError("an http or https URL is expected, such as https://api.example.com")
+        raise UnsafeAddressError("expected an http or https URL, such as https://api.example.com")
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise UnsafeAddressError("the key would travel in clear: use https, or http to this machine only")
+        raise UnsafeAddressError("the key would be sent unencrypted: use https, or http to this machine only")

@@ -1,4 +1,4 @@
-"""The checks that cost nothing: no request here can become a task, unless the API takes what it must refuse."""
+"""The free checks: no request can become a task, unless the API accepts an invalid one."""
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -12,7 +12,7 @@ _UNKNOWN_TASK = "task_00000000000000000000000000000000"
 _UNKNOWN_MODEL_PATH = "/api/v1/generateTask/wanimate-no-such-model"
 _BAD_REQUEST, _UNAUTHORIZED, _NOT_FOUND = 400, 401, 404
 _ENVELOPE = "code (as the HTTP status), message, data"
-#: The host of no name: should the API take a wrong request, its task has nothing to work on.
+#: The host does not exist, so that a wrongly accepted task has no input.
 _VALID: dict[str, Any] = {
     "request_type": "async",
     "provider": "auto",

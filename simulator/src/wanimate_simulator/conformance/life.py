@@ -33,12 +33,12 @@ class Status(NamedTuple):
 
     @property
     def state(self) -> object:
-        """The state it tells."""
+        """Its state."""
         return self.data.get("state")
 
 
 def watch(api: Api, task_id: str, poll_seconds: float, timeout_seconds: float) -> list[Status]:
-    """Ask for the status of a task until it ends or the time is up."""
+    """Poll the status of a task until it ends or the timeout passes."""
     answers: list[Status] = []
     until = time.monotonic() + timeout_seconds
     while True:
@@ -60,17 +60,17 @@ def life_checks(api: Api, task_id: str, submitted_at_ms: float, answers: list[St
     odd = [each.observed.shown for each in answers if not each.data]
     seen = f"{len(answers) - len(odd)} of {len(answers)}" + (f"; not: {odd[0]}" if odd else "")
     yield judged("Status answers", "200 in the envelope", seen, conforms=not odd)
-    told = [each for each in answers if each.data]
-    passed = list(dict.fromkeys(each.state for each in told))
+    readable = [each for each in answers if each.data]
+    passed = list(dict.fromkeys(each.state for each in readable))
     seen = ", ".join(map(api.shown, passed)) or "none"
     yield judged(
         "States", " or ".join(_STATES), seen, conforms=bool(passed) and all(each in _STATES for each in passed)
     )
-    order = [min(_STATES.index(each.state), len(_RUNNING)) for each in told if each.state in _STATES]
+    order = [min(_STATES.index(each.state), len(_RUNNING)) for each in readable if each.state in _STATES]
     yield judged("Order of states", "pending, processing, end", seen, conforms=bool(order) and order == sorted(order))
-    has_id = bool(told) and all(each.data.get("taskId") == task_id for each in told)
+    has_id = bool(readable) and all(each.data.get("taskId") == task_id for each in readable)
     yield judged("taskId in status", "that of the submission", "the same" if has_id else "another", conforms=has_id)
-    is_early = any("resultJson" in each.data or "failCode" in each.data for each in told if each.state in _RUNNING)
+    is_early = any("resultJson" in each.data or "failCode" in each.data for each in readable if each.state in _RUNNING)
     seen = "present" if is_early else "absent"
     yield judged("Result before the end", "no resultJson, no failCode", seen, conforms=not is_early)
     yield from _times(api, answers[-1].data, submitted_at_ms)

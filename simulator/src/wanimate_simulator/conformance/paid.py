@@ -14,8 +14,8 @@ from .free import is_amount
 from .life import Status, life_checks, watch
 from .listener import Listener
 
-#: The balance may follow a task after a while: so many looks, so many seconds apart.
-_BALANCE_LOOKS, _BALANCE_SECONDS = 4, 5.0
+#: The balance may change with a delay: number of checks, and seconds between them.
+_BALANCE_CHECKS, _BALANCE_SECONDS = 4, 5.0
 _MIN_BILLED_SECONDS = 5
 _OK, _UNAUTHORIZED = 200, 401
 #: Seconds to wait for a callback, and for the call after an answer that does not count.
@@ -28,9 +28,9 @@ class Sample(NamedTuple):
     Args:
         image_url: the character image.
         video_url: the motion video; 5 s or shorter costs least.
-        callback_url: where the vendor is to call, if it is.
+        callback_url: the URL for callbacks, if any.
         poll_seconds: seconds between status requests.
-        timeout_seconds: seconds until an end is no longer waited for.
+        timeout_seconds: how long to wait for the end.
     """
 
     image_url: str
@@ -43,12 +43,12 @@ class Sample(NamedTuple):
 def paid_checks(
     api: Api, sample: Sample, listener: Listener | None = None, on_task: Callable[[str], None] = lambda _: None
 ) -> Iterator[Finding]:
-    """Submit one task and check its life, its result and what it cost. The submission is sent once, whatever happens.
+    """Submit one task and check its states, its result and its cost. The submission is never sent twice.
 
     Args:
         api: the API to check.
         sample: the task.
-        listener: what receives its callback, if it is this program.
+        listener: receives the callback, if this program does.
         on_task: called with the id of the task.
     """
     before = api.balance()
@@ -109,14 +109,14 @@ def _result(api: Api, end: dict[str, Any]) -> Iterator[Finding]:
 def _bill(api: Api, before: Observed) -> Finding:
     subject, documented = "Balance after the task", "less, by the price of at least 5 s"
     spent_usd = 0.0
-    for look in range(_BALANCE_LOOKS):
+    for number in range(_BALANCE_CHECKS):
         after = api.balance()
         if not (is_amount(before.data) and is_amount(after.data)):
             return Finding(subject, documented, f"no balance: {after.shown}", Verdict.DIFFERS)
         spent_usd = before.data - after.data
         if spent_usd > 0:
             break
-        if look < _BALANCE_LOOKS - 1:
+        if number < _BALANCE_CHECKS - 1:
             api.wait(_BALANCE_SECONDS)
     seen = "no less"
     if spent_usd > 0:
