@@ -56,7 +56,7 @@ def stack() -> Iterator[Stack]:
                 f"page-{number}",
                 priority=number % 10,
                 video_seconds=4.0 + number % 50,
-                labels={"team": teams[number % 3]},
+                labels={"team": teams[number % 3], "order": str(number)},
                 resolution="720p" if number % 4 == 0 else "480p",
                 prompt="[violation]" if number == 10 else None,
                 idempotency_key=f"page-{number}",
@@ -83,6 +83,8 @@ def test_the_page_shows_the_account_at_a_glance_in_light_and_dark_and_on_a_phone
         expect(page.get_by_text(re.compile(r"of 20 in use"))).to_be_visible()
         expect(page.get_by_role("heading", name=re.compile(r"Waiting for a slot: \d+ jobs"))).to_be_visible()
         expect(page.get_by_text(f"team={LABEL}")).to_be_visible()
+        expect(page.get_by_text(re.compile(r"^order: (more than )?\d+ values$"))).to_be_visible()
+        expect(page.get_by_text("order=")).to_have_count(0)
         expect(page.get_by_text("of $2,400.00")).to_be_visible()
         expect(page.get_by_text("No submissions below $50.00.")).to_be_visible()
         expect(page.locator("img")).to_have_count(0)
@@ -90,15 +92,18 @@ def test_the_page_shows_the_account_at_a_glance_in_light_and_dark_and_on_a_phone
         take_picture(page, "limits-page")
         page.emulate_media(color_scheme="dark")
         assert background(page) == "rgb(15, 19, 24)"
-    with opened(browser, stack.ops_url or "", width=360, height=740) as page:
-        page.goto("/")
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360, "it scrolls sideways"
+        page.set_viewport_size({"width": 1400, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 1400, "it scrolls sideways"
+    for width in (390, 360):
+        with opened(browser, stack.ops_url or "", width=width, height=844) as page:
+            page.goto("/")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, "it scrolls sideways"
 
 
 def test_top_shows_the_same_on_a_terminal(stack: Stack) -> None:
     top = on_a_terminal("wanimate-worker", "top", "--once", environment=stack.environment, columns=100)
     assert top.exit_code == 0, top.text
-    for told in ("submitting", "20 of 20", "All 20 slots are taken", f"team={LABEL}", "1 failed job kept"):
+    for told in ("submitting", "20 of 20", "All 20 slots are in use", f"team={LABEL}", "1 failed job kept"):
         assert told in top.text, top.text
     title = "A terminal running wanimate-worker top: slots, requests, cost, waiting jobs and what needs an operator"
     take_terminal_picture(top.lines, "top", 100, title, "wanimate-worker top")
@@ -113,7 +118,7 @@ def test_a_batch_that_is_interrupted_shows_how_far_it_is_and_how_to_pick_it_up(s
         until=lambda text: bool(re.search(r"/s ETA \d[^/]*in flight, \d+ waiting", text)),
     )
     assert batch.exit_code == 130, batch.text
-    assert re.search(rf"Interrupted.*go on.*\s+wanimate batch {BATCH}", batch.text, re.DOTALL), batch.text
+    assert re.search(rf"Interrupted.*wanimate batch {BATCH}", batch.text, re.DOTALL), batch.text
     title = "A terminal running wanimate batch: results as they come, a bar with rate and ETA, and counts by state"
     take_terminal_picture(batch.lines[-14:], "batch", 148, title, "wanimate batch jobs.jsonl")
 
@@ -125,7 +130,7 @@ def test_a_hold_appears_by_itself_with_the_command_that_ends_it(stack: Stack, br
         redis.hset("wanimate:{default}:account", "paused", HOLD)
         # Nobody touches the page: it asks again every few seconds.
         expect(page.locator(".state")).to_have_text("paused by an operator", timeout=20_000)
-        expect(page.get_by_text(f"Held by an operator: {HOLD}")).to_be_visible()
+        expect(page.get_by_text(f"Submissions paused by an operator: {HOLD}")).to_be_visible()
         expect(page.locator("code", has_text="wanimate-worker resume")).to_be_visible()
         expect(page.locator("b")).to_have_count(0)
         take_picture(page, "limits-page-held")

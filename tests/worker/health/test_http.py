@@ -102,6 +102,13 @@ def test_labels_reasons_and_messages_are_text_and_never_markup(account: Account,
     assert "&lt;script&gt;alert(2)&lt;/script&gt;" in page
 
 
+def test_commands_in_advice_are_code(account: Account, client: httpx.Client) -> None:
+    account.redis.zadd("wanimate:{default}:failed", {"a": account.ledger.records.now_ms()})
+    page = client.get("/").text
+    assert "<code>wanimate-worker retry ID</code> is billed again." in page
+    assert "`" not in page
+
+
 def test_every_answer_forbids_scripts_frames_and_caches(client: httpx.Client) -> None:
     for path in [*PATHS, "/health", "/nothing"]:
         headers = client.get(path).headers
