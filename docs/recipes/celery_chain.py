@@ -1,4 +1,4 @@
-"""A Celery app whose own tasks go on where a job has ended."""
+"""A Celery app that runs its own tasks after a job."""
 
 import os
 import sqlite3

@@ -1,4 +1,4 @@
-"""A script that stores how jobs end, each once: the id of an event is its cursor, stored with what it says."""
+"""A script that stores each event exactly once: its id, the cursor, is in the same transaction."""
 
 import sqlite3
 

@@ -1,4 +1,4 @@
-"""A FastAPI backend that has no public address and reads events."""
+"""A FastAPI backend without a public address, which reads events from Redis."""
 
 import asyncio
 import logging

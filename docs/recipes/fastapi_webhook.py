@@ -1,4 +1,4 @@
-"""A FastAPI backend that a webhook tells how each job has ended."""
+"""A FastAPI backend that receives a webhook when a job has ended."""
 
 import os
 import sqlite3

@@ -1,8 +1,9 @@
-"""The fixtures for pytest, as their page has its reader use them: in a pytest of one's own."""
+"""The pytest fixtures, used as their page shows it, in a pytest process of its own."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from wanimate_devstack import Simulator, Stack
     from wanimate_devstack.testing import CleanSlate
 
+#: Its last block overrides the options of the stack.
+PAGE = RECIPES.parent / "testing.md"
 INPUT = {"image_url": "https://example.com/a.png", "video_url": "https://example.com/b.mp4"}
 
 
@@ -31,6 +34,8 @@ def pytest_of(folder: Path, *wrong: str, **variables: str) -> subprocess.Complet
         wrong: Text of the code under test, and what stands in its place.
         variables: Of its environment.
     """
+    blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    (folder / "conftest.py").write_text(blocks[-1])
     for name in ("own_code.py", "test_own_code.py"):
         (folder / name).write_text((RECIPES / name).read_text())
     if wrong:

@@ -1,4 +1,4 @@
-"""The backends of `docs/recipes`, run as their page has its reader run them: over HTTP, against the whole stack."""
+"""The recipes, run with the commands of their page, over HTTP and against the whole stack."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ INPUT: Final = {"image_url": "https://example.com/a.png", "video_url": "https://
 
 
 def url_of(simulator: Simulator) -> str:
-    """Return where the vendor serves the one video that was paid for."""
+    """Return the URL of the one video that was billed."""
     [video] = simulator.videos()
     return str(video["url"])
 
 
 def finished(http: httpx.Client, path: str) -> Any:
-    """Return what a backend answers about a video once it knows its end."""
+    """Return what a backend responds about a video once its job has ended."""
 
     def ended() -> Any:
         answer = http.get(path).raise_for_status().json()
@@ -42,7 +42,7 @@ def finished(http: httpx.Client, path: str) -> Any:
 
 
 def forged(http: httpx.Client) -> int:
-    """Return how a backend answers a webhook that somebody else has signed."""
+    """Return how a backend answers a webhook with a wrong signature."""
     headers = {"webhook-id": "1-1", "webhook-timestamp": "1", "webhook-signature": "v1,AAAA"}
     return http.post("/webhooks/wanimate", content=b"{}", headers=headers).status_code
 
@@ -69,7 +69,7 @@ def test_a_backend_takes_fewer_than_forty_lines(names: list[str]) -> None:
     assert sum(bool(line) for name in names for line in (RECIPES / name).read_text().splitlines()) < 40
 
 
-def test_fastapi_is_told_by_a_webhook(recipe: Recipe, wanimate_simulator: Simulator) -> None:
+def test_fastapi_receives_a_webhook(recipe: Recipe, wanimate_simulator: Simulator) -> None:
     http = recipe.serve("uvicorn fastapi_webhook:app --port 8000")
     assert http.post("/videos/anna", params=INPUT).status_code == 202
     assert finished(http, "/videos/anna") == {"state": "succeeded", "url": url_of(wanimate_simulator)}
@@ -102,7 +102,7 @@ def test_fastapi_reads_events(recipe: Recipe, wanimate_simulator: Simulator) -> 
     assert rows == [("succeeded", url_of(wanimate_simulator))]
 
 
-def test_django_enqueues_on_commit_and_is_told_by_a_webhook(recipe: Recipe, wanimate_simulator: Simulator) -> None:
+def test_django_enqueues_on_commit_and_receives_a_webhook(recipe: Recipe, wanimate_simulator: Simulator) -> None:
     recipe.environment["DJANGO_SETTINGS_MODULE"] = "shop.settings"
     recipe.run("python -m django migrate --run-syncdb")
     http = recipe.serve("python -m django runserver 8000 --noreload")
@@ -121,7 +121,7 @@ def test_a_celery_app_runs_its_next_task_after_a_job(
         recipe.hide("wanimate")
     recipe.start("celery -A celery_chain worker", celery_chain=module)
     recipe.run(CALL, celery_chain=module)
-    rows = eventually(lambda: recipe.rows("videos.db", "SELECT * FROM videos"), "the chain has gone on")
+    rows = eventually(lambda: recipe.rows("videos.db", "SELECT * FROM videos"), "the next task has run")
     assert rows == [("cleo", "succeeded", url_of(wanimate_simulator))]
 
 
