@@ -66,5 +66,5 @@ def open_hasty_database(settings: WorkerSettings) -> Database:
     try:
         database.ledger.check_database()
     except RedisError as error:
-        log.warning("Redis is away: whose database it is was not looked at", cause=type(error).__name__)
+        log.warning("Redis is away: the account of its database was not checked", cause=type(error).__name__)
     return database

@@ -238,7 +238,7 @@ class Recorder:
         if verdict is Followed.CONFLICT:
             raise _conflict(entry.job_id)
         if verdict in {Followed.FOLLOWING, Followed.SETTLED}:
-            log.info("one more caller of a job", stage=Stage.FOLLOWING, job_id=record_id, leader=entry.job_id)
+            log.info("caller follows an existing job", stage=Stage.FOLLOWING, job_id=record_id, leader=entry.job_id)
         return verdict, [record_id] if verdict is Followed.SETTLED else []
 
     # -- many jobs in a message ---------------------------------------------------------------------------------
@@ -361,7 +361,7 @@ class Recorder:
 
     def _give_back(self, message: Any) -> None:
         """Put a message back into its queue; the connection that is lost puts it back too."""
-        log.warning("Redis is away; the job is recorded later", task_id=about(message).get("id"))
+        log.warning("Redis is unavailable; the job is recorded later", task_id=about(message).get("id"))
         time.sleep(AGAIN_SECONDS)
         message.reject_log_error(log, _CONNECTION_ERRORS, requeue=True)
 

@@ -49,16 +49,16 @@ class Scheduler(CeleryScheduler):
         why_not, error = "", None
         try:
             if has_enough_ticks(self._redis):
-                why_not = "no worker takes them, and enough wait"
+                why_not = "no worker reads them"
             else:
                 self.apply_async(entry, producer=self.producer)
         except (RedisError, SchedulingError) as refused:
             why_not, error = "Redis is away", refused
         if why_not != self._why_not:
             if why_not:
-                log.warning("no ticks are sent until this is over", cause=why_not, error=error)
+                log.warning("ticks are paused and resume automatically", cause=why_not, error=error)
             else:
-                log.info("ticks are sent again")
+                log.info("ticks resume")
             self._why_not = why_not
 
     @cached_property

@@ -45,7 +45,7 @@ class Consumer(CeleryConsumer):
         """Connect anew; Celery calls this, and waits only before it connects where no server answers."""
         super().on_connection_error_after_connected(exc)
         if isinstance(exc, ResponseError):
-            log.warning("Redis refuses commands; the worker connects anew until it takes them", cause=exc)
+            log.warning("Redis refuses commands; the worker reconnects until it accepts them", cause=exc)
             time.sleep(AGAIN_SECONDS)
 
     def on_send_event_buffered(self) -> None:
@@ -68,7 +68,7 @@ class Consumer(CeleryConsumer):
             cancel_known(runtime)
         except SettingsError as error:
             # Redis was away when the worker started, or is another one now.
-            log.critical("the worker ends", cause=error)
+            log.critical("worker stops", cause=error)
             raise WorkerShutdown(1) from error
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:

@@ -88,8 +88,8 @@ def revoke(worker: Any, task_id: str | Sequence[str], **_options: Any) -> _Reply
     except RedisError as error:
         # Cancelled when their messages come, or when this worker has connected anew.
         state.revoked.update(names)
-        log.warning("Redis is away; the revoked jobs are cancelled later", jobs=len(names), cause=error)
-        return {"error": "Redis is away, so perhaps nothing was cancelled yet: revoke again"}
+        log.warning("Redis is unavailable; the revoked jobs are cancelled later", jobs=len(names), cause=error)
+        return {"error": "Redis is unavailable; some jobs may not be cancelled: revoke them again"}
     told = [f"{job_id}: {outcome.explanation}" for job_id, outcome in outcomes.items() if job_id in recorded]
     others = {job_id for job_id in names if job_id not in recorded and outcomes[job_id] is CancelOutcome.CANCELLED}
     if others or not told:
@@ -133,7 +133,7 @@ def add_consumer(worker: Any, queue: str, **options: Any) -> _Reply:
 
 def _refuse(_worker: Any, *_: Any, **__: Any) -> _Reply:
     """Not supported: a worker's threads are set at its start, and the ledger paces what is sent."""
-    return {"error": "not supported: the threads are set at the start (-c), and the ledger paces what is sent"}
+    return {"error": "not supported: set the number of threads at the start (-c)"}
 
 
 for _name in ("pool_grow", "pool_shrink", "pool_restart", "autoscale", "rate_limit"):

@@ -104,7 +104,7 @@ def keep(ledger: Ledger, message: Any, reason: Reason, why: str, **facts: Any) -
         facts: More for the line in the log.
     """
     number = ledger.dead_letters.add(letter_of(message, reason, why))
-    log.error("dead letter; look at it with wanimate-worker dead", number=number, reason=reason, cause=why, **facts)
+    log.error("dead letter added; see wanimate-worker dead", number=number, reason=reason, cause=why, **facts)
 
 
 def publish_again(app: Celery, letter: DeadLetter) -> None:

@@ -185,12 +185,10 @@ class Call:
         """
         names, (args, _, _) = about(self.message), parts_of(self.message)
         if args:
-            raise InvalidRequest(
-                "keyword arguments are expected, got positional ones: type=…, image_url=…, video_url=…"
-            )
+            raise InvalidRequest("expected keyword arguments, got positional ones: type=…, image_url=…, video_url=…")
         if names.get("eta"):
             raise InvalidRequest(
-                "eta and countdown are not supported: enqueue the job when it shall start, for example from a scheduler"
+                "eta and countdown are not supported: enqueue the job when it should start, for example from a scheduler"
             )
         if names.get("expires") and _moment(names["expires"]) < datetime.now(UTC):
             raise JobCancelled(
@@ -225,7 +223,7 @@ def _moment(iso: Any) -> datetime:
     try:
         moment = datetime.fromisoformat(iso)
     except (ValueError, TypeError):
-        raise InvalidRequest("expires: a moment in ISO 8601 is expected, as Celery sends it") from None
+        raise InvalidRequest("expires: expected a time in ISO 8601, as Celery sends it") from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 

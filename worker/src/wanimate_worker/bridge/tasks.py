@@ -59,7 +59,7 @@ class PollTask(InternalTask):
         except RedisError as error:
             if not is_away(error):
                 raise
-            log.warning("Redis is away; the next tick does the work of this one", cause=error)
+            log.warning("Redis is unavailable; the next tick does the work of this one", cause=error)
 
 
 class HousekeepingTask(InternalTask):

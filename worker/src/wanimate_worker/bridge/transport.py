@@ -77,7 +77,7 @@ class QoS(redis.QoS):
                     return
             super().restore_visible(*args, **options)
         except ResponseError as error:
-            log.warning("what dead workers hold could not be given back now", cause=error)
+            log.warning("messages of dead workers could not be requeued; it is retried", cause=error)
 
 
 def _priority_of(item: str) -> int:
@@ -174,7 +174,7 @@ class _Taking:
             # Kombu counts a KeyError as a lost connection.
             if isinstance(error, Empty) or is_away(error):
                 raise
-            log.warning("what was published for remote control makes no sense", cause=type(error).__name__)
+            log.warning("unreadable remote-control message ignored", cause=type(error).__name__)
             raise Empty from error
 
     def _message(self: Any, item: str, tag: str, queue: str) -> dict[str, Any]:
@@ -186,7 +186,7 @@ class _Taking:
             message = {**message, "properties": {**message["properties"], **noted}}
             self.Message(message, channel=self)
         except Exception as error:  # noqa: BLE001 - whatever a decoder raises
-            log.debug("an entry of a queue is no message", queue=queue, cause=type(error).__name__)
+            log.debug("a queue contains an entry that is not a message", queue=queue, cause=type(error).__name__)
             # They name the task whose caller gets the error.
             headers = message.get("headers") if isinstance(message, dict) else None
             return {"body": item, "headers": headers if isinstance(headers, dict) else {}, "properties": noted}

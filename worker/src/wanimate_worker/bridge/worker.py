@@ -150,4 +150,6 @@ def _log_start(sender: Any = None, **_: Any) -> None:
         daily_billed_seconds=counts.daily_billed_seconds,
     )
     for difference in settings.disagreements(counts):
-        log.warning("the account's limits count, not this worker's; see wanimate-worker limits", cause=difference)
+        log.warning(
+            "the account's limits apply, not this worker's settings; see wanimate-worker limits", cause=difference
+        )

@@ -131,18 +131,20 @@ class Receiver:
         except (RedisError, TimeoutError, NotReplicated) as error:
             self.counts.unavailable += 1
             log.warning(
-                "a callback must come again, Redis is away or would forget it", job_id=path.job_id, cause=repr(error)
+                "callback refused; the vendor must repeat it: Redis is unavailable or has too few replicas",
+                job_id=path.job_id,
+                cause=repr(error),
             )
             return Response(status_code=_UNAVAILABLE)
         setattr(self.counts, effect.value, getattr(self.counts, effect.value) + 1)
-        log.debug("callback taken", job_id=path.job_id, effect=effect)
+        log.debug("callback accepted", job_id=path.job_id, effect=effect)
         why_again = ""
         if effect is CallbackEffect.CHECKING:
-            why_again = "another task is checked before"
+            why_again = "another task id is checked first"
         elif is_cut_off and effect is CallbackEffect.NOTED:
             why_again = "its body was cut off"
         if why_again:
-            log.warning("a callback must come again", job_id=path.job_id, cause=why_again)
+            log.warning("callback refused; the vendor must repeat it", job_id=path.job_id, cause=why_again)
         return Response(status_code=_UNAVAILABLE if why_again else _OK, headers=headers)
 
     async def _note(self, path: SignedPath, task_id: str) -> CallbackEffect:

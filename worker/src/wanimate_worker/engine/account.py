@@ -30,8 +30,8 @@ _PROBE_TASK_ID: Final = "wanimate-key-probe"
 #: After a 429 to a request for the balance none is sent for at least this long, in ms.
 _THROTTLED_MS: Final = 600_000
 _EVENTS: Final = {
-    SuspendedFor.KEY: "account paused, the vendor refuses the key; jobs wait, probing goes on",
-    SuspendedFor.CREDIT: "account paused, it has no credit; jobs wait, probing goes on",
+    SuspendedFor.KEY: "account suspended, the vendor refuses the key; jobs wait, the worker probes the account",
+    SuspendedFor.CREDIT: "account suspended, no credit; jobs wait, the worker probes the account",
 }
 
 
@@ -47,15 +47,15 @@ def close_gate(
         job_log: The log of the request.
         throttle: What a 429 says of the limits, as `Gate.close` takes it.
     """
-    what, cause = ("throttled", answer.message) if isinstance(answer, Throttled) else ("not sent", answer.reason)
+    what, cause = ("vendor 429", answer.message) if isinstance(answer, Throttled) else ("not sent", answer.reason)
     retry_after_seconds = answer.retry_after_seconds
     closed_ms = ledger.gate.close(
         f"{what}: {cause}", sent_at_ms=sent_at_ms, retry_after_seconds=retry_after_seconds, **throttle
     )
-    job_log.warning(f"{what}; nothing is sent for a while", cause=cause, closed_ms=closed_ms)
+    job_log.warning(f"{what}; submissions are paused and resume automatically", cause=cause, closed_ms=closed_ms)
 
 
-def pause_account(ledger: Ledger, answer: Unauthorised, job_log: BoundLogger) -> None:
+def suspend_account(ledger: Ledger, answer: Unauthorised, job_log: BoundLogger) -> None:
     """Suspend the account because of what the vendor answered."""
     what = SuspendedFor.CREDIT if answer.status == HTTPStatus.PAYMENT_REQUIRED else SuspendedFor.KEY
     if ledger.gate.suspend(answer.message, what):
@@ -64,11 +64,11 @@ def pause_account(ledger: Ledger, answer: Unauthorised, job_log: BoundLogger) ->
 
 def wait_for_credit(runtime: Runtime, job: JobFields, message: str, job_log: BoundLogger) -> None:
     """Suspend the account because a task failed for lack of credit, and requeue its job."""
-    pause_account(runtime.ledger, Unauthorised(HTTPStatus.PAYMENT_REQUIRED, message), job_log)
-    why = f"its task failed for want of credit: {message}"
+    suspend_account(runtime.ledger, Unauthorised(HTTPStatus.PAYMENT_REQUIRED, message), job_log)
+    why = f"its task failed because the account has no credit: {message}"
     granted = runtime.ledger.jobs.release(job.job_id, job.nonce, why, may_be_billed=True, has_run=True)
     if granted is not None:
-        job_log.warning("job steps back", stage=Stage.WAITING, cause=why)
+        job_log.warning("job requeued", stage=Stage.WAITING, cause=why)
     runtime.go_on(granted or ())
 
 
@@ -80,7 +80,7 @@ def probe_account(runtime: Runtime, permitted: Stopwatch) -> None:
     """
     answer = runtime.vendor.status(_PROBE_TASK_ID, may_send=RightToSend(runtime.settings, permitted))
     if not isinstance(answer, Unauthorised | Throttled | NotSent) and runtime.ledger.gate.unsuspend():
-        log.warning("the vendor takes the key again; the account goes on")
+        log.warning("the vendor accepts the key again; submissions resume")
 
 
 def read_balance(runtime: Runtime, permitted: Stopwatch, answered_micro_usd: int) -> None:
@@ -95,13 +95,13 @@ def read_balance(runtime: Runtime, permitted: Stopwatch, answered_micro_usd: int
     try:
         answer = runtime.vendor.balance(exchange, may_send=RightToSend(runtime.settings, permitted))
         job_log = log.bind(**exchange.facts())
-        job_log.debug("asked for the balance", answer=type(answer).__name__)
+        job_log.debug("balance requested", answer=type(answer).__name__)
         if isinstance(answer, Balance):
             _keep_balance(runtime, answer.micro_usd, answered_micro_usd)
         elif runtime.ledger.balance.note_none(why := why_unread(answer), again_ms=_again_ms(answer)).is_news:
-            job_log.warning("the balance could not be read; the last reading counts, if there is one", cause=why)
+            job_log.warning("the balance could not be read; the last known balance is used", cause=why)
     except RedisError as error:
-        log.warning("Redis is away; the balance is read later", cause=error)
+        log.warning("Redis is unavailable; the balance is read later", cause=error)
     except Exception:
         log.exception("unexpected error while reading the balance")
 
@@ -110,11 +110,11 @@ def _keep_balance(runtime: Runtime, micro_usd: int, answered_micro_usd: int) -> 
     ledger = runtime.ledger
     weighed, shown = ledger.balance.record(micro_usd, answered_micro_usd), format_usd(micro_usd)
     if weighed.is_low and not weighed.was_low:
-        log.error("the balance is too low; jobs wait, running tasks are polled", balance=shown)
+        log.error("the balance is too low; submissions stop, running tasks are polled", balance=shown)
     if weighed.was_low and not weighed.is_low:
-        log.warning("the balance suffices again; submissions go on", balance=shown)
+        log.warning("the balance suffices again; submissions resume", balance=shown)
     if weighed.is_out_of_credit and micro_usd > 0 and not weighed.is_low and ledger.gate.unsuspend():
-        log.warning("the account has credit again and goes on", balance=shown)
+        log.warning("the account has credit again; submissions resume", balance=shown)
     runtime.go_on(ledger.polls.grant())
 
 
@@ -122,9 +122,9 @@ def why_unread(answer: BalanceAnswer) -> str:
     """Return why the balance is not in an answer; empty if it is."""
     match answer:
         case Unauthorised(status, message):
-            return f"the vendor refuses to tell it ({status}): {message}"
+            return f"the vendor refused the request ({status}): {message}"
         case Throttled(_, message):
-            return f"throttled: {message}"
+            return f"vendor 429: {message}"
         case Balance():
             return ""
         case _:
@@ -148,6 +148,6 @@ def keep_house(runtime: Runtime) -> None:
     """
     strays = runtime.ledger.polls.repair()
     if strays:
-        log.error("slots had no due time; they are checked now", slots=strays)
+        log.error("slots without a due time found; they are checked now", slots=strays)
     runtime.ledger.polls.trim()
     runtime.go_on(runtime.ledger.polls.grant())

@@ -25,7 +25,7 @@ from ..vendor import (
     Unauthorised,
     Unreadable,
 )
-from .account import close_gate, pause_account, wait_for_credit
+from .account import close_gate, suspend_account, wait_for_credit
 from .recovering import decide_unknown
 from .sending import RightToSend, seconds_between
 from .verdicts import (
@@ -132,11 +132,11 @@ class Poll:
                     begun_at_ms=self.claim.claimed_at_ms,
                 )
                 if is_ours:
-                    event = "its answer was lost; the vendor has confirmed the task that was named"
+                    event = "the vendor confirmed the task of a lost submission; the job runs"
                     self._log.info(event, stage=Stage.RUNNING)
                 return is_ours
             case HintVerdict.WRONG:
-                self._log.warning("the task that was named is not the job's", answer=answer)
+                self._log.warning("the hinted task is not the job's; the hint is dropped", answer=answer)
                 runtime.ledger.jobs.drop_hint(job.job_id, job.nonce, hint)
             case HintVerdict.UNDECIDED:
                 self._note_trouble(answer)
@@ -157,13 +157,13 @@ class Poll:
                 # Status requests do not count as tasks.
                 close_gate(ledger, answer, sent_at_ms, self._log, refused_by=RefusedBy.REQUESTS)
             case NotSent(reason, Obstacle.STALE):
-                self._log.warning("not asked; it is asked again", cause=reason)
+                self._log.warning("status request not sent; it is retried", cause=reason)
             case NotSent():
                 close_gate(ledger, answer, sent_at_ms, self._log)
             case Unauthorised():
-                pause_account(ledger, answer, self._log)
+                suspend_account(ledger, answer, self._log)
             case TaskNotFound(message) | Unreadable(message):
-                self._log.warning("a status request said nothing", cause=message)
+                self._log.warning("status response was inconclusive; it is retried", cause=message)
             case _:
                 pass
 
@@ -185,7 +185,7 @@ class Poll:
             transient_code=then.code,
         )
         if granted is not None:
-            event = "its task failed, the job is sent again"
+            event = "task failed; the job is retried"
             self._log.warning(event, stage=Stage.WAITING, cause=then.cause, code=then.code)
             runtime.tracing.ran(job, outcome, self.exchange)
             runtime.go_on(granted)

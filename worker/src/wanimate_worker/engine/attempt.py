@@ -13,7 +13,7 @@ from ..ledger import Parked, Proven, RefusedBy, Unsafe, cause_of
 from ..stopwatch import Stopwatch
 from ..telemetry import get_logger
 from ..vendor import Accepted, Exchange, NotSent, Obstacle, Refused, Rejected, Throttled, Unauthorised, Unknown
-from .account import close_gate, pause_account
+from .account import close_gate, suspend_account
 from .sending import AGAIN_SECONDS, PERMIT_SECONDS, RightToSend
 from .verdicts import proven_refusal_of, refusal_of
 
@@ -61,7 +61,7 @@ class Attempt:
         try:
             why = self.runtime.ledger.durable.confirm(self.job_id, self.step.nonce)
         except RedisError as error:
-            why = f"Redis went away ({type(error).__name__})"
+            why = f"Redis became unavailable ({type(error).__name__})"
         return None if why is None else Unsafe(why)
 
     def send(self, job: Job) -> SubmitAnswer:
@@ -70,11 +70,11 @@ class Attempt:
         try:
             permitted = self._permitted_since()
             if permitted is None:
-                why = f"its request permit is {step.asked.seconds:.1f} s old, and no other is free"
+                why = f"its request permit expired after {step.asked.seconds:.1f} s and no other is free"
                 return NotSent(why, Obstacle.STALE)
             callback_url, vendor = runtime.callback_url(self.job_id, step.nonce), runtime.vendor
         except RedisError as error:
-            return NotSent(f"Redis went away ({type(error).__name__})", Obstacle.STALE)
+            return NotSent(f"Redis became unavailable ({type(error).__name__})", Obstacle.STALE)
         except Exception as error:
             log.exception("unexpected error before submitting", job_id=self.job_id)
             return NotSent(f"{type(error).__name__} before submitting")
@@ -105,9 +105,15 @@ class Attempt:
                 return self._record(answer)
             except RedisError as error:
                 if time.monotonic() > give_up_at:
-                    log.critical("not recorded, Redis is away", job_id=self.job_id, answer=answer)
+                    log.critical(
+                        "answer not recorded, Redis is unavailable; the job is recovered when its lease ends",
+                        job_id=self.job_id,
+                        answer=answer,
+                    )
                     raise
-                log.warning("Redis is away; the answer is recorded later", job_id=self.job_id, cause=error)
+                log.warning(
+                    "Redis is unavailable; the vendor's answer is recorded later", job_id=self.job_id, cause=error
+                )
                 time.sleep(AGAIN_SECONDS)
 
     def _record(self, answer: SubmitAnswer | Unsafe) -> bool:
@@ -120,7 +126,7 @@ class Attempt:
             case Refused():
                 return self._refused(answer, job_log)
             case Unauthorised():
-                pause_account(ledger, answer, job_log)
+                suspend_account(ledger, answer, job_log)
                 self._requeue(f"the vendor refused the account: {answer.message}")
             case Throttled():
                 # Our own budget keeps to the request limit, so a 429 that does not say which limit it means is one
@@ -131,15 +137,17 @@ class Attempt:
                 close_gate(
                     ledger, answer, step.begun_at_ms, job_log, lower_cap=of_tasks, refused_by=refused_by, tasks=tasks
                 )
-                self._requeue("throttled")
+                self._requeue("vendor 429")
             case Unsafe(reason):
                 postponed_ms = ledger.gate.postpone(reason)
-                job_log.warning("not sent; nothing is sent for a while", cause=reason, closed_ms=postponed_ms)
+                job_log.warning(
+                    "not sent; submissions are paused and resume automatically", cause=reason, closed_ms=postponed_ms
+                )
                 self._requeue(f"not sent: {reason}")
             case NotSent(reason, obstacle):
                 if obstacle is Obstacle.STALE:
                     # It says nothing about the vendor: the gate stays open.
-                    job_log.warning("not sent; the job is sent again later", cause=reason)
+                    job_log.warning("not sent; the job is retried later", cause=reason)
                 else:
                     close_gate(ledger, answer, step.begun_at_ms, job_log)
                 # A job that gets such answers repeatedly must not block the others.
@@ -162,7 +170,9 @@ class Attempt:
         if is_ours:
             job_log.info("job accepted", stage=Stage.RUNNING, task_id=task_id)
         else:
-            job_log.error("job accepted after it was given up; resolve it by hand", task_id=task_id)
+            job_log.error(
+                "job accepted after it had ended; attach the task with wanimate-worker resolve", task_id=task_id
+            )
 
     def _refused(self, answer: Refused, job_log: BoundLogger) -> bool:
         """Record a refusal without a verdict, and return whether the job has ended."""
@@ -170,7 +180,7 @@ class Attempt:
             case Proven(refusals):
                 return self.settle(proven_refusal_of(answer, refusals))
             case Parked(refusals, delay_ms, granted):
-                event = "refused without a reason that concerns this job or the account; it is sent again later"
+                event = "refused without a known reason; the job is retried later"
                 job_log.warning(
                     event,
                     stage=Stage.WAITING,
@@ -184,10 +194,12 @@ class Attempt:
 
     def _lost(self, answer: Unknown, job_log: BoundLogger) -> None:
         if self.runtime.ledger.jobs.mark_unknown(self.job_id, self.step.nonce, answer.reason, hint=answer.hint):
-            event = "the answer was lost; the vendor may have accepted the job"
+            event = "answer to the submission lost; the vendor may have accepted the job"
             job_log.error(event, stage=Stage.UNKNOWN, cause=answer.reason, hint=answer.hint or None)
         elif answer.hint:
-            job_log.error("a job that was given up may have this task; resolve it by hand", hint=answer.hint)
+            job_log.error(
+                "an ended job may have this task; check it and attach it with wanimate-worker resolve", hint=answer.hint
+            )
 
     def settle(self, failure: JobFailed) -> bool:
         """End the job, whose submission was surely not accepted; False if the attempt is another's."""
@@ -203,7 +215,7 @@ class Attempt:
         granted = self.runtime.ledger.jobs.release(self.job_id, self.step.nonce, why, goes_behind=goes_behind)
         if granted is not None:
             attempt = self.step.attempt
-            log.info("job steps back", stage=Stage.WAITING, job_id=self.job_id, attempt=attempt, cause=why)
+            log.info("job requeued", stage=Stage.WAITING, job_id=self.job_id, attempt=attempt, cause=why)
         self.runtime.go_on(granted or ())
 
     def _log(self) -> BoundLogger:

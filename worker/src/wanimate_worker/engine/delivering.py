@@ -38,12 +38,12 @@ class Deliverer:
         runtime, job, job_id, begun_at_ns = self._runtime, step.job, step.job.job_id, time.time_ns()
         if step.asked.seconds > runtime.settings.lease_seconds:
             # This process was frozen. Another may have delivered the outcome, or an operator retried the job.
-            log.warning("this worker stood still; another one delivers the outcome", job_id=job_id)
+            log.warning("this worker was frozen; another worker delivers the outcome", job_id=job_id)
             return
         runtime.wake_sender()
         try:
             if not self._callers.deliver(job, step.outcome):
-                log.error("the job's outcome could not be delivered, it is tried again", job_id=job_id)
+                log.error("outcome not delivered; it is retried", job_id=job_id)
                 return
             followers = runtime.ledger.jobs.mark_delivered(job_id, self._callers.result_key(job))
             if followers is None:
@@ -52,11 +52,11 @@ class Deliverer:
             runtime.go_on([each for each in followers if runtime.ledger.followers.conclude(each, job_id)])
         except ResultMissing:
             # The backend's connection led to a master that has been replaced, and what it stored is lost.
-            log.warning("the job's outcome is not in Redis, it is delivered once more", job_id=job_id)
+            log.warning("outcome missing in Redis; it is delivered again", job_id=job_id)
         except RedisError:
-            log.warning("Redis is away; the outcome is delivered once more when its lease ends", job_id=job_id)
+            log.warning("Redis is unavailable; the outcome is delivered again when its lease ends", job_id=job_id)
         except Exception:
-            log.exception("unexpected error, the outcome is delivered when its lease ends", job_id=job_id)
+            log.exception("unexpected error; the outcome is delivered when its lease ends", job_id=job_id)
 
     def settle(self, job: JobFields, outcome: Outcome, token: str, observed: Observation | None) -> Settled | None:
         """Settle a job that runs; None if the attempt or the claim is another's.

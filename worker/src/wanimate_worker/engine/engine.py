@@ -90,7 +90,7 @@ class Engine:
                 is_away = False
             except RedisError as error:
                 if not is_away:
-                    log.warning("Redis is away; jobs that others offer are taken later", cause=error)
+                    log.warning("Redis is unavailable; offered jobs are taken later", cause=error)
                 is_away = True
                 time.sleep(AGAIN_SECONDS)
             except Exception:

@@ -61,7 +61,7 @@ class Poller:
             return
         tick = runtime.ledger.polls.tick(runtime.settings.account_limits())
         if tick.set_back_ms > _HARMLESS_STEP_MS:
-            log.error("the clock of Redis was set back; what was planned by it comes earlier", step_ms=tick.set_back_ms)
+            log.error("the clock of Redis was set back; due times were moved", step_ms=tick.set_back_ms)
         if tick.set_back_ms:
             runtime.ledger.outbox.set_back(tick.set_back_ms)
         asked = Stopwatch()
@@ -86,9 +86,9 @@ class Poller:
                 was_away = False
             except Exception as error:
                 if not is_away(error):
-                    log.exception("unexpected error; what was claimed is checked again when its lease ends")
+                    log.exception("unexpected error; the claimed jobs are checked again when their leases end")
                 elif not was_away:
-                    text = "Redis is away; what was claimed is checked again when its lease ends"
+                    text = "Redis is unavailable; the claimed jobs are checked again when their leases end"
                     log.warning(text, cause=error)
                 was_away = is_away(error)
                 rest_seconds = AGAIN_SECONDS

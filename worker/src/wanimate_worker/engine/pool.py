@@ -57,7 +57,7 @@ class Pool:
         try:
             work(*args)
         except RedisError as error:
-            log.warning("Redis is away; the job continues when its lease ends", cause=error)
+            log.warning("Redis is unavailable; the job continues when its lease ends", cause=error)
         except Exception:
             log.exception("unexpected error; the job continues when its lease ends")
         finally:

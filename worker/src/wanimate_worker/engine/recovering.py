@@ -37,7 +37,7 @@ def recover(runtime: Runtime, claim: Claim, jobs: Iterable[JobFields]) -> None:
             case Stage.SUBMITTING:
                 why = "the worker died while submitting"
                 if runtime.ledger.jobs.mark_unknown(job.job_id, job.nonce, why, is_ours=True):
-                    event = "its worker died while submitting; the vendor may have accepted the job"
+                    event = "a worker died while submitting; the vendor may have accepted the job"
                     log.error(event, stage=Stage.UNKNOWN, job_id=job.job_id, attempt=job.attempts, cause=why)
             case Stage.UNKNOWN:
                 ready += decide_unknown(runtime, claim, job)
@@ -67,20 +67,20 @@ def decide_unknown(runtime: Runtime, claim: Claim, job: JobFields) -> list[str]:
     if job.hint:
         # The vendor has named a task and does not confirm that it is the job's. It probably is.
         until_ms = max(until_ms, (job.begun_at_ms or 0) + round(settings.run_deadline_seconds * 1000))
-        told = f". The task {job.hint} was named, of which the vendor says nothing that could be understood"
+        told = f". The task {job.hint} may be its own, but the vendor's status responses about it were inconclusive"
     if claim.claimed_at_ms < until_ms:
         # A callback made it due before its bound.
         return []
     if (job.request.get("on_unknown") or settings.on_unknown) == "resubmit":
-        why = "its submission is lost; submitting again"
+        why = "its submission is lost; submitted again (on_unknown)"
         released = ledger.jobs.release(job.job_id, job.nonce, why, may_be_billed=True, hint=job.hint or "")
         if released is not None:
-            event = "job steps back, as it was told to"
+            event = "job requeued (on_unknown=resubmit)"
             log.warning(event, stage=Stage.WAITING, job_id=job.job_id, attempt=job.attempts, cause=why)
         return released or []
     failure: JobFailed = SubmissionUnknown(
         f"the answer to the submission was lost ({job.unknown_why}): the vendor may have accepted and billed it, "
-        f"or not. Look in the vendor's task list before you enqueue it again{told}",
+        f"or not. Check the vendor's task list before you enqueue it again{told}",
         None,
         job.hint,
     )

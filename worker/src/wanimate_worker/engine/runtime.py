@@ -116,4 +116,4 @@ class Runtime:
                 pending = self.take(pending)
             self.doorbell.ring_ready(pending)
         except RedisError as error:
-            log.warning("Redis is away; the jobs continue when their leases end", jobs=len(pending), cause=error)
+            log.warning("Redis is unavailable; the jobs continue when their leases end", jobs=len(pending), cause=error)

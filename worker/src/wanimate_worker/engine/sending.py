@@ -37,9 +37,9 @@ class RightToSend:
         """Return why the request may no longer be sent; empty while it may."""
         connecting_seconds = 2 * self.settings.connect_timeout_seconds
         if self.asked is not None and self.asked.seconds > self.settings.lease_seconds + connecting_seconds:
-            return f"the worker stood still for {self.asked.seconds:.0f} s before it could send"
+            return f"the worker was frozen for {self.asked.seconds:.0f} s before it could send"
         if self.permitted.seconds > PERMIT_SECONDS + connecting_seconds:
-            return f"the worker stood still for {self.permitted.seconds:.0f} s, and its request permit is out of date"
+            return f"the worker was frozen for {self.permitted.seconds:.0f} s and its request permit expired"
         return ""
 
 

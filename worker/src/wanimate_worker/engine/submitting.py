@@ -46,7 +46,7 @@ class Submitter:
             if isinstance(step, Deliver):
                 self._deliverer.deliver(step)
         except RedisError as error:
-            log.warning("Redis is away; the job continues when its lease ends", job_id=job_id, cause=error)
+            log.warning("Redis is unavailable; the job continues when its lease ends", job_id=job_id, cause=error)
 
     def _claim(self, job_id: str) -> Submit | Deliver | None:
         step = self._runtime.ledger.jobs.begin(job_id)
@@ -59,7 +59,7 @@ class Submitter:
             case Deliver() | Submit():
                 return step
             case Blocked():
-                log.info("job steps back", stage=Stage.WAITING, job_id=job_id, cause="the gate is closed")
+                log.info("job requeued", stage=Stage.WAITING, job_id=job_id, cause="submissions are paused")
             case NoOp(stage=None):
                 self._forget(job_id)
             case RateLimited() | NoOp() | WaitForPermit():
@@ -70,7 +70,7 @@ class Submitter:
         """Free the slot of a job without a record."""
         granted = self._runtime.ledger.jobs.forget(job_id)
         if granted is not None:
-            log.error("the job has lost its record (evicted or deleted by hand); its slot is free again", job_id=job_id)
+            log.error("the job's record was evicted or deleted; its slot is freed", job_id=job_id)
             self._runtime.go_on(granted)
 
     def _submit(self, step: Submit) -> bool:

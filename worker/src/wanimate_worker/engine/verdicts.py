@@ -20,7 +20,7 @@ from wanimate.contract import Outcome
 from wanimate.contract.durations import kind_of
 from wanimate.errors import ContentViolation, DeadlineExceeded, GenerationFailed, InvalidRequest, JobFailed
 from wanimate.failure_codes import FailureKind, failure_of
-from wanimate.text import format_duration
+from wanimate.text import counted, format_duration
 
 from ..ledger import Observation, bounded
 from ..vendor import Failed, Pending, Refused, Rejected, StatusAnswer, Succeeded, TaskNotFound
@@ -132,7 +132,7 @@ def next_attempt(job: JobFields, outcome: Outcome, limit: int, now_ms: int) -> N
         now_ms: The current time, in Redis time.
     """
     failure = None if outcome.result else outcome.exception()
-    told = f"after {job.retries} {'retry' if job.retries == 1 else 'retries'}" if job.retries else ""
+    told = f"after {counted(job.retries, 'retry', 'retries')}" if job.retries else ""
     if isinstance(failure, GenerationFailed) and failure.is_transient:
         own = job.request.get("retry_transient")
         limit = limit if own is None else own
@@ -167,7 +167,7 @@ def proven_refusal_of(answer: Refused, refusals: int) -> JobFailed:
     """Return the error of a job that was refused repeatedly while others were accepted."""
     told = (
         f"refused {refusals} times with {answer.code} ({answer.message}), while other jobs were accepted: the cause is "
-        "in this request. It was not accepted, so nothing of it is billed; change it before you enqueue it again"
+        "in this request. It was not accepted, so nothing is billed; change it before you enqueue it again"
     )
     is_of_vendor = failure_of(answer.code).kind in {FailureKind.TRANSIENT, FailureKind.GENERIC}
     return (GenerationFailed if is_of_vendor else InvalidRequest)(told, answer.code)
@@ -196,8 +196,8 @@ def deadline_passed_while_waiting(job: JobFields, now_ms: int) -> DeadlineExceed
         return None
     if job.retries:
         return DeadlineExceeded(
-            f"its deadline_seconds passed while it waited to be sent again; its last task failed with "
-            f"{job.transient_code}, and its {job.retries} tasks may be billed",
+            f"its deadline_seconds passed while it waited for a retry; its last task failed with "
+            f"{job.transient_code}, and {counted(job.retries, 'task')} may be billed",
             job.transient_code,
             job.transient_task,
         )
@@ -222,7 +222,7 @@ def overdue(job: JobFields, answer: StatusAnswer, now_ms: int, run_deadline_seco
         bound, advice = f"{run_deadline_seconds:.0f} s passed", "raise WANIMATE_RUN_DEADLINE_SECONDS"
     else:
         return None
-    said = f"its last state was {answer.state!r}" if isinstance(answer, Pending) else "its state is not known"
+    said = f"its last state was {answer.state!r}" if isinstance(answer, Pending) else "its state is unknown"
     return DeadlineExceeded(
         f"{bound} and the vendor has not finished this task; {said}. It may still finish and be billed: "
         f"ask the vendor, or {advice}",
@@ -238,7 +238,7 @@ def undocumented_state_of(answer: StatusAnswer) -> str:
     """
     if not isinstance(answer, Pending) or answer.state in _AT_WORK:
         return ""
-    return bounded(f"the state {answer.state!r} is not in the vendor's document")
+    return bounded(f"the state {answer.state!r} is not in the vendor's documentation")
 
 
 # -- tasks that were named ------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ def check_store(runtime: Runtime) -> str | None:
     try:
         Store(url).check()
     except StoreFailed as error:
-        log.warning("videos cannot be copied yet; copies are tried until they can", store=url, cause=error)
+        log.warning("the store is not usable; copies are retried", store=url, cause=error)
     return url
 
 
@@ -110,10 +110,10 @@ class Keeper:
             except (RedisError, SettingsError) as error:
                 # Away, or another account's: then Celery ends this worker.
                 if not is_away:
-                    log.warning("Redis cannot be used; videos are copied later", cause=error)
+                    log.warning("Redis is unavailable; videos are copied later", cause=error)
                 is_away = True
             except Exception:
-                log.exception("unexpected error; videos are copied when their leases end")
+                log.exception("unexpected error; the videos are copied when their leases end")
             if found < room:
                 self._woken.wait(_BUSY_CHECK_SECONDS if found else _CHECK_SECONDS)
 
@@ -155,7 +155,7 @@ class Keeper:
                 if keeps:
                     self._runtime.ledger.keeps.renew(keeps)
             except RedisError as error:
-                log.warning("Redis is away; another keeper may copy the same videos", cause=error)
+                log.warning("Redis is unavailable; another keeper may copy the same videos", cause=error)
 
     def _keep(self, keep: Keep, store: Store | None) -> None:
         try:
@@ -225,7 +225,7 @@ class Keeper:
         """Settle the job, and offer it for delivery; False if another keeper was first."""
         runtime = self._runtime
         if not runtime.ledger.keeps.finish(keep, outcome):
-            log.info("another keeper has settled the job", job_id=keep.job_id)
+            log.info("another keeper settled the job", job_id=keep.job_id)
             return False
         if why_not:
             event = "video not copied; the job ends with the vendor's URL, which may no longer work"
@@ -237,7 +237,7 @@ class Keeper:
         delay_ms = 0 if is_at_once else _delay_ms(keep.tries)
         if self._runtime.ledger.keeps.postpone(keep, why, delay_ms):
             log.warning(
-                "video not copied; it is tried again",
+                "video not copied; the copy is retried",
                 job_id=keep.job_id,
                 cause=why,
                 tries=keep.tries + 1,

@@ -36,8 +36,10 @@ def run_keeper(threads: int) -> None:
     keeper.start()
     log.info("keeper has started", account=settings.account, store=store, threads=threads)
     if store is None:
-        log.warning("the account has no store: set WANIMATE_KEEP_URL for its workers, or with wanimate-worker limits")
+        log.warning(
+            "the account has no store; set WANIMATE_KEEP_URL for its workers, or run wanimate-worker limits --keep-url"
+        )
     stopped.wait()
-    log.info("keeper stops; copies under way may end")
+    log.info("keeper stops when its copies have ended")
     keeper.stop()
     log.info("keeper has stopped")

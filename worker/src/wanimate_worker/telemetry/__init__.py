@@ -32,7 +32,7 @@ def open_tracing() -> Tracing:
     try:
         from .spans import Spans, set_up_sdk
     except ImportError:
-        log.warning("no traces are made: OTEL_* variables ask for them, install wanimate-worker[otel]")
+        log.warning("tracing is off although OTEL_* variables are set; install wanimate-worker[otel]")
         return Tracing()
     set_up_sdk()
     return Spans()

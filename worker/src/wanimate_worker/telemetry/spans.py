@@ -54,7 +54,7 @@ def _harmless(make: Callable[_P, Any]) -> Callable[_P, Any]:
         try:
             return make(*args, **kwargs)
         except Exception:
-            log.exception("unexpected error, a span could not be made")
+            log.exception("unexpected error; a span was not created")
             return nothing
 
     return made

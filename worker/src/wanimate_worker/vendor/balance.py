@@ -32,7 +32,7 @@ def classify_balance(answer: HttpAnswer) -> BalanceAnswer:
     """Return what the answer to a request for the balance means."""
     code, message = answer.code, answer.vendor_message or f"HTTP {answer.status}, code {answer.code}"
     if code in _ABSENT or answer.status in _REDIRECTED:
-        return NoBalance(f"the vendor has none to tell ({message})")
+        return NoBalance(f"the vendor does not report it ({message})")
     if code in _REFUSED:
         return Unauthorised(code, message)
     if code == HTTPStatus.TOO_MANY_REQUESTS:
@@ -49,7 +49,7 @@ def _read(data: Any) -> Balance | Unreadable:
         return Unreadable("the balance is not a number")
     [usd] = amounts
     if not 0 <= usd <= _MAX_USD:
-        return Unreadable("the balance is negative or beyond all bounds")
+        return Unreadable("the balance is negative or too large")
     return Balance(to_micro_usd(usd))
 
 

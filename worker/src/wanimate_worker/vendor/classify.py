@@ -111,7 +111,7 @@ def classify_status(task_id: str, answer: HttpAnswer) -> StatusAnswer:
             return Unreadable(f"HTTP {answer.status} without JSON")
         return read_status(task_id, answer)
     if answer.status in _REDIRECTED:
-        return NotSent(f"redirected with HTTP {answer.status}; check the base URL", Obstacle.GATEWAY)
+        return NotSent(f"redirected with HTTP {answer.status}; check WANIMATE_API_BASE_URL", Obstacle.GATEWAY)
     refusal = _read_account_refusal(answer)
     if refusal is not None:
         return refusal
@@ -149,7 +149,7 @@ def _read_refusal(  # noqa: PLR0911 - a table
     """Return what the refusal of a submission means; None if it is none, or may hide an accepted task."""
     status, code, message = answer.status, answer.code, answer.message
     if status in _REDIRECTED:
-        return Refused(str(status), f"redirected with HTTP {status}; check the base URL")
+        return Refused(str(status), f"redirected with HTTP {status}; check WANIMATE_API_BASE_URL")
     shows_task = bool(_task_hint(answer.body, is_success=False))
     is_of_the_job = failure_of(answer.fail_code).kind in _OF_THE_JOB
     if answer.fail_code and is_of_the_job and _is_refused(answer, shows_task=shows_task):

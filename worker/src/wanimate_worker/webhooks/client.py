@@ -203,7 +203,7 @@ def _reason_of(error: BaseException) -> str:
         error = cause
     match error:
         case socket.gaierror():
-            why = f"its host could not be looked up: {error.strerror}"
+            why = f"its host name could not be resolved: {error.strerror}"
         case ssl.SSLCertVerificationError():
             why = f"its certificate was not accepted: {error.verify_message}"
         case TimeoutError():

@@ -123,7 +123,7 @@ class Sender:
             except Exception as error:
                 # Said once, not once a second.
                 if isinstance(error, RedisError | SettingsError) and not is_failing:
-                    log.warning("Redis cannot be used; webhooks are sent later", cause=error)
+                    log.warning("Redis is unavailable; webhooks are sent later", cause=error)
                 elif not is_failing:
                     log.exception("unexpected error; webhooks are sent later")
                 is_failing = True
@@ -170,12 +170,12 @@ class Sender:
     async def _send(self, client: WebhookClient, delivery: Delivery, claimed_at_ms: int, asked: Stopwatch) -> None:
         if asked.seconds > self._runtime.settings.lease_seconds:
             # Another process may have delivered it, and a later one of the same job.
-            log.warning("this worker stood still; another one sends the webhook", event_id=delivery.event_id)
+            log.warning("this worker was frozen; another worker sends the webhook", event_id=delivery.event_id)
             return
         try:
             answer = await client.post(delivery.url, delivery.event_id, _body_of(delivery))
         except Exception as error:
-            log.exception("unexpected error; the webhook is sent again", event_id=delivery.event_id)
+            log.exception("unexpected error; the webhook is retried", event_id=delivery.event_id)
             answer = Answer(f"unexpected error: {type(error).__name__}", 0)
         try:
             await self._record(delivery, answer, claimed_at_ms, asked)
@@ -235,9 +235,9 @@ def _log_delivered(delivery: Delivery, answer: Answer) -> None:
 def _log_failed(delivery: Delivery, delay_ms: int | None) -> None:
     facts = {**_facts(delivery), "cause": delivery.why}
     if delay_ms is None:
-        event = "webhook given up; fix its receiver, then replay it with wanimate-worker webhooks replay"
+        event = "webhook given up; correct its receiver, then run wanimate-worker webhooks replay"
         log.error(event, **facts)
     elif delivery.attempts == 1:
-        log.warning("webhook failed, it is sent again", **facts, next_try_seconds=round(delay_ms / 1000))
+        log.warning("webhook failed; it is retried", **facts, next_try_seconds=round(delay_ms / 1000))
     else:
         log.info("webhook failed again", **facts, next_try_seconds=round(delay_ms / 1000))
