@@ -181,7 +181,9 @@ def test_a_false_hint_is_dropped_and_the_true_one_still_counts(called: Stack, cl
     task = vendor.task_of("misled")
     assert task is not None
     assert post(task["callback_url"], b'{"data": {"taskId": "task_nobody_knows"}}') == 200
-    eventually(lambda: "the task that was named is not the job's" in called.log("worker1"), "it is checked")
+    eventually(
+        lambda: "the hinted task is not the job's; the hint is dropped" in called.log("worker1"), "it is checked"
+    )
     assert handle.status().state is JobState.UNKNOWN, "and its bound still holds"
     vendor.set_faults()
     assert handle.wait(timeout=PATIENCE_SECONDS).task_id == task["task_id"]

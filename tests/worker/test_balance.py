@@ -55,8 +55,8 @@ def test_a_tick_asks_for_the_balance_and_keeps_it(run: Run) -> None:
         (NoBalance("HTTP 404"), "HTTP 404"),
         (Unreadable("not a number"), "not a number"),
         (NotSent("no route"), "no route"),
-        (Throttled(None, "slow down", None), "throttled: slow down"),
-        (Unauthorised(403, "not yours"), "the vendor refuses to tell it (403): not yours"),
+        (Throttled(None, "slow down", None), "vendor 429: slow down"),
+        (Unauthorised(403, "not yours"), "the vendor refused the request (403): not yours"),
     ],
 )
 def test_a_balance_that_cannot_be_read_disturbs_nothing(run: Run, answer: BalanceAnswer, why: str) -> None:

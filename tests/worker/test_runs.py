@@ -367,7 +367,7 @@ def test_a_backend_that_has_given_up_on_redis_is_an_outage_and_no_defect(
 
     monkeypatch.setattr(run.task.backend, "set", give_up)
     assert deliver(run) is Stage.SETTLED
-    assert "Redis is away" in caplog.text
+    assert "Redis is unavailable" in caplog.text
     assert "unexpected error" not in caplog.text
 
 

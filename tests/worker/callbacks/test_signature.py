@@ -117,8 +117,8 @@ GOOD = "0123456789abcdef"
 @pytest.mark.parametrize(
     ("url", "secret", "variable"),
     [
-        (BASE, None, "WANIMATE_CALLBACK_SECRET: needed when WANIMATE_CALLBACK_BASE_URL is set"),
-        (BASE, "  ", "WANIMATE_CALLBACK_SECRET: needed when"),
+        (BASE, None, "WANIMATE_CALLBACK_SECRET: required with WANIMATE_CALLBACK_BASE_URL"),
+        (BASE, "  ", "WANIMATE_CALLBACK_SECRET: required with"),
         (BASE, "fifteen-letters", "WANIMATE_CALLBACK_SECRET: at least 16 characters"),
         (None, "fifteen-letters", "WANIMATE_CALLBACK_SECRET: at least 16 characters"),
         *(

@@ -98,7 +98,7 @@ def test_a_proxy_that_cannot_be_used_is_a_finding_and_no_traceback(monkeypatch: 
             Unauthorised(403, "no"),
             {"balance_warn_usd": 10},
             Severity.WARN,
-            "not be read: the vendor refuses to tell it",
+            "not be read: the vendor refused the request",
         ),
     ],
 )

@@ -79,7 +79,7 @@ def test_this_machine_needs_none(host: str) -> None:
 
 @pytest.mark.parametrize("login", ["nobody", ":x", "x:", "ü:x"])
 def test_a_login_without_user_or_password_is_refused_and_not_shown(login: str) -> None:
-    with pytest.raises(SettingsError, match=r"WANIMATE_OPS_AUTH: user:password is expected, in ASCII$"):
+    with pytest.raises(SettingsError, match=r"WANIMATE_OPS_AUTH: expected user:password, in ASCII$"):
         WorkerSettings(_env_file=None, ops_auth=SecretStr(login))
 
 

@@ -56,5 +56,5 @@ def test_long_ids_that_end_differently_have_different_names() -> None:
     ],
 )
 def test_a_template_that_may_mix_up_jobs_or_leave_the_prefix_is_refused(template: str) -> None:
-    with pytest.raises(SettingsError, match="is expected"):
+    with pytest.raises(SettingsError, match="expected"):
         KeepSettings(keep_name=template)

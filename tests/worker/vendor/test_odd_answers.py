@@ -44,7 +44,7 @@ def test_a_server_that_is_not_the_vendors_api_refuses_no_job(status: int, body: 
     answer = submit(status, body)
     assert isinstance(answer, Refused)
     assert answer.code == str(status)
-    assert "check the base URL" in answer.message
+    assert "check WANIMATE_API_BASE_URL" in answer.message
 
 
 @pytest.mark.parametrize("body", [*OTHERS, b"<!doctype html><title>Sign in</title>"])

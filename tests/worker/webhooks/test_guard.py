@@ -168,4 +168,4 @@ def test_a_host_that_is_not_found_is_a_reason(receiver: Receiver) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     answer = post(receiver.url(host="nowhere.example"), resolve=resolve)
-    assert answer.why == "its host could not be looked up: Name or service not known"
+    assert answer.why == "its host name could not be resolved: Name or service not known"

@@ -1,6 +1,6 @@
-"""What the first worker of an account fills the account's limits with: the vendor's, and those of money.
+"""The initial limits of an account, which the first worker stores in the ledger.
 
-From then on the ledger's values count, and `wanimate-worker limits` shows and changes them.
+After that the ledger's values apply, and `wanimate-worker limits` shows and changes them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class LimitSettings(Settings):
         default=1000,
         ge=1,
         le=1_000_000,
-        description='Upstream tasks at once, over all workers and hosts (vendor document, "Rate Limits").',
+        description='Tasks at the vendor at once, over all workers and hosts (vendor document, "Rate Limits").',
     )
     requests_per_minute: int = Field(
         default=10_000,
@@ -36,38 +36,37 @@ class LimitSettings(Settings):
         default=0,
         ge=0,
         le=MAX_RETRIES,
-        description="How often a job is sent again when its task has failed with a code that the vendor documents as "
-        "transient (`PROCESSING_TIMEOUT`, `MODEL_UNAVAILABLE`). Each time is a new task that may be billed. A job's "
-        "own `retry_transient` comes first.",
+        description="Retries of a job whose task failed with a code that the vendor documents as transient "
+        "(`PROCESSING_TIMEOUT`, `MODEL_UNAVAILABLE`). Each retry is a new task that may be billed. A job's own "
+        "`retry_transient` takes precedence.",
     )
     daily_billed_seconds: float | None = Field(
         default=None,
         ge=120,
         le=1e9,
-        description="A limit on what the vendor bills in a day (UTC), as an estimate in seconds of video: nothing more "
-        "is submitted until the next day. A job without `video_seconds` counts as 120 s.",
+        description="Limit of the video billed in a day (UTC), as an estimate in seconds: submissions stop until the "
+        "next day. A job without `video_seconds` counts as 120 s.",
     )
 
 
 class OutputSettings(Settings):
-    """Where results go, the same for all workers of the account."""
+    """Where results are sent, the same for all workers of the account."""
 
     webhook_url: str | None = Field(
         default=None,
-        description="Where webhooks go of jobs that name no `webhook_url` of their own. Needs "
-        "`WANIMATE_WEBHOOK_SECRET`.",
+        description="Webhook URL of jobs without their own `webhook_url`. Needs `WANIMATE_WEBHOOK_SECRET`.",
     )
     keep_url: str | None = Field(
         default=None,
         description="The store to which finished videos are copied: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, "
-        "`az://CONTAINER/PREFIX` or `file:///FOLDER`. Not set: they stay at the vendor, which deletes "
+        "`az://CONTAINER/PREFIX` or `file:///FOLDER`. Without it videos stay at the vendor, which deletes "
         "them after a day.",
     )
     events_kept: int = Field(
         default=100_000,
         ge=1_000,
         le=100_000_000,
-        description="How many ends of jobs can be read as events; each takes about half a kilobyte of Redis.",
+        description="How many events of ended jobs are kept; each takes about half a kilobyte of Redis.",
     )
 
     @field_validator("webhook_url")
@@ -85,27 +84,27 @@ class OutputSettings(Settings):
             return None
         if not _STORE.fullmatch(value.strip()):
             raise ValueError(
-                "s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or file:///FOLDER is expected, without "
-                "credentials: those come from the usual variables of the store, such as AWS_ACCESS_KEY_ID"
+                "expected s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or file:///FOLDER, without "
+                "credentials: set the usual variables of the store, such as AWS_ACCESS_KEY_ID"
             )
         return value.strip().rstrip("/")
 
 
 class MoneySettings(Settings):
-    """Prices, and what may be spent, in US dollars; the account's limits, too, but for the interval."""
+    """Prices and spending limits in US dollars; all but the interval are limits of the account."""
 
     daily_billed_usd: float | None = Field(
         default=None,
         ge=0.01,
         le=1e9,
-        description="The same limit in US dollars, beside the one in seconds or instead of it. Needs both prices.",
+        description="The same limit in US dollars, instead of or in addition to the one in seconds. Needs both prices.",
     )
     price_480p_usd_per_second: float | None = Field(
         default=None,
         ge=1e-6,
         le=1e3,
-        description="What the vendor takes for a billed second at 480p, in US dollars. With prices, everything that "
-        "shows billed seconds shows money, too.",
+        description="Price of a billed second at 480p, in US dollars. With prices, billed seconds are also shown in "
+        "dollars.",
     )
     price_720p_usd_per_second: float | None = Field(default=None, ge=1e-6, le=1e3, description="The same at 720p.")
     balance_warn_usd: float | None = Field(
@@ -118,16 +117,16 @@ class MoneySettings(Settings):
         default=None,
         ge=0.01,
         le=1e9,
-        description="Submit nothing that would leave less than this of the balance, in US dollars; not above "
-        "`WANIMATE_BALANCE_WARN_USD` where both are set.",
+        description="Submit no job that would leave less of the balance than this, in US dollars; at most "
+        "`WANIMATE_BALANCE_WARN_USD` if both are set.",
     )
 
     balance_interval_seconds: float = Field(
         default=60.0,
         ge=0.1,
         le=600,
-        description="How often the account's balance is asked for at most, in seconds; less often where the request "
-        "budget is small.",
+        description="The shortest time between two requests for the balance, in seconds; longer if the request budget "
+        "is small.",
     )
 
     @model_validator(mode="after")
@@ -136,24 +135,24 @@ class MoneySettings(Settings):
         if self.daily_billed_usd is not None and None in prices:
             raise ValueError(
                 "WANIMATE_DAILY_BILLED_USD needs WANIMATE_PRICE_480P_USD_PER_SECOND and "
-                "WANIMATE_PRICE_720P_USD_PER_SECOND: without a price nothing is known to reach it"
+                "WANIMATE_PRICE_720P_USD_PER_SECOND"
             )
         dearest = MAX_BILLED_SECONDS * max(price or 0.0 for price in prices)
         if self.daily_billed_usd is not None and self.daily_billed_usd < dearest:
             raise ValueError(
-                f"WANIMATE_DAILY_BILLED_USD must be at least {dearest:g}, what {MAX_BILLED_SECONDS:g} s cost at "
-                "the dearer price: a job that costs more would never be sent"
+                f"WANIMATE_DAILY_BILLED_USD must be at least {dearest:g}, the cost of {MAX_BILLED_SECONDS:g} s at "
+                "the higher price: a job that costs more would never be submitted"
             )
         warn, hold = self.balance_warn_usd, self.balance_hold_usd
         if warn is not None and hold is not None and hold > warn:
             raise ValueError(
-                "WANIMATE_BALANCE_HOLD_USD must not be above WANIMATE_BALANCE_WARN_USD: it is warned of before "
-                "submissions are held"
+                "WANIMATE_BALANCE_HOLD_USD must not be above WANIMATE_BALANCE_WARN_USD: the warning comes before "
+                "submissions stop"
             )
         return self
 
     def money_limits(self) -> dict[str, int | None]:
-        """Return them as the ledger keeps them, in micro-dollars."""
+        """Return them in the form of the ledger, in micro-dollars."""
         return {
             f"{name.removesuffix('_per_second').removesuffix('_usd')}_micro_usd": _micro_usd(getattr(self, name))
             for name in _MONEY_LIMITS
@@ -167,7 +166,7 @@ LIMIT_NAMES: Final = (
     *_MONEY_LIMITS,
     *(name for name in OutputSettings.model_fields if name not in Settings.model_fields),
 )
-#: Those that a worker fills in if no other has; one that does not set them has nothing against the account's.
+#: Those that a worker stores if the account has none; a worker without them accepts the account's.
 ADDRESS_NAMES: Final = ("webhook_url", "keep_url")
 
 

@@ -1,4 +1,4 @@
-"""The settings of what listens and writes: callbacks, Flower, limits page, logs; one class per concern."""
+"""The settings of callbacks, webhooks, Flower, limits page and logs; one class per concern."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .telemetry.logs import LogFormat
 if TYPE_CHECKING:
     from wanimate.contract import Job
 
-#: Shorter secrets can be guessed, in characters.
+#: In characters: shorter secrets can be guessed.
 SHORTEST_CALLBACK_SECRET: Final = 16
 #: Standard Webhooks, "Signature scheme": in bytes.
 _SHORTEST_WEBHOOK_SECRET: Final = 24
@@ -30,7 +30,7 @@ def _user_and_password(value: SecretStr | None) -> SecretStr | None:
         return None
     user, _, password = login.partition(":")
     if not user or not password or not login.isascii():
-        raise ValueError("user:password is expected, in ASCII")
+        raise ValueError("expected user:password, in ASCII")
     return SecretStr(login)
 
 
@@ -38,19 +38,19 @@ Login = Annotated[SecretStr | None, AfterValidator(_user_and_password)]
 
 
 class CallbackSettings(Settings):
-    """Where the vendor reports that a task has ended."""
+    """The address to which the vendor reports the end of tasks."""
 
     callback_base_url: str | None = Field(
         default=None,
-        description="Where the vendor reaches `wanimate-worker callbacks`, such as `https://callbacks.example.com`; "
-        "`http://` only as `WANIMATE_ALLOW_HTTP` says. "
-        "With it the vendor reports the end of each task; without it tasks are only polled.",
+        description="The public address of `wanimate-worker callbacks`, such as `https://callbacks.example.com`; "
+        "`http://` needs `WANIMATE_ALLOW_HTTP`. The vendor reports the end of each task to it; without it tasks are "
+        "only polled.",
     )
     callback_secret: SecretStr | None = Field(
         default=None,
         validate_default=True,
-        description="What callback URLs are signed with: at least 16 characters, the same for workers and receivers. "
-        "Needed when `WANIMATE_CALLBACK_BASE_URL` is set.",
+        description="The secret that signs callback URLs: at least 16 characters, the same for workers and receivers. "
+        "Required with `WANIMATE_CALLBACK_BASE_URL`.",
     )
 
     @field_validator("callback_base_url")
@@ -59,7 +59,7 @@ class CallbackSettings(Settings):
         if value is None or not value.strip():
             return None
         if not re.fullmatch(r"(?i:https?)://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/-]*)?", value.strip()):
-            raise ValueError("an https:// URL without user, query and fragment is expected (http:// for a simulator)")
+            raise ValueError("expected an https:// URL without user, query and fragment (http:// for a simulator)")
         scheme, _, rest = value.strip().partition("://")
         return f"{scheme.lower()}://{rest.rstrip('/')}"
 
@@ -68,9 +68,9 @@ class CallbackSettings(Settings):
     def _is_long_enough(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         secret = "" if value is None else value.get_secret_value().strip()
         if not secret and info.data.get("callback_base_url") is not None:
-            raise ValueError("needed when WANIMATE_CALLBACK_BASE_URL is set; make one with: openssl rand -hex 32")
+            raise ValueError("required with WANIMATE_CALLBACK_BASE_URL; create one with: openssl rand -hex 32")
         if secret and len(secret) < SHORTEST_CALLBACK_SECRET:
-            raise ValueError(f"at least {SHORTEST_CALLBACK_SECRET} characters are expected")
+            raise ValueError(f"expected at least {SHORTEST_CALLBACK_SECRET} characters")
         return SecretStr(secret) if secret else None
 
 
@@ -79,29 +79,30 @@ class WebhookSettings(Settings):
 
     webhook_secret: SecretStr | None = Field(
         default=None,
-        description="What webhooks are signed with: `whsec_` and 24 to 64 bytes in base64, as in `echo whsec_$(openssl "
-        "rand -base64 32)`. While a secret is replaced, the new and the old one, separated by a space: webhooks carry "
-        "a signature of each. Without it no job may have a webhook.",
+        description="The secret that signs webhooks: `whsec_` and 24 to 64 bytes in base64, as in `echo "
+        "whsec_$(openssl rand -base64 32)`. To rotate it, set the new and the old one, separated by a space: webhooks "
+        "have a signature of each. Without it jobs cannot have webhooks.",
     )
     webhook_networks: str = Field(
         default="",
-        description="Networks that are not public and that webhooks may go to, also as `http://`, separated by commas, "
-        "such as `10.0.0.0/8,127.0.0.1/32`.",
+        description="Private networks to which webhooks may be sent, also by `http://`, separated by commas, such as "
+        "`10.0.0.0/8,127.0.0.1/32`.",
     )
     webhook_timeout_seconds: float = Field(
-        default=15.0, gt=0, le=60, description="How long a receiver may take to answer a webhook, in seconds."
+        default=15.0, gt=0, le=60, description="Time-out for the answer to a webhook, in seconds."
     )
     webhook_connections: int = Field(
         default=8,
         ge=1,
         le=256,
-        description="Webhooks that are sent to one endpoint (scheme, host and port) at once, over all workers.",
+        description="Concurrent webhooks to one endpoint (scheme, host and port), over all workers.",
     )
     webhook_retry_seconds: int = Field(
         default=3 * 86_400,
         ge=1,
         le=30 * 86_400,
-        description="How long a webhook that is not taken is sent again, in seconds; then it is kept for the operator.",
+        description="How long a failed webhook is retried, in seconds; after that it is given up and kept for the "
+        "operator.",
     )
 
     @field_validator("webhook_secret")
@@ -115,7 +116,7 @@ class WebhookSettings(Settings):
                 size = 0
             if not _SHORTEST_WEBHOOK_SECRET <= size <= _LONGEST_WEBHOOK_SECRET:
                 raise ValueError(
-                    "whsec_ and 24 to 64 bytes in base64 are expected; make one with: "
+                    "expected whsec_ and 24 to 64 bytes in base64; create one with: "
                     "echo whsec_$(openssl rand -base64 32)"
                 )
         return SecretStr(" ".join(secrets.split())) if secrets.strip() else None
@@ -134,34 +135,35 @@ class WebhookSettings(Settings):
         """Raise `InvalidRequest` if a job has a webhook that cannot be signed, or whose host is not allowed."""
         if job.webhook_url is not None and self.webhook_secret is None:
             raise InvalidRequest(
-                "webhook_url: the workers have no secret to sign webhooks with: set WANIMATE_WEBHOOK_SECRET for them",
+                "webhook_url: the workers have no secret to sign webhooks: set WANIMATE_WEBHOOK_SECRET for them",
                 field="webhook_url",
             )
         super().check_webhook(job)
 
 
 class KeepSettings(Settings):
-    """How finished videos are copied to the account's store."""
+    """Copies of finished videos in the account's store."""
 
     keep_name: str = Field(
         default="{date}/{job_id}.mp4",
         max_length=200,
-        description="What copies are called below `WANIMATE_KEEP_URL`. `{date}` is the day (UTC) on which the vendor "
-        "finished the video; `{job_id}` must be there; `{task_id}` and `{type}` may be. A further video of a job gets "
-        "`.2` before the extension. In ids, each byte that is no ASCII letter, digit, `_` or `-` becomes `=` and two "
-        "hexadecimal digits.",
+        description="The name of a copy below `WANIMATE_KEEP_URL`. `{date}` is the day (UTC) on which the vendor "
+        "finished the video; `{job_id}` is required; `{task_id}` and `{type}` are optional. The second video of a job "
+        "gets `.2` before the extension. In ids, each byte other than ASCII letters, digits, `_` and `-` becomes `=` "
+        "and two hexadecimal digits.",
     )
     keep_threads: int = Field(
         default=4,
         ge=0,
         le=64,
-        description="Videos that one worker process copies at once; with 0 only `wanimate-worker keep` copies.",
+        description="Concurrent copies in one worker process; with 0 only `wanimate-worker keep` copies videos.",
     )
     keep_max_bytes: int = Field(
         default=2 * 1024**3,
         ge=1024,
         le=1024**4,
-        description="A larger video is not copied, in bytes; its job ends at once, with the vendor's URL.",
+        description="The largest video that is copied, in bytes; the job of a larger one ends at once, with the "
+        "vendor's URL.",
     )
 
     @field_validator("keep_name")
@@ -173,43 +175,43 @@ class KeepSettings(Settings):
             parts = []
         names = {f"{name}{form}{conversion or ''}" for _, name, form, conversion in parts if name is not None}
         if "job_id" not in names or not names <= {"date", "job_id", "task_id", "type"}:
-            raise ValueError("a name with {job_id} is expected, and perhaps {date}, {task_id} and {type}")
+            raise ValueError("expected a name with {job_id}, and optionally {date}, {task_id} and {type}")
         is_plain = all(re.fullmatch(r"[A-Za-z0-9._/=+-]*", literal) for literal, *_ in parts)
         if {"", ".", ".."} & set(value.split("/")) or not is_plain:
             raise ValueError(
-                "a relative path without empty parts, `.` and `..` is expected, of ASCII letters, digits and ._/=+-"
+                "expected a relative path without empty parts, `.` and `..`, of ASCII letters, digits and ._/=+-"
             )
         return value
 
 
 class FlowerSettings(Settings):
-    """Who may open Flower."""
+    """Access to Flower."""
 
     flower_auth: Login = Field(
         default=None,
-        description="Who may open Flower (`wanimate-worker flower`), as `user:password`. Without it Flower listens on "
-        "this machine only and cancels nothing.",
+        description="Login for Flower (`wanimate-worker flower`), as `user:password`. Without it Flower listens on "
+        "loopback only and cannot cancel jobs.",
     )
 
 
 class OpsSettings(Settings):
-    """Who may see the account's figures."""
+    """Access to the limits page and the metrics."""
 
     ops_auth: Login = Field(
         default=None,
-        description="Who may open the limits page and the metrics (`wanimate-worker ops`), as `user:password`. Without "
-        "it they are served to this machine only.",
+        description="Login for the limits page and the metrics (`wanimate-worker ops`), as `user:password`. Without it "
+        "they are served on loopback only.",
     )
 
 
 class LogSettings(Settings):
-    """What worker, beat, receiver, limits page and Flower write."""
+    """Logs of worker, beat, receiver, limits page and Flower."""
 
     log_format: LogFormat = Field(
         default="auto",
-        description="How log lines look: `json` is one object a line, `console` is for people; `auto` is `console` "
-        "when stderr is a terminal, else `json`.",
+        description="The format of logs: `json` is one object a line, `console` is readable text; `auto` is `console` "
+        "if stderr is a terminal, else `json`.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="The least level that is written; `--loglevel` of `celery` comes first."
+        default="INFO", description="The lowest level that is written; `--loglevel` of `celery` takes precedence."
     )

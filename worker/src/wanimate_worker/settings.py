@@ -34,50 +34,49 @@ class UpstreamSettings(Settings):
 
     api_key: SecretStr | None = Field(
         default=None,
-        description="The vendor's API key. Workers need it, and the commands `resolve` and `doctor`; beat and Flower "
-        "do not.",
+        description="The vendor's API key. Workers, `resolve` and `doctor` need it; beat and Flower do not.",
     )
     api_base_url: str = Field(
         default=_VENDOR,
         pattern=r"^(?i:https?)://[^\s/]+(/[^\s]*)?$",
-        description="Where the vendor's API is; the simulator's address for a run without cost. The first worker binds "
-        "the Redis database to it; `wanimate-worker limits` changes that.",
+        description="The address of the vendor's API, or of the simulator. The first worker stores it in Redis; after "
+        "that, `wanimate-worker limits` changes it.",
     )
     allow_http: bool = Field(
         default=False,
-        description="Whether `WANIMATE_API_BASE_URL`, to which the API key is sent, and `WANIMATE_CALLBACK_BASE_URL` "
-        "may be `http://` addresses of other machines: for a simulator in a container network. Loopback is always "
+        description="Whether `WANIMATE_API_BASE_URL`, which receives the API key, and `WANIMATE_CALLBACK_BASE_URL` "
+        "may be `http://` addresses of other machines, such as a simulator in a container network. Loopback is always "
         "allowed.",
     )
     connect_timeout_seconds: float = Field(
-        default=5.0, gt=0, le=60, description="Bound on opening a connection to the vendor, in seconds."
+        default=5.0, gt=0, le=60, description="Time-out for connecting to the vendor, in seconds."
     )
     submit_timeout_seconds: float = Field(
         default=30.0,
         gt=0,
         le=300,
-        description="How long to wait for the answer to a submission, in seconds. A submission without an answer may "
-        "have been paid for and is not repeated, so be patient here.",
+        description="Time-out for the answer to a submission, in seconds. A submission without an answer may have been "
+        "billed and is not repeated, so use a long time-out.",
     )
     poll_timeout_seconds: float = Field(
-        default=10.0, gt=0, le=300, description="How long to wait for the answer to a status request, in seconds."
+        default=10.0, gt=0, le=300, description="Time-out for the answer to a status request, in seconds."
     )
 
     result_urls_ttl_seconds: float = Field(
         default=RESULT_URLS_TTL_SECONDS,
         gt=0,
         le=366 * 86_400,
-        description="For how long the vendor serves the URLs of a result after it has completed the task, in seconds; "
-        "it documents 24 hours. Results carry the moment as `urls_expire_at`.",
+        description="How long the vendor serves the URLs of a result after the end of the task, in seconds; documented "
+        "are 24 hours. Results have the time as `urls_expire_at`.",
     )
     trust_env: bool = Field(
-        default=False, description="Whether to use the environment's HTTPS_PROXY and SSL_CERT_FILE for the vendor."
+        default=False, description="Whether to use HTTPS_PROXY and SSL_CERT_FILE for requests to the vendor."
     )
 
     @field_validator("api_base_url")
     @classmethod
     def _as_one_spelling(cls, value: str) -> str:
-        """One vendor has one spelling, for addresses are compared."""
+        """Normalize the address: addresses are compared."""
         parts = urlsplit(value)
         host = parts.netloc.lower().removesuffix({"http": ":80", "https": ":443"}[parts.scheme])
         return urlunsplit(parts._replace(netloc=host)).rstrip("/")
@@ -97,8 +96,8 @@ class UpstreamSettings(Settings):
         has_key_of_its_own = "api_key" in own and "api_key" not in strong
         if is_redirected and not has_key_of_its_own and "api_key" in {**file_secret_settings(), **strong}:
             raise SettingsError(
-                "WANIMATE_API_BASE_URL: .env of this folder would send the API key, which is not in it, to an address "
-                "of its own; put both in one place, or remove the line"
+                "WANIMATE_API_BASE_URL: the .env file of this folder would send an API key that it does not contain to "
+                "its own address. Put both in one place, or remove the line"
             )
         return init_settings, env_settings, dotenv_settings, file_secret_settings
 
@@ -115,14 +114,14 @@ class PollSettings(Settings):
         default=1.0,
         ge=0.05,
         le=60,
-        description="How often beat sends a tick, in seconds; may be below one. The worker that gets it looks for due "
-        "tasks until the next.",
+        description="How often beat sends a tick, in seconds. The worker that receives it polls due tasks until the "
+        "next tick.",
     )
     poll_floor_seconds: float = Field(
         default=0.5, ge=0.01, le=60, description="The shortest time between two polls of one task, in seconds."
     )
     poll_batch_size: int = Field(
-        default=16, ge=1, le=1000, description="Due tasks that a worker process claims at once at most."
+        default=16, ge=1, le=1000, description="The most due tasks that a worker process claims at once."
     )
     poll_concurrency: int = Field(
         default=16,
@@ -139,35 +138,35 @@ class RecoverySettings(Settings):
         default=15.0,
         ge=1,
         le=600,
-        description="After this a job that was not sent is taken again, and a delivery is repeated, in seconds.",
+        description="After this time without progress, another worker takes over a job that was not sent, or delivers "
+        "an outcome again, in seconds.",
     )
     unknown_after_seconds: float = Field(
         default=600.0,
         ge=1,
         le=366 * 86_400,
-        description="How long a submission whose answer was lost keeps its slot before it is decided, in seconds.",
+        description="How long a submission with a lost answer keeps its slot before `on_unknown` applies, in seconds.",
     )
     on_unknown: Literal["fail", "resubmit"] = Field(
         default="fail",
-        description="What becomes of it then: `fail` with SubmissionUnknown (never pay twice) or `resubmit` (may pay "
-        "twice). A job's own `on_unknown` comes first.",
+        description="What happens then: `fail` with SubmissionUnknown (never billed twice) or `resubmit` (may be "
+        "billed twice). A job's own `on_unknown` takes precedence.",
     )
     run_deadline_seconds: float = Field(
         default=3600.0,
         ge=1,
         le=366 * 86_400,
-        description="After this a task that the vendor has not finished is settled as DeadlineExceeded, in seconds "
-        "since the vendor accepted it; a last status check is made first.",
+        description="After this time since the vendor accepted a task, its job fails as DeadlineExceeded, in seconds; "
+        "a last status request is sent first.",
     )
     probe_interval_seconds: float = Field(
-        default=5.0, ge=0.1, le=3600, description="How often an account whose key was refused is probed, in seconds."
+        default=5.0, ge=0.1, le=3600, description="How often a suspended account is probed, in seconds."
     )
     failed_ttl_seconds: int = Field(
         default=7 * 86_400,
         ge=60,
         le=366 * 86_400,
-        description="How long failed jobs are kept so that they can be looked at and run again, in seconds; also "
-        "messages that no worker could use. At least as long as results are kept.",
+        description="How long failed jobs and dead letters are kept, in seconds; at least as long as results.",
     )
     housekeeping_seconds: float = Field(
         default=30.0, ge=0.1, le=3600, description="How often beat starts housekeeping, in seconds."
@@ -175,22 +174,22 @@ class RecoverySettings(Settings):
 
 
 class IntentSettings(Settings):
-    """How safe the intent to submit must be before a request is sent that may be billed."""
+    """Replication in Redis that is required before a submission."""
 
     intent_replicas: int = Field(
         default=0,
         ge=0,
         le=100,
-        description="How many replicas of Redis must have the intent to submit before the request is sent, and a "
-        "callback before it is taken. With 0, a fail-over may forget an intent of the last moments, and its job is "
-        "submitted and billed again.",
+        description="How many replicas of Redis must confirm a submission before its request is sent, and a callback "
+        "before it is accepted. With 0, a fail-over may lose the last submissions, whose jobs are then submitted and "
+        "billed again.",
     )
     intent_timeout_seconds: float = Field(
         default=3.0,
         ge=0.1,
         le=60,
-        description="How long to wait for that, in seconds. Without it nothing is sent, the job waits, and a few "
-        "seconds later it is tried again.",
+        description="How long to wait for the replicas, in seconds. After that the job is requeued and submissions "
+        "pause for a few seconds.",
     )
 
 
@@ -215,8 +214,8 @@ class WorkerSettings(
         default=16,
         ge=1,
         le=256,
-        description="Submissions under way at once in one worker process, and threads for Celery's tasks; "
-        "`celery worker -c` comes first.",
+        description="Concurrent submissions in one worker process, and threads for Celery's tasks; `celery worker -c` "
+        "takes precedence.",
     )
 
     @model_validator(mode="after")
@@ -257,14 +256,14 @@ class WorkerSettings(
         )
 
     def disagreements(self, limits: AccountLimits) -> list[str]:
-        """Return how this environment's limits differ from the account's, which count; for people.
+        """Return how this environment's limits differ from the account's, which apply; as text.
 
         Args:
             limits: The account's, from the ledger.
         """
         mine = self.account_limits()
         return [
-            f"WANIMATE_{name.upper()} is {_spelled(here)} here, the account's is {_spelled(there)}"
+            f"WANIMATE_{name.upper()} is {_formatted(here)} here, the account's is {_formatted(there)}"
             for name in LIMIT_NAMES
             if (here := getattr(mine, name)) != (there := getattr(limits, name))
             and not (here is None and name in ADDRESS_NAMES)
@@ -295,5 +294,5 @@ class WorkerSettings(
         )
 
 
-def _spelled(limit: float | str | None) -> str:
+def _formatted(limit: float | str | None) -> str:
     return "not set" if limit is None else limit if isinstance(limit, str) else f"{limit:g}"

@@ -188,7 +188,7 @@ class Call:
             raise InvalidRequest("expected keyword arguments, got positional ones: type=…, image_url=…, video_url=…")
         if names.get("eta"):
             raise InvalidRequest(
-                "eta and countdown are not supported: enqueue the job when it should start, for example from a scheduler"
+                "eta and countdown are not supported: enqueue the job when it should start, such as from a scheduler"
             )
         if names.get("expires") and _moment(names["expires"]) < datetime.now(UTC):
             raise JobCancelled(
