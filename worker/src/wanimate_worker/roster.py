@@ -1,6 +1,6 @@
 """Which workers there are: what they say of themselves, and whom Redis is connected to.
 
-All Celery apps of a Redis database share its remote control, so whoever answers need not be ours. And a worker that
+All Celery apps of a Redis database share its remote control, so an answer may come from another app. And a worker that
 does not answer is gone, or frozen: its connections to Redis, which bear its name, end with its process alone.
 """
 

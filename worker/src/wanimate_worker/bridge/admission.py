@@ -74,7 +74,7 @@ class Recorder:
 
     Args:
         runtime: The worker's.
-        callers: Who is told of a job that cannot be recorded.
+        callers: Receives the errors of jobs that cannot be recorded.
     """
 
     def __init__(self, runtime: Runtime, callers: CeleryCallers) -> None:
@@ -303,10 +303,10 @@ class Recorder:
             why: What is wrong with the message, without any of its content.
         """
         kind = str(message.content_type)[:50]
-        told = f"no worker can read its message, so nothing was sent and nothing is billed: {why}"
+        text = f"no worker can read its message; nothing was submitted and nothing is billed: {why}"
         if kind != "application/json":
-            told += f"; it came as {kind}, and only JSON is read: set task_serializer to 'json'"
-        self.refuse_unrecorded(filter(is_name, job_ids), InvalidRequest(told))
+            text += f"; its format is {kind}, and only JSON is accepted: set task_serializer to 'json'"
+        self.refuse_unrecorded(filter(is_name, job_ids), InvalidRequest(text))
 
     def refuse_unrecorded(self, job_ids: Iterable[str], error: Exception) -> None:
         """Fail jobs for their callers, except those on record: the ledger decides what becomes of these."""

@@ -90,12 +90,12 @@ def revoke(worker: Any, task_id: str | Sequence[str], **_options: Any) -> _Reply
         state.revoked.update(names)
         log.warning("Redis is unavailable; the revoked jobs are cancelled later", jobs=len(names), cause=error)
         return {"error": "Redis is unavailable; some jobs may not be cancelled: revoke them again"}
-    told = [f"{job_id}: {outcome.explanation}" for job_id, outcome in outcomes.items() if job_id in recorded]
+    lines = [f"{job_id}: {outcome.explanation}" for job_id, outcome in outcomes.items() if job_id in recorded]
     others = {job_id for job_id in names if job_id not in recorded and outcomes[job_id] is CancelOutcome.CANCELLED}
-    if others or not told:
+    if others or not lines:
         state.revoked.update(others)
-        told.append(f"tasks {others} flagged as revoked")
-    return {"ok": "; ".join(told), "outcomes": {job_id: outcome.value for job_id, outcome in outcomes.items()}}
+        lines.append(f"tasks {others} flagged as revoked")
+    return {"ok": "; ".join(lines), "outcomes": {job_id: outcome.value for job_id, outcome in outcomes.items()}}
 
 
 @control_command(name="terminate", variadic="task_id", args=[("signal", str)], signature="<signal> [id1 [... [idN]]]")

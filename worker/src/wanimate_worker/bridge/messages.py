@@ -215,7 +215,7 @@ def _summary(kwargs: Mapping[str, Any]) -> str:
     """Return what may be shown of a request that other Celery code has sent."""
     try:
         return parse_job(kwargs).summary()
-    except Exception:  # noqa: BLE001 - whatever is wrong with it, its caller is told when it is checked
+    except Exception:  # noqa: BLE001 - its caller gets the error when the message is checked
         return "(not a valid job)"
 
 

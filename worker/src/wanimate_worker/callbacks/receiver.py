@@ -60,12 +60,12 @@ class Counts:
     Args:
         due: Made a job due now.
         noted: Left a note; the job is checked later.
-        checking: Named another task than the one that is being checked; the vendor is told to call again.
+        checking: Named another task than the one that is being checked; the vendor must repeat it.
         stale: Belonged to an attempt that is no longer the job's.
         ended: Came for a job that has ended, or has no record.
         forged: Had no valid signature.
         too_large: Had a body over the limit; these are counted by their effect too.
-        unavailable: Could not be noted, because Redis did not answer in time; the vendor is told to call again.
+        unavailable: Could not be recorded, because Redis did not answer in time; the vendor must repeat it.
     """
 
     due: int = 0
@@ -171,7 +171,7 @@ class Receiver:
 
 
 def run_receiver(host: str, port: int) -> None:
-    """Receive callbacks until told to stop: `wanimate-worker callbacks`.
+    """Receive callbacks until the process is stopped: `wanimate-worker callbacks`.
 
     Raises:
         SettingsError: Callbacks are not switched on, or a setting is wrong.

@@ -143,12 +143,12 @@ def _context(headers: Mapping[str, Any] | None) -> Context:
 
 
 def _request(exchange: Exchange) -> dict[str, Any]:
-    told = {
+    attributes = {
         "wanimate.request.id": exchange.request_id,
         "wanimate.vendor.request.id": exchange.vendor_request_id,
         "http.response.status_code": exchange.status,
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in attributes.items() if value is not None}
 
 
 def _ending(outcome: Outcome) -> dict[str, Any]:

@@ -121,7 +121,7 @@ class _Owner:
 def _make_context(*, trust_env: bool) -> ssl.SSLContext:
     folder = os.environ.get("SSL_CERT_DIR", "") if trust_env and not os.environ.get("SSL_CERT_FILE") else ""
     if folder and not Path(folder).is_dir():
-        # OpenSSL would say nothing, and trust no server.
+        # OpenSSL would report no error and accept no server.
         raise SettingsError(
             f"SSL_CERT_DIR: {one_line(folder)} is not a folder; correct it, or unset WANIMATE_TRUST_ENV"
         )
