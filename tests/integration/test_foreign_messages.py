@@ -146,7 +146,7 @@ def test_the_caller_of_a_job_that_cannot_be_read_is_told(
 
 def test_the_caller_of_a_bulk_that_cannot_be_read_is_told(app: Celery, redis: Redis) -> None:
     result = app.send_task(ENQUEUE_TASK, kwargs={"jobs": [["a", {}]]}, queue=ENTRY_QUEUE, serializer="pickle")
-    with pytest.raises(InvalidRequest, match="only JSON is read"):
+    with pytest.raises(InvalidRequest, match="only JSON is accepted"):
         get(result)
     eventually(lambda: redis.llen(Keys("default").dead) == 1, "it is kept as a dead letter")
     redis.delete(Keys("default").dead)

@@ -94,7 +94,7 @@ def test_a_job_that_was_refused_while_others_got_through_says_what_was_seen(code
     error = proven_refusal_of(Refused(code, "Forbidden"), 3)
     assert (type(error), error.code, error.task_id) == (expected, code, None)
     assert error.message.startswith(f"refused 3 times with {code} (Forbidden), while other jobs were accepted")
-    assert "nothing of it is billed" in error.message
+    assert "nothing is billed" in error.message
 
 
 def test_want_of_credit_ends_no_job() -> None:

@@ -80,7 +80,7 @@ def test_a_revoke_that_redis_refuses_is_said_and_not_forgotten(run: Run) -> None
     run()
     run.redis.config_set("min-replicas-to-write", "1")
     reply = revoke(SimpleNamespace(app=run.task.app), ["a"], terminate=True)
-    assert "revoke again" in reply["error"]
+    assert "revoke them again" in reply["error"]
     run.redis.config_set("min-replicas-to-write", "0")
     cancel_known(run.task.runtime)
     assert run.stage() is Stage.SETTLED

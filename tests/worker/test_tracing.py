@@ -78,4 +78,4 @@ def test_a_job_goes_on_when_its_spans_cannot_be_made(caplog: pytest.LogCaptureFi
     end_span = spans.record({}, "a", {"no": "type"})
     end_span()
     spans.submitted({}, "a", Submit("n", 1, 0, 0), object(), None)  # type: ignore[arg-type]
-    assert caplog.text.count("a span could not be made") == 2
+    assert caplog.text.count("a span was not created") == 2

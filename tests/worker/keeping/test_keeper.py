@@ -263,7 +263,7 @@ def test_a_keeper_that_is_told_to_stop_ends_its_copies(
     try:
         eventually(lambda: videos.served["/a.mp4"].requests, "the copy is under way")
         process.terminate()
-        eventually(lambda: "may end" in log.read_text(), "it stops")
+        eventually(lambda: "have ended" in log.read_text(), "it stops")
         videos.served["/a.mp4"].goes_on.set()
         assert process.wait(30) == 0
     finally:

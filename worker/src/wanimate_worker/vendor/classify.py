@@ -165,7 +165,9 @@ def _read_refusal(  # noqa: PLR0911 - a table
     # An envelope that is not whole may be a gateway's.
     is_refused = status in _REFUSED_ON_THE_WAY or (is_success(status) and code in {*_OF_THE_ACCOUNT, 403})
     if is_refused and not shows_task and not is_success(answer.own_code or 0):
-        return Refused(str(code), f"{message}; not in the vendor's form: check the base URL, firewalls and proxies")
+        return Refused(
+            str(code), f"{message}; not in the vendor's format: check WANIMATE_API_BASE_URL, firewalls and proxies"
+        )
     return None
 
 
