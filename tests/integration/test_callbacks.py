@@ -169,7 +169,7 @@ def test_lost_answers_are_recovered_through_callbacks_and_paid_once(
     outcomes = client.wait_all(handles, timeout=PATIENCE_SECONDS)
     assert all(isinstance(outcome, Result) for outcome in outcomes), "no SubmissionUnknown"
     assert vendor.accepted() == {f"lost-{number}": 1 for number in range(2 * CAP)}
-    assert "its answer was lost" in called.log("worker1")
+    assert "confirmed the task of a lost submission" in called.log("worker1")
     tasks = {task["marker"]: task["task_id"] for task in vendor.tasks()}
     assert [outcome.task_id for outcome in outcomes] == [tasks[f"lost-{number}"] for number in range(2 * CAP)]
 

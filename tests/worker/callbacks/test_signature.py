@@ -119,10 +119,10 @@ GOOD = "0123456789abcdef"
     [
         (BASE, None, "WANIMATE_CALLBACK_SECRET: required with WANIMATE_CALLBACK_BASE_URL"),
         (BASE, "  ", "WANIMATE_CALLBACK_SECRET: required with"),
-        (BASE, "fifteen-letters", "WANIMATE_CALLBACK_SECRET: at least 16 characters"),
-        (None, "fifteen-letters", "WANIMATE_CALLBACK_SECRET: at least 16 characters"),
+        (BASE, "fifteen-letters", "WANIMATE_CALLBACK_SECRET: expected at least 16 characters"),
+        (None, "fifteen-letters", "WANIMATE_CALLBACK_SECRET: expected at least 16 characters"),
         *(
-            (url, GOOD, "WANIMATE_CALLBACK_BASE_URL: an https:// URL")
+            (url, GOOD, "WANIMATE_CALLBACK_BASE_URL: expected an https:// URL")
             for url in ("ftp://host", "host", "https://", "https://u:p@host", "https://host?x=1", "https://host/#x")
         ),
     ],
