@@ -173,7 +173,7 @@ def test_any_part_of_a_video_is_what_the_whole_has_there() -> None:
 def test_a_result_answers_403_once_its_time_has_passed(
     live: httpx.Client, result_url: ResultUrl, eventually: Eventually
 ) -> None:
-    live.post("/simulator/reset", json={"result_ttl_seconds": 60})
+    live.post("/simulator/reset", json={"result_ttl_seconds": 600})
 
     url = result_url()
     before = get(url)

@@ -13,7 +13,11 @@ from .demo import run_demo
 from .up import run_up
 
 
-@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Program,
+    epilog=epilog("wanimate-devstack up"),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(package_name="wanimate-devstack")
 def cli() -> None:
     """Run all processes of Wanimate on this machine.

@@ -37,11 +37,6 @@ class ExitCode(IntEnum):
         member._value_, member.text = code, text
         return member
 
-    @classmethod
-    def epilog(cls) -> str:
-        """Return the table of all codes, as the end of a command's help."""
-        return epilog(codes=cls)
-
 
 def epilog(example: str = "", codes: Iterable[ExitCode] = ()) -> str:
     r"""Return the end of a command's help: one example, then exit codes.

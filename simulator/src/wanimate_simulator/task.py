@@ -7,7 +7,7 @@ from .outcomes import SUCCESS
 
 
 class State(StrEnum):
-    """The states a task passes by itself as time goes by. Source: the vendor's page, "Status Response Fields".
+    """The states of a task, which change as time passes. Source: the vendor's page, "Status Response Fields".
 
     pending -> processing after the first 5% of the duration; processing -> success or failed at its end.
     """

@@ -1,4 +1,4 @@
-"""The ground truth: what really happened, whatever the answers said."""
+"""The ground truth: what happened, independent of the responses."""
 
 from array import array
 from collections import Counter

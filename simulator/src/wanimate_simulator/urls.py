@@ -11,7 +11,7 @@ IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp")
 VIDEO_EXTENSIONS = ("mp4", "mov", "m4v")
 #: A longer end of a name, or one of digits alone, is no extension.
 _EXTENSION = re.compile(r"\.((?=[0-9]*[a-z])[a-z0-9]{1,5})$", re.ASCII)
-#: Programs on servers answer with whatever they like.
+#: Extensions of server programs, which do not tell the format of the response.
 _PROGRAMS = frozenset({"action", "ashx", "asp", "aspx", "cgi", "dll", "do", "jsp", "php", "pl"})
 
 

@@ -16,7 +16,7 @@ __all__ = ["main"]
 
 @click.group(
     cls=Program,
-    epilog=epilog(codes=Exit),
+    epilog=epilog("wanimate batch jobs.jsonl", Exit),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.version_option(package_name="wanimate")

@@ -116,7 +116,7 @@ def _wrong_parameters(api: Api, errors: list[Observed]) -> Iterator[Finding]:
             yield Finding(subject, documented, note, Verdict.NOT_CHECKED)
             continue
         observed = api.submit(content)
-        # Whatever else it means, 200 may be a task.
+        # A response of 200 may mean a task.
         accepted = observed.status is not None and observed.status < _BAD_REQUEST
         if not accepted:
             errors.append(observed)
