@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from wanimate import Client
     from wanimate_devstack import Simulator, Stack
-    from wanimate_devstack.testing import CleanSlate
+    from wanimate_devstack.testing import InitialState
 
 #: Its last block overrides the options of the stack.
 PAGE = RECIPES.parent / "testing.md"
@@ -89,7 +89,7 @@ def test_a_pytest_that_uses_no_fixture_imports_no_stack() -> None:
 def test_each_test_begins_without_jobs_events_webhooks_and_faults(
     wanimate_client: Client, wanimate_simulator: Simulator, request: pytest.FixtureRequest
 ) -> None:
-    slate: CleanSlate = request.getfixturevalue("_wanimate_slate")
+    initial: InitialState = request.getfixturevalue("_wanimate_initial_state")
     wanimate_simulator.reset(failure_rate=1)
     failed = wanimate_client.animate(**INPUT, idempotency_key="same", webhook_url="http://127.0.0.1:9/nobody")
     wanimate_client.wait_all([failed], timeout=60)
@@ -98,7 +98,7 @@ def test_each_test_begins_without_jobs_events_webhooks_and_faults(
     with pytest.raises(WaitTimeout):
         waiting.wait(timeout=1)
 
-    slate.restore()
+    initial.restore()
 
     assert list(wanimate_client.events(timeout=0)) == []
     assert wanimate_simulator.billed_tasks == 0

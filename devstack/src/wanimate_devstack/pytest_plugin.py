@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .simulator import Simulator
     from .stack import Stack, StackOptions
-    from .testing import CleanSlate
+    from .testing import InitialState
 
 
 @pytest.fixture(scope="session")
@@ -37,22 +37,22 @@ def wanimate_stack(wanimate_options: StackOptions) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def _wanimate_slate(wanimate_stack: Stack) -> Iterator[CleanSlate]:
+def _wanimate_initial_state(wanimate_stack: Stack) -> Iterator[InitialState]:
     from .simulator import Simulator
-    from .testing import CleanSlate
+    from .testing import InitialState
 
     with Simulator(wanimate_stack.simulator_url or "") as simulator:
-        yield CleanSlate(wanimate_stack, simulator)
+        yield InitialState(wanimate_stack, simulator)
 
 
 @pytest.fixture
 def wanimate_environment(
-    wanimate_stack: Stack, _wanimate_slate: CleanSlate, monkeypatch: pytest.MonkeyPatch
+    wanimate_stack: Stack, _wanimate_initial_state: InitialState, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, str]:
     """The `WANIMATE_*` variables of the stack, set for this test alone, on a stack without jobs, events or faults."""
     from .stack import foreign_variables
 
-    _wanimate_slate.restore()
+    _wanimate_initial_state.restore()
     for name in foreign_variables():
         monkeypatch.delenv(name)
     for name, value in wanimate_stack.environment.items():

@@ -1,4 +1,4 @@
-"""What the fixtures of `pytest_plugin` are made of: a fast stack, and each test on it as if it were the first."""
+"""A fast stack for tests, and its initial state, which each test begins with."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class JobsRemain(WanimateError):
     """Jobs of an earlier test have not ended."""
 
 
-class CleanSlate:
+class InitialState:
     """Puts a stack back to how it was when this was made: no jobs, events, webhooks, faults or changed limits.
 
     Args:
