@@ -143,7 +143,7 @@ def _gate(now: Snapshot) -> Iterator[Finding]:
             "minutes",
             page="docs/runbooks.md#throttled",
         )
-    yield ok("gate", "no submissions: see balance" if gate.is_balance_low else "submissions are sent")
+    yield ok("gate", "no submissions: see balance" if gate.is_balance_low else "nothing blocks submissions")
 
 
 #: What stops submissions: for a time or by an operator; and until an operator acts.
