@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from docutils import nodes
 from sphinx.addnodes import pending_xref
 
+sys.path.insert(0, str(Path(__file__).parent))
+from draw import picture_of
+
 if TYPE_CHECKING:
-    from docutils import nodes
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
 
@@ -27,12 +31,7 @@ version = release
 
 #: The site's sections, with their pages in order. A page belongs to the first section that has a pattern for it.
 SECTIONS: Final[dict[str, tuple[str, ...]]] = {
-    "docs/site/quickstart": (
-        "docs/quickstart/backend",
-        "docs/quickstart/celery",
-        "docs/quickstart/*",
-        "docs/quickstart",
-    ),
+    "docs/site/quickstart": ("docs/quickstart/backend", "docs/quickstart/celery", "docs/quickstart/*"),
     "docs/site/operate": (
         "docs/operations",
         "docs/runbooks",
@@ -41,11 +40,10 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
         "deploy/README",
         "deploy/kubernetes/README",
         *("docs/scaling", "docs/plans", "docs/redis", "docs/logs", "docs/tracing", "docs/flower"),
-        *("docs/at-a-glance", "docs/limits-page", "docs/operations/*", "docs/runbooks/*"),
     ),
     "docs/site/explanation": (
         *("docs/guarantees", "docs/architecture", "docs/polling", "docs/refusals", "docs/security"),
-        *("docs/idempotency-and-billing", "benchmarks/README"),
+        "benchmarks/README",
     ),
     "docs/site/reference": (
         "docs/site/api",
@@ -162,6 +160,15 @@ def show_folders_as_text(app: Sphinx, doctree: nodes.document) -> None:
             link.replace_self(link.children)
 
 
+def show_diagrams(_app: Sphinx, doctree: nodes.document) -> None:
+    """Show a Mermaid diagram as the picture that `draw.py` has made; one that was changed since, as it is written."""
+    for fence in list(doctree.findall(nodes.literal_block)):
+        picture = picture_of(fence.astext())
+        if fence.get("language") == "mermaid" and picture.exists():
+            uri = f"/{picture.relative_to(ROOT)}"
+            fence.replace_self(nodes.container("", nodes.image(uri=uri, alt=fence.astext()), classes=["diagram"]))
+
+
 def show_names_as_code(_app: Sphinx, _env: BuildEnvironment, name: pending_xref, text: nodes.Node) -> nodes.Node | None:
     """Show names of Python that the site does not describe as code. A page or a heading that is missing is an error."""
     return text if name.get("refdomain") == "py" else None
@@ -183,6 +190,8 @@ def prepare_docstring(_app: Sphinx, kind: str, _name: str, _object: object, _opt
 def setup(app: Sphinx) -> None:
     """Connect what is above."""
     app.connect("source-read", add_navigation)
+    # Before Sphinx collects the images of a page.
+    app.connect("doctree-read", show_diagrams, priority=100)
     app.connect("doctree-read", show_folders_as_text)
     app.connect("missing-reference", show_names_as_code)
     app.connect("autodoc-process-docstring", prepare_docstring)

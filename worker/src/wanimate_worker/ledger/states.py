@@ -59,7 +59,7 @@ STEPS: Final = (
     Step("delivered", "waiting", "retry", "failed"),
     Step("delivered", "running", "attach_task", "failed"),
     Step("delivered", "settled", "replace_outcome", "failed"),
-    Step("delivered", "keeping", "replace_outcome", "failed; its video is kept"),
+    Step("delivered", "keeping", "replace_outcome", "failed, its video is kept"),
 )
 
 
