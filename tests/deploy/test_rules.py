@@ -15,6 +15,7 @@ from promql import promtool, selectors
 from wanimate.contract import Keys
 from wanimate_devstack import RedisServer
 from wanimate_worker.database import open_database
+from wanimate_worker.health import outputs
 from wanimate_worker.health import rules as health_rules
 from wanimate_worker.health.exports import SnapshotCollector
 from wanimate_worker.health.finding import BlockReason
@@ -109,9 +110,9 @@ def test_alerts_compare_with_the_thresholds_of_the_rules_of_health() -> None:
         "WanimateOldestWaiting": health_rules.MAX_WAIT_SECONDS,
         "WanimateQueueBehind": health_rules.MAX_QUEUE_MESSAGES,
         "WanimateThrottled": health_rules.MAX_THROTTLED_RATIO,
-        "WanimateWebhooksUndelivered": health_rules.MAX_WEBHOOK_SECONDS,
-        "WanimateCopiesBehind": health_rules.MIN_EXPIRY_SECONDS,
-        "WanimateVideosExpire": health_rules.MIN_LAST_EXPIRY_SECONDS,
+        "WanimateWebhooksUndelivered": outputs.MAX_WEBHOOK_SECONDS,
+        "WanimateCopiesBehind": outputs.MIN_EXPIRY_SECONDS,
+        "WanimateVideosExpire": outputs.MIN_LAST_EXPIRY_SECONDS,
         **dict.fromkeys(("WanimateUnknownJobs", "WanimateSlotsLeaked", "WanimateDeadLetters"), 0.0),
         "WanimateWebhooksGivenUp": 0.0,
     }

@@ -14,6 +14,14 @@ from .selection import DEFAULT_STATES, STATES, UNRECORDED, Filter, View, filter_
 from .session import Exit, Session, command
 
 _LIMIT: Final = 50
+#: What an operator can do with a job in this state.
+_NEXT: Final = {
+    JobState.UNKNOWN: (
+        "The vendor may have billed it. If its task is in the vendor's list:\n"
+        "wanimate-worker resolve {id} --task-id TASK\nIf not, billed again:\nwanimate-worker retry {id}"
+    ),
+    JobState.FAILED: "To run it again, billed again:\nwanimate-worker retry {id}",
+}
 
 
 @command("jobs --state failed --older-than 1h --label team=ads")
@@ -90,4 +98,6 @@ def show(session: Session, job_id: str) -> Exit:
     for step in view.history:
         at = datetime.fromtimestamp(step.at_ms / 1000, tz=UTC).isoformat(sep=" ", timespec="milliseconds")
         session.line(f"  {at}  {step.stage:<10}  {step.cause}")
+    if advice := _NEXT.get(view.status.state):
+        session.note(advice.format(id=job_id))
     return Exit.OK

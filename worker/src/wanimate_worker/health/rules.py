@@ -15,11 +15,11 @@ from wanimate.text import counted, format_duration
 from ..ledger import BreakerFor, SuspendedFor
 from .finding import Blocker, BlockReason, Finding, Severity, fail, info, ok, warn
 from .formatting import format_seconds, number, span
+from .outputs import find_copies, find_webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ..ledger import Delivery
     from .snapshot import Snapshot
 
 #: Without a poll for this long, or for so many ticks of beat if that is longer, beat or the workers are missing.
@@ -38,15 +38,6 @@ MAX_QUEUE_MESSAGES: Final = 1000
 MAX_WAIT_SECONDS: Final = 3600.0
 #: A small request budget reads the balance each ten minutes.
 MAX_BALANCE_AGE_SECONDS: Final = 1200.0
-#: The receiver of a webhook that is undelivered for longer does not work.
-MAX_WEBHOOK_SECONDS: Final = 900.0
-#: The store of a video that is not copied for longer does not work.
-MAX_COPY_SECONDS: Final = 900.0
-#: A video that the vendor stops serving sooner is a warning, then a failure.
-MIN_EXPIRY_SECONDS: Final = 7200.0
-MIN_LAST_EXPIRY_SECONDS: Final = 1800.0
-#: Copies take seconds: before this an expiry is no problem.
-_COPYING_SECONDS: Final = 60.0
 
 
 def is_polling(now: Snapshot) -> bool:
@@ -232,7 +223,8 @@ def _late(now: Snapshot) -> Iterator[Finding]:
             "workers do not keep up: start more, or check what they wait for",
             page="docs/runbooks.md#due-lag-high",
         )
-    yield ok("late jobs", f"none overdue by more than {span(now.due_lag_seconds)}")
+    lag_seconds = now.due_lag_seconds
+    yield ok("late jobs", f"none overdue by more than {span(lag_seconds)}" if lag_seconds else "none")
 
 
 def _throttling(now: Snapshot) -> Iterator[Finding]:
@@ -289,7 +281,12 @@ def _waiting(now: Snapshot) -> Iterator[Finding]:
             page="docs/runbooks.md#oldest-waiting",
             command="wanimate-worker jobs --state waiting",
         )
-    yield ok("waiting", f"{counted(now.waiting, 'job')}, {now.parked} of them parked, the oldest for {span(oldest)}")
+    yield ok(
+        "waiting",
+        f"{counted(now.waiting, 'job')}, {now.parked} of them parked, the oldest for {span(oldest)}"
+        if now.waiting
+        else "none",
+    )
 
 
 def _dead_letters(now: Snapshot) -> Iterator[Finding]:
@@ -302,60 +299,6 @@ def _dead_letters(now: Snapshot) -> Iterator[Finding]:
             command="wanimate-worker dead",
         )
     yield ok("dead letters", "none")
-
-
-def _copies(now: Snapshot) -> Iterator[Finding]:
-    copies, left = now.copies, now.expiry_seconds
-    if left is None:
-        yield ok("copies", "none to copy")
-        return
-    expiry = f"expires in {format_seconds(left)}" if left > 0 else "has expired"
-    text = f"{counted(copies.jobs, 'video')} to copy; the first {expiry} at the vendor"
-    is_behind = copies.tries and now.uncopied_seconds > MAX_COPY_SECONDS
-    if now.uncopied_seconds > _COPYING_SECONDS and (left < MIN_EXPIRY_SECONDS or is_behind):
-        yield Finding(
-            "copies",
-            f"{text}: {copies.job_id}, "
-            + (f"{counted(copies.tries, 'attempt')}, {copies.why}" if copies.tries else "no attempt"),
-            "correct the store: copies are retried until the video expires, then the job ends with the vendor's URL. "
-            "`wanimate-worker end ID` ends it now"
-            if copies.tries
-            else "start `wanimate-worker keep`, or workers with WANIMATE_KEEP_THREADS above 0",
-            page="docs/runbooks.md#copies-behind",
-            command="wanimate-worker jobs --state keeping",
-            severity=Severity.FAIL if left < MIN_LAST_EXPIRY_SECONDS else Severity.WARN,
-        )
-    yield ok("copies", text)
-
-
-def _webhooks(now: Snapshot) -> Iterator[Finding]:
-    webhooks, oldest, page = now.webhooks, now.webhooks.oldest, "docs/runbooks.md#webhooks-undelivered"
-    if webhooks.given_up:
-        yield warn(
-            "webhooks",
-            f"{counted(webhooks.given_up, 'webhook')} given up{_failing(webhooks.last_given_up)}",
-            "correct the receiver, test it with `wanimate-worker webhooks test URL`, then replay them",
-            page=page,
-            command="wanimate-worker webhooks replay --given-up",
-        )
-    if now.webhook_age_seconds > MAX_WEBHOOK_SECONDS:
-        yield warn(
-            "webhooks",
-            f"{counted(webhooks.undelivered, 'webhook')} undelivered, the oldest for "
-            f"{format_seconds(now.webhook_age_seconds)}{_failing(oldest)}",
-            "check the receiver and its responses; webhooks are retried for WANIMATE_WEBHOOK_RETRY_SECONDS"
-            if oldest is not None and oldest.attempts
-            else "no attempt yet: check that workers run with WANIMATE_WEBHOOK_SECRET",
-            page=page,
-            command="wanimate-worker webhooks list",
-        )
-    yield ok("webhooks", f"{webhooks.undelivered:,} undelivered, the oldest for {span(now.webhook_age_seconds)}")
-
-
-def _failing(delivery: Delivery | None) -> str:
-    if delivery is None:
-        return ""
-    return f", to {delivery.endpoint}{f' ({delivery.why})' if delivery.why else ''}"
 
 
 def _failed(now: Snapshot) -> Iterator[Finding]:
@@ -377,7 +320,7 @@ def _named(job_ids: tuple[str, ...], count: int) -> str:
 #: In an order in which a cause comes before its effects. Each rule ends with its finding if all is well.
 RULES: Final[tuple[Callable[[Snapshot], Iterator[Finding]], ...]] = (
     *(_balance, _queues, _beat, _gate, _throttling, _late, _slots, _unknown, _waiting),
-    *(_copies, _webhooks, _dead_letters, _failed),
+    *(find_copies, find_webhooks, _dead_letters, _failed),
 )
 
 
