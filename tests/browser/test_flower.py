@@ -138,7 +138,7 @@ def test_a_job_is_one_row_from_its_wait_to_its_end_with_the_duration_of_the_remo
     ended = eventually(lambda: (task := flower.task(last.id))["state"] == "SUCCESS" and task, "it has ended")
     task = vendor.task_of(f"row-{CAP + 1}")
     assert task is not None
-    told = f"{vendor.result_url(task)} (upstream task {task['task_id']}, served until "
+    told = f"{vendor.result_url(task)} (vendor task {task['task_id']}, served until "
     assert ended["result"].startswith(told)
     assert ended["received"] == waiting["received"], "its wait is not forgotten when it is resumed"
     assert ended["received"] < ended["started"] < ended["succeeded"]
@@ -163,7 +163,7 @@ def test_a_failure_shows_the_vendors_code_and_no_traceback(client: Client, flowe
     [handle] = client.submit_many([AnimateJob(**fields_of("bad", prompt="[violation]"))])
     end(handle)
     failed = eventually(lambda: (task := flower.task(handle.id))["state"] == "FAILURE" and task, "it failed")
-    assert re.fullmatch(r"ContentViolation: .* \(code=CONTENT_VIOLATION, upstream task=task_\w+\)", failed["result"]), (
+    assert re.fullmatch(r"ContentViolation: .* \(code=CONTENT_VIOLATION, vendor task=task_\w+\)", failed["result"]), (
         failed["result"]
     )
     assert failed["exception"].startswith("ContentViolation(")

@@ -39,6 +39,7 @@ def check_page(page: HelpPage) -> None:
     """Check what every help has: whole lines that fit, and, of a command, one example that its parser accepts."""
     for number, line in enumerate(page.text.splitlines()):
         assert len(line) <= COLUMNS, line
+        assert "\\" not in line.removesuffix("\\"), f"an escape that click does not know: {line}"
         # The first line may end in "ID...".
         assert number == 0 or not line.endswith(("...", "…")), f"cut short: {line}"
     command = page.commands[-1]

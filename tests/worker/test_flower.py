@@ -253,7 +253,7 @@ def test_a_page_shows_the_end_of_a_job_whose_events_flower_has_missed(ledger: Le
     step = submit(ledger, "a")
     ledger.jobs.settle("a", step.nonce, Outcome.failure(GenerationFailed("no luck", "GENERATION_FAILED", "task-1")))
     failed = formatter(ledger)(row("a", "STARTED"))
-    assert (failed.state, failed.result) == ("FAILURE", "no luck (code=GENERATION_FAILED, upstream task=task-1)")
+    assert (failed.state, failed.result) == ("FAILURE", "no luck (code=GENERATION_FAILED, vendor task=task-1)")
 
 
 def test_a_page_shows_a_failed_job_that_runs_again_as_waiting(redis: Redis, ledger: Ledger) -> None:
@@ -286,8 +286,8 @@ def found(search: JobSearch, tasks: dict[str, Task], query: str) -> set[str]:
 
 
 def test_a_search_finds_rows_by_the_text_of_any_cell(redis: Redis, ledger: Ledger) -> None:
-    result = "https://results.example.com/v.mp4 (upstream task task-9, served until 2026-12-02 16:01+00:00)"
-    error = "ContentViolation: No luck. (code=CONTENT_VIOLATION, upstream task=task-8)"
+    result = "https://results.example.com/v.mp4 (vendor task task-9, served until 2026-12-02 16:01+00:00)"
+    error = "ContentViolation: No luck. (code=CONTENT_VIOLATION, vendor task=task-8)"
     tasks = {
         "waits": row("waits"),
         "runs": row("runs"),

@@ -43,7 +43,7 @@ def run_demo(console: Console) -> int:
         has_ops=True,
         has_store=True,
     )
-    console.print(f"[bold]Wanimate demo[/]: {JOBS} jobs, {CAP} upstream slots, simulated vendor at {SPEED}x speed")
+    console.print(f"[bold]Wanimate demo[/]: {JOBS} jobs, {CAP} slots, simulated vendor at {SPEED}x speed")
     with console.status("starting Redis, simulator, worker, beat, Flower and ops …"):
         stack = Stack(options)
         stack.start()
@@ -122,7 +122,7 @@ def _outcome(handle: JobHandle) -> Result | JobFailed:
 def _line(number: int, outcome: Result | JobFailed, base: str) -> str:
     if isinstance(outcome, Result):
         seconds = (outcome.cost_time_ms or 0) / 1000
-        return f"  [green]✓[/] job {number:>2}  {outcome.urls[0].removeprefix(base)}  [dim]{seconds:.0f} s upstream[/]"
+        return f"  [green]✓[/] job {number:>2}  {outcome.urls[0].removeprefix(base)}  [dim]{seconds:.0f} s[/]"
     return f"  [red]✗[/] job {number:>2}  {type(outcome).__name__}: {outcome}  [dim](expected)[/]"
 
 

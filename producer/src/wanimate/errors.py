@@ -156,7 +156,7 @@ class JobFailed(WanimateError):
         self.field = field
 
     def __str__(self) -> str:
-        known = {"code": self.code, "upstream task": self.task_id}
+        known = {"code": self.code, "vendor task": self.task_id}
         facts = [f"{name}={value}" for name, value in known.items() if value is not None]
         return f"{self.message} ({', '.join(facts)})" if facts else self.message
 

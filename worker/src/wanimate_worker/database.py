@@ -26,8 +26,8 @@ class Database(NamedTuple):
 def open_database(settings: WorkerSettings, retry: Retry | None = None, worker: str = "") -> Database:
     """Return the account's database; nothing is sent yet.
 
-    Whoever changes anything in it calls `Ledger.claim_database` (workers) or `Ledger.check_database` (all others)
-    before.
+    Before a process changes anything in it, it calls `Ledger.claim_database` (workers) or `Ledger.check_database` (all
+    others).
 
     Args:
         settings: Where Redis is, which account it is, and this process's leases.

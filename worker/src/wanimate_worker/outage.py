@@ -21,7 +21,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-#: Nobody answers, or the server refuses what it would take at another time.
+#: Redis does not answer, or it refuses for now what it would accept later.
 _AWAY: Final = (
     ConnectionError,
     TimeoutError,

@@ -1,6 +1,6 @@
 """How long ago something was, counting the time in which this process or its machine stood still.
 
-Whoever acts on an answer of Redis acts on the past: a process may be stopped (SIGSTOP, a debugger, a paused VM) after
+An answer of Redis is about the past: a process may be stopped (SIGSTOP, a debugger, a paused VM) after
 the question, while the leases of the ledger run on. `time.monotonic` does not count a suspended machine on Linux.
 """
 

@@ -42,12 +42,10 @@ def batch(
     timeout: float | None,
     allow_expired: bool,
 ) -> Exit:
-    r"""Enqueue a file of jobs and print each result when it arrives.
+    """Enqueue a file of jobs and print each result when it arrives.
 
-    FILE has one JSON object per line; "-" is stdin. A line has the fields of a job, and null means the default:
-
-    \b
-      {"type": "animate", "image_url": "https://...", "video_url": "https://..."}
+    FILE has one JSON object per line; "-" is stdin. A line has the fields of a job, and null means the default, as in
+    {"type": "animate", "image_url": "https://...", "video_url": "https://..."}
 
     The command checks all lines before it enqueues any job. It refuses lines with the same request unless you set
     --allow-duplicates.

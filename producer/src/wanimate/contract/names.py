@@ -64,7 +64,7 @@ class Keys:
         self.waiting: Final = f"{self.prefix}waiting"
         #: zset: jobs that wait for their next attempt; score = when they return to `waiting`, Unix ms.
         self.parked: Final = f"{self.prefix}parked"
-        #: zset: jobs that hold an upstream slot; score = when it was taken, Unix ms.
+        #: zset: jobs that hold a slot; score = when it was taken, Unix ms.
         self.slots: Final = f"{self.prefix}slots"
         #: zset: the only clock; score = when the job must next be checked, Unix ms.
         self.due: Final = f"{self.prefix}due"

@@ -8,7 +8,7 @@ from enum import StrEnum
 class Stage(StrEnum):
     """The state of a job in the ledger; one Lua script makes each change.
 
-    A job in `ADMITTED`, `SUBMITTING`, `UNKNOWN` or `RUNNING` has one upstream slot; in other states it has none.
+    A job in `ADMITTED`, `SUBMITTING`, `UNKNOWN` or `RUNNING` has one slot; in other states it has none.
     """
 
     #: Recorded, in the waiting set, without a message. The script that frees a slot moves it on. A crash has no effect.
@@ -42,7 +42,7 @@ class JobState(StrEnum):
 
     #: Enqueued, but not recorded by a worker yet.
     QUEUED = "queued"
-    #: Waiting for an upstream slot. Cancelling is free.
+    #: Waiting for a slot. Cancelling is free.
     WAITING = "waiting"
     #: Has a slot and is being submitted to the vendor.
     SUBMITTING = "submitting"

@@ -210,7 +210,7 @@ class Store:
             return Prices.read(redis.hgetall(self.keys.account))
 
     def at_work(self) -> tuple[frozenset[str], frozenset[str]]:
-        """Return the ids of the jobs that hold an upstream slot, and of those whose videos are being copied."""
+        """Return the ids of the jobs that hold a slot, and of those whose videos are being copied."""
         with self.exchange() as redis, redis.pipeline(transaction=True) as pipeline:
             for key in (self.keys.slots, self.keys.keeping, self.keys.keeping_later):
                 pipeline.zrange(key, 0, -1)

@@ -201,7 +201,7 @@ class CeleryCallers:
             return
         expiry = result.urls_expire_at
         until = "" if expiry is None else f", served until {expiry.isoformat(sep=' ', timespec='minutes')}"
-        shown = f"{' '.join(result.urls)} (upstream task {result.task_id}{until})"
+        shown = f"{' '.join(result.urls)} (vendor task {result.task_id}{until})"
         self._send("succeeded", job.result_id, job.message, result=shown, runtime=runtime)
 
     def _announce_failure(self, job: JobFields, error: BaseException, runtime: float | None) -> None:
