@@ -217,7 +217,7 @@ def test_a_folders_env_file_sends_no_key_of_somewhere_else_to_its_own_address(
         (folder / "secrets").mkdir()
         (folder / "secrets" / "wanimate_api_key").write_text("sk-of-a-file")
         monkeypatch.setenv("WANIMATE_SECRETS_DIR", str(folder / "secrets"))
-    with pytest.raises(SettingsError, match=r"WANIMATE_API_BASE_URL: \.env of this folder") as caught:
+    with pytest.raises(SettingsError, match=r"WANIMATE_API_BASE_URL: the \.env file of this folder") as caught:
         WorkerSettings.load()
     assert "\n" not in str(caught.value)
     assert "sk-of" not in str(caught.value)

@@ -81,7 +81,7 @@ def test_no_secret_is_in_any_log_event_output_or_page_whatever_goes_wrong(
     assert "task-received" in "".join(base64_bodies(events)), "events were heard"
     log = stack.log("worker1")
     assert '"level":"debug"' in log
-    assert "the answer was lost" in log
+    assert "answer to the submission lost" in log
     leaks = secrets_in_stack(stack, [SIGNED_QUERY], events=events, commands="".join(told), flower=pages)
     assert leaks == []
     assert SIGNED_QUERY in dump(stack.redis.url), "what is looked for is there to be found"
