@@ -35,7 +35,7 @@ setup: .venv/.ready ## install everything into .venv
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
 		{ rm -rf .venv; echo "make: this Python cannot make virtual environments (on Debian: apt install python3-venv)" >&2; exit 1; }
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@echo "installing into .venv …"
+	@echo "installing into .venv, which takes a minute or two …"
 	@# With bytecode: commands start in half the time, also where PYTHONDONTWRITEBYTECODE is set.
 	@$(BIN)/uv sync --quiet --frozen --compile-bytecode
 	@$(BIN)/python -m compileall -q $(PACKAGES)

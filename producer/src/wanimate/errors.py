@@ -17,7 +17,7 @@ WanimateError
     ├── InvalidRequest       the library or the vendor refused the request (also a ValueError)
     ├── ContentViolation     the vendor's safety rules refused the content
     ├── GenerationFailed     the vendor failed to render the video
-    ├── SubmissionUnknown    the response to the submission was lost; the task may be billed
+    ├── SubmissionUnknown    the answer to the submission was lost; the task may be billed
     ├── DeadlineExceeded     the deadline passed before the job was submitted, or before its task ended
     ├── TaskUnreadable       an operator ended the job: the status responses for its task were unreadable
     └── JobCancelled         the job was cancelled before it was submitted, and is not billed
@@ -186,7 +186,7 @@ class GenerationFailed(JobFailed):
 
 
 class SubmissionUnknown(JobFailed):
-    """The response to the submission was lost: the vendor may have accepted and billed the task."""
+    """The answer to the submission was lost: the vendor may have accepted and billed the task."""
 
 
 class DeadlineExceeded(JobFailed):

@@ -236,7 +236,7 @@ def test_a_job_that_nothing_can_be_compared_with_is_named_by_doctor(account: Acc
     for _ in range(3):
         account.ledger.jobs.unpark("a")
         account.ledger.jobs.refuse("a", account.begin("a").nonce, "refused: 403 Forbidden")
-    [stuck] = [each for each in check_jobs(account.ledger) if each.check == "stuck jobs"]
+    [stuck] = [each for each in check_jobs(account.ledger) if each.check == "repeated attempts"]
     assert stuck.severity is Severity.WARN
     assert stuck.text == "job a was refused 3 times (refused: 403 Forbidden)"
 
@@ -276,7 +276,7 @@ def test_a_job_that_does_not_get_through_is_named_by_doctor_with_the_reason(
         if not tries_left:
             account.ledger.gate.pause("so that it waits")
         account.ledger.jobs.release("a", submit.nonce, "not sent: HTTP 413, but not from the vendor's API")
-    [stuck] = [each for each in check_jobs(account.ledger) if each.check == "stuck jobs"]
+    [stuck] = [each for each in check_jobs(account.ledger) if each.check == "repeated attempts"]
     assert stuck.severity is Severity.WARN
     assert "job a had 10 submission attempts" in stuck.text
     assert "HTTP 413" in stuck.text

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _SUMMARIES: Final[Mapping[JobState, str]] = {
     JobState.QUEUED: "no worker has recorded it yet",
-    JobState.UNKNOWN: "submitted; response lost",
+    JobState.UNKNOWN: "submitted; answer lost",
     JobState.KEEPING: "copying to your store",
 }
 #: The values of `JobStatus.blocked_by`.

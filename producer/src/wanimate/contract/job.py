@@ -87,7 +87,7 @@ class _Job(BaseModel):
         priority: 0 (most urgent) to 9, in four bands: 0-2, 3-5, 6-8 and 9. First in, first out within a band.
         labels: At most 8 short strings, shown in status and Flower.
         idempotency_key: Jobs with the same key are one job, which is enqueued and billed once.
-        on_unknown: What happens if the vendor's response to the submission is lost: `fail` (never billed twice) or
+        on_unknown: What happens if the vendor's answer to the submission is lost: `fail` (never billed twice) or
             `resubmit` (may be billed twice). Default: the worker's setting.
         retry_transient: Maximum number of retries, 0 to 10, after failures that the vendor documents as transient. Each
             may be billed. Default: the account's setting.

@@ -76,7 +76,7 @@ class Keys:
         self.dead: Final = f"{self.prefix}dead"
         #: string: when the last poll started, Unix ms: beat and a worker ran then.
         self.tick: Final = f"{self.prefix}tick"
-        #: zset: jobs whose submission's response was lost; score = when, Unix ms.
+        #: zset: jobs whose submission's answer was lost; score = when, Unix ms.
         self.unknown: Final = f"{self.prefix}unknown"
         #: hash: totals: requests, ended jobs, histograms.
         self.counters: Final = f"{self.prefix}counters"

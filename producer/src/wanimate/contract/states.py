@@ -23,7 +23,7 @@ class Stage(StrEnum):
     #: The intent is recorded, and the POST may have been sent. The submitting worker moves it on. If that worker dies,
     #: its due time passes and it becomes `UNKNOWN`, because the vendor may have accepted the task.
     SUBMITTING = "submitting"
-    #: The response was lost. Keeps its slot until a callback or an operator gives the task id, or for a limit.
+    #: The answer was lost. Keeps its slot until a callback or an operator gives the task id, or for a limit.
     UNKNOWN = "unknown"
     #: The vendor has the task, and its id is known. The poller moves it on. If the poller dies, its lease expires.
     RUNNING = "running"
@@ -46,7 +46,7 @@ class JobState(StrEnum):
     WAITING = "waiting"
     #: Has a slot and is being submitted to the vendor.
     SUBMITTING = "submitting"
-    #: The response to the submission was lost; the job may be billed.
+    #: The answer to the submission was lost; the job may be billed.
     UNKNOWN = "unknown"
     #: The vendor is rendering the video. The job is billed.
     RUNNING = "running"
@@ -81,7 +81,7 @@ class CancelOutcome(StrEnum):
                 "result"
             ),
             CancelOutcome.UNKNOWN: (
-                "already submitted, but the response was lost: the task may run and may be billed; the job continues"
+                "already submitted, but the answer was lost: the task may run and may be billed; the job continues"
             ),
             CancelOutcome.FINISHED: "already ended; nothing changed",
         }[self]

@@ -39,12 +39,16 @@ def doctor(*, no_vendor: bool, as_json: bool) -> None:
     """
     from ..health.finding import Severity
 
-    worst = Severity.OK
+    checks: dict[Severity, list[str]] = {}
     with reported_errors():
         for finding in _findings(asks_vendor=not no_vendor):
-            worst = max(worst, finding.severity)
+            checks.setdefault(finding.severity, []).append(one_line(finding.check))
             _show(finding, as_json=as_json)
-    raise SystemExit(max(0, worst - Severity.INFO))
+    well = len(checks.pop(Severity.OK, []))
+    problems = [f"{severity.name.lower()}: {', '.join(checks[severity])}" for severity in sorted(checks, reverse=True)]
+    if not as_json:
+        click.echo("; ".join([*problems, f"{well} ok"]), err=True)
+    raise SystemExit(max(0, max(checks, default=Severity.OK) - Severity.INFO))
 
 
 def _findings(*, asks_vendor: bool) -> Iterator[Finding]:

@@ -17,10 +17,11 @@ _LIMIT: Final = 50
 #: What an operator can do with a job in this state.
 _NEXT: Final = {
     JobState.UNKNOWN: (
-        "The vendor may have billed it. If its task is in the vendor's list:\n"
-        "wanimate-worker resolve {id} --task-id TASK\nIf not, billed again:\nwanimate-worker retry {id}"
+        "The vendor may have billed it. If you find its task at the vendor, attach it:\n"
+        "  wanimate-worker resolve {id} --task-id TASK\n"
+        "  Otherwise submit it again: wanimate-worker retry {id}"
     ),
-    JobState.FAILED: "To run it again, billed again:\nwanimate-worker retry {id}",
+    JobState.FAILED: "Run it again, billed again: wanimate-worker retry {id}",
 }
 
 

@@ -262,9 +262,9 @@ def _unknown(now: Snapshot) -> Iterator[Finding]:
             "unknown submissions",
             f"{counted(now.unknown, 'submission')} with a lost answer, the oldest for "
             f"{format_seconds(now.unknown_oldest_seconds or 0)}: {_named(now.unknown_ids, now.unknown)}",
-            "the vendor may have accepted and billed each. Find its task at the vendor and attach it with "
-            "`wanimate-worker resolve ID --task-id T`; otherwise `on_unknown` applies after "
-            f"{format_seconds(now.unknown_after_seconds)}",
+            "the vendor may have accepted and billed each. If you find its task at the vendor, attach it with "
+            "`wanimate-worker resolve ID --task-id T`; if not, `wanimate-worker retry ID`; otherwise `on_unknown` "
+            f"applies after {format_seconds(now.unknown_after_seconds)}",
             page="docs/runbooks.md#unknown-jobs",
             command="wanimate-worker jobs --state unknown",
         )

@@ -123,7 +123,7 @@ def _stuck(ledger: Ledger) -> Finding:
     refused, refusals, why = _worst(ledger, "parked", "refusals")
     if refusals >= _MIN_REFUSALS:
         return warn(
-            "stuck jobs",
+            "repeated attempts",
             f"job {refused} was refused {refusals} times ({why})",
             "it fails if other jobs are accepted meanwhile (docs/refusals.md). See `wanimate-worker show "
             f"{refused}`; `cancel` costs nothing",
@@ -131,11 +131,11 @@ def _stuck(ledger: Ledger) -> Finding:
     tried, attempts, why = _worst(ledger, "waiting", "attempts")
     if attempts >= _MIN_ATTEMPTS:
         return warn(
-            "stuck jobs",
+            "repeated attempts",
             f"job {tried} had {attempts} submission attempts ({why})",
             f"if only some jobs are affected, a proxy or firewall may refuse them: see `wanimate-worker show {tried}`",
         )
-    return ok("stuck jobs", "none")
+    return ok("repeated attempts", "none")
 
 
 def _worst(ledger: Ledger, index: str, field: str) -> tuple[str, int, str]:
