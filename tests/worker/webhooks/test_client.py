@@ -13,7 +13,6 @@ from pydantic import SecretStr
 from standardwebhooks import Webhook, WebhookVerificationError
 from wanimate import Event
 from wanimate.errors import SettingsError
-from wanimate_devstack.processes import free_port
 from wanimate_worker.webhooks import send_test
 from wanimate_worker.webhooks.client import MAX_BODY_BYTES, WebhookClient, shown
 from webhook_receiver import OLD_SECRET, SECRET
@@ -183,13 +182,15 @@ def test_whatever_goes_wrong_is_one_short_line(receiver: Receiver) -> None:
         handler.close_connection = True
 
     receiver.answer = garbles
-    with socket.create_server(("127.0.0.1", 0)) as closed:
+    # Bound and not listening: it refuses connections, and no other process can take the port meanwhile.
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
         refused = f"http://127.0.0.1:{closed.getsockname()[1]}/"
-    for url in (receiver.url(), refused, "http://", "gopher://127.0.0.1/", "https://\u00e9.example/", "no url", ""):
-        [answer] = post(url)
-        assert answer.why.isprintable()
-        assert 0 < len(answer.why) < 400
-        assert answer.status is None
+        for url in (receiver.url(), refused, "http://", "gopher://127.0.0.1/", "https://\u00e9.example/", "no url", ""):
+            [answer] = post(url)
+            assert answer.why.isprintable()
+            assert 0 < len(answer.why) < 400
+            assert answer.status is None
 
 
 def test_a_url_is_shown_without_what_may_be_secret() -> None:
@@ -213,5 +214,7 @@ def test_secrets_are_in_no_text(receiver: Receiver) -> None:
 
 
 def test_a_receiver_that_is_gone_is_named_in_words() -> None:
-    [answer] = post(f"http://127.0.0.1:{free_port()}/")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        [answer] = post(f"http://127.0.0.1:{closed.getsockname()[1]}/")
     assert answer.why == "the connection was refused"
