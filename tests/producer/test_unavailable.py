@@ -31,13 +31,6 @@ def deaf_port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-@pytest.fixture
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
-
-
 def assert_unavailable(operation: Callable[[Client], Any], settings: Settings, within_seconds: float) -> str:
     started = time.monotonic()
     with Client(settings) as client, pytest.raises(QueueUnavailable) as caught:
@@ -48,13 +41,13 @@ def assert_unavailable(operation: Callable[[Client], Any], settings: Settings, w
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=NAMES)
 def test_an_unreachable_redis_is_reported_soon_without_the_password(
-    operation: Callable[[Client], Any], free_port: int
+    operation: Callable[[Client], Any], closed_port: int
 ) -> None:
-    settings = Settings(redis_url=f"redis://user:hunter2@127.0.0.1:{free_port}/0")
+    settings = Settings(redis_url=f"redis://user:hunter2@127.0.0.1:{closed_port}/0")
 
     message = assert_unavailable(operation, settings, within_seconds=8)
 
-    assert f"127.0.0.1:{free_port}" in message
+    assert f"127.0.0.1:{closed_port}" in message
     assert "WANIMATE_REDIS_URL" in message
     assert "hunter2" not in message
 

@@ -24,13 +24,6 @@ class ProcessFailed(WanimateError):
     """A process of the local stack exited, or did not become ready in time."""
 
 
-def free_port() -> int:
-    """Return a free loopback TCP port; another process may take it before you do."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class ReservedPort:
     """A free loopback TCP port that other processes do not get until `release`."""
 
@@ -42,6 +35,13 @@ class ReservedPort:
     def release(self) -> None:
         """Free the port for the process that it is meant for."""
         self._socket.close()
+
+
+def free_port() -> int:
+    """Return a free loopback TCP port; another process may take it before you do."""
+    port = ReservedPort()
+    port.release()
+    return port.number
 
 
 class Process:

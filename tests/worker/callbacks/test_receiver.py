@@ -11,7 +11,6 @@ import pytest
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from wanimate_devstack import free_port
 from wanimate_worker.callbacks.body import MAX_BODY_BYTES
 
 from .conftest import BODY, OWN, post
@@ -177,7 +176,7 @@ def test_only_a_post_is_a_callback(place: Place, method: str) -> None:
 
 
 def test_without_redis_the_vendor_is_told_to_call_again_and_health_says_so(
-    place: Place, caplog: pytest.LogCaptureFixture
+    place: Place, closed_port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario() -> None:
         async with place.serve(absent) as (client, receiver):
@@ -186,7 +185,7 @@ def test_without_redis_the_vendor_is_told_to_call_again_and_health_says_so(
             assert receiver.counts.unavailable == 1
 
     url = place.url("a", "nonce")
-    with Redis(port=free_port(), retry=Retry(NoBackoff(), 0)) as absent, caplog.at_level(logging.DEBUG):
+    with Redis(port=closed_port, retry=Retry(NoBackoff(), 0)) as absent, caplog.at_level(logging.DEBUG):
         caplog.set_level(logging.WARNING, logger="httpx")  # the one that calls here
         asyncio.run(scenario())
     assert url.rpartition("/")[2] not in caplog.text, "a signature is in the log"

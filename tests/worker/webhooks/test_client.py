@@ -176,21 +176,18 @@ def test_an_endless_body_is_cut_and_the_webhook_was_taken(receiver: Receiver) ->
     assert time.monotonic() - begun < 4
 
 
-def test_whatever_goes_wrong_is_one_short_line(receiver: Receiver) -> None:
+def test_whatever_goes_wrong_is_one_short_line(receiver: Receiver, closed_port: int) -> None:
     def garbles(handler: BaseHTTPRequestHandler) -> None:
         handler.wfile.write(b"\x1b[31m\r\n" * 1000)
         handler.close_connection = True
 
     receiver.answer = garbles
-    # Bound and not listening: it refuses connections, and no other process can take the port meanwhile.
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        refused = f"http://127.0.0.1:{closed.getsockname()[1]}/"
-        for url in (receiver.url(), refused, "http://", "gopher://127.0.0.1/", "https://\u00e9.example/", "no url", ""):
-            [answer] = post(url)
-            assert answer.why.isprintable()
-            assert 0 < len(answer.why) < 400
-            assert answer.status is None
+    refused = f"http://127.0.0.1:{closed_port}/"
+    for url in (receiver.url(), refused, "http://", "gopher://127.0.0.1/", "https://\u00e9.example/", "no url", ""):
+        [answer] = post(url)
+        assert answer.why.isprintable()
+        assert 0 < len(answer.why) < 400
+        assert answer.status is None
 
 
 def test_a_url_is_shown_without_what_may_be_secret() -> None:
@@ -213,8 +210,6 @@ def test_secrets_are_in_no_text(receiver: Receiver) -> None:
     assert SECRET[6:] not in text
 
 
-def test_a_receiver_that_is_gone_is_named_in_words() -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        [answer] = post(f"http://127.0.0.1:{closed.getsockname()[1]}/")
+def test_a_receiver_that_is_gone_is_named_in_words(closed_port: int) -> None:
+    [answer] = post(f"http://127.0.0.1:{closed_port}/")
     assert answer.why == "the connection was refused"

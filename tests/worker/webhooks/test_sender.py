@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import socket
 import threading
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -135,14 +133,6 @@ def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[dict[str, Any]]
     return read
 
 
-@contextmanager
-def closed_port() -> Iterator[str]:
-    """Hold a port on which nothing listens."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{held.getsockname()[1]}/hook"
-
-
 def test_the_end_of_a_job_is_delivered_once_with_a_good_signature(post: Post, receiver: Receiver) -> None:
     step = post.begin("a", receiver.url(), labels={"customer": "42"}, video_seconds=7.5)
     post.settle("a", step)
@@ -177,26 +167,25 @@ def test_an_end_in_another_process_is_sent_soon(post: Post, receiver: Receiver) 
 
 
 @pytest.mark.parametrize("how", ["status 500", "status 302", "no answer", "refused"])
-def test_what_is_not_taken_is_sent_again_with_the_same_id_and_body(post: Post, receiver: Receiver, how: str) -> None:
-    url = receiver.url()
+def test_what_is_not_taken_is_sent_again_with_the_same_id_and_body(
+    post: Post, receiver: Receiver, closed_port: int, how: str
+) -> None:
+    url = f"http://127.0.0.1:{closed_port}/hook" if how == "refused" else receiver.url()
     receiver.answer = {
         "status 500": receiver.answers(500),
         "status 302": receiver.answers(302, Location=receiver.url("/elsewhere")),
         "no answer": receiver.hangs,
         "refused": receiver.answers(200),
     }[how]
-    with closed_port() as closed:
-        if how == "refused":
-            url = closed
-        post.end("a", url)
-        sender = post.start(webhook_timeout_seconds=0.3)
-        for attempt, (least, most) in enumerate([(3.75, 5), (7.5, 10), (15, 20)], start=1):
-            eventually(lambda: post.failed() == [attempt])  # noqa: B023 - called in this round
-            assert least - 2 <= post.due_in_seconds(url) <= most
-            post.make_due(url, sender)
-        [delivery] = post.outbox.undelivered()
-        assert delivery.why
-        assert post.redis.hget(f"{KEYS.prefix}counters", "webhooks:failed") != "0"
+    post.end("a", url)
+    sender = post.start(webhook_timeout_seconds=0.3)
+    for attempt, (least, most) in enumerate([(3.75, 5), (7.5, 10), (15, 20)], start=1):
+        eventually(lambda: post.failed() == [attempt])  # noqa: B023 - called in this round
+        assert least - 2 <= post.due_in_seconds(url) <= most
+        post.make_due(url, sender)
+    [delivery] = post.outbox.undelivered()
+    assert delivery.why
+    assert post.redis.hget(f"{KEYS.prefix}counters", "webhooks:failed") != "0"
     if how != "refused":
         receiver.answer = receiver.answers(200)
         eventually(lambda: post.failed() in ([4], []))
