@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from celery import Celery
-from harness import Vendor, eventually, fields_of, stack_settings
+from flower_stack import LOGIN, SIGNED_QUERY, flower_stack
+from harness import Vendor, eventually, fields_of
 from other_app import worker_of_another_app
 from pydantic import SecretStr
 from wanimate import AnimateJob, Client, JobFailed, ReplaceJob, Settings
 from wanimate.contract import CONTROL_QUEUE, ENTRY_QUEUE, GENERATE_TASK
-from wanimate_devstack import Stack, StackOptions, leftovers, redis_of
+from wanimate_devstack import Stack, leftovers, redis_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,22 +26,13 @@ if TYPE_CHECKING:
     from wanimate.contract import Job
 
 CAP = 2
-LOGIN = "operator:correct-horse-battery"
-#: As in a signed URL of an object store; part of the URL of every job here.
-SIGNED_QUERY = "X-Amz-Signature=5f1d"
 PROMPT = "a prompt that nobody but the vendor reads"
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    options = StackOptions(
-        simulator={"cap": str(CAP), "speed": "14"},
-        settings={**stack_settings(CAP), "WANIMATE_FLOWER_AUTH": LOGIN},
-        worker_options=("--concurrency", "8"),
-    )
-    with Stack(options) as stack:
+    with flower_stack(CAP) as stack:
         yield stack
-        assert stack.ended() is None, "a process of the stack ended by itself"
 
 
 @pytest.fixture(scope="module")

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from browsing import opened, take_picture
-from harness import Vendor, eventually, fields_of, stack_settings
+from flower_stack import LOGIN, SIGNED_QUERY, flower_stack
+from harness import Vendor, eventually, fields_of
 from pictures import pictures_wanted
 from playwright.sync_api import expect
 from pydantic import SecretStr
 from secrets_in import secrets_in_stack
 from wanimate import AnimateJob, Client, JobFailed, ReplaceJob, Settings
 from wanimate.contract import ENTRY_QUEUE, JobState
-from wanimate_devstack import SIMULATOR_KEY, Stack, StackOptions, leftovers
+from wanimate_devstack import SIMULATOR_KEY, Stack, leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 CAP = 3
 WAITING = 4
-LOGIN = "operator:correct-horse-battery"
-#: As in a signed URL of an object store; part of the URL of every job here.
-SIGNED_QUERY = "X-Amz-Signature=5f1d"
 PROMPT = "a prompt for the vendor only"
 CUSTOMERS = ("acme-productions", "globex-studio", "initech")
 #: The vendor takes about 3 s; for the docs' pictures more like in earnest.
@@ -53,14 +51,8 @@ class Jobs:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    options = StackOptions(
-        simulator={"cap": str(CAP), "speed": SPEED},
-        settings={**stack_settings(CAP), "WANIMATE_FLOWER_AUTH": LOGIN},
-        worker_options=("--concurrency", "8"),
-    )
-    with Stack(options) as stack:
+    with flower_stack(CAP, SPEED) as stack:
         yield stack
-        assert stack.ended() is None, "a process of the stack ended by itself"
 
 
 @pytest.fixture(scope="module")
