@@ -25,9 +25,10 @@ def main() -> int:
     parser = ArgumentParser(description="Build the distributions of a release.")
     parser.add_argument("--out", type=Path, default=ROOT / "dist")
     out: Path = parser.parse_args().out.resolve()
-    version, *others = {*versions()}
+    named = named_versions()
+    version, *others = {found for found, _ in named}
     if others:
-        sys.stderr.write("dist: versions differ:\n" + "".join(f"  {found} in {file}\n" for found, file in named()))
+        sys.stderr.write("dist: versions differ:\n" + "".join(f"  {found} in {file}\n" for found, file in named))
         return 1
     for old in out.glob("wanimate*"):
         old.unlink()
@@ -41,7 +42,7 @@ def main() -> int:
     return 0
 
 
-def named() -> list[tuple[str, str]]:
+def named_versions() -> list[tuple[str, str]]:
     """Return every version that the repository names as its own, each with the file."""
     projects = ["pyproject.toml", *(f"{package}/pyproject.toml" for package in PACKAGES)]
     found = [(tomllib.loads((ROOT / file).read_text())["project"]["version"], file) for file in projects]
@@ -59,11 +60,6 @@ def named() -> list[tuple[str, str]]:
         # Of the changelog, the newest.
         found += [(match, file) for match in (matches[:1] if file == "CHANGELOG.md" else matches)] or [("none", file)]
     return found
-
-
-def versions() -> set[str]:
-    """Return the versions that are named; more than one is a mistake."""
-    return {version for version, _ in named()}
 
 
 def sbom(version: str) -> str:

@@ -40,11 +40,7 @@ def draw(script: Path) -> None:
 
     chromium = os.environ.get("WANIMATE_BROWSER") or shutil.which("chromium")
     pages = [page for page in ROOT.rglob("*.md") if ".venv" not in page.parts]
-    fences = [
-        fence
-        for page in pages
-        for fence in re.findall(r"^```mermaid\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
-    ]
+    fences = [fence for page in pages for fence in FENCE.findall(page.read_text())]
     shutil.rmtree(PICTURES, ignore_errors=True)
     PICTURES.mkdir()
     with sync_playwright() as playwright:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import httpx
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class Simulator:
@@ -46,7 +43,7 @@ class Simulator:
 
     def set_faults(self, **faults: Any) -> None:
         """Switch faults on; those that are not named are switched off."""
-        self._put("/faults", faults)
+        self._http.put("/faults", json=faults).raise_for_status()
 
     def fail_with(self, code: str) -> None:
         """Make every task fail with a failure code of the vendor, until the next reset; earlier tasks are forgotten."""
@@ -63,6 +60,3 @@ class Simulator:
 
     def _get(self, path: str) -> dict[str, Any]:
         return self._http.get(path, params={"limit": 10_000}).raise_for_status().json()  # type: ignore[no-any-return]
-
-    def _put(self, path: str, content: Mapping[str, Any]) -> None:
-        self._http.put(path, json=content).raise_for_status()

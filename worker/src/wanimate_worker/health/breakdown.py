@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from wanimate.contract.cost import MAX_BILLED_SECONDS
+from wanimate.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -82,4 +83,4 @@ def _fold(name: str, amounts: Mapping[str, float]) -> Iterator[tuple[str, bool, 
         yield f"{name}: other values", True, rest
     else:
         other = "other " if shown else ""
-        yield f"{name}: {more}{count:,} {other}value{'' if count == 1 else 's'}", True, rest
+        yield f"{name}: {more}{counted(count, f'{other}value')}", True, rest
